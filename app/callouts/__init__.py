@@ -1,0 +1,9 @@
+"""What we ask the merchant's server, and wait for.
+
+Promises one signed attempt within five seconds, written down before it is sent; anything but a well-formed answer is unknown.
+"""
+
+from app.callouts.model import Answer, CalloutState, DepositQuestion
+from app.callouts.operations import check_deposit
+
+__all__ = ["Answer", "CalloutState", "DepositQuestion", "check_deposit"]

@@ -1,0 +1,108 @@
+"""What we ask the merchant's server, and how its answer is read: accepted, refused, or unknown. Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.kernel.money import Money
+
+__all__ = ["Answer", "CalloutState", "DepositQuestion", "check_deposit_fields", "read_check_deposit"]
+
+_ACCEPTED, _REFUSED = 0, 500  # protocol.md section 3.1
+_EXTERNAL_ID_LIMIT, _DESCRIPTION_LIMIT = 256, 1024
+_HTTP_OK = range(200, 300)
+
+
+class CalloutState(StrEnum):
+    """SENT is stored before the first byte leaves; anything but a well-formed answer is UNKNOWN."""
+
+    SENT = "sent"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class DepositQuestion:
+    """May this player pay this in? `transaction_id` is the cashier's public number of the payment."""
+
+    payment_id: str
+    transaction_id: str
+    site_login: str
+    amount: Money
+    payment_group_id: int
+    payment_type_id: int
+    customer_ip: str
+    source_type: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the merchant said. `reason` is the merchant's own sentence, or ours when it said nothing readable."""
+
+    state: CalloutState
+    external_id: str = ""
+    reason: str = ""
+
+
+def check_deposit_fields(site_id: int, question: DepositQuestion) -> dict[str, str | int]:
+    """The fields of `check_deposit` (protocol.md section 3.1), without the signature."""
+    fields: dict[str, str | int] = {
+        "action": "check_deposit",
+        "site_id": site_id,
+        "site_login": question.site_login,
+        "amount": question.amount.minor,
+        "currency": question.amount.currency,
+        "payment_group_id": question.payment_group_id,
+        "payment_type_id": question.payment_type_id,
+        "customer_ip": question.customer_ip,
+        "source_type": question.source_type,
+        "transaction_id": question.transaction_id,
+    }
+    return {name: value for name, value in fields.items() if value != ""}
+
+
+def read_check_deposit(status: int, body: bytes) -> Answer:
+    """Read the answer to `check_deposit`: only HTTP 2xx with the exact shape counts, everything else is unknown."""
+    content = _object(body)
+    if status not in _HTTP_OK or content is None:
+        return Answer(CalloutState.UNKNOWN, reason=f"HTTP {status} without a readable answer")
+    code = content.get("code")
+    if isinstance(code, bool) or not isinstance(code, int):
+        return Answer(CalloutState.UNKNOWN, reason="the answer has no integer code")
+    if code == _REFUSED:
+        return Answer(CalloutState.REFUSED, reason=_text(content.get("error_description"), _DESCRIPTION_LIMIT))
+    external_id = content.get("external_id")
+    if isinstance(external_id, int) and not isinstance(external_id, bool):
+        external_id = str(external_id)  # seen in the field: a number where the protocol says text
+    if code != _ACCEPTED:
+        return Answer(CalloutState.UNKNOWN, reason=f"code {code} is none of the protocol")
+    if not isinstance(external_id, str) or not _is_plain(external_id, _EXTERNAL_ID_LIMIT):
+        return Answer(CalloutState.UNKNOWN, reason="accepted without a usable external_id")
+    return Answer(CalloutState.ACCEPTED, external_id=external_id)
+
+
+def _object(body: bytes) -> Mapping[str, object] | None:
+    try:
+        content = json.loads(body, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        sentence = "a name appears twice"
+        raise ValueError(sentence)
+    return content
+
+
+def _is_plain(text: str, limit: int) -> bool:
+    """Usable in a signed message: no control characters, no `:` or `;` (protocol.md section 15)."""
+    return 0 < len(text) <= limit and text.isprintable() and not set(text) & {":", ";"}
+
+
+def _text(value: object, limit: int) -> str:
+    return "".join(mark if mark.isprintable() else " " for mark in str(value or ""))[:limit]

@@ -1,0 +1,63 @@
+"""How callouts look on the wire, for the API's documents: the fields of protocol.md section 3.1."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["CheckDeposit", "CheckDepositAnswer", "describe"]
+
+_EXAMPLE = {
+    "action": "check_deposit",
+    "site_id": 101,
+    "site_login": "user_test",
+    "amount": 150000,
+    "currency": "KZT",
+    "payment_group_id": 1,
+    "payment_type_id": 1,
+    "customer_ip": "127.0.0.1",
+    "source_type": 3,
+    "transaction_id": "100000001",
+    "signature": "2cbf8ea150a654d1c7ad4a97c240ee093d7f76b8",
+}
+
+
+class CheckDeposit(BaseModel):
+    """May this player pay this in? Sent to the site's callout address, JSON or a form as the site says."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
+    action: Annotated[str, Field(description="Always `check_deposit`.")]
+    site_id: int
+    site_login: Annotated[str, Field(description="The player's login at the merchant.")]
+    amount: Annotated[int, Field(description="Minor units of the currency.")]
+    currency: Annotated[str, Field(description="ISO 4217, three letters.")]
+    payment_group_id: int
+    payment_type_id: int
+    customer_ip: str | None = None
+    source_type: Annotated[int | None, Field(description="1 API, 2 web page, 3 iframe, 4 mobile page, 5 native script.")] = None
+    transaction_id: Annotated[str | None, Field(description="Our number of the payment; the same on every repeat.")] = None
+    signature: Annotated[str, Field(description="SHA-1 over the sorted fields and the site's salt.")]
+
+
+class CheckDepositAnswer(BaseModel):
+    """The merchant's word: 0 allows the deposit under `external_id`, 500 refuses it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"code": 0, "external_id": "order_123456"},
+                {"code": 500, "error_description": "User not found"},
+            ]
+        }
+    )
+    code: Annotated[int, Field(description="0 allowed, 500 refused; anything else counts as no answer.")]
+    external_id: Annotated[str | None, Field(description="With code 0: the merchant's order number.", max_length=256)] = None
+    error_description: Annotated[str | None, Field(description="With code 500: the reason.", max_length=1024)] = None
+
+
+def describe(documents: APIRouter) -> None:
+    """Add what this room sends to the documents."""
+
+    @documents.post("check_deposit", response_model=CheckDepositAnswer, operation_id="callouts_check_deposit")
+    async def check_deposit(body: CheckDeposit) -> None:
+        """Asked before any money moves. Answer within 5 s in at most 64 KiB; redirects are not followed."""

@@ -1,0 +1,287 @@
+"""The `cashier` command: run the processes, open sites, look after the ledger and the webhooks."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+import uvicorn
+from rich.console import Console
+
+from app import ledger, merchants, openapi, webhooks, wiring, worker
+from app.demo import servers, up
+from app.demo.seed import Demo, offer_everything
+from app.kernel.errors import Refusal
+from app.plumbing import embedded, schema
+from app.plumbing.database import DatabaseDown, Transaction
+from app.plumbing.pipes import Pipes
+from app.settings import BadSetting, Settings
+
+__all__ = ["main"]
+
+T = TypeVar("T")
+program = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+site = typer.Typer(help="Merchants' sites.", no_args_is_help=True)
+token = typer.Typer(help="API tokens.", no_args_is_help=True)
+webhook = typer.Typer(help="Notifications to merchants.", no_args_is_help=True)
+program.add_typer(site, name="site")
+program.add_typer(token, name="token")
+program.add_typer(webhook, name="webhooks")
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False)
+
+
+def main() -> None:
+    """Run a command; what goes wrong is one sentence, and status 1."""
+    if os.environ.get(up.SUPERVISED):
+        threading.Thread(target=_leave_with_the_supervisor, daemon=True).start()
+    try:
+        program()
+    except (BadSetting, Refusal, DatabaseDown) as error:
+        _err.print(f"[bold red]error:[/] {error}")
+        sys.exit(1)
+
+
+@program.command("up")
+def everything() -> None:
+    """Start everything on this machine: PostgreSQL, cashier, worker, demo shop and sandbox provider."""
+    raise typer.Exit(up.run(Settings.read()))
+
+
+@program.command()
+def web(
+    processes: Annotated[int, typer.Option(min=1, help="Web processes sharing the port.")] = 1,
+) -> None:
+    """Run the web process."""
+    settings = Settings.read()
+    _require_database(settings)
+    if processes > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        # Must be in the environment before the children import prometheus_client.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="cashier-metrics-")
+    uvicorn.run(
+        "app.main:serve",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=processes,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=8,
+    )
+
+
+@program.command("worker")
+def work() -> None:
+    """Run the job process."""
+    settings = Settings.read()
+    _require_database(settings)
+    asyncio.run(worker.serve(settings))
+
+
+@program.command("demo-servers", hidden=True)
+def demo_servers() -> None:
+    """Run the demo shop and the sandbox provider of `cashier up`."""
+    demo = Demo.read(Settings.read().data_dir / "demo.json")
+    if demo is None:
+        raise BadSetting("there is no demo.json in CASHIER_DATA_DIR; `cashier up` writes it")
+    asyncio.run(servers.serve(demo))
+
+
+@program.command()
+def migrate() -> None:
+    """Bring the database to the newest revision."""
+    settings = _reachable(Settings.read())
+    schema.upgrade(settings.database_url)
+    _out.print(f"at {schema.newest_revision()}")
+
+
+@program.command()
+def verify(
+    *, full: Annotated[bool, typer.Option("--full", help="From the first row, not from the last verified one.")] = False
+) -> None:
+    """Re-derive the ledger's invariants; status 1 at the first violation."""
+
+    async def verified(tx: Transaction) -> ledger.Report:
+        return await ledger.checkpoint(tx, full=full)
+
+    async def work(pipes: Pipes) -> ledger.Report:
+        return await pipes.database.retried(verified)
+
+    report = _with_pipes(work)
+    for invariant, rows in report.checked.items():
+        _out.print(f"{invariant}  {rows:>10} rows")
+    for violation in report.violations:
+        _err.print(f"[bold red]{violation.invariant} violated[/] at site {violation.site_id}: {violation.what}")
+    for site_id, head in report.heads.items():
+        _out.print(f"site {site_id} sealed up to {head.number}: {head.head.hex()}")
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@program.command("openapi")
+def golden(
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Compare, write nothing; status 1 on a difference.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the documents are.")] = Path("openapi"),
+) -> None:
+    """Write the API's documents, or compare them byte for byte."""
+    different = openapi.differences(folder)
+    if check:
+        for name in different:
+            _err.print(f"{folder / name} is not what the code says; run `cashier openapi`")
+        raise typer.Exit(1 if different else 0)
+    openapi.write(folder)
+
+
+@site.command("create")
+def site_create(  # noqa: PLR0913  a site's settings, each an option
+    name: Annotated[str, typer.Option(help="What players see.")],
+    currency: Annotated[list[str], typer.Option(help="ISO 4217 code; repeat for several.")],
+    callout_url: Annotated[str, typer.Option(help="Where check_deposit is sent.")],
+    notify_url: Annotated[str, typer.Option(help="Where notifications are sent.")],
+    notify_failure_url: Annotated[str, typer.Option(help="Another address for failures.")] = "",
+    callback_url: Annotated[str, typer.Option(help="Seamless Callback URL; empty = balance transfer mode.")] = "",
+    frame_origin: Annotated[list[str] | None, typer.Option(help="Origin that may frame the cashier; repeat.")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="en, ru, kk; repeat, the first is the default.")] = None,
+    message_format: Annotated[merchants.MessageFormat, typer.Option(help="How our messages are encoded.")] = (
+        merchants.MessageFormat.JSON
+    ),
+    dialect: Annotated[str, typer.Option(help="Dialect of the signature rule, G or P.")] = "G",
+    *,
+    extended_info: Annotated[bool, typer.Option(help="Full set of notification fields.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Open a site and print its secrets, once. On a running demo it offers every method by the sandbox provider."""
+    settings = Settings.read()
+    demo = None if settings.production else Demo.read(settings.data_dir / "demo.json")
+    peers = settings.allowed_private_peers | _peers_of(demo)
+    new = merchants.NewSite(
+        name=name,
+        currencies=tuple(code.upper() for code in currency),
+        callout_url=callout_url,
+        notify_url=notify_url,
+        notify_failure_url=notify_failure_url,
+        callback_url=callback_url,
+        frame_origins=tuple(frame_origin or ()),
+        languages=tuple(language or ("en", "ru", "kk")),
+        message_format=message_format,
+        dialect=dialect,
+        extended_info=extended_info,
+        is_test=demo is not None,
+    )
+
+    async def work(pipes: Pipes) -> merchants.CreatedSite:
+        async with pipes.database.transaction() as tx:
+            created = await merchants.create_site(tx, new, at=pipes.clock.now(), allowed_private_peers=peers)
+            if demo is not None:
+                for code in new.currencies:
+                    await offer_everything(
+                        tx, created.site_id, code, sandbox_url=demo.sandbox_url, secret=demo.sandbox_secret, peers=peers
+                    )
+        return created
+
+    made = _with_pipes(work)
+    shown = {"site_id": made.site_id, "salt": made.salt, "tokens": made.tokens, "webhook_secret": made.webhook_secret}
+    if as_json:
+        sys.stdout.write(json.dumps(shown) + "\n")
+        return
+    _out.print(f"site {made.site_id}: these are shown once")
+    _out.print(f"  salt            {made.salt}\n  webhook secret  {made.webhook_secret}")
+    for scope, value in made.tokens.items():
+        _out.print(f"  token {scope:<9} {value}")
+
+
+@site.command("show")
+def site_show(site_id: int) -> None:
+    """Print a site's settings, without its secrets."""
+
+    async def work(pipes: Pipes) -> merchants.Site:
+        async with pipes.database.reading() as reader:
+            return await merchants.site(reader, site_id)
+
+    _out.print_json(data=merchants.shown(_with_pipes(work)))
+
+
+@site.command("rotate-salt")
+def site_rotate_salt(site_id: int) -> None:
+    """Sign with a new salt; the one before is accepted for 48 hours more."""
+
+    async def work(pipes: Pipes) -> str:
+        async with pipes.database.transaction() as tx:
+            await merchants.site(tx, site_id)
+            return await merchants.rotate_salt(tx, site_id, at=pipes.clock.now())
+
+    _out.print(_with_pipes(work))
+
+
+@token.command("create")
+def token_create(site_id: int, scope: merchants.Scope, label: str = "") -> None:
+    """Print a new API token, once."""
+
+    async def work(pipes: Pipes) -> str:
+        async with pipes.database.transaction() as tx:
+            await merchants.site(tx, site_id)
+            return await merchants.create_token(tx, site_id, scope, at=pipes.clock.now(), label=label)
+
+    _out.print(_with_pipes(work))
+
+
+@webhook.command("replay")
+def webhooks_replay(site_id: int, webhook_id: str) -> None:
+    """Send a notification again from the start of its schedule, with the same id."""
+
+    async def work(pipes: Pipes) -> None:
+        async with pipes.database.transaction() as tx:
+            await webhooks.replay(tx, site_id, webhook_id, at=pipes.clock.now())
+
+    _with_pipes(work)
+    _out.print("queued")
+
+
+def _with_pipes(work: Callable[[Pipes], Awaitable[T]]) -> T:
+    settings = _reachable(Settings.read())
+
+    async def run() -> T:
+        async with wiring.opened(settings, name="cashier cli") as pipes:
+            return await work(pipes)
+
+    return asyncio.run(run())
+
+
+def _reachable(settings: Settings) -> Settings:
+    """The settings with the database's address: the one that is set, else the embedded one of a running `cashier up`."""
+    if settings.database_url:
+        return settings
+    url = embedded.running_url(settings.data_dir.resolve() / "postgres", up.DATABASE)
+    if url is None:
+        raise BadSetting("no database: set CASHIER_DATABASE_URL, or start `cashier up` first")
+    return replace(settings, database_url=url)
+
+
+def _require_database(settings: Settings) -> None:
+    if not settings.database_url:
+        raise BadSetting("CASHIER_DATABASE_URL is not set; `cashier up` starts everything including a database")
+
+
+def _peers_of(demo: Demo | None) -> frozenset[tuple[str, int]]:
+    if demo is None:
+        return frozenset()
+    return frozenset((host, int(port)) for host, _, port in (peer.rpartition(":") for peer in demo.allowed_private_peers))
+
+
+def _leave_with_the_supervisor() -> None:
+    """End this process when its standard input does: whoever started it is gone."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

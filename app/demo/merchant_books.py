@@ -1,0 +1,215 @@
+"""The demo shop's memory: players, orders, and what the cashier's messages did to them.
+
+Pure, and gone with the process.
+Every deed is one step without an await, so two messages at the same moment are served one after the other.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, assert_never
+
+from app.kernel.money import Money
+
+__all__ = ["Books", "Effect", "Order", "OrderStatus", "Player", "Refused", "UnknownPlayer", "Webhook"]
+
+SUCCESS: Final = 4
+# protocol.md 4.3 and 6.1: the codes that end a transaction without money.
+FAILURES: Final = frozenset({5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 19})
+# protocol.md 4.3: authorization, purchase, rebill credit the player; void, refund, chargeback take back.
+CREDITS: Final = frozenset({1, 3, 6})
+DEBITS: Final = frozenset({4, 5, 7})
+
+
+class OrderStatus(StrEnum):
+    """What the shop knows about an order."""
+
+    WAITING = "waiting"
+    PAID = "paid"
+    FAILED = "failed"
+    RETURNED = "returned"
+
+
+class Effect(StrEnum):
+    """What one webhook did here."""
+
+    CREDITED = "credited"
+    DEBITED = "debited"
+    FAILED = "failed"
+    NOTED = "noted"
+    REPEATED = "repeated"
+
+
+class UnknownPlayer(Exception):
+    """User not found."""
+
+
+class Refused(Exception):
+    """The shop does not take this; the text is the reason."""
+
+
+@dataclass(slots=True)
+class Player:
+    """A person with an account at the shop. `language` is the one the cashier is opened in."""
+
+    login: str
+    first_name: str
+    last_name: str
+    email: str
+    language: str
+    balance: Money
+
+    @property
+    def name(self) -> str:
+        """The first and the last name."""
+        return f"{self.first_name} {self.last_name}"
+
+
+@dataclass(slots=True)
+class Order:
+    """One deposit as the shop sees it."""
+
+    external_id: str
+    transaction_id: str
+    login: str
+    amount: Money
+    created_at: datetime
+    status: OrderStatus = OrderStatus.WAITING
+    status_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """The fields of a webhook that this shop acts on."""
+
+    transaction_id: str
+    external_id: str
+    login: str
+    amount: Money
+    type_id: int
+    status_id: int
+
+
+@dataclass(slots=True)
+class Books:
+    """Everything the shop remembers. `movements` has one line for every change of a balance."""
+
+    players: dict[str, Player]
+    orders: dict[str, Order] = field(default_factory=dict)
+    by_transaction: dict[str, str] = field(default_factory=dict)
+    movements: list[dict[str, str | int]] = field(default_factory=list)
+    heard: set[tuple[str, int, int]] = field(default_factory=set)
+    moved: set[tuple[str, Effect]] = field(default_factory=set)
+
+    def player(self, login: str) -> Player:
+        """Return the player of that login; raise UnknownPlayer."""
+        try:
+            return self.players[login]
+        except KeyError:
+            raise UnknownPlayer from None
+
+    def accept(
+        self, *, transaction_id: str, login: str, amount: Money, external_id: str, now: datetime
+    ) -> Order:
+        """Open an order for a deposit the cashier asks about, under the offered `external_id`.
+
+        The same `transaction_id` again returns the order that is already there, untouched. Raises
+        UnknownPlayer, and Refused for another currency, an amount of nothing, or a repeat with other content.
+        """
+        self._must_take(self.player(login), amount)
+        if amount.minor <= 0:
+            reason = "The amount must be more than nothing"
+            raise Refused(reason)
+        known = self.orders.get(self.by_transaction.get(transaction_id, "")) if transaction_id else None
+        if known is not None:
+            if (known.login, known.amount) != (login, amount):
+                reason = "This transaction already has another order"
+                raise Refused(reason)
+            return known
+        return self._open(Order(external_id, transaction_id, login, amount, now))
+
+    def apply(self, webhook: Webhook, *, now: datetime) -> Effect:
+        """Carry out a verified webhook, and say what it did; the same one again does nothing (REPEATED).
+
+        A transaction credits at most once and debits at most once, whatever types it arrives under. A failure
+        after a success is noted and takes nothing: the money was given. Raises UnknownPlayer, and Refused for
+        another currency.
+        """
+        player = self.player(webhook.login)
+        self._must_take(player, webhook.amount)
+        seen = (webhook.transaction_id, webhook.type_id, webhook.status_id)
+        if seen in self.heard:
+            return Effect.REPEATED
+        effect = self._effect_of(webhook)
+        if (webhook.transaction_id, effect) in self.moved:
+            effect = Effect.REPEATED
+        self.heard.add(seen)
+        match effect:
+            case Effect.CREDITED:
+                self._order_of(webhook, now).status = OrderStatus.PAID
+                self._move(player, webhook, effect, webhook.amount)
+            case Effect.DEBITED:
+                order = self.orders.get(webhook.external_id)
+                if order is not None:
+                    order.status = OrderStatus.RETURNED
+                self._move(player, webhook, effect, -webhook.amount)
+            case Effect.FAILED:
+                order = self._order_of(webhook, now)
+                if order.status is OrderStatus.WAITING:
+                    order.status = OrderStatus.FAILED
+            case Effect.NOTED | Effect.REPEATED:
+                pass
+            case _:
+                assert_never(effect)
+        if webhook.external_id in self.orders:
+            self.orders[webhook.external_id].status_id = webhook.status_id
+        return effect
+
+    def orders_of(self, login: str) -> list[Order]:
+        """Return the player's orders, newest first."""
+        return [order for order in reversed(self.orders.values()) if order.login == login]
+
+    @staticmethod
+    def _must_take(player: Player, amount: Money) -> None:
+        if amount.currency != player.balance.currency:
+            reason = f"This shop takes {player.balance.currency} only"
+            raise Refused(reason)
+
+    @staticmethod
+    def _effect_of(webhook: Webhook) -> Effect:
+        if webhook.status_id == SUCCESS and webhook.type_id in CREDITS:
+            return Effect.CREDITED
+        if webhook.status_id == SUCCESS and webhook.type_id in DEBITS:
+            return Effect.DEBITED
+        if webhook.status_id in FAILURES and webhook.type_id in CREDITS:
+            return Effect.FAILED
+        return Effect.NOTED
+
+    def _order_of(self, webhook: Webhook, now: datetime) -> Order:
+        # A webhook may outlive the shop's memory: after a restart the order is opened again from its words.
+        known = self.orders.get(webhook.external_id)
+        if known is not None:
+            return known
+        return self._open(
+            Order(webhook.external_id, webhook.transaction_id, webhook.login, webhook.amount, now)
+        )
+
+    def _open(self, order: Order) -> Order:
+        self.orders[order.external_id] = order
+        if order.transaction_id:
+            self.by_transaction[order.transaction_id] = order.external_id
+        return order
+
+    def _move(self, player: Player, webhook: Webhook, effect: Effect, amount: Money) -> None:
+        self.moved.add((webhook.transaction_id, effect))
+        player.balance += amount
+        self.movements.append(
+            {
+                "login": player.login,
+                "transaction_id": webhook.transaction_id,
+                "external_id": webhook.external_id,
+                "effect": str(effect),
+                "amount_minor": amount.minor,
+                "currency": amount.currency,
+            }
+        )

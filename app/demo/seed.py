@@ -1,0 +1,142 @@
+"""A demo site with every method on the sandbox provider, and the file that tells others how to reach it."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from app import merchants, methods, providers
+from app.kernel import ids
+from app.kernel.money import Money
+from app.plumbing.database import Transaction
+from app.plumbing.pipes import Pipes
+
+__all__ = ["ACCOUNT", "SANDBOX", "Demo", "offer_everything", "seed"]
+
+SANDBOX = "sandbox"  # the provider account's name at every test site
+ACCOUNT = "open-cashier-demo"  # what the sandbox provider calls us
+CURRENCY = "KZT"
+# Smallest and largest deposit at a test site, in major units.
+LIMITS = {"KZT": ("500", "1000000"), "UZS": ("5000", "10000000"), "RUB": ("100", "300000"), "JPY": ("100", "1000000")}
+OTHER_LIMITS = ("1", "10000")
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What `var/demo.json` says: everything that another program needs to play a merchant of the demo."""
+
+    base_url: str
+    merchant_url: str
+    sandbox_url: str
+    site_id: int
+    salt: str = field(repr=False)
+    currency: str
+    api_tokens: dict[str, str] = field(repr=False)
+    webhook_secret: str = field(repr=False)
+    sandbox_secret: str = field(repr=False)
+    allowed_private_peers: list[str] = field(default_factory=list)
+    staff: list[dict[str, str]] = field(default_factory=list)
+
+    def write(self, path: Path) -> None:
+        """Write the file so that only its owner can read it: it holds the demo's secrets."""
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "Demo | None":
+        """What an earlier run wrote, if it is still of this shape."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (FileNotFoundError, TypeError, ValueError):
+            return None
+
+
+async def seed(
+    pipes: Pipes,
+    earlier: Demo | None,
+    *,
+    merchant_url: str,
+    sandbox_url: str,
+    peers: frozenset[tuple[str, int]],
+) -> Demo:
+    """The demo site of this database: the one an earlier run made, or a new one.
+
+    Args:
+        pipes: as `wiring` opens them.
+        earlier: what demo.json said.
+        merchant_url, sandbox_url: where the two demo servers listen now.
+        peers: the private addresses that callouts may reach here.
+    """
+    async with pipes.database.transaction() as tx:
+        if earlier is not None and earlier.merchant_url == merchant_url and await _is_here(tx, earlier):
+            secret = earlier.sandbox_secret
+            await offer_everything(tx, earlier.site_id, CURRENCY, sandbox_url=sandbox_url, secret=secret, peers=peers)
+            return replace(earlier, base_url=pipes.public_url, sandbox_url=sandbox_url, allowed_private_peers=_written(peers))
+        created = await merchants.create_site(
+            tx,
+            merchants.NewSite(
+                name="Altyn Games",
+                currencies=(CURRENCY,),
+                callout_url=f"{merchant_url}/cashier/callout",
+                notify_url=f"{merchant_url}/cashier/notify",
+                frame_origins=(merchant_url,),
+                is_test=True,
+            ),
+            at=pipes.clock.now(),
+            allowed_private_peers=peers,
+        )
+        secret = ids.secret()
+        await offer_everything(
+            tx, created.site_id, CURRENCY, sandbox_url=sandbox_url, secret=secret, peers=peers
+        )
+    return Demo(
+        base_url=pipes.public_url,
+        merchant_url=merchant_url,
+        sandbox_url=sandbox_url,
+        site_id=created.site_id,
+        salt=created.salt,
+        currency=CURRENCY,
+        api_tokens=created.tokens,
+        webhook_secret=created.webhook_secret,
+        sandbox_secret=secret,
+        allowed_private_peers=_written(peers),
+    )
+
+
+async def offer_everything(
+    tx: Transaction, site_id: int, currency: str, *, sandbox_url: str, secret: str, peers: frozenset[tuple[str, int]]
+) -> None:
+    """Let a test site offer every method of the catalogue in a currency, carried out by the sandbox provider."""
+    await providers.open_account(
+        tx,
+        site_id,
+        SANDBOX,
+        gateway="sandbox",
+        base_url=sandbox_url,
+        page_origin=sandbox_url,
+        credentials={"account": ACCOUNT, "secret": secret},
+        allowed_private_peers=peers,
+    )
+    low, high = LIMITS.get(currency, OTHER_LIMITS)
+    for position, method in enumerate(methods.CATALOGUE):
+        await methods.offer_method(
+            tx,
+            site_id,
+            method,
+            minimum=Money.parse(low, currency),
+            maximum=Money.parse(high, currency),
+            account=SANDBOX,
+            position=position,
+        )
+
+
+async def _is_here(tx: Transaction, earlier: Demo) -> bool:
+    """Whether this database knows the site of an earlier run."""
+    try:
+        site = await merchants.site(tx, earlier.site_id)
+    except merchants.SiteNotFound:
+        return False
+    return site.signing_salt == earlier.salt and site.callout_url.startswith(earlier.merchant_url)
+
+
+def _written(peers: frozenset[tuple[str, int]]) -> list[str]:
+    return sorted(f"{host}:{port}" for host, port in peers)

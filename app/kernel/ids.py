@@ -1,0 +1,171 @@
+"""Identity and chance are handed out here, and nowhere else.
+
+An id is `prefix_` and 26 characters: a UUIDv7 (RFC 9562) in lower-case Crockford base 32. It says what it
+names, sorts by the instant it was made at (to the microsecond: the twelve bits of `rand_a` carry it, method 3
+of section 6.2), and keeps 62 random bits. `seeded` makes all of it repeatable for simulations.
+"""
+
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple, NewType
+from uuid import UUID
+
+from app.kernel.errors import Refusal
+
+__all__ = [
+    "AccountId",
+    "AttemptId",
+    "DepositId",
+    "HoldId",
+    "Id",
+    "MalformedId",
+    "MerchantId",
+    "NoticeId",
+    "PayoutId",
+    "PlayerId",
+    "RefundId",
+    "SessionId",
+    "TransferId",
+    "WebhookId",
+    "new",
+    "parse",
+    "secret",
+    "seeded",
+]
+
+AccountId = NewType("AccountId", str)
+AttemptId = NewType("AttemptId", str)
+DepositId = NewType("DepositId", str)
+HoldId = NewType("HoldId", str)
+MerchantId = NewType("MerchantId", str)
+NoticeId = NewType("NoticeId", str)
+PayoutId = NewType("PayoutId", str)
+PlayerId = NewType("PlayerId", str)
+RefundId = NewType("RefundId", str)
+SessionId = NewType("SessionId", str)
+TransferId = NewType("TransferId", str)
+WebhookId = NewType("WebhookId", str)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+# Crockford base 32 leaves out i, l, o and u, which people read as other characters.
+_BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ID_LENGTH: Final = 26  # 128 bits in characters of 5 bits; so the first one is never above 7
+_PREFIX: Final = re.compile(r"[a-z][a-z0-9]{1,7}")
+_ID: Final = re.compile(rf"([a-z][a-z0-9]{{1,7}})_([0-7][{_BASE32}]{{25}})")
+_VERSION_7: Final = 7 << 76
+_VARIANT: Final = 0b10 << 62
+_SHAPE: Final = 0xF << 76 | 0b11 << 62
+_MOST_MILLISECONDS: Final = (1 << 48) - 1
+_LEAST_SECRET_BYTES: Final = 16  # 128 bits cannot be guessed; fewer are an oversight
+
+_source: ContextVar[random.Random | None] = ContextVar("source of chance", default=None)
+_system: Final = random.SystemRandom()
+
+
+class MalformedId(Refusal):
+    """This is not an identifier that starts with {prefix}_."""
+
+
+class Id(NamedTuple):
+    """What an id says: what it names, its number, and when it was made (UTC, to the microsecond)."""
+
+    prefix: str
+    uuid: UUID
+    made_at: datetime
+
+
+def new(prefix: str, *, at: datetime) -> str:
+    """Return a new id such as `dep_01jd...`; ids made at later instants sort later.
+
+    Args:
+        prefix: two to eight lower-case letters and digits that say what is named.
+        at: the instant to sort by, aware of its zone.
+
+    Raises:
+        ValueError: another prefix, an instant without a zone, or one outside the years 1970 to 10889.
+    """
+    if not _PREFIX.fullmatch(prefix):
+        raise ValueError("a prefix is two to eight lower-case letters and digits")
+    if at.tzinfo is None:
+        raise ValueError("an instant needs a time zone")
+    milliseconds, microseconds = divmod((at - _EPOCH) // _MICROSECOND, 1000)
+    if not 0 <= milliseconds <= _MOST_MILLISECONDS:
+        raise ValueError("a UUIDv7 knows the years 1970 to 10889")
+    # Rounded up, so that reading it back (rounded down) gives the very microsecond.
+    fraction = -(-microseconds * 4096 // 1000)
+    number = milliseconds << 80 | _VERSION_7 | fraction << 64 | _VARIANT | _chance().getrandbits(62)
+    return f"{prefix}_{_written(number, _BASE32, _ID_LENGTH)}"
+
+
+def parse(text: str, prefix: str) -> Id:
+    """Read an id that must start with `prefix`; only what `new` could have written is accepted.
+
+    Raises:
+        MalformedId: anything else.
+    """
+    found = _ID.fullmatch(text)
+    if found is None or found[1] != prefix:
+        raise MalformedId(prefix=prefix)
+    number = 0
+    for character in found[2]:
+        number = number << 5 | _BASE32.index(character)
+    if number & _SHAPE != _VERSION_7 | _VARIANT:
+        raise MalformedId(prefix=prefix)
+    microseconds = (number >> 80) * 1000 + (number >> 64 & 0xFFF) * 1000 // 4096
+    try:
+        made_at = _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError as error:  # Python's calendar ends with the year 9999
+        raise MalformedId(prefix=prefix) from error
+    return Id(prefix, UUID(int=number), made_at)
+
+
+def secret(nbytes: int = 32) -> str:
+    """Return `nbytes` of chance in letters and digits (base 62), always equally long: 43 for 32 bytes.
+
+    Raises:
+        ValueError: fewer than 16 bytes.
+    """
+    if nbytes < _LEAST_SECRET_BYTES:
+        raise ValueError("a secret has at least 16 bytes")
+    bits = 8 * nbytes
+    length = len(_digits((1 << bits) - 1, len(_BASE62)))
+    return _written(_chance().getrandbits(bits), _BASE62, length)
+
+
+@contextmanager
+def seeded(source: random.Random) -> Iterator[None]:
+    """Draw ids and secrets from `source` within this block (and its tasks): the same seed, the same story.
+
+    For simulations and tests only: what a seeded generator draws can be foreseen.
+    """
+    token = _source.set(source)
+    try:
+        yield
+    finally:
+        _source.reset(token)
+
+
+def _chance() -> random.Random:
+    """Return who decides: the handed-in generator, or the operating system."""
+    return _source.get() or _system
+
+
+def _digits(number: int, base: int) -> list[int]:
+    """Return the digits of a number, most significant first; none for zero."""
+    digits = []
+    while number:
+        number, digit = divmod(number, base)
+        digits.append(digit)
+    return digits[::-1]
+
+
+def _written(number: int, alphabet: str, length: int) -> str:
+    """Write a number in the alphabet's base, padded to `length`, so that numbers and texts sort alike."""
+    text = "".join(alphabet[digit] for digit in _digits(number, len(alphabet)))
+    return text.rjust(length, alphabet[0])

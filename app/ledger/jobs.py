@@ -1,0 +1,97 @@
+"""What the ledger does on its own: seal what is recorded, verify what is kept, give expired holds back."""
+
+import structlog
+
+from app.ledger import audit, operations, queries
+from app.ledger.audit import Report
+from app.plumbing import metrics
+from app.plumbing.database import Transaction
+from app.plumbing.pipes import Pipes
+from app.plumbing.queue import Payload, Worker
+
+__all__ = ["register"]
+
+# 10 s: what an intruder could still change unseen is at most that young, and a batch of a quiet site stays
+# small.
+_SEAL_SECONDS = 10
+_VERIFY_SECONDS = 60
+_EXPIRE_SECONDS = 60
+_HOLDS_AT_ONCE = 100
+_log = structlog.get_logger("ledger")
+
+
+def register(worker: Worker, pipes: Pipes) -> None:
+    """Schedule sealing, verification and expiry; each also runs on demand as a job of the same name."""
+
+    async def seal() -> None:
+        await seal_everything(pipes)
+
+    async def verify() -> None:
+        await verify_news(pipes)
+
+    async def expire() -> None:
+        await expire_everywhere(pipes)
+
+    for seconds, name, task in (
+        (_SEAL_SECONDS, "ledger.seal", seal),
+        (_VERIFY_SECONDS, "ledger.verify", verify),
+        (_EXPIRE_SECONDS, "ledger.expire_holds", expire),
+    ):
+        worker.every(seconds, name, task)
+
+    async def seal_now(_: Payload) -> None:
+        await seal()
+
+    async def verify_now(_: Payload) -> None:
+        await verify()
+
+    worker.handle("ledger.seal_now", seal_now)
+    worker.handle("ledger.verify_now", verify_now)
+
+
+async def seal_everything(pipes: Pipes) -> int:
+    """Seal until nothing complete is left; returns the number of seals made."""
+    made = 0
+    for site_id in await _sites(pipes):
+        while True:
+            async with pipes.database.transaction() as tx:
+                link = await audit.seal(tx, site_id, at=pipes.clock.now())
+            if link is None:
+                break
+            made += 1
+    async with pipes.database.reading() as reader:
+        waiting = [await queries.seal_lag(reader, site_id) for site_id in await queries.sites(reader)]
+    metrics.SEAL_LAG.set(sum(lag.rows for lag in waiting))
+    return made
+
+
+async def verify_news(pipes: Pipes) -> Report:
+    """Verify what came since the last time; a violation is logged each time until it is repaired."""
+
+    async def work(tx: Transaction) -> Report:
+        return await audit.checkpoint(tx)
+
+    report = await pipes.database.retried(work)
+    for violation in report.violations:
+        _log.critical(
+            "ledger.violation", invariant=violation.invariant, site_id=violation.site_id, what=violation.what
+        )
+    return report
+
+
+async def expire_everywhere(pipes: Pipes) -> int:
+    """Give back what expired holds still hold; returns how many."""
+    given_back = 0
+    for site_id in await _sites(pipes):
+        full = True
+        while full:
+            async with pipes.database.transaction() as tx:
+                done = await operations.expire_holds(tx, site_id, at=pipes.clock.now(), limit=_HOLDS_AT_ONCE)
+            given_back += len(done)
+            full = len(done) == _HOLDS_AT_ONCE
+    return given_back
+
+
+async def _sites(pipes: Pipes) -> list[int]:
+    async with pipes.database.reading() as reader:
+        return list(await queries.sites(reader))

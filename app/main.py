@@ -1,0 +1,78 @@
+"""Composes the web process: every room's routes on one application, each opened with the same pipes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+import app.cashier.routes
+import app.ops.routes
+import app.payments.routes
+import app.players.routes
+import app.providers.routes
+from app import wiring
+from app.plumbing import logs, web
+from app.plumbing.pipes import Pipes
+from app.settings import Settings
+
+__all__ = ["create_app", "merchant_api"]
+
+_STATIC = Path(__file__).parent / "cashier" / "static"
+
+
+def create_app(pipes: Pipes, *, production: bool = False) -> FastAPI:
+    """The application over opened pipes; closing them is the caller's.
+
+    Args:
+        pipes: as `wiring` opens them.
+        production: no API docs are served, and unsafe database settings make the process not ready.
+    """
+    composed = _bare(docs=not production)
+    composed.include_router(app.cashier.routes.router(pipes))
+    composed.include_router(app.players.routes.router(pipes))
+    composed.include_router(app.payments.routes.router(pipes))
+    composed.include_router(app.providers.routes.router(pipes))
+    composed.include_router(app.ops.routes.router(pipes, production=production))
+    composed.mount("/cashier/static", StaticFiles(directory=_STATIC), name="static")
+    return composed
+
+
+def merchant_api(pipes: Pipes) -> FastAPI:
+    """Only what merchants' servers call: the source of openapi/merchant.json."""
+    composed = _bare(docs=False)
+    composed.include_router(app.players.routes.router(pipes))
+    composed.include_router(app.payments.routes.router(pipes))
+    return composed
+
+
+def serve() -> FastAPI:
+    """The application of a web process of its own, configured by the environment (uvicorn's factory)."""
+    settings = Settings.read()
+    logs.configure(settings.log_level, as_json=settings.log_json)
+    pipes = wiring.pipes(settings, name="cashier web")
+    composed = create_app(pipes, production=settings.production)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await pipes.http.aclose()
+        await pipes.database.close()
+
+    composed.router.lifespan_context = lifespan
+    return composed
+
+
+def _bare(*, docs: bool) -> FastAPI:
+    composed = FastAPI(
+        title="Open Cashier: merchant API",
+        version="1",
+        description="What a merchant's server calls. Requests are signed: see the merchant protocol in the README.",
+        docs_url="/docs" if docs else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if docs else None,
+        max_body_size=web.BODY_LIMIT_BYTES,
+    )
+    web.install(composed)
+    return composed

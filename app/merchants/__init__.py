@@ -1,0 +1,40 @@
+"""Whom we serve: merchants, their sites, keys, and what each site has switched on.
+
+Promises that a signed request is the site's own (`authentic_site`) and that an unknown site cannot be told from a wrong
+signature. Owns sites, salts, API tokens, and the signatures we issued.
+"""
+
+from app.merchants.model import MessageFormat, NotAuthentic, Scope, Site, SiteId, WalletMode
+from app.merchants.operations import (
+    BadOrigin,
+    CreatedSite,
+    NewSite,
+    create_site,
+    create_token,
+    forget_issued_signatures,
+    remember_issued_signature,
+    rotate_salt,
+)
+from app.merchants.queries import SiteNotFound, authentic_site, shown, site, site_of_token
+
+__all__ = [
+    "BadOrigin",
+    "CreatedSite",
+    "MessageFormat",
+    "NewSite",
+    "NotAuthentic",
+    "Scope",
+    "Site",
+    "SiteId",
+    "SiteNotFound",
+    "WalletMode",
+    "authentic_site",
+    "create_site",
+    "create_token",
+    "forget_issued_signatures",
+    "remember_issued_signature",
+    "rotate_salt",
+    "shown",
+    "site",
+    "site_of_token",
+]

@@ -1,0 +1,179 @@
+"""What can be done with merchants: open a site, rotate its salt, hand out and revoke tokens."""
+
+import base64
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.kernel import ids
+from app.kernel.errors import Refusal
+from app.kernel.money import currency_exponent
+from app.merchants.model import SALT_OVERLAP, MessageFormat, Scope, SiteId
+from app.merchants.queries import token_hash
+from app.merchants.tables import api_tokens, issued_signatures, merchants, site_numbers, site_salts, sites
+from app.plumbing.addresses import Peer, check_registered_url
+from app.plumbing.database import Transaction
+
+__all__ = [
+    "BadOrigin",
+    "CreatedSite",
+    "NewSite",
+    "create_site",
+    "create_token",
+    "forget_issued_signatures",
+    "remember_issued_signature",
+    "rotate_salt",
+]
+
+_SALT_BYTES = 32
+# 30 days: far beyond the overlap of a rotation; older messages are signed with a dead salt anyway in a careful shop.
+_ISSUED_KEPT = timedelta(days=30)
+
+
+class BadOrigin(Refusal):
+    """The frame origin {origin} is not of the form https://host or https://host:port."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSite:
+    """What somebody decides when opening a site; addresses are checked against the SSRF rule when it is created."""
+
+    name: str
+    currencies: tuple[str, ...]
+    callout_url: str
+    notify_url: str
+    notify_failure_url: str = ""
+    callback_url: str = ""
+    frame_origins: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ("en", "ru", "kk")
+    message_format: MessageFormat = MessageFormat.JSON
+    dialect: str = "G"
+    extended_info: bool = False
+    is_test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedSite:
+    """What is shown once: the secrets of a new site."""
+
+    site_id: SiteId
+    salt: str = field(repr=False)
+    webhook_secret: str = field(repr=False)
+    tokens: dict[str, str] = field(repr=False)
+
+
+async def create_site(
+    tx: Transaction, new: NewSite, *, at: datetime, allowed_private_peers: frozenset[Peer] = frozenset()
+) -> CreatedSite:
+    """Open a site with its first salt, one token a scope, and a webhook secret.
+
+    Raises:
+        BadPeerAddress: an address that callouts may not reach.
+        BadOrigin: a frame origin with a path, or not http(s).
+        UnknownCurrency: a currency that is neither ISO 4217 nor declared.
+    """
+    for url in (new.callout_url, new.notify_url, new.notify_failure_url, new.callback_url):
+        if url:
+            check_registered_url(url, test_profile=False, allowed_private_peers=allowed_private_peers)
+    for origin in new.frame_origins:
+        _check_origin(origin)
+    for currency in new.currencies:
+        currency_exponent(currency)
+    merchant_id = ids.new("mer", at=at)
+    site_id = SiteId(int(await tx.scalar(select(site_numbers.next_value()))))
+    webhook_secret = "whsec_" + base64.b64encode(secrets.token_bytes(_SALT_BYTES)).decode()
+    await tx.execute(merchants.insert().values(merchant_id=merchant_id, name=new.name, created_at=at))
+    await tx.execute(
+        sites.insert().values(
+            site_id=site_id,
+            merchant_id=merchant_id,
+            name=new.name,
+            callout_url=new.callout_url,
+            notify_url=new.notify_url,
+            notify_failure_url=new.notify_failure_url,
+            callback_url=new.callback_url,
+            message_format=new.message_format,
+            dialect=new.dialect,
+            frame_origins=list(new.frame_origins),
+            currencies=list(new.currencies),
+            languages=list(new.languages),
+            extended_info=new.extended_info,
+            is_test=new.is_test,
+            webhook_secret=webhook_secret,
+            created_at=at,
+            changed_at=at,
+        )
+    )
+    salt = ids.secret(_SALT_BYTES)
+    await tx.execute(site_salts.insert().values(site_id=site_id, number=1, value=salt, created_at=at))
+    tokens = {scope.value: await create_token(tx, site_id, scope, at=at) for scope in Scope}
+    return CreatedSite(site_id, salt, webhook_secret, tokens)
+
+
+async def create_token(tx: Transaction, site_id: int, scope: Scope, *, at: datetime, label: str = "") -> str:
+    """A new bearer token, returned once and kept hashed."""
+    token = f"ck_{scope.value}_{ids.secret(_SALT_BYTES)}"
+    await tx.execute(
+        api_tokens.insert().values(
+            site_id=site_id,
+            token_id=ids.new("tok", at=at),
+            scope=scope,
+            hash=token_hash(token),
+            label=label,
+            created_at=at,
+        )
+    )
+    return token
+
+
+async def rotate_salt(tx: Transaction, site_id: int, *, at: datetime) -> str:
+    """Sign with a new salt from now on; the one before is accepted for `SALT_OVERLAP` more, older ones no longer.
+
+    Returns:
+        The new salt, shown once.
+    """
+    newest = await tx.scalar(
+        select(func.max(site_salts.c.number)).where(site_salts.c.site_id == site_id)
+    )
+    salt = ids.secret(_SALT_BYTES)
+    await tx.execute(
+        update(site_salts)
+        .where(site_salts.c.site_id == site_id, func.coalesce(site_salts.c.retired_at, at) >= at)
+        .values(retired_at=at)
+    )
+    await tx.execute(
+        update(site_salts)
+        .where(site_salts.c.site_id == site_id, site_salts.c.number == newest)
+        .values(retired_at=at + SALT_OVERLAP)
+    )
+    await tx.execute(
+        site_salts.insert().values(site_id=site_id, number=(newest or 0) + 1, value=salt, created_at=at)
+    )
+    return salt
+
+
+async def remember_issued_signature(tx: Transaction, site_id: int, signature: str, *, at: datetime) -> None:
+    """Keep a signature of ours, so that the same message sent back to us is refused as a reflection."""
+    await tx.execute(
+        insert(issued_signatures)
+        .values(site_id=site_id, signature=signature, issued_at=at)
+        .on_conflict_do_nothing()
+    )
+
+
+async def forget_issued_signatures(tx: Transaction, *, now: datetime) -> int:
+    """Drop signatures of ours that are older than anything a merchant still accepts; returns how many."""
+    done = await tx.execute(delete(issued_signatures).where(issued_signatures.c.issued_at < now - _ISSUED_KEPT))
+    return done.rowcount
+
+
+def _check_origin(origin: str) -> None:
+    parts = urlsplit(origin)
+    plain: Iterable[bool] = (parts.scheme in {"http", "https"}, bool(parts.hostname), origin == f"{parts.scheme}://{parts.netloc}")
+    if not all(plain) or any(mark in origin for mark in " ;,'\"*"):
+        raise BadOrigin(origin=origin)

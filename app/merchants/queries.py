@@ -1,0 +1,149 @@
+"""What is true of a site: its settings, its salts, whose token this is, and whether a signed request is the site's own."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import exists, select
+from sqlalchemy.engine import Row
+
+from app.kernel import signing
+from app.kernel.errors import Refusal
+from app.merchants.model import (
+    MessageFormat,
+    NotAuthentic,
+    Salt,
+    Scope,
+    Site,
+    SiteId,
+    accepted_salts,
+)
+from app.merchants.tables import api_tokens, issued_signatures, site_salts, sites
+from app.plumbing.database import Reader
+
+__all__ = ["SiteNotFound", "authentic_site", "shown", "site", "site_of_token", "token_hash"]
+
+_security = structlog.get_logger("security")
+_KEPT_SALTS = 2  # the newest and its predecessor
+
+
+class SiteNotFound(Refusal):
+    """There is no site {site_id}."""
+
+
+async def site(reader: Reader, site_id: int) -> Site:
+    """Everything that is set for a site.
+
+    Raises:
+        SiteNotFound: no such number.
+    """
+    row = await reader.first(sites.select().where(sites.c.site_id == site_id))
+    if row is None:
+        raise SiteNotFound(site_id=site_id)
+    return _site(row, await _salts(reader, site_id))
+
+
+def shown(found: Site) -> dict[str, object]:
+    """A site's settings as people may see them: no salt, no secret."""
+    return {
+        "site_id": found.site_id,
+        "merchant_id": found.merchant_id,
+        "name": found.name,
+        "wallet_mode": found.wallet_mode,
+        "callout_url": found.callout_url,
+        "notify_url": found.notify_url,
+        "notify_failure_url": found.notify_failure_url,
+        "callback_url": found.callback_url,
+        "message_format": found.message_format,
+        "dialect": found.dialect,
+        "frame_origins": list(found.frame_origins),
+        "currencies": list(found.currencies),
+        "languages": list(found.languages),
+        "extended_info": found.extended_info,
+        "is_test": found.is_test,
+        "salts": [{"number": salt.number, "retired_at": str(salt.retired_at or "")} for salt in found.salts],
+    }
+
+
+async def authentic_site(reader: Reader, params: Mapping[str, str], now: datetime) -> Site:
+    """The site that signed these parameters (`site_id` and `signature` among them).
+
+    An unknown site, a wrong signature and a reflected message end alike and take the same path, so that an answer tells
+    nothing about which sites exist (trust.md 3.3.8).
+
+    Raises:
+        NotAuthentic: for every reason.
+    """
+    site_id = int(params["site_id"]) if params["site_id"].isascii() and len(params["site_id"]) <= 9 else 0  # noqa: PLR2004  an int4
+    row = await reader.first(sites.select().where(sites.c.site_id == site_id))
+    salts = await _salts(reader, site_id)
+    accepted = accepted_salts(salts, now) or (signing.DUMMY_SALT,)
+    dialect = signing.Dialect(row.dialect) if row else signing.Dialect.G
+    matched = signing.matches(params, params["signature"], accepted, dialect)
+    reflected = await reader.scalar(
+        select(
+            exists().where(
+                issued_signatures.c.site_id == site_id, issued_signatures.c.signature == params["signature"]
+            )
+        )
+    )
+    if row is None or matched is None or reflected:
+        reason = "unknown site" if row is None else "wrong signature" if matched is None else "reflected message"
+        _security.warning("request.not_authentic", site_id=site_id, reason=reason)
+        raise NotAuthentic
+    return _site(row, salts)
+
+
+async def site_of_token(reader: Reader, token: str, scope: Scope) -> Site:
+    """The site a bearer token belongs to, if the token is alive and has the scope.
+
+    Raises:
+        NotAuthentic: unknown or revoked token, or another scope.
+    """
+    row = await reader.first(
+        select(api_tokens.c.site_id).where(
+            api_tokens.c.hash == token_hash(token), api_tokens.c.scope == scope, api_tokens.c.revoked_at.is_(None)
+        )
+    )
+    if row is None:
+        _security.warning("token.refused", scope=scope)
+        raise NotAuthentic
+    return await site(reader, row.site_id)
+
+
+def token_hash(token: str) -> bytes:
+    """How a token is kept: it has 256 random bits, so a plain SHA-256 is enough."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+async def _salts(reader: Reader, site_id: int) -> tuple[Salt, ...]:
+    rows = await reader.all(
+        site_salts.select()
+        .where(site_salts.c.site_id == site_id)
+        .order_by(site_salts.c.number.desc())
+        .limit(_KEPT_SALTS)
+    )
+    return tuple(Salt(row.number, row.value, row.retired_at) for row in rows)
+
+
+def _site(row: Row[Any], salts: tuple[Salt, ...]) -> Site:
+    return Site(
+        site_id=SiteId(row.site_id),
+        merchant_id=row.merchant_id,
+        name=row.name,
+        callout_url=row.callout_url,
+        notify_url=row.notify_url,
+        notify_failure_url=row.notify_failure_url,
+        callback_url=row.callback_url,
+        message_format=MessageFormat(row.message_format),
+        dialect=signing.Dialect(row.dialect),
+        frame_origins=tuple(row.frame_origins),
+        currencies=tuple(row.currencies),
+        languages=tuple(row.languages),
+        extended_info=row.extended_info,
+        is_test=row.is_test,
+        webhook_secret=row.webhook_secret,
+        salts=salts,
+    )

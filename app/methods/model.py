@@ -1,0 +1,136 @@
+"""Ways to pay, as data: the shipped catalogue, and how a merchant's wishes narrow what is offered. Pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from app.kernel.errors import Refusal
+from app.kernel.money import Money
+
+__all__ = [
+    "CATALOGUE",
+    "AmountTooHigh",
+    "AmountTooLow",
+    "Method",
+    "MethodUnavailable",
+    "Offer",
+    "arranged",
+    "check_amount",
+    "narrowed",
+    "quick_amounts",
+]
+
+
+class MethodUnavailable(Refusal):
+    """This way to pay is not available here: {method}."""
+
+    param = "method"
+
+
+class AmountTooLow(Refusal):
+    """The amount must be from {minimum} to {maximum}."""
+
+    param = "amount"
+
+
+class AmountTooHigh(Refusal):
+    """The amount must be from {minimum} up to {maximum}."""
+
+    param = "amount"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way to pay as a player sees it; `group_id` and `type_id` are the protocol's numbers (protocol.md sections 8, 15)."""
+
+    code: str
+    group_id: int
+    type_id: int
+    title: str
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A method as one site offers it in one currency, and the provider account that carries it out."""
+
+    method: Method
+    minimum: Money
+    maximum: Money
+    account: str
+    position: int
+
+
+CATALOGUE: Mapping[str, Method] = {
+    method.code: method
+    for method in (
+        Method("card", 1, 1, "Bank card", "card"),
+        Method("mobile_app", 603, 603, "Mobile banking app", "app"),
+        Method("qr", 602, 602, "QR payment", "qr"),
+        Method("bank_transfer", 601, 601, "Bank transfer", "bank"),
+        Method("e_wallet", 604, 604, "E-wallet", "wallet"),
+        Method("mobile_operator", 7, 7, "Mobile operator", "phone"),
+        Method("aggregator", 605, 605, "Payment terminal", "terminal"),
+    )
+}
+
+# Multiples of the minimum that make round quick buttons where the merchant sent no series of its own.
+_QUICK_STEPS = (1, 2, 5, 10, 20, 50)
+_QUICK_MOST = 4
+_LONGEST = 12  # digits of an amount that a merchant may put on a button
+
+
+def check_amount(offer: Offer, amount: Money) -> None:
+    """Raise `AmountTooLow` or `AmountTooHigh` when the amount is outside the offer's limits."""
+    limits = {"minimum": offer.minimum, "maximum": offer.maximum}
+    if amount < offer.minimum:
+        raise AmountTooLow(**limits)
+    if amount > offer.maximum:
+        raise AmountTooHigh(**limits)
+
+
+def arranged(offers: Sequence[Offer], ps_range: str) -> list[Offer]:
+    """Offers in the merchant's order of payment groups: deposit groups before the `;` (protocol.md section 2.1)."""
+    wanted = [int(group) for group in ps_range.partition(";")[0].split(",") if group.isdigit()]
+    last = len(wanted)
+    rank = {group: place for place, group in reversed(list(enumerate(wanted)))}
+    return sorted(offers, key=lambda offer: (rank.get(offer.method.group_id, last), offer.position))
+
+
+def narrowed(offer: Offer, deposit_range: str) -> Offer:
+    """The offer within the merchant's own limits; a wider wish never widens ours.
+
+    The form is `1:100-1000;2,3,4:200-2000;50-1500`, in major units as the player sees them, an entry without groups being
+    the default.
+    """
+    low_high = _of_group(deposit_range, offer.method.group_id)
+    found = re.fullmatch(r"([0-9]{1,12})-([0-9]{1,12})", low_high or "")
+    if not found:
+        return offer
+    currency = offer.minimum.currency
+    low = max(offer.minimum, Money.parse(found[1], currency))
+    high = min(offer.maximum, Money.parse(found[2], currency))
+    return replace(offer, minimum=low, maximum=high) if low <= high else offer
+
+
+def quick_amounts(offer: Offer, amount_series: str) -> list[Money]:
+    """Amounts of the quick buttons: the merchant's series `1:10,20,30;` (major units, as on a button), else round steps."""
+    currency = offer.minimum.currency
+    series = _of_group(amount_series, offer.method.group_id)
+    if series:
+        wished = [Money.parse(text, currency) for text in series.split(",") if text.isdigit() and len(text) <= _LONGEST]
+    else:
+        wished = [Money(offer.minimum.minor * step, currency) for step in _QUICK_STEPS]
+    return [amount for amount in wished if offer.minimum <= amount <= offer.maximum][: len(wished) if series else _QUICK_MOST]
+
+
+def _of_group(text: str, group_id: int) -> str | None:
+    """The entry of one payment group in `groups:value;groups:value;default`, or the default."""
+    default = None
+    for entry in text.split(";"):
+        groups, colon, value = entry.partition(":")
+        if not colon:
+            default = entry or default
+        elif str(group_id) in groups.split(","):
+            return value
+    return default

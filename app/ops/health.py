@@ -1,0 +1,55 @@
+"""How the machine feels: alive, and fit to serve."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from app.plumbing import queue, schema
+from app.plumbing.database import Database, DatabaseDown
+
+__all__ = ["Check", "checks"]
+
+# An hour: the longest step of the webhook schedule; work due for longer means that nobody is working.
+_QUEUE_AGE_LIMIT_SECONDS = 3_600
+_DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question about fitness and its answer; only `fatal` ones make the process not ready."""
+
+    name: str
+    is_well: bool
+    detail: str
+    fatal: bool = True
+
+
+async def checks(database: Database, *, production: bool) -> list[Check]:
+    """Ask the database, the migrations, the queue and the durability settings; never raises for a database that is down."""
+    try:
+        async with asyncio.timeout(3), database.reading() as reader:
+            revision = await schema.revision(reader)
+            if revision != _wanted():
+                detail = f"the database is at {revision or 'nothing'}, the code at {_wanted()}: run `cashier migrate`"
+                return [Check("database", is_well=True, detail="answers"), Check("migrations", is_well=False, detail=detail)]
+            age = await queue.oldest_due_seconds(reader)
+            settings = await schema.server_settings(reader, tuple(_DURABLE))
+    except (DatabaseDown, TimeoutError):
+        return [Check("database", is_well=False, detail="does not answer")]
+    unsafe = _unsafe(settings)
+    return [
+        Check("database", is_well=True, detail="answers"),
+        Check("migrations", is_well=True, detail=f"at {revision}"),
+        Check("queue", is_well=age < _QUEUE_AGE_LIMIT_SECONDS, detail=f"the oldest due job waits {age:.0f} s"),
+        Check("durability", is_well=not unsafe, detail=unsafe or "commits reach the disk", fatal=production),
+    ]
+
+
+@cache
+def _wanted() -> str:
+    return schema.newest_revision()
+
+
+def _unsafe(settings: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} = {settings.get(name)}" for name, wanted in _DURABLE.items() if settings.get(name) != wanted)

@@ -1,0 +1,223 @@
+"""A deposit, from the player's wish to the provider's page. Each phase leaves a recovery point in the payment's row:
+
+    created -> checking     the merchant is asked                       (callouts: written before it is sent)
+    checking -> submitted   the try is written with its reference       (attempt: written before it is sent)
+    submitted -> ...        the provider's answer, notice or status     (the model decides)
+
+A process that dies between two phases loses nothing: `sweeps` takes the payment up from its row.
+"""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from app import callouts, merchants, methods, players, providers
+from app.kernel import ids
+from app.kernel.errors import Refusal
+from app.kernel.money import Money
+from app.payments.model import STATUS_OF, Kind, Source, Step, SubStatus
+from app.payments.queries import Payment, last_attempt, payment, view_hash
+from app.payments.rules import event_type
+from app.payments.steps import Cause, apply_evidence, carry_out
+from app.payments.tables import attempts, payment_events, payment_numbers, payments
+from app.plumbing import idempotency, switches
+from app.plumbing.database import Transaction
+from app.plumbing.pipes import Pipes
+
+__all__ = ["DEPOSITS", "DepositWish", "DepositsStopped", "ask_provider", "request_deposit"]
+
+DEPOSITS = "deposits"  # the stop switch this room obeys
+PLAYER_HAS = timedelta(minutes=30)  # to finish at the provider's page; afterwards the deposit expires
+
+
+class DepositsStopped(Refusal):
+    """Deposits are closed for the moment. Please try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class DepositWish:
+    """What the player chose. `form_key` is the idempotency key of the form that was sent."""
+
+    method: str
+    amount: Money
+    form_key: str
+    source_type: int
+
+
+async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositWish) -> str:
+    """Take a player's wish as far as the provider's page, or to the state that says why not.
+
+    The same form sent twice is one deposit.
+
+    Returns:
+        A token that shows this one payment and nothing else.
+
+    Raises:
+        DepositsStopped: a stop switch is on.
+        MethodUnavailable, AmountTooLow, AmountTooHigh: the wish does not fit the site's offer; nothing is written.
+        IdempotencyKeyReused: the form key was used for another wish.
+    """
+    now = pipes.clock.now()
+    async with pipes.database.transaction() as tx:
+        site = await merchants.site(tx, session.player.site_id)
+        offer = await methods.offer(tx, site.site_id, session.currency, wish.method)
+        methods.check_amount(methods.narrowed(offer, session.wishes.get("deposit_range", "")), wish.amount)
+        if await switches.is_stopped(tx, site.site_id, DEPOSITS):
+            raise DepositsStopped
+        content = {"method": wish.method, "amount": wish.amount.minor, "currency": wish.amount.currency}
+        scope = f"deposit:{session.player.player_id}"
+        claimed = await idempotency.claim(tx, site.site_id, scope, wish.form_key, content)
+        if claimed.receipt is not None:
+            return _view_token(site.site_id, claimed.receipt["payment_id"], wish.form_key)
+        payment_id = await _create(tx, session, wish, offer.account, now)
+        await idempotency.settle(tx, claimed, {"payment_id": payment_id})
+        await players.remember_method(tx, session.player, wish.method)
+    view_token = _view_token(site.site_id, payment_id, wish.form_key)
+    await _ask_merchant(pipes, site, payment_id, view_token)
+    return view_token
+
+
+async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
+    """Ask the provider what became of a payment, and let its answer count; safe at any time and any number of times.
+
+    A deposit whose time has run out while the player was awaited ends as expired, unless the provider says otherwise.
+    """
+    async with pipes.database.reading() as reader:
+        site = await merchants.site(reader, site_id)
+        found = await payment(reader, site_id, payment_id)
+        attempt = await last_attempt(reader, site_id, payment_id)
+        if attempt is None:
+            return
+        account = await providers.account(reader, site_id, attempt.account)
+    gateway = providers.gateway_of(account)
+    result = await gateway.status(pipes.http, account, attempt.attempt_id)
+    out_of_time = found.expires_at is not None and pipes.clock.now() >= found.expires_at
+    undecided = result.state in {providers.State.REQUIRES_ACTION, providers.State.UNKNOWN, providers.State.NOT_FOUND}
+    if out_of_time and result.state is providers.State.REQUIRES_ACTION:
+        # Told to forget the order; should the player have paid in this very moment, the answer says so.
+        result = await gateway.cancel(pipes.http, account, attempt.attempt_id)
+        undecided = result.state is not providers.State.SUCCEEDED
+    now = pipes.clock.now()
+    async with pipes.database.transaction() as tx:
+        found = await payment(tx, site_id, payment_id, lock=True)
+        if out_of_time and undecided and found.sub_status is SubStatus.AWAITING_PLAYER:
+            await carry_out(tx, site, found, Step(path=(SubStatus.EXPIRED,)), Cause("clock"), at=now)
+        else:
+            await apply_evidence(tx, site, found, attempt.attempt_id, result, Source.STATUS_QUERY, at=now)
+
+
+async def _create(tx: Transaction, session: players.Session, wish: DepositWish, account: str, at: datetime) -> str:
+    payment_id = ids.new("dep", at=at)
+    first = SubStatus.CHECKING
+    await tx.execute(
+        payments.insert().values(
+            site_id=session.player.site_id,
+            payment_id=payment_id,
+            number=select(payment_numbers.next_value()).scalar_subquery(),
+            kind=Kind.DEPOSIT,
+            player_id=session.player.player_id,
+            method=wish.method,
+            account=account,
+            status=STATUS_OF[first],
+            sub_status=first,
+            amount_minor=wish.amount.minor,
+            currency=wish.amount.currency,
+            view_hash=view_hash(_view_token(session.player.site_id, payment_id, wish.form_key)),
+            customer_ip=session.customer_ip,
+            source_type=wish.source_type,
+            language=session.language,
+            sequence=1,
+            created_at=at,
+            changed_at=at,
+        )
+    )
+    await tx.execute(
+        payment_events.insert().values(
+            site_id=session.player.site_id,
+            payment_id=payment_id,
+            sequence=1,
+            type=event_type(SubStatus.CREATED),
+            status=STATUS_OF[first],
+            sub_status=first,
+            source="player",
+            amount_minor=wish.amount.minor,
+            currency=wish.amount.currency,
+            recorded_at=at,
+        )
+    )
+    return payment_id
+
+
+async def _ask_merchant(pipes: Pipes, site: merchants.Site, payment_id: str, view_token: str) -> None:
+    async with pipes.database.reading() as reader:
+        found = await payment(reader, site.site_id, payment_id)
+        player = await players.player(reader, site.site_id, found.player_id)
+    method = methods.CATALOGUE[found.method]
+    question = callouts.DepositQuestion(
+        payment_id=payment_id,
+        transaction_id=str(found.number),
+        site_login=player.site_login,
+        amount=found.amount,
+        payment_group_id=method.group_id,
+        payment_type_id=method.type_id,
+        customer_ip=found.customer_ip,
+        source_type=found.source_type,
+    )
+    answer = await callouts.check_deposit(pipes, site, question)
+    now = pipes.clock.now()
+    async with pipes.database.transaction() as tx:
+        found = await payment(tx, site.site_id, payment_id, lock=True)
+        if found.sub_status is not SubStatus.CHECKING:
+            return  # a sweep gave it up meanwhile; the merchant hears of that by webhook
+        if answer.state is not callouts.CalloutState.ACCEPTED:
+            refused = answer.state is callouts.CalloutState.REFUSED
+            end = SubStatus.REJECTED_BY_MERCHANT if refused else SubStatus.MERCHANT_UNREACHABLE
+            await carry_out(tx, site, found, Step(path=(end,)), Cause("merchant", reason=answer.reason), at=now)
+            return
+        reference = ids.new("att", at=now)
+        changes = {"external_id": answer.external_id, "sent_at": now, "expires_at": now + PLAYER_HAS}
+        step = Step(path=(SubStatus.SUBMITTED,))
+        await carry_out(tx, site, found, step, Cause("merchant", changes=changes), at=now)
+        await tx.execute(
+            attempts.insert().values(
+                site_id=site.site_id,
+                attempt_id=reference,
+                payment_id=payment_id,
+                number=1,
+                account=found.account,
+                sent_at=now,
+            )
+        )
+    await _ask_to_collect(pipes, site, found, reference, view_token)
+
+
+async def _ask_to_collect(
+    pipes: Pipes, site: merchants.Site, found: Payment, reference: str, view_token: str
+) -> None:
+    async with pipes.database.reading() as reader:
+        account = await providers.account(reader, site.site_id, found.account)
+    order = providers.DepositOrder(
+        reference=reference,
+        amount=found.amount,
+        description=f"{site.name}, {found.number}",
+        player_reference=found.player_id,
+        language=found.language,
+        return_url=f"{pipes.public_url}/cashier/payment/{view_token}?returned=yes",
+        notice_url=f"{pipes.public_url}/notices/{site.site_id}/{account.account}",
+    )
+    result = await providers.gateway_of(account).deposit(pipes.http, account, order)
+    now = pipes.clock.now()
+    async with pipes.database.transaction() as tx:
+        found = await payment(tx, site.site_id, found.payment_id, lock=True)
+        step = await apply_evidence(tx, site, found, reference, result, Source.ANSWER, at=now)
+    if step.ask_again:
+        await ask_provider(pipes, site.site_id, found.payment_id)
+
+
+def _view_token(site_id: int, payment_id: str, form_key: str) -> str:
+    """Derived, so that a repeated form finds the same page; unguessable, because both parts are."""
+    digest = hashlib.sha256(f"view\n{payment_id}\n{form_key}".encode()).digest()
+    return f"{site_id}-{base64.urlsafe_b64encode(digest[:24]).decode()}"

@@ -1,0 +1,31 @@
+"""What happens later: reading notices, asking providers, and sweeping what was left behind."""
+
+from app import providers
+from app.payments.deposits import ask_provider
+from app.payments.notices import read_notice
+from app.payments.sweeps import ASK, end_abandoned, sweep_due
+from app.plumbing.pipes import Pipes
+from app.plumbing.queue import Payload, Worker
+
+__all__ = ["register"]
+
+
+def register(worker: Worker, pipes: Pipes) -> None:
+    """Let the worker carry payments on."""
+
+    async def read(payload: Payload) -> None:
+        await read_notice(pipes, payload["site_id"], payload["notice_id"])
+
+    async def ask(payload: Payload) -> None:
+        await ask_provider(pipes, payload["site_id"], payload["payment_id"])
+
+    async def sweep() -> None:
+        await sweep_due(pipes)
+
+    async def end() -> None:
+        await end_abandoned(pipes)
+
+    worker.handle(providers.NOTICE_ARRIVED, read)
+    worker.handle(ASK, ask)
+    worker.every(5, "payments.sweep_due", sweep)
+    worker.every(30, "payments.end_abandoned", end)

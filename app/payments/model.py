@@ -1,0 +1,302 @@
+"""The life of a deposit: its states, the transitions that exist, and what each piece of evidence does. Pure.
+
+Sources: payments.md sections 1.2 (states), 1.4 (who may overrule whom), 1.5 (late and contradicting evidence).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import assert_never
+
+from app.kernel.errors import Refusal
+from app.kernel.money import Money
+
+__all__ = [
+    "FINAL",
+    "NEXT",
+    "OPEN",
+    "STATUS_OF",
+    "Attention",
+    "DepositFacts",
+    "Evidence",
+    "IllegalTransition",
+    "Kind",
+    "Source",
+    "Status",
+    "Step",
+    "SubStatus",
+    "Verdict",
+    "checked_path",
+    "next_step",
+]
+
+
+class Kind(StrEnum):
+    """Which way the money goes."""
+
+    DEPOSIT = "deposit"
+
+
+class Status(StrEnum):
+    """The six public statuses."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REFUNDED = "refunded"
+
+
+class SubStatus(StrEnum):
+    """Where exactly a deposit stands; each belongs to one public status."""
+
+    CREATED = "created"
+    CHECKING = "checking"
+    RISK_REVIEW = "risk_review"
+    AWAITING_PLAYER = "awaiting_player"
+    SUBMITTED = "submitted"
+    PROVIDER_PENDING = "provider_pending"
+    UNKNOWN = "unknown"
+    CONFLICTED = "conflicted"
+    CREDITING = "crediting"
+    COMPLETED = "completed"
+    DECLINED = "declined"
+    PROVIDER_ERROR = "provider_error"
+    LIMIT_BLOCKED = "limit_blocked"
+    RISK_DECLINED = "risk_declined"
+    MERCHANT_UNREACHABLE = "merchant_unreachable"
+    EXPIRED = "expired"
+    BY_PLAYER = "by_player"
+    BY_OPERATOR = "by_operator"
+    REJECTED_BY_MERCHANT = "rejected_by_merchant"
+    REFUNDED = "refunded"
+    CHARGED_BACK = "charged_back"
+
+
+S = SubStatus
+STATUS_OF: Mapping[SubStatus, Status] = {
+    S.CREATED: Status.PENDING,
+    S.CHECKING: Status.PENDING,
+    S.RISK_REVIEW: Status.PENDING,
+    S.AWAITING_PLAYER: Status.PENDING,
+    S.SUBMITTED: Status.PROCESSING,
+    S.PROVIDER_PENDING: Status.PROCESSING,
+    S.UNKNOWN: Status.PROCESSING,
+    S.CONFLICTED: Status.PROCESSING,
+    S.CREDITING: Status.PROCESSING,
+    S.COMPLETED: Status.COMPLETED,
+    S.DECLINED: Status.FAILED,
+    S.PROVIDER_ERROR: Status.FAILED,
+    S.LIMIT_BLOCKED: Status.FAILED,
+    S.RISK_DECLINED: Status.FAILED,
+    S.MERCHANT_UNREACHABLE: Status.FAILED,
+    S.EXPIRED: Status.FAILED,
+    S.BY_PLAYER: Status.CANCELLED,
+    S.BY_OPERATOR: Status.CANCELLED,
+    S.REJECTED_BY_MERCHANT: Status.CANCELLED,
+    S.REFUNDED: Status.REFUNDED,
+    S.CHARGED_BACK: Status.REFUNDED,
+}
+
+_AT_PROVIDER = frozenset({S.SUBMITTED, S.AWAITING_PLAYER, S.PROVIDER_PENDING, S.UNKNOWN})
+_ENDS_AT_PROVIDER = frozenset({S.CREDITING, S.CONFLICTED, S.DECLINED, S.PROVIDER_ERROR, S.BY_PLAYER})
+_ASKED = frozenset({S.AWAITING_PLAYER, S.PROVIDER_PENDING, S.UNKNOWN}) | _ENDS_AT_PROVIDER
+_LATE = frozenset({S.CREDITING, S.CONFLICTED})
+
+# What is not listed cannot happen. Late success leads out of Failed; out of Cancelled it needs a refund, so a person.
+NEXT: Mapping[SubStatus, frozenset[SubStatus]] = {
+    S.CREATED: frozenset({S.CHECKING, S.LIMIT_BLOCKED, S.RISK_DECLINED}),
+    S.CHECKING: frozenset({S.SUBMITTED, S.RISK_REVIEW, S.REJECTED_BY_MERCHANT, S.MERCHANT_UNREACHABLE}),
+    S.RISK_REVIEW: frozenset({S.SUBMITTED, S.BY_OPERATOR, S.RISK_DECLINED}),
+    S.SUBMITTED: _ASKED,
+    S.AWAITING_PLAYER: (_ASKED | {S.EXPIRED}) - {S.AWAITING_PLAYER},
+    S.PROVIDER_PENDING: _ASKED - {S.PROVIDER_PENDING},
+    S.UNKNOWN: _ASKED - {S.UNKNOWN},
+    S.CONFLICTED: frozenset({S.CREDITING, S.REFUNDED}),
+    S.CREDITING: frozenset({S.COMPLETED}),
+    S.COMPLETED: frozenset({S.REFUNDED, S.CHARGED_BACK}),
+    S.DECLINED: _LATE,
+    S.PROVIDER_ERROR: _LATE,
+    S.LIMIT_BLOCKED: frozenset(),
+    S.RISK_DECLINED: frozenset(),
+    S.MERCHANT_UNREACHABLE: frozenset(),
+    S.EXPIRED: _LATE,
+    S.BY_PLAYER: frozenset({S.CREDITING, S.CONFLICTED, S.REFUNDED}),
+    S.BY_OPERATOR: frozenset({S.CREDITING, S.CONFLICTED, S.REFUNDED}),
+    S.REJECTED_BY_MERCHANT: frozenset(),
+    S.REFUNDED: frozenset({S.COMPLETED}),
+    S.CHARGED_BACK: frozenset({S.COMPLETED}),
+}
+assert NEXT.keys() == STATUS_OF.keys() == set(SubStatus)
+
+OPEN = frozenset(s for s in SubStatus if STATUS_OF[s] in {Status.PENDING, Status.PROCESSING})
+FINAL = frozenset(SubStatus) - OPEN
+
+
+class IllegalTransition(Refusal):
+    """A deposit cannot go from {source} to {target}."""
+
+
+class Source(IntEnum):
+    """Where a piece of evidence comes from; a higher rank may overrule a lower (payments.md section 1.4)."""
+
+    PLAYER_RETURN = 1
+    ANSWER = 2
+    NOTICE = 3
+    STATUS_QUERY = 4
+    SETTLEMENT = 5
+
+
+class Verdict(StrEnum):
+    """What the evidence says of the provider's order."""
+
+    NEEDS_PLAYER = "needs_player"
+    PENDING = "pending"
+    PAID = "paid"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+    NOT_FOUND = "not_found"
+    NOT_SENT = "not_sent"
+    UNKNOWN = "unknown"
+
+
+class Attention(StrEnum):
+    """Why a person should look; beside the status, never instead of it."""
+
+    AMOUNT_DIFFERS = "amount_differs"
+    PAID_AFTER_CANCEL = "paid_after_cancel"
+    DENIED_AFTER_SUCCESS = "denied_after_success"
+    SECOND_PAYMENT = "second_payment"
+    ORDER_VANISHED = "order_vanished"
+    UNRESOLVED = "unresolved"
+
+
+@dataclass(frozen=True, slots=True)
+class DepositFacts:
+    """What is known of a deposit when evidence arrives. `provider_reference` is that of the payment, once paid."""
+
+    sub_status: SubStatus
+    amount: Money
+    provider_reference: str | None
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing the provider said, by whichever way, about our order."""
+
+    source: Source
+    verdict: Verdict
+    at: datetime
+    amount: Money | None = None
+    provider_reference: str | None = None
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What follows: the states to walk through, in order; the money to credit; whom to ask or to tell."""
+
+    path: tuple[SubStatus, ...] = ()
+    credit: Money | None = None
+    is_late: bool = False
+    ask_again: bool = False
+    attention: Attention | None = None
+
+
+STAY = Step()
+
+
+def checked_path(source: SubStatus, path: tuple[SubStatus, ...]) -> SubStatus:
+    """The last state of a path whose every transition is in the table.
+
+    Raises:
+        IllegalTransition: one is not: a case for people, never silence.
+    """
+    for target in path:
+        if target not in NEXT[source]:
+            raise IllegalTransition(source=source.value, target=target.value)
+        source = target
+    return source
+
+
+def next_step(deposit: DepositFacts, evidence: Evidence, *, patience_seconds: float = 120) -> Step:
+    """What one piece of evidence does to a deposit; one table for every way evidence can arrive.
+
+    Args:
+        deposit: the deposit as it stands, read under its lock.
+        evidence: what the provider said.
+        patience_seconds: for so long after sending, "not found" may only mean "not stored yet" (trust.md scenario 43).
+    """
+    if deposit.sub_status in _AT_PROVIDER:
+        return _while_open(deposit, evidence, patience_seconds)
+    if deposit.sub_status is S.COMPLETED:
+        return _after_success(deposit, evidence)
+    if STATUS_OF[deposit.sub_status] in {Status.FAILED, Status.CANCELLED} and deposit.sent_at is not None:
+        return _after_the_end(deposit, evidence)
+    return STAY
+
+
+def _while_open(deposit: DepositFacts, evidence: Evidence, patience_seconds: float) -> Step:  # noqa: PLR0911  one return a verdict
+    match evidence.verdict:
+        case Verdict.PAID:
+            return _paid(deposit, evidence, is_late=False)
+        case Verdict.DECLINED:
+            return Step(path=(S.DECLINED,))
+        case Verdict.CANCELLED:
+            return Step(path=(S.BY_PLAYER,))
+        case Verdict.NOT_SENT:
+            return Step(path=(S.PROVIDER_ERROR,))
+        case Verdict.NEEDS_PLAYER:
+            return _moved(deposit, S.AWAITING_PLAYER)
+        case Verdict.PENDING:
+            return _moved(deposit, S.PROVIDER_PENDING)
+        case Verdict.NOT_FOUND:
+            waited = deposit.sent_at is not None and (evidence.at - deposit.sent_at).total_seconds() >= patience_seconds
+            if deposit.sub_status is S.AWAITING_PLAYER:
+                return Step(attention=Attention.ORDER_VANISHED)  # the provider knew it once: never end it on this word
+            return Step(path=(S.PROVIDER_ERROR,)) if waited else STAY
+        case Verdict.UNKNOWN:
+            # "Unknown" never replaces something definite (payments.md 1.4); a first answer that is unknown does.
+            return _moved(deposit, S.UNKNOWN) if deposit.sub_status is S.SUBMITTED else STAY
+        case _:
+            assert_never(evidence.verdict)
+
+
+def _after_success(deposit: DepositFacts, evidence: Evidence) -> Step:
+    match evidence.verdict:
+        case Verdict.PAID if evidence.provider_reference != deposit.provider_reference:
+            return Step(attention=Attention.SECOND_PAYMENT)  # never a second credit by itself
+        case Verdict.PAID if evidence.amount != deposit.amount:
+            return Step(attention=Attention.AMOUNT_DIFFERS)
+        case Verdict.DECLINED | Verdict.CANCELLED:
+            if evidence.source < Source.STATUS_QUERY:
+                return Step(ask_again=True)
+            return Step(attention=Attention.DENIED_AFTER_SUCCESS)
+        case _:
+            return STAY
+
+
+def _after_the_end(deposit: DepositFacts, evidence: Evidence) -> Step:
+    if evidence.verdict is not Verdict.PAID:
+        return STAY
+    if evidence.source < Source.STATUS_QUERY:
+        return Step(ask_again=True)  # a late success is believed only from the provider's own signed answer
+    if STATUS_OF[deposit.sub_status] is Status.CANCELLED:
+        return Step(attention=Attention.PAID_AFTER_CANCEL)  # the policy is to return the money: a person's deed
+    return _paid(deposit, evidence, is_late=True)
+
+
+def _paid(deposit: DepositFacts, evidence: Evidence, *, is_late: bool) -> Step:
+    if evidence.source < Source.NOTICE:
+        return Step(path=() if deposit.sub_status is not S.SUBMITTED else (S.PROVIDER_PENDING,), ask_again=True)
+    if evidence.amount != deposit.amount:
+        return Step(path=(S.CONFLICTED,), attention=Attention.AMOUNT_DIFFERS)
+    return Step(path=(S.CREDITING, S.COMPLETED), credit=deposit.amount, is_late=is_late)
+
+
+def _moved(deposit: DepositFacts, target: SubStatus) -> Step:
+    return STAY if deposit.sub_status is target else Step(path=(target,))

@@ -1,0 +1,222 @@
+"""What is true of payments: one payment, its tries, its events, and what needs a person."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.engine import Row
+
+from app import players
+from app.kernel.errors import Refusal
+from app.kernel.money import Money
+from app.payments.model import Attention, DepositFacts, Kind, Status, SubStatus
+from app.payments.tables import attempts, payment_events, payments
+from app.plumbing.database import Reader
+
+__all__ = [
+    "Attempt",
+    "Payment",
+    "PaymentNotFound",
+    "events",
+    "last_attempt",
+    "needing_attention",
+    "payment",
+    "payment_of_merchant",
+    "payment_of_reference",
+    "payment_of_view",
+    "site_of_view",
+    "view_hash",
+]
+
+
+class PaymentNotFound(Refusal):
+    """There is no such payment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One payment as its row says."""
+
+    site_id: int
+    payment_id: str
+    number: int
+    kind: Kind
+    player_id: str
+    method: str
+    account: str
+    sub_status: SubStatus
+    status: Status
+    amount: Money
+    external_id: str
+    provider_reference: str | None
+    reason_code: str
+    reason: str
+    is_late: bool
+    attention: Attention | None
+    continue_url: str | None
+    customer_ip: str
+    source_type: int
+    language: str
+    sequence: int
+    asked: int
+    created_at: datetime
+    changed_at: datetime
+    sent_at: datetime | None
+    expires_at: datetime | None
+    completed_at: datetime | None
+
+    @property
+    def facts(self) -> DepositFacts:
+        """What the model decides from."""
+        return DepositFacts(self.sub_status, self.amount, self.provider_reference, self.sent_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a provider; its id is our reference there."""
+
+    attempt_id: str
+    payment_id: str
+    account: str
+
+
+async def payment(reader: Reader, site_id: int, payment_id: str, *, lock: bool = False) -> Payment:
+    """One payment; with `lock`, nobody else changes it until the transaction ends.
+
+    Raises:
+        PaymentNotFound: no such payment at this site.
+    """
+    asked = payments.select().where(payments.c.site_id == site_id, payments.c.payment_id == payment_id)
+    row = await reader.first(asked.with_for_update(key_share=True) if lock else asked)
+    if row is None:
+        raise PaymentNotFound
+    return _payment(row)
+
+
+async def payment_of_view(reader: Reader, view_token: str) -> Payment:
+    """The payment that a view token shows.
+
+    Raises:
+        PaymentNotFound: not a token of ours.
+    """
+    row = await reader.first(
+        payments.select().where(
+            payments.c.site_id == site_of_view(view_token), payments.c.view_hash == view_hash(view_token)
+        )
+    )
+    if row is None:
+        raise PaymentNotFound
+    return _payment(row)
+
+
+async def payment_of_merchant(
+    reader: Reader, site_id: int, *, number: int | None, external_id: str | None, site_login: str | None
+) -> Payment:
+    """The newest payment with our transaction number or the merchant's order number, of this player if one is named.
+
+    Raises:
+        PaymentNotFound: none fits, or neither number was given.
+    """
+    if number is None and external_id is None:
+        raise PaymentNotFound
+    wanted = payments.select().where(payments.c.site_id == site_id)
+    if number is not None:
+        wanted = wanted.where(payments.c.number == number)
+    if external_id is not None:
+        wanted = wanted.where(payments.c.external_id == external_id)
+    row = await reader.first(wanted.order_by(payments.c.created_at.desc()).limit(1))
+    if row is None:
+        raise PaymentNotFound
+    found = _payment(row)
+    if site_login is not None:
+        player = await players.player(reader, site_id, found.player_id)
+        if player.site_login != site_login:
+            raise PaymentNotFound
+    return found
+
+
+async def payment_of_reference(reader: Reader, site_id: int, reference: str) -> Attempt | None:
+    """The try whose id a provider quotes, if it is one of ours."""
+    row = await reader.first(
+        select(attempts.c.attempt_id, attempts.c.payment_id, attempts.c.account).where(
+            attempts.c.site_id == site_id, attempts.c.attempt_id == reference
+        )
+    )
+    return Attempt(*row) if row else None
+
+
+async def last_attempt(reader: Reader, site_id: int, payment_id: str) -> Attempt | None:
+    """The newest try of a payment."""
+    row = await reader.first(
+        select(attempts.c.attempt_id, attempts.c.payment_id, attempts.c.account)
+        .where(attempts.c.site_id == site_id, attempts.c.payment_id == payment_id)
+        .order_by(attempts.c.number.desc())
+        .limit(1)
+    )
+    return Attempt(*row) if row else None
+
+
+async def events(reader: Reader, site_id: int, payment_id: str) -> Sequence[Row[Any]]:
+    """Everything that happened to a payment, in order."""
+    return await reader.all(
+        payment_events.select()
+        .where(payment_events.c.site_id == site_id, payment_events.c.payment_id == payment_id)
+        .order_by(payment_events.c.sequence)
+    )
+
+
+async def needing_attention(reader: Reader, site_id: int, limit: int = 100) -> Sequence[Payment]:
+    """Payments that a person should look at, oldest first."""
+    rows = await reader.all(
+        payments.select()
+        .where(payments.c.site_id == site_id, payments.c.attention.is_not(None))
+        .order_by(payments.c.changed_at)
+        .limit(limit)
+    )
+    return [_payment(row) for row in rows]
+
+
+def view_hash(view_token: str) -> bytes:
+    """How a view token is kept."""
+    return hashlib.sha256(view_token.encode()).digest()
+
+
+def site_of_view(view_token: str) -> int:
+    """The site number that leads a view token; 0 when there is none."""
+    head = view_token.partition("-")[0]
+    return int(head) if head.isascii() and head.isdigit() and len(head) <= 9 else 0  # noqa: PLR2004  an int4
+
+
+def _payment(row: Row[Any]) -> Payment:
+    return Payment(
+        site_id=row.site_id,
+        payment_id=row.payment_id,
+        number=row.number,
+        kind=Kind(row.kind),
+        player_id=row.player_id,
+        method=row.method,
+        account=row.account,
+        sub_status=SubStatus(row.sub_status),
+        status=Status(row.status),
+        amount=Money(row.amount_minor, row.currency),
+        external_id=row.external_id,
+        provider_reference=row.provider_reference,
+        reason_code=row.reason_code,
+        reason=row.reason,
+        is_late=row.is_late,
+        attention=Attention(row.attention) if row.attention else None,
+        continue_url=row.continue_url,
+        customer_ip=row.customer_ip,
+        source_type=row.source_type,
+        language=row.language,
+        sequence=row.sequence,
+        asked=row.asked,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+        sent_at=row.sent_at,
+        expires_at=row.expires_at,
+        completed_at=row.completed_at,
+    )

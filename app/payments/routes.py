@@ -1,0 +1,54 @@
+"""What merchants may ask about payments (protocol.md sections 9 and 15)."""
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from app import merchants
+from app.kernel import signing
+from app.kernel.errors import Refusal
+from app.payments.queries import Payment, PaymentNotFound, payment_of_merchant
+from app.payments.schemas import StatusAnswer, StatusRefused, status_answer
+from app.plumbing import web
+from app.plumbing.database import Reader
+from app.plumbing.pipes import Pipes
+
+__all__ = ["router"]
+
+_REFUSED = {status: {"model": StatusRefused} for status in (400, 401, 404)}
+
+
+def router(pipes: Pipes) -> APIRouter:
+    """The status of one payment, by the merchant's order number or our transaction number."""
+    routes = APIRouter(tags=["payments"])
+
+    @routes.post(
+        "/v1/payments/status/",
+        operation_id="payments_status",
+        response_model=StatusAnswer,
+        responses=_REFUSED,
+        openapi_extra=web.body_of(signing.TRANSACTION_STATUS),
+    )
+    async def status(request: Request) -> JSONResponse:
+        """Ask what became of a payment."""
+        try:
+            fields = signing.read(signing.TRANSACTION_STATUS, await web.signed_pairs(request))
+            async with pipes.database.reading() as reader:
+                site = await merchants.authentic_site(reader, fields, pipes.clock.now())
+                found = await _find(reader, site.site_id, fields)
+        except Refusal as refusal:
+            code = web.status_of(type(refusal))
+            return JSONResponse(StatusRefused(errors=refusal.sentence, code=code).model_dump(), code)
+        return JSONResponse(status_answer(found).model_dump())
+
+    return routes
+
+
+async def _find(reader: Reader, site_id: int, fields: Mapping[str, str]) -> Payment:
+    number = fields.get("transaction_id", "")
+    if number and not (number.isascii() and number.isdigit() and len(number) <= 18):  # noqa: PLR2004  a bigint
+        raise PaymentNotFound
+    return await payment_of_merchant(
+        reader, site_id, number=int(number) if number else None, external_id=fields.get("external_id"), site_login=fields.get("site_login")
+    )

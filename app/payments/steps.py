@@ -1,0 +1,233 @@
+"""One step of a payment, carried out: state, event, money, webhook and next question commit together or not at all.
+
+This is the only place that changes a payment's state. The caller holds the payment's row lock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from sqlalchemy import update
+
+from app import ledger, merchants, methods, players, providers, webhooks
+from app.kernel.money import Money
+from app.payments.model import FINAL, STATUS_OF, Evidence, Source, Step, SubStatus, Verdict, checked_path, next_step
+from app.payments.queries import Payment, payment
+from app.payments.rules import ask_delay, asks_provider, event_type, is_told, notification_fields, PaymentFacts
+from app.payments.tables import attempts, payment_events, payments
+from app.plumbing import metrics
+from app.plumbing.database import Transaction
+
+__all__ = ["Cause", "apply_evidence", "carry_out", "evidence_of"]
+
+_log = structlog.get_logger("payments")
+_VERDICTS: Mapping[providers.State, Verdict] = {
+    providers.State.REQUIRES_ACTION: Verdict.NEEDS_PLAYER,
+    providers.State.PROCESSING: Verdict.PENDING,
+    providers.State.SUCCEEDED: Verdict.PAID,
+    providers.State.FAILED: Verdict.DECLINED,
+    providers.State.CANCELLED: Verdict.CANCELLED,
+    providers.State.NOT_FOUND: Verdict.NOT_FOUND,
+    providers.State.UNKNOWN: Verdict.UNKNOWN,
+}
+assert _VERDICTS.keys() == set(providers.State)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a step is taken, for the event: who said so, and what they said."""
+
+    source: str
+    reason_code: str = ""
+    reason: str = ""
+    provider_reference: str | None = None
+    occurred_at: datetime | None = None
+    changes: Mapping[str, object] = field(default_factory=dict)
+
+
+def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evidence:
+    """A provider's result as evidence; a call that never left is the only failure known without the provider."""
+    verdict = Verdict.NOT_SENT if result.nothing_was_sent and source is Source.ANSWER else _VERDICTS[result.state]
+    return Evidence(
+        source=source,
+        verdict=verdict,
+        at=at,
+        amount=result.amount,
+        provider_reference=result.provider_reference,
+        code=result.error.code if result.error else "",
+        message=result.error.message if result.error else "",
+    )
+
+
+async def apply_evidence(
+    tx: Transaction, site: merchants.Site, found: Payment, reference: str, result: providers.Result, source: Source, *, at: datetime
+) -> Step:
+    """Let one piece of evidence do what the model says; the provider's answer is written beside the try it is about.
+
+    Returns:
+        The step taken; `ask_again` tells the caller to ask the provider itself.
+    """
+    evidence = evidence_of(result, source, at)
+    step = next_step(found.facts, evidence)
+    definite = result.state not in {providers.State.UNKNOWN, providers.State.NOT_FOUND}
+    if definite or source is Source.ANSWER:
+        await _write_answer(tx, found.site_id, reference, result, at)
+    changes: dict[str, object] = {}
+    if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
+        changes["continue_url"] = result.next_action.url
+    cause = Cause(
+        source=source.name.lower(),
+        reason_code=evidence.code,
+        reason=evidence.message,
+        provider_reference=evidence.provider_reference,
+        changes=changes,
+    )
+    await carry_out(tx, site, found, step, cause, at=at)
+    return step
+
+
+async def carry_out(
+    tx: Transaction, site: merchants.Site, found: Payment, step: Step, cause: Cause, *, at: datetime
+) -> None:
+    """Write a step: the new state, its event, the ledger's transfer, the webhook, and when to ask next.
+
+    Raises:
+        IllegalTransition: the step leaves the table of transitions; nothing is written.
+    """
+    if step.attention is not None:
+        metrics.ALARMS.labels(f"payment_{step.attention.value}").inc()
+        _log.error("payment.attention", payment_id=found.payment_id, why=step.attention.value)
+    if not step.path:
+        if step.attention is not None and found.attention is None:
+            await _note(tx, found, step, cause, at)
+        return
+    target = checked_path(found.sub_status, step.path)
+    sequence = found.sequence + 1
+    values: dict[str, object] = {
+        "sub_status": target,
+        "status": STATUS_OF[target],
+        "sequence": sequence,
+        "changed_at": at,
+        "is_late": found.is_late or step.is_late,
+        "reason_code": cause.reason_code,
+        "reason": cause.reason,
+        "ask_at": at + ask_delay(0) if asks_provider(target) else None,
+        "asked": 0,
+        **cause.changes,
+    }
+    if step.attention is not None:
+        values["attention"] = step.attention
+    if target in FINAL:
+        values |= {"completed_at": at, "continue_url": None, "expires_at": None}
+    if step.credit is not None:
+        values["provider_reference"] = cause.provider_reference
+        await _credit(tx, site, found, step.credit, at)
+    await tx.execute(
+        update(payments)
+        .where(payments.c.site_id == found.site_id, payments.c.payment_id == found.payment_id)
+        .values(values)
+    )
+    await _record(tx, found, sequence, target, step, cause, at)
+    metrics.PAYMENTS.labels(found.kind.value, target.value).inc()
+    if is_told(target):
+        await _announce(tx, site, await payment(tx, found.site_id, found.payment_id), at)
+
+
+async def _credit(tx: Transaction, site: merchants.Site, found: Payment, amount: Money, at: datetime) -> None:
+    """Money the provider holds for us becomes the player's (balance transfer mode) or the merchant's."""
+    to_player = site.wallet_mode is merchants.WalletMode.TRANSFER
+    request = ledger.PostRequest(
+        source="payments",
+        key=f"{found.payment_id}:credit",
+        movement=ledger.DEPOSIT_TO_PLAYER if to_player else ledger.DEPOSIT_TO_MERCHANT,
+        amount=amount,
+        source_owner=found.account,
+        target_owner=found.player_id if to_player else "site",
+        because=found.payment_id,
+    )
+    [posted] = await ledger.post(tx, found.site_id, [request], at=at)
+    if not posted.is_posted:
+        sentence = f"the ledger did not take the credit of {found.payment_id}: {posted.outcome}"
+        raise RuntimeError(sentence)
+
+
+async def _announce(tx: Transaction, site: merchants.Site, now_is: Payment, at: datetime) -> None:
+    method = methods.CATALOGUE[now_is.method]
+    player = await players.player(tx, now_is.site_id, now_is.player_id)
+    facts = PaymentFacts(
+        kind=now_is.kind,
+        number=now_is.number,
+        sub_status=now_is.sub_status,
+        amount=now_is.amount,
+        site_id=now_is.site_id,
+        site_login=player.site_login,
+        external_id=now_is.external_id,
+        provider_reference=now_is.provider_reference or "",
+        message=now_is.reason,
+        group_id=method.group_id,
+        type_id=method.type_id,
+        customer_ip=now_is.customer_ip,
+        source_type=now_is.source_type,
+        completed_at=at,
+    )
+    told = webhooks.Notification(
+        payment_id=now_is.payment_id,
+        sequence=now_is.sequence,
+        success=now_is.sub_status is SubStatus.COMPLETED,
+        fields=notification_fields(facts, extended=site.extended_info),
+    )
+    await webhooks.announce(tx, site, told, at=at)
+
+
+async def _note(tx: Transaction, found: Payment, step: Step, cause: Cause, at: datetime) -> None:
+    """Nothing changes but that a person must look: the event says why."""
+    sequence = found.sequence + 1
+    await tx.execute(
+        update(payments)
+        .where(payments.c.site_id == found.site_id, payments.c.payment_id == found.payment_id)
+        .values(attention=step.attention, sequence=sequence, changed_at=at)
+    )
+    await _record(tx, found, sequence, found.sub_status, step, cause, at)
+
+
+async def _record(
+    tx: Transaction, found: Payment, sequence: int, target: SubStatus, step: Step, cause: Cause, at: datetime
+) -> None:
+    detail: dict[str, object] = {"path": [state.value for state in (found.sub_status, *step.path)]}
+    if step.attention is not None:
+        detail["attention"] = step.attention.value
+    if cause.reason or cause.reason_code:
+        detail["reason"] = {"code": cause.reason_code, "text": cause.reason}
+    await tx.execute(
+        payment_events.insert().values(
+            site_id=found.site_id,
+            payment_id=found.payment_id,
+            sequence=sequence,
+            type="payment.attention" if not step.path else event_type(target, is_late=step.is_late),
+            status=STATUS_OF[target],
+            sub_status=target,
+            source=cause.source,
+            amount_minor=step.credit.minor if step.credit else None,
+            currency=step.credit.currency if step.credit else None,
+            provider_reference=cause.provider_reference,
+            detail=detail,
+            occurred_at=cause.occurred_at,
+            recorded_at=at,
+        )
+    )
+
+
+async def _write_answer(tx: Transaction, site_id: int, reference: str, result: providers.Result, at: datetime) -> None:
+    await tx.execute(
+        update(attempts)
+        .where(attempts.c.site_id == site_id, attempts.c.attempt_id == reference)
+        .values(
+            state=result.state,
+            provider_reference=result.provider_reference,
+            error_code=result.error.code if result.error else "",
+            error=result.error.message if result.error else "",
+            answer=dict(result.raw),
+            answered_at=at,
+        )
+    )

@@ -1,0 +1,58 @@
+"""Who pays: a player of one site, and the key that lets the player's browser in. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from app.kernel.ids import PlayerId
+
+__all__ = ["KEY_IDLE", "KEY_LIFETIME", "PERSONAL_FIELDS", "Player", "Session", "is_stale"]
+
+KEY_IDLE = timedelta(minutes=60)  # protocol.md section 15
+KEY_LIFETIME = timedelta(hours=12)
+
+# Accepted with a key and stored under the player; none is required (protocol.md sections 2.1 and 15).
+PERSONAL_FIELDS = frozenset(
+    {
+        "user_email",
+        "birthdate",
+        "user_name",
+        "first_name",
+        "last_name",
+        "user_country",
+        "user_city",
+        "user_address",
+        "user_postal",
+        "user_phone",
+        "document_id",
+        "timezone",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """One person at one site, by the site's own login."""
+
+    site_id: int
+    player_id: PlayerId
+    site_login: str
+    personal: Mapping[str, str] = field(repr=False)
+    last_method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a key is bound to: site, player, currency; and how the merchant wants the cashier shown."""
+
+    session_id: str
+    player: Player
+    currency: str
+    language: str
+    customer_ip: str
+    wishes: Mapping[str, str]
+
+
+def is_stale(*, obtained_at: datetime, used_at: datetime, now: datetime) -> bool:
+    """A key lives 60 minutes idle and 12 hours in all."""
+    return now - used_at > KEY_IDLE or now - obtained_at > KEY_LIFETIME

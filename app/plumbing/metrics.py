@@ -1,0 +1,42 @@
+"""Numbers for operations, right with several web processes: prometheus-client's multi-process mode where a folder is set.
+
+The folder (`PROMETHEUS_MULTIPROC_DIR`) must be in the environment before this module is imported; the launcher sets it.
+"""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, registry
+
+__all__ = [
+    "ALARMS",
+    "CALLS",
+    "CALL_SECONDS",
+    "HTTP_REQUESTS",
+    "HTTP_SECONDS",
+    "JOBS",
+    "NOTICES",
+    "PAYMENTS",
+    "SEAL_LAG",
+    "WEBHOOKS",
+    "rendered",
+]
+
+HTTP_REQUESTS = Counter("cashier_http_requests_total", "Requests answered", ["method", "route", "status"])
+HTTP_SECONDS = Histogram("cashier_http_request_seconds", "Time to answer", ["method", "route"])
+CALLS = Counter("cashier_calls_total", "Outgoing calls by peer and outcome", ["peer", "outcome"])
+CALL_SECONDS = Histogram("cashier_call_seconds", "Time of outgoing calls", ["peer"])
+JOBS = Counter("cashier_jobs_total", "Jobs by name and how they ended", ["job", "end"])
+PAYMENTS = Counter("cashier_payments_total", "Payment status changes", ["kind", "sub_status"])
+NOTICES = Counter("cashier_notices_total", "Provider notices", ["provider", "result"])
+WEBHOOKS = Counter("cashier_webhook_attempts_total", "Webhook attempts", ["result"])
+ALARMS = Counter("cashier_alarms_total", "Things a person should look at", ["kind"])
+SEAL_LAG = Gauge("cashier_ledger_seal_lag", "Ledger rows not yet sealed", multiprocess_mode="mostrecent")
+
+
+def rendered() -> bytes:
+    """Every number of every process of this host, in Prometheus' text form."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(registry.REGISTRY)
+    collected = CollectorRegistry()
+    multiprocess.MultiProcessCollector(collected)  # type: ignore[no-untyped-call]
+    return generate_latest(collected)

@@ -1,0 +1,239 @@
+"""Work for later, as rows: PgQueuer on the same PostgreSQL.
+
+`add` writes a job through the transaction's own connection, so the job exists exactly if the transaction commits. The
+`Worker` runs jobs at least once: every handler must bear a repeat. A handler that raises is tried again with growing delays,
+then held as a dead letter until somebody revives it.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import structlog
+from pgqueuer import AsyncpgDriver, AsyncpgPoolDriver, PgQueuer, Queries, RetryRequested
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
+from pgqueuer.domain.settings import DBSettings
+from pgqueuer.models import Job, JobId, Schedule
+from sqlalchemy import text
+
+from app.plumbing import metrics
+from app.plumbing.database import Database, Reader, Transaction, asyncpg_dsn
+
+__all__ = ["SCHEMA", "DeadLetter", "Worker", "add", "dead_letters", "install_sql", "oldest_due_seconds", "revive", "uninstall_sql"]
+
+SCHEMA = "queue"
+_NAMES = DBSettings(db_schema=SCHEMA)
+_LONGEST_DELAY = timedelta(minutes=10)
+_log = structlog.get_logger("queue")
+
+Payload = dict[str, Any]
+Handler = Callable[[Payload], Awaitable[None]]
+Task = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A job that failed every try and waits for a person."""
+
+    id: int
+    name: str
+    payload: Payload
+    tries: int
+
+
+def install_sql() -> str:
+    """The statements that create the queue's own schema; used by the migration."""
+    return QueryBuilderEnvironment(_NAMES).build_install_query(create_schema=True)
+
+
+def uninstall_sql() -> str:
+    """The statements that drop what `install_sql` created."""
+    return f"{QueryBuilderEnvironment(_NAMES).build_uninstall_query()}; DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"
+
+
+async def add(
+    tx: Transaction,
+    name: str,
+    payload: Mapping[str, Any],
+    *,
+    after: timedelta = timedelta(0),
+    key: str | None = None,
+) -> None:
+    """Write one job in the caller's transaction.
+
+    Args:
+        tx: the transaction that decides whether the job exists.
+        name: the handler's name, `<room>.<verb>`.
+        payload: JSON-able facts, ids rather than contents.
+        after: not before this long from now, by the database's clock.
+        key: while a job with this key waits or runs, a second one is not added.
+    """
+    queries = _queries(AsyncpgDriver(tx.raw))
+    body = json.dumps(payload, separators=(",", ":")).encode()
+    await queries.enqueue([name], [body], [0], [after], [key], on_conflict="skip")
+
+
+async def oldest_due_seconds(reader: Reader) -> float:
+    """Age of the oldest job that could run now, in seconds; 0 when nothing waits."""
+    found = await reader.scalar(
+        text(
+            f"SELECT extract(epoch FROM now() - min(execute_after)) FROM {SCHEMA}.pgqueuer "  # noqa: S608  a constant name
+            "WHERE status = 'queued' AND execute_after <= now()"
+        )
+    )
+    return float(found or 0)
+
+
+async def dead_letters(reader: Reader, limit: int = 100) -> Sequence[DeadLetter]:
+    """Jobs that failed every try, newest first."""
+    rows = await reader.all(
+        text(
+            f"SELECT id, entrypoint, payload, attempts FROM {SCHEMA}.pgqueuer "  # noqa: S608  a constant name
+            "WHERE status = 'failed' ORDER BY id DESC LIMIT :limit"
+        ),
+        {"limit": limit},
+    )
+    return [DeadLetter(row.id, row.entrypoint, json.loads(row.payload or b"{}"), row.attempts) for row in rows]
+
+
+async def revive(tx: Transaction, ids: Sequence[int]) -> None:
+    """Give dead letters another round of tries."""
+    await _queries(AsyncpgDriver(tx.raw)).requeue_jobs([JobId(found) for found in ids])
+
+
+def _queries(driver: AsyncpgDriver | AsyncpgPoolDriver) -> Queries:
+    return Queries(
+        driver,
+        qbe=QueryBuilderEnvironment(_NAMES),
+        qbq=QueryQueueBuilder(_NAMES),
+        qbs=QuerySchedulerBuilder(_NAMES),
+    )
+
+
+@dataclass(slots=True)
+class _Registration:
+    handler: Handler
+    tries: int
+    at_once: int
+
+
+@dataclass(slots=True)
+class Worker:
+    """Runs jobs and schedules until stopped.
+
+    Args:
+        database: where the queue lives; the worker opens connections of its own to the same address.
+        stale_after: a job whose worker gave no sign of life for so long is taken up by another.
+        at_once: jobs running at the same time in this process.
+    """
+
+    database: Database
+    stale_after: timedelta = timedelta(seconds=30)
+    at_once: int = 40
+    _handlers: dict[str, _Registration] = field(default_factory=dict)
+    _tasks: dict[str, tuple[int, Task]] = field(default_factory=dict)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _running: PgQueuer | None = None
+
+    def handle(self, name: str, handler: Handler, *, tries: int = 10, at_once: int = 0) -> None:
+        """Let `handler` run the jobs called `name`; `at_once` 0 means as many as the worker may."""
+        self._handlers[name] = _Registration(handler, tries, at_once)
+
+    def every(self, seconds: int, name: str, task: Task) -> None:
+        """Run `task` about every `seconds` in one worker of the fleet; `seconds` divides a minute or an hour."""
+        _cron(seconds)
+        self._tasks[name] = (seconds, task)
+
+    def stop(self) -> None:
+        """Claim nothing more, finish what runs, then return from `run`."""
+        self._stopping.set()
+        if self._running is not None:
+            self._running.shutdown.set()
+
+    async def run(self) -> None:
+        """Work until `stop`; a lost database is waited for and tried again."""
+        delay = 0.2
+        while not self._stopping.is_set():
+            try:
+                await self._run_once()
+                delay = 0.2
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RuntimeError) as error:
+                _log.warning("queue.lost", reason=repr(error), retry_in_seconds=round(delay, 1))
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5.0)
+
+    async def _run_once(self) -> None:
+        settings = self.database.settings.as_server_settings() | {"application_name": "cashier worker"}
+        async with asyncpg.create_pool(
+            asyncpg_dsn(str(self.database.url.render_as_string(hide_password=False))),
+            min_size=2,
+            max_size=4,
+            server_settings=settings,
+        ) as pool:
+            driver = AsyncpgPoolDriver(pool)
+            running = PgQueuer(driver, channel=_NAMES.channel, queries=_queries(driver))
+            for name, registration in self._handlers.items():
+                running.entrypoint(name, concurrency_limit=registration.at_once, on_failure="hold")(
+                    self._guarded(name, registration)
+                )
+            for name, (seconds, task) in self._tasks.items():
+                running.schedule(name, _cron(seconds))(_scheduled(name, task))
+            self._running = running
+            if self._stopping.is_set():
+                return
+            await running.run(
+                dequeue_timeout=timedelta(seconds=1),
+                batch_size=10,
+                max_concurrent_tasks=self.at_once,
+                heartbeat_timeout=self.stale_after,
+            )
+
+    def _guarded(self, name: str, registration: _Registration) -> Callable[[Job], Awaitable[None]]:
+        async def run(job: Job) -> None:
+            payload: Payload = json.loads(job.payload or b"{}")
+            structlog.contextvars.bind_contextvars(job=name, job_id=int(job.id))
+            try:
+                await registration.handler(payload)
+                metrics.JOBS.labels(name, "done").inc()
+            except Exception as error:
+                if job.attempts + 1 >= registration.tries:
+                    metrics.JOBS.labels(name, "dead").inc()
+                    _log.exception("queue.dead_letter", payload=payload)
+                    raise
+                metrics.JOBS.labels(name, "retried").inc()
+                delay = min(timedelta(seconds=0.5 * 2**job.attempts), _LONGEST_DELAY)
+                jittered = delay * random.uniform(0.5, 1.0)  # noqa: S311, TID251  jitter, not a secret
+                _log.warning("queue.retry", reason=repr(error), tries=job.attempts + 1, delay=str(jittered))
+                raise RetryRequested(delay=jittered, reason=repr(error)[:500]) from error
+            finally:
+                structlog.contextvars.unbind_contextvars("job", "job_id")
+
+        return run
+
+
+def _scheduled(name: str, task: Task) -> Callable[[Schedule], Awaitable[None]]:
+    async def run(_: Schedule) -> None:
+        try:
+            await task()
+            metrics.JOBS.labels(name, "done").inc()
+        except Exception:
+            metrics.JOBS.labels(name, "failed").inc()
+            _log.exception("schedule.failed", schedule=name)  # the next turn tries again
+
+    return run
+
+
+def _cron(seconds: int) -> str:
+    if seconds < 60 and 60 % seconds == 0:
+        return f"* * * * * */{seconds}"
+    if seconds % 60 == 0 and 3600 % seconds == 0:
+        return "* * * * *" if seconds == 60 else f"*/{seconds // 60} * * * *"  # noqa: PLR2004  a minute has 60 seconds
+    if seconds == 3600:
+        return "0 * * * *"
+    sentence = f"a schedule of {seconds} s divides neither a minute nor an hour"
+    raise ValueError(sentence)

@@ -1,0 +1,45 @@
+"""Stop switches: one row a switch and site, obeyed by the deeds that name it. Site 0 stands for all sites."""
+
+from datetime import datetime
+
+from sqlalchemy import Boolean, Column, DateTime, Integer, Table, Text, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.plumbing.database import Reader, Transaction, metadata
+
+__all__ = ["EVERY_SITE", "is_stopped", "set_switch"]
+
+EVERY_SITE = 0
+
+switches = Table(
+    "switch",
+    metadata,
+    Column("site_id", Integer, primary_key=True, comment="0 = every site"),
+    Column("name", Text, primary_key=True, comment="what is stopped, e.g. deposits"),
+    Column("stopped", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+
+async def is_stopped(reader: Reader, site_id: int, name: str) -> bool:
+    """Whether `name` is stopped at this site or everywhere."""
+    found = await reader.scalar(
+        select(func.bool_or(switches.c.stopped)).where(
+            switches.c.site_id.in_([EVERY_SITE, site_id]), switches.c.name == name
+        )
+    )
+    return bool(found)
+
+
+async def set_switch(  # noqa: PLR0913  each is a fact of the diary
+    tx: Transaction, site_id: int, name: str, *, stopped: bool, reason: str, by: str, at: datetime
+) -> None:
+    """Stop or release something, with who and why."""
+    row = {"stopped": stopped, "reason": reason, "changed_by": by, "changed_at": at}
+    await tx.execute(
+        insert(switches)
+        .values(site_id=site_id, name=name, **row)
+        .on_conflict_do_update(index_elements=["site_id", "name"], set_=row)
+    )

@@ -1,0 +1,271 @@
+"""The web's manners, once for all rooms: refusals as problem+json, request ids, limits on what comes in.
+
+Every answer carries a `Request-Id`; a refusal is RFC 9457 `application/problem+json` with a stable `code`; a failure of ours
+says nothing but its reference. The table below is the only place where a refusal meets an HTTP status.
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.kernel import ids, signing
+from app.kernel.errors import Refusal
+from app.kernel.money import Money
+from app.plumbing import metrics
+from app.plumbing.database import DatabaseDown
+
+__all__ = [
+    "BODY_LIMIT_BYTES",
+    "STATUS_BY_CODE",
+    "NotReadable",
+    "RequestContext",
+    "body_of",
+    "install",
+    "parameters_of",
+    "problem",
+    "read_json",
+    "signed_pairs",
+    "status_of",
+]
+
+BODY_LIMIT_BYTES: Final = 64 * 1024
+_JSON_DEPTH: Final = 16
+_PROBLEM_MEMBERS: Final = frozenset({"type", "title", "status", "code", "detail", "param", "request_id"})
+_log = structlog.get_logger("web")
+
+# One row a refusal: HTTP status by its code (payments.md section 3.3). A test keeps it complete.
+STATUS_BY_CODE: Final[Mapping[str, int]] = {
+    "account_not_found": 404,
+    "amount_malformed": 422,
+    "amount_too_high": 422,
+    "amount_too_low": 422,
+    "bad_notice": 401,
+    "bad_origin": 422,
+    "bad_peer_address": 422,
+    "currency_mismatch": 422,
+    "currency_not_offered": 422,
+    "deposits_stopped": 503,
+    "illegal_transition": 409,
+    "idempotency_key_reused": 422,
+    "insufficient_funds": 402,
+    "balance_limit_reached": 422,
+    "amount_out_of_range": 422,
+    "malformed_id": 404,
+    "method_missing": 422,
+    "key_reused": 409,
+    "unreadable": 400,
+    "malformed_field": 400,
+    "method_unavailable": 422,
+    "not_authentic": 401,
+    "not_readable": 400,
+    "overloaded": 503,
+    "payment_not_found": 404,
+    "player_not_found": 404,
+    "site_not_found": 404,
+    "unknown_currency": 422,
+    "hold_amount_exceeded": 409,
+    "hold_expired": 409,
+    "webhook_not_found": 404,
+}
+
+
+class NotReadable(Refusal):
+    """The request cannot be read: {why}."""
+
+
+def status_of(refusal: type[Refusal]) -> int:
+    """The HTTP status of a refusal.
+
+    Raises:
+        KeyError: the refusal is missing in the table above.
+    """
+    return STATUS_BY_CODE[refusal.code]
+
+
+def problem(status: int, code: str, detail: str, **more: object) -> JSONResponse:
+    """One problem+json answer; `more` are extension members, `None` ones left out."""
+    content = {"type": "about:blank", "title": code.replace("_", " "), "status": status, "code": code, "detail": detail}
+    content |= {name: _plain(value) for name, value in more.items() if value is not None}
+    return JSONResponse(content, status, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Give an application its manners: the handlers of refusals and failures, and the request context."""
+    app.add_middleware(RequestContext)
+
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, refusal: Refusal) -> JSONResponse:
+        status = STATUS_BY_CODE.get(refusal.code, 400)
+        more = {name: value for name, value in refusal.fields.items() if name not in _PROBLEM_MEMBERS}
+        more |= {"param": refusal.param, "request_id": _request_id(request)}
+        return problem(status, refusal.code, refusal.sentence, **more)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = [str(part) for part in first["loc"] if part not in {"body", "query", "path"}]
+        param = ".".join(where) or "body"
+        return problem(400, "malformed_field", f"{param}: {first['msg']}", param=param, request_id=_request_id(request))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        names = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+        code = names.get(error.status_code, "refused")
+        sentences = {413: f"The request body is larger than {BODY_LIMIT_BYTES} bytes."}
+        detail = sentences.get(error.status_code, str(error.detail))
+        return problem(error.status_code, code, detail, request_id=_request_id(request))
+
+    @app.exception_handler(DatabaseDown)
+    async def down(request: Request, error: DatabaseDown) -> JSONResponse:
+        _log.error("database.down", reason=repr(error.__cause__))
+        answer = problem(503, "overloaded", "Not available right now; nothing was done.", request_id=_request_id(request))
+        answer.headers["retry-after"] = "2"
+        return answer
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        del error  # the server logs it with the request's id; outside nothing is said of it
+        sentence = "Something went wrong on our side; the outcome may be unknown."
+        return problem(500, "internal", sentence, request_id=_request_id(request))
+
+
+async def signed_pairs(request: Request) -> list[tuple[str, str]]:
+    """The parameters of a signed request as text, duplicates kept: from the query, a form, or a flat JSON object.
+
+    Raises:
+        NotReadable: the body is none of these.
+        MalformedField: JSON with values that the signature rule does not allow (protocol.md section 15).
+    """
+    if request.method == "GET":
+        return list(request.query_params.multi_items())
+    body = await request.body()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/x-www-form-urlencoded":
+        return signing.pairs_from_form(body)
+    if kind in {"application/json", ""}:
+        return signing.pairs_from_json(body)
+    raise NotReadable(why="send JSON or a form")
+
+
+def parameters_of(grammar: signing.Grammar) -> dict[str, Any]:
+    """OpenAPI query parameters of a signed GET request."""
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "required": _is_required(grammar, name), "schema": _schema(kind)}
+            for name, kind in grammar.fields().items()
+        ]
+    }
+
+
+def body_of(grammar: signing.Grammar) -> dict[str, Any]:
+    """OpenAPI request body of a signed POST request: flat JSON or a form."""
+    fields = grammar.fields()
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [name for name in fields if _is_required(grammar, name)],
+        "properties": {name: _schema(kind) for name, kind in fields.items()},
+    }
+    media = {"schema": schema}
+    content = {"application/json": media, "application/x-www-form-urlencoded": media}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _is_required(grammar: signing.Grammar, name: str) -> bool:
+    return name in grammar.required or name == "signature"
+
+
+def _schema(kind: signing.Kind) -> dict[str, str]:
+    return {"type": "string", "description": f"The field {kind.rule}."}
+
+
+def read_json(body: bytes) -> Any:  # noqa: ANN401  any JSON value
+    """JSON from a stranger: bounded depth, no NaN.
+
+    Raises:
+        NotReadable: not JSON, or nested deeper than anything of ours.
+    """
+    depth = 0
+    for mark in body:
+        depth += (mark in b"[{") - (mark in b"]}")
+        if depth > _JSON_DEPTH:
+            raise NotReadable(why=f"nested deeper than {_JSON_DEPTH} levels")
+    try:
+        return json.loads(body, parse_constant=_no_constant)
+    except ValueError as error:
+        raise NotReadable(why="not JSON") from error
+
+
+class RequestContext:
+    """Pure ASGI: gives each request an id, binds it to the log, measures, and adds the headers every answer has."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        """Wrap an ASGI application."""
+        self._app = app
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = f"req_{ids.secret(16)}"
+        scope["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id, **_correlation(scope))
+        began = time.perf_counter()
+        status = 500
+
+        async def answered(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = message.setdefault("headers", [])
+                headers.append((b"request-id", request_id.encode()))
+                headers.append((b"x-content-type-options", b"nosniff"))
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answered)
+        finally:
+            seconds = time.perf_counter() - began
+            # The route's pattern, not the path: paths hold tokens and would make a metric each.
+            route = getattr(scope.get("route"), "path", "none")
+            metrics.HTTP_REQUESTS.labels(scope["method"], route, str(status)).inc()
+            metrics.HTTP_SECONDS.labels(scope["method"], route).observe(seconds)
+            _log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
+
+
+def _correlation(scope: Mapping[str, Any]) -> dict[str, str]:
+    for name, value in scope["headers"]:
+        if name == b"x-correlation-id":
+            text = value.decode("latin-1")[:64]
+            return {"correlation_id": "".join(mark for mark in text if mark.isalnum() or mark in "-_.")}
+    return {}
+
+
+def _request_id(request: Request) -> str:
+    return str(request.scope.get("request_id", ""))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Money):
+        return {"amount": value.minor, "currency": value.currency}
+    return value if isinstance(value, str | int | bool | list | dict) else str(value)
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(text)

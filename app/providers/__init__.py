@@ -1,0 +1,47 @@
+"""Who moves the money: one contract, many gateways, and every message they send stored before it is read.
+
+Promises that an outcome is never guessed (what cannot be read is UNKNOWN) and that a provider's words stop at its gateway.
+"""
+
+from app.providers.contract import (
+    BadNotice,
+    Cap,
+    DepositOrder,
+    Gateway,
+    ProviderAccount,
+    ProviderError,
+    RawNotice,
+    Redirect,
+    Report,
+    Result,
+    State,
+)
+from app.providers.operations import NOTICE_ARRIVED, close_notice, open_account, take_notice
+from app.providers.queries import AccountNotFound, StoredNotice, account, gateway_of, orphans, reports_of, stored_notice
+from app.providers.tables import NoticeState
+
+__all__ = [
+    "NOTICE_ARRIVED",
+    "AccountNotFound",
+    "BadNotice",
+    "Cap",
+    "DepositOrder",
+    "Gateway",
+    "NoticeState",
+    "ProviderAccount",
+    "ProviderError",
+    "RawNotice",
+    "Redirect",
+    "Report",
+    "Result",
+    "State",
+    "StoredNotice",
+    "account",
+    "close_notice",
+    "gateway_of",
+    "open_account",
+    "orphans",
+    "reports_of",
+    "stored_notice",
+    "take_notice",
+]

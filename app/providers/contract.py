@@ -1,0 +1,169 @@
+"""The one contract that every gateway keeps, and the words in which it answers.
+
+A gateway translates: our order into its provider's request, the provider's answer into a `Result`. It never decides what a
+payment becomes, never stores anything, and never guesses: what it cannot read is `State.UNKNOWN`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Flag, StrEnum, auto
+from typing import Protocol
+
+from app.kernel.errors import Refusal
+from app.kernel.money import Money
+from app.plumbing.http import HttpClient
+
+__all__ = [
+    "BadNotice",
+    "Cap",
+    "DepositOrder",
+    "Gateway",
+    "NoticeReply",
+    "ProviderAccount",
+    "ProviderError",
+    "RawNotice",
+    "Redirect",
+    "Report",
+    "Result",
+    "State",
+]
+
+
+class BadNotice(Refusal):
+    """The notice is not authentic."""
+
+
+class Cap(Flag):
+    """What a gateway can do; the core never asks for more."""
+
+    DEPOSIT = auto()
+    CANCEL = auto()
+    STATUS = auto()
+    NOTICE = auto()
+    REDIRECT = auto()
+
+
+class State(StrEnum):
+    """What the provider says of one order. UNKNOWN is an answer: nothing may be concluded from it."""
+
+    REQUIRES_ACTION = "requires_action"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    NOT_FOUND = "not_found"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAccount:
+    """Our account at a provider, for one site; `credentials` never leave the gateway."""
+
+    site_id: int
+    account: str
+    gateway: str
+    base_url: str
+    page_origin: str
+    credentials: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DepositOrder:
+    """What we ask a provider to collect. `reference` is our attempt's id: the same for every repeat of the same try."""
+
+    reference: str
+    amount: Money
+    description: str
+    player_reference: str
+    language: str
+    return_url: str
+    notice_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """The player must go to this page."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderError:
+    """Why a provider did not do it. `code` is the provider's own word, kept for staff."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one call brought. `raw` is masked: no card number, no secret."""
+
+    state: State
+    provider_reference: str | None = None
+    amount: Money | None = None
+    next_action: Redirect | None = None
+    error: ProviderError | None = None
+    raw: Mapping[str, object] = field(default_factory=dict)
+    nothing_was_sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RawNotice:
+    """A provider's message exactly as it arrived; header names in lower case."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One fact out of a notice: what became of the order that carries our `reference`."""
+
+    dedupe_key: str
+    reference: str
+    result: Result
+    occurred_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeReply:
+    """The exact answer the provider wants for a notice that was taken in."""
+
+    status: int
+    body: bytes
+    media_type: str
+
+
+class Gateway(Protocol):
+    """One way to reach one kind of provider."""
+
+    name: str
+    caps: Cap
+
+    async def deposit(self, http: HttpClient, account: ProviderAccount, order: DepositOrder) -> Result:
+        """Ask the provider to collect a deposit; time-outs and unreadable answers are UNKNOWN, never an exception."""
+        ...
+
+    async def status(self, http: HttpClient, account: ProviderAccount, reference: str) -> Result:
+        """Ask what became of an order of ours."""
+        ...
+
+    async def cancel(self, http: HttpClient, account: ProviderAccount, reference: str) -> Result:
+        """Ask the provider to forget an order that the player did not pay."""
+        ...
+
+    def verify(self, account: ProviderAccount, notice: RawNotice) -> None:
+        """Raise `BadNotice` unless the provider itself sent these very bytes."""
+        ...
+
+    def parse(self, account: ProviderAccount, notice: RawNotice) -> list[Report]:
+        """The facts of a verified notice; an unreadable one gives none."""
+        ...
+
+    def reply(self, account: ProviderAccount, notice: RawNotice) -> NoticeReply:
+        """What to answer to a notice that was taken in."""
+        ...

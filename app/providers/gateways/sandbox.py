@@ -1,0 +1,171 @@
+"""The sandbox provider: a stand-in with a web page of its own, whose behaviour is chosen there (docs/sandbox.md).
+
+Its protocol is JSON with amounts in minor units. Every message carries `X-Sandbox-Signature`, the hex HMAC-SHA256 of the raw
+body (of path and query where there is no body) under the account's secret.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from app.kernel.masking import mask_value
+from app.kernel.money import MAX_MINOR, Money, UnknownCurrency, currency_exponent
+from app.plumbing.http import CallFailed, HttpClient, Reply
+from app.providers.contract import (
+    BadNotice,
+    Cap,
+    DepositOrder,
+    NoticeReply,
+    ProviderAccount,
+    ProviderError,
+    RawNotice,
+    Redirect,
+    Report,
+    Result,
+    State,
+)
+
+__all__ = ["GATEWAY", "Sandbox"]
+
+_DEADLINE_SECONDS = 8.0  # a player waits at the other end
+_OK, _CREATED, _NOT_FOUND = 200, 201, 404
+_STATES = {
+    "awaiting_player": State.REQUIRES_ACTION,
+    "pending": State.PROCESSING,
+    "approved": State.SUCCEEDED,
+    "declined": State.FAILED,
+    "cancelled": State.CANCELLED,
+    "not_found": State.NOT_FOUND,
+}
+
+
+class Sandbox:
+    """The gateway of the sandbox provider; it keeps nothing between calls."""
+
+    name = "sandbox"
+    caps = Cap.DEPOSIT | Cap.CANCEL | Cap.STATUS | Cap.NOTICE | Cap.REDIRECT
+
+    async def deposit(self, http: HttpClient, account: ProviderAccount, order: DepositOrder) -> Result:
+        """Place an order; the same reference again gives the same order."""
+        content = {
+            "reference": order.reference,
+            "amount_minor": order.amount.minor,
+            "currency": order.amount.currency,
+            "description": order.description,
+            "player": order.player_reference,
+            "return_url": order.return_url,
+            "notice_url": order.notice_url,
+        }
+        return await self._call(http, account, "POST", "/v1/deposits", content)
+
+    async def status(self, http: HttpClient, account: ProviderAccount, reference: str) -> Result:
+        """Ask for the order by our reference."""
+        return await self._call(http, account, "GET", f"/v1/deposits/{quote(reference, safe='')}", None)
+
+    async def cancel(self, http: HttpClient, account: ProviderAccount, reference: str) -> Result:
+        """Withdraw an order that nobody paid."""
+        return await self._call(http, account, "POST", f"/v1/deposits/{quote(reference, safe='')}/cancel", None)
+
+    def verify(self, account: ProviderAccount, notice: RawNotice) -> None:
+        """Compare the signature over the raw bytes, in constant time."""
+        given = notice.headers.get("x-sandbox-signature", "").encode()
+        if not hmac.compare_digest(_signature(account, notice.body).encode(), given):
+            raise BadNotice
+
+    def parse(self, account: ProviderAccount, notice: RawNotice) -> list[Report]:
+        """One order's state."""
+        del account
+        content = _json_object(notice.body)
+        notice_id, reference = content.get("notice_id"), content.get("reference")
+        if not isinstance(notice_id, str) or not isinstance(reference, str):
+            return []
+        return [Report(notice_id, reference, _result(content), _instant(content.get("occurred_at")))]
+
+    def reply(self, account: ProviderAccount, notice: RawNotice) -> NoticeReply:
+        """Any 2xx ends the repeats."""
+        del account, notice
+        return NoticeReply(_OK, b'{"received":true}', "application/json")
+
+    async def _call(
+        self, http: HttpClient, account: ProviderAccount, method: str, path: str, content: Mapping[str, object] | None
+    ) -> Result:
+        url = account.base_url.rstrip("/") + path
+        body = b"" if content is None else json.dumps(content, separators=(",", ":")).encode()
+        signed = body if content is not None else urlsplit(url).path.encode()
+        headers = {
+            "content-type": "application/json",
+            "x-sandbox-account": account.credentials.get("account", ""),
+            "x-sandbox-signature": _signature(account, signed),
+        }
+        try:
+            reply = await http.call(
+                method, url, body=body, headers=headers, deadline_seconds=_DEADLINE_SECONDS, peer=f"sandbox {account.base_url}"
+            )
+        except CallFailed as failed:
+            error = ProviderError(failed.kind.value, str(failed))
+            return Result(State.UNKNOWN, error=error, nothing_was_sent=failed.nothing_was_sent)
+        return _read(reply)
+
+
+def _read(reply: Reply) -> Result:
+    content = _json_object(reply.body)
+    if reply.status in {_OK, _CREATED} or (reply.status == _NOT_FOUND and content.get("status") == "not_found"):
+        return _result(content)
+    raw = {"http_status": reply.status, "answer": mask_value(content)}
+    if 400 <= reply.status < 500 and isinstance(content.get("code"), str):  # noqa: PLR2004  the provider understood and refused
+        return Result(State.FAILED, error=ProviderError(content["code"], str(content.get("message", ""))[:255]), raw=raw)
+    return Result(State.UNKNOWN, error=ProviderError(f"http_{reply.status}", "no readable answer"), raw=raw)
+
+
+def _result(content: Mapping[str, Any]) -> Result:
+    """A provider's order as ours: an unknown status, amount or currency makes it UNKNOWN, never a guess."""
+    raw = {"answer": mask_value(dict(content))}
+    state = _STATES.get(str(content.get("status")), State.UNKNOWN)
+    identifier = content.get("id")
+    reference = identifier if isinstance(identifier, str) else None
+    amount = _money(content.get("amount_minor"), content.get("currency"))
+    if state is State.SUCCEEDED and (amount is None or reference is None):
+        return Result(State.UNKNOWN, reference, error=ProviderError("unreadable", "success without amount or id"), raw=raw)
+    error = None
+    if state in {State.FAILED, State.CANCELLED}:
+        error = ProviderError(str(content.get("code") or state.value)[:64], str(content.get("message") or "")[:255])
+    url = content.get("redirect_url")
+    action = Redirect(url) if state is State.REQUIRES_ACTION and isinstance(url, str) else None
+    return Result(state, reference, amount, action, error, raw)
+
+
+def _money(minor: object, currency: object) -> Money | None:
+    if isinstance(minor, bool) or not isinstance(minor, int) or not isinstance(currency, str):
+        return None
+    try:
+        currency_exponent(currency)
+    except UnknownCurrency:
+        return None
+    return Money(minor, currency) if 0 < minor <= MAX_MINOR else None
+
+
+def _instant(text: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _signature(account: ProviderAccount, signed: bytes) -> str:
+    return hmac.new(account.credentials.get("secret", "").encode(), signed, hashlib.sha256).hexdigest()
+
+
+GATEWAY = Sandbox()

@@ -1,0 +1,105 @@
+"""What can be done with providers: open an account, take a notice in, close it once read."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+
+import structlog
+from sqlalchemy import update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.kernel import ids
+from app.kernel.masking import mask_value
+from app.plumbing import metrics, queue
+from app.plumbing.addresses import Peer, check_registered_url
+from app.plumbing.database import Database, Transaction
+from app.providers.contract import BadNotice, NoticeReply, RawNotice
+from app.providers.queries import AccountNotFound, account, gateway_of
+from app.providers.tables import NoticeState, notices, provider_accounts
+
+__all__ = ["NOTICE_ARRIVED", "close_notice", "open_account", "take_notice"]
+
+# The job that the room of payments handles: a notice is stored and waits to be read.
+NOTICE_ARRIVED = "providers.notice_arrived"
+_security = structlog.get_logger("security")
+
+
+async def open_account(  # noqa: PLR0913  one row's facts
+    tx: Transaction,
+    site_id: int,
+    name: str,
+    *,
+    gateway: str,
+    base_url: str,
+    credentials: Mapping[str, str],
+    page_origin: str = "",
+    allowed_private_peers: frozenset[Peer] = frozenset(),
+) -> None:
+    """Open a provider account for a site, or change its address and credentials.
+
+    Raises:
+        BadPeerAddress: the base address is one that we may not call.
+    """
+    check_registered_url(base_url, test_profile=False, allowed_private_peers=allowed_private_peers)
+    row = {
+        "gateway": gateway,
+        "base_url": base_url,
+        "page_origin": page_origin,
+        "credentials": dict(credentials),
+        "enabled": True,
+    }
+    await tx.execute(
+        insert(provider_accounts)
+        .values(site_id=site_id, account=name, **row)
+        .on_conflict_do_update(index_elements=["site_id", "account"], set_=row)
+    )
+
+
+async def take_notice(database: Database, site_id: int, name: str, notice: RawNotice, *, at: datetime) -> NoticeReply:
+    """Verify a provider's message, store it raw, and leave a job to read it; the same bytes again change nothing.
+
+    Raises:
+        BadNotice: unknown account or a signature that is not the provider's; nothing is stored, an alarm is counted.
+    """
+    async with database.transaction() as tx:
+        try:
+            found = await account(tx, site_id, name)
+            gateway_of(found).verify(found, notice)
+        except (AccountNotFound, BadNotice) as refused:
+            metrics.NOTICES.labels("unknown", "bad_signature").inc()
+            metrics.ALARMS.labels("notice_bad_signature").inc()
+            _security.warning("notice.not_authentic", site_id=site_id, account=name[:64], reason=refused.code)
+            raise BadNotice from refused
+        notice_id = ids.new("ntc", at=at)
+        storing = insert(notices).values(
+            site_id=site_id,
+            notice_id=notice_id,
+            account=name,
+            dedupe_key=hashlib.sha256(notice.body).hexdigest(),
+            path=notice.path,
+            headers=mask_value(dict(notice.headers)),
+            body=notice.body,
+            received_at=at,
+        )
+        again = storing.on_conflict_do_update(
+            index_elements=["site_id", "account", "dedupe_key"], set_={"arrivals": notices.c.arrivals + 1}
+        )
+        stored = await tx.one(again.returning(notices.c.notice_id))
+        is_new = stored.notice_id == notice_id
+        if is_new:
+            await queue.add(tx, NOTICE_ARRIVED, {"site_id": site_id, "notice_id": notice_id})
+    metrics.NOTICES.labels(found.gateway, "stored" if is_new else "repeated").inc()
+    return gateway_of(found).reply(found, notice)
+
+
+async def close_notice(  # noqa: PLR0913  one row's facts
+    tx: Transaction, site_id: int, notice_id: str, state: NoticeState, *, at: datetime, reason: str = ""
+) -> None:
+    """Say how far a notice came: read, orphan (nobody's reference), or unreadable."""
+    if state is not NoticeState.READ:
+        metrics.ALARMS.labels(f"notice_{state.value}").inc()
+    await tx.execute(
+        update(notices)
+        .where(notices.c.site_id == site_id, notices.c.notice_id == notice_id)
+        .values(state=state, reason=reason, read_at=at)
+    )

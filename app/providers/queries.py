@@ -1,0 +1,84 @@
+"""What is true of provider accounts and their notices."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.engine import Row
+
+from app.kernel.errors import Refusal
+from app.plumbing.database import Reader
+from app.providers.contract import Gateway, ProviderAccount, RawNotice, Report
+from app.providers.gateways import GATEWAYS
+from app.providers.tables import NoticeState, notices, provider_accounts
+
+__all__ = ["AccountNotFound", "StoredNotice", "account", "gateway_of", "orphans", "reports_of", "stored_notice"]
+
+
+class AccountNotFound(Refusal):
+    """There is no provider account {account} at this site."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredNotice:
+    """A notice as it was stored, and how far it has come."""
+
+    site_id: int
+    notice_id: str
+    account: str
+    state: NoticeState
+    raw: RawNotice
+    received_at: datetime
+
+
+async def account(reader: Reader, site_id: int, name: str) -> ProviderAccount:
+    """A site's account at a provider.
+
+    Raises:
+        AccountNotFound: none of that name, or switched off.
+    """
+    row = await reader.first(
+        select(provider_accounts).where(
+            provider_accounts.c.site_id == site_id, provider_accounts.c.account == name, provider_accounts.c.enabled
+        )
+    )
+    if row is None or row.gateway not in GATEWAYS:
+        raise AccountNotFound(account=name)
+    return ProviderAccount(row.site_id, row.account, row.gateway, row.base_url, row.page_origin, row.credentials)
+
+
+def gateway_of(found: ProviderAccount) -> Gateway:
+    """The gateway that speaks the account's language."""
+    return GATEWAYS[found.gateway]
+
+
+async def stored_notice(
+    reader: Reader, site_id: int, notice_id: str, *, lock: bool = False
+) -> StoredNotice | None:
+    """One notice, as raw as it came; with `lock`, nobody else reads it into a payment meanwhile."""
+    asked = notices.select().where(notices.c.site_id == site_id, notices.c.notice_id == notice_id)
+    row = await reader.first(asked.with_for_update() if lock else asked)
+    return _notice(row) if row else None
+
+
+async def orphans(reader: Reader, site_id: int, limit: int = 100) -> Sequence[StoredNotice]:
+    """Authentic notices whose reference is nobody's: for people to match, newest first."""
+    rows = await reader.all(
+        notices.select()
+        .where(notices.c.site_id == site_id, notices.c.state == NoticeState.ORPHAN)
+        .order_by(notices.c.received_at.desc())
+        .limit(limit)
+    )
+    return [_notice(row) for row in rows]
+
+
+def reports_of(found: ProviderAccount, notice: StoredNotice) -> list[Report]:
+    """The facts a stored notice tells, in our words."""
+    return gateway_of(found).parse(found, notice.raw)
+
+
+def _notice(row: Row[Any]) -> StoredNotice:
+    raw = RawNotice(row.path, row.headers, row.body)
+    return StoredNotice(row.site_id, row.notice_id, row.account, NoticeState(row.state), raw, row.received_at)

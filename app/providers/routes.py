@@ -1,0 +1,23 @@
+"""Where providers knock."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.plumbing.pipes import Pipes
+from app.providers.contract import RawNotice
+from app.providers.operations import take_notice
+
+__all__ = ["router"]
+
+
+def router(pipes: Pipes) -> APIRouter:
+    """`POST /notices/{site_id}/{account}`: stored raw before it is read, answered as the provider wants it."""
+    routes = APIRouter(tags=["providers"])
+
+    @routes.post("/notices/{site_id}/{account}", include_in_schema=False)
+    async def notice(site_id: int, account: str, request: Request) -> Response:
+        headers = {name: value for name, value in request.headers.items() if name != "cookie"}
+        raw = RawNotice(request.url.path, headers, await request.body())
+        reply = await take_notice(pipes.database, site_id, account, raw, at=pipes.clock.now())
+        return Response(reply.body, reply.status, media_type=reply.media_type)
+
+    return routes

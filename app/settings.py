@@ -1,0 +1,101 @@
+"""The environment, read once: every setting has its name, its default and its meaning here."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["BadSetting", "Settings"]
+
+
+class BadSetting(ValueError):
+    """A setting in the environment cannot be used; the message names it and says what is expected."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one deployment decides. `production` makes warnings into refusals."""
+
+    database_url: str = field(default="", repr=False)
+    """CASHIER_DATABASE_URL: an external PostgreSQL; empty for `cashier up` = the embedded one."""
+    data_dir: Path = Path("var")
+    """CASHIER_DATA_DIR: where the embedded database and demo.json live."""
+    host: str = "127.0.0.1"
+    """CASHIER_HOST: where the web process listens."""
+    port: int = 8080
+    """CASHIER_PORT."""
+    merchant_port: int = 8081
+    """CASHIER_MERCHANT_PORT: the demo merchant's shop."""
+    sandbox_port: int = 8082
+    """CASHIER_SANDBOX_PORT: the sandbox provider's page."""
+    public_url: str = ""
+    """CASHIER_PUBLIC_URL: where browsers and providers reach the service; by default http://host:port."""
+    allowed_private_peers: frozenset[tuple[str, int]] = frozenset()
+    """CASHIER_ALLOWED_PRIVATE_PEERS: host:port,... that callouts may reach although private; for demos and tests."""
+    production: bool = False
+    """CASHIER_PROFILE=production: no private peers, no API docs, durable database settings required."""
+    log_level: str = "info"
+    """CASHIER_LOG_LEVEL: debug, info, warning, error."""
+    log_json: bool = False
+    """CASHIER_LOG_FORMAT=json|console."""
+    pool_size: int = 10
+    """CASHIER_POOL_SIZE: database connections of each process."""
+    job_stale_seconds: int = 30
+    """CASHIER_JOB_STALE_SECONDS: a job of a worker silent for so long is taken up by another."""
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the environment.
+
+        Raises:
+            BadSetting: a value that cannot be used.
+        """
+        host = environ.get("CASHIER_HOST", cls.host)
+        port = _port(environ, "CASHIER_PORT", 8080)
+        production = _one_of(environ, "CASHIER_PROFILE", ("demo", "production")) == "production"
+        peers = _peers(environ)
+        if production and peers:
+            raise BadSetting("CASHIER_ALLOWED_PRIVATE_PEERS opens private addresses and must be empty in production")
+        return cls(
+            database_url=environ.get("CASHIER_DATABASE_URL", ""),
+            data_dir=Path(environ.get("CASHIER_DATA_DIR", "var")),
+            host=host,
+            port=port,
+            merchant_port=_port(environ, "CASHIER_MERCHANT_PORT", 8081),
+            sandbox_port=_port(environ, "CASHIER_SANDBOX_PORT", 8082),
+            public_url=environ.get("CASHIER_PUBLIC_URL", "").rstrip("/") or f"http://{host}:{port}",
+            allowed_private_peers=peers,
+            production=production,
+            log_level=_one_of(environ, "CASHIER_LOG_LEVEL", ("info", "debug", "warning", "error")),
+            log_json=_one_of(environ, "CASHIER_LOG_FORMAT", ("json" if production else "console", "json", "console")) == "json",
+            pool_size=_number(environ, "CASHIER_POOL_SIZE", 10, 2, 100),
+            job_stale_seconds=_number(environ, "CASHIER_JOB_STALE_SECONDS", 30, 1, 600),
+        )
+
+
+def _number(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = environ.get(name, "") or str(default)
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise BadSetting(f"{name} must be a number from {low} to {high}, not {text!r}")
+    return int(text)
+
+
+def _port(environ: Mapping[str, str], name: str, default: int) -> int:
+    return _number(environ, name, default, 1, 65_535)
+
+
+def _one_of(environ: Mapping[str, str], name: str, values: tuple[str, ...]) -> str:
+    text = environ.get(name, "") or values[0]
+    if text not in values:
+        raise BadSetting(f"{name} must be one of {', '.join(dict.fromkeys(values))}, not {text!r}")
+    return text
+
+
+def _peers(environ: Mapping[str, str]) -> frozenset[tuple[str, int]]:
+    peers = set()
+    for entry in filter(None, (part.strip() for part in environ.get("CASHIER_ALLOWED_PRIVATE_PEERS", "").split(","))):
+        host, _, port = entry.rpartition(":")
+        if not host or not port.isdigit():
+            raise BadSetting(f"CASHIER_ALLOWED_PRIVATE_PEERS must be host:port,... and {entry!r} is not")
+        peers.add((host.strip("[]"), int(port)))
+    return frozenset(peers)

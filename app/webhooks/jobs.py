@@ -1,0 +1,27 @@
+"""What happens later: sending, and the net under what was forgotten."""
+
+from app import merchants
+from app.plumbing.pipes import Pipes
+from app.plumbing.queue import Payload, Worker
+from app.webhooks.operations import DELIVER, deliver, recover_forgotten
+
+__all__ = ["register"]
+
+
+def register(worker: Worker, pipes: Pipes) -> None:
+    """Let the worker deliver webhooks and sweep what belongs to them."""
+
+    async def one(payload: Payload) -> None:
+        await deliver(pipes, payload["site_id"], payload["webhook_id"])
+
+    async def sweep() -> None:
+        async with pipes.database.transaction() as tx:
+            await recover_forgotten(tx, now=pipes.clock.now())
+
+    async def forget() -> None:
+        async with pipes.database.transaction() as tx:
+            await merchants.forget_issued_signatures(tx, now=pipes.clock.now())
+
+    worker.handle(DELIVER, one)
+    worker.every(60, "webhooks.recover_forgotten", sweep)
+    worker.every(3600, "merchants.forget_issued_signatures", forget)

@@ -1,0 +1,173 @@
+"""Telling the merchant until heard: a row in the payment's transaction, then attempts on the protocol's schedule."""
+
+import random
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import func, select, update
+
+from app import merchants
+from app.kernel import ids
+from app.kernel.errors import Refusal
+from app.kernel.masking import mask_text
+from app.plumbing import messages, metrics, queue
+from app.plumbing.database import Transaction
+from app.plumbing.http import CallFailed, FailureKind, Reply
+from app.plumbing.pipes import Pipes
+from app.webhooks.model import AttemptResult, Notification, WebhookState, delay_after, is_heard
+from app.webhooks.tables import webhook_attempts, webhooks
+
+__all__ = ["DELIVER", "WebhookNotFound", "announce", "deliver", "recover_forgotten", "replay"]
+
+DELIVER = "webhooks.deliver"
+DEADLINE_SECONDS = 15.0  # payments.md section 3.5
+_KEPT_BYTES = 2_000
+# Nothing was asked of the endpoint, so nothing is counted: come back when its queue or breaker lets us through.
+_NOT_EVEN_TRIED = frozenset({FailureKind.PEER_BUSY, FailureKind.BREAKER_OPEN})
+_STEP_BACK = timedelta(seconds=30)
+_FORGOTTEN_AFTER = timedelta(minutes=2)
+# The job is timed by the database's clock, the row by the application's: so much difference is nobody's fault.
+_CLOCK_SLACK = timedelta(seconds=2)
+_log = structlog.get_logger("webhooks")
+
+
+class WebhookNotFound(Refusal):
+    """There is no webhook {webhook_id} at this site."""
+
+
+async def announce(tx: Transaction, site: merchants.Site, told: Notification, *, at: datetime) -> str:
+    """Write the webhook and the job that sends it, in the transaction of the change it tells of; returns its id."""
+    webhook_id = ids.new("whd", at=at)
+    await tx.execute(
+        webhooks.insert().values(
+            site_id=site.site_id,
+            webhook_id=webhook_id,
+            payment_id=told.payment_id,
+            sequence=told.sequence,
+            success=told.success,
+            fields=dict(told.fields),
+            next_at=at,
+            created_at=at,
+        )
+    )
+    await _enqueue(tx, site.site_id, webhook_id, timedelta(0))
+    return webhook_id
+
+
+async def deliver(pipes: Pipes, site_id: int, webhook_id: str) -> None:
+    """Make one attempt if one is due, record it, and leave the job of the next; safe to run twice."""
+    now = pipes.clock.now()
+    async with pipes.database.transaction() as tx:
+        row = await tx.first(
+            select(webhooks.c.state, webhooks.c.fields, webhooks.c.success, webhooks.c.next_at).where(
+                webhooks.c.site_id == site_id, webhooks.c.webhook_id == webhook_id
+            )
+        )
+        if row is None or row.state != WebhookState.PENDING or (row.next_at and row.next_at > now + _CLOCK_SLACK):
+            return
+        site = await merchants.site(tx, site_id)
+        message = messages.signed(
+            row.fields,
+            salt=site.signing_salt,
+            dialect=site.dialect,
+            as_form=site.message_format is merchants.MessageFormat.FORM,
+            webhook_secret=site.webhook_secret,
+            message_id=webhook_id,
+            at=now,
+        )
+        await merchants.remember_issued_signature(tx, site_id, message.signature, at=now)
+    url = site.notification_url(success=row.success)
+    try:
+        reply = await pipes.http.call(
+            "POST", url, body=message.body, headers=message.headers, deadline_seconds=DEADLINE_SECONDS
+        )
+    except CallFailed as failed:
+        if failed.kind in _NOT_EVEN_TRIED:
+            async with pipes.database.transaction() as tx:
+                await _enqueue(tx, site_id, webhook_id, _STEP_BACK * random.uniform(0.5, 1.5))  # noqa: S311, TID251  jitter, not a secret
+            return
+        await _record(pipes, site_id, webhook_id, url, None, failed.kind.value)
+        return
+    await _record(pipes, site_id, webhook_id, url, reply, "")
+
+
+async def replay(tx: Transaction, site_id: int, webhook_id: str, *, at: datetime) -> None:
+    """Send a webhook again from the start of its schedule, with the same id; also one that was heard.
+
+    Raises:
+        WebhookNotFound: no such webhook at this site.
+    """
+    done = await tx.execute(
+        update(webhooks)
+        .where(webhooks.c.site_id == site_id, webhooks.c.webhook_id == webhook_id)
+        .values(state=WebhookState.PENDING, attempts=0, next_at=at, delivered_at=None)
+    )
+    if not done.rowcount:
+        raise WebhookNotFound(webhook_id=webhook_id)
+    await _enqueue(tx, site_id, webhook_id, timedelta(0))
+
+
+async def recover_forgotten(tx: Transaction, *, now: datetime) -> int:
+    """Give every overdue webhook a job again: the net under a dead-lettered or lost job. Returns how many."""
+    rows = await tx.all(
+        select(webhooks.c.site_id, webhooks.c.webhook_id)
+        .where(webhooks.c.state == WebhookState.PENDING, webhooks.c.next_at < now - _FORGOTTEN_AFTER)
+        .limit(1000)
+    )
+    for row in rows:
+        await _enqueue(tx, row.site_id, row.webhook_id, timedelta(0))
+    return len(rows)
+
+
+async def _record(pipes: Pipes, site_id: int, webhook_id: str, url: str, reply: Reply | None, reason: str) -> None:  # noqa: PLR0913  one row's facts
+    now = pipes.clock.now()
+    heard = reply is not None and is_heard(reply.status, reply.body)
+    result = AttemptResult.HEARD if heard else AttemptResult.NOT_HEARD if reply else AttemptResult.NO_ANSWER
+    async with pipes.database.transaction() as tx:
+        row = await tx.one(
+            select(webhooks.c.state, webhooks.c.attempts)
+            .where(webhooks.c.site_id == site_id, webhooks.c.webhook_id == webhook_id)
+            .with_for_update()
+        )
+        numbered = select(func.coalesce(func.max(webhook_attempts.c.number), 0) + 1).where(
+            webhook_attempts.c.site_id == site_id, webhook_attempts.c.webhook_id == webhook_id
+        )
+        text = mask_text(reply.body[:_KEPT_BYTES].decode(errors="replace").replace("\x00", "")) if reply else ""
+        await tx.execute(
+            webhook_attempts.insert().values(
+                site_id=site_id,
+                webhook_id=webhook_id,
+                number=numbered.scalar_subquery(),
+                url=url,
+                result=result,
+                http_status=reply.status if reply else None,
+                answer=text,
+                reason=reason,
+                elapsed_ms=reply.elapsed_ms if reply else None,
+                attempted_at=now,
+            )
+        )
+        if row.state == WebhookState.PENDING:
+            await _advance(tx, site_id, webhook_id, row.attempts + 1, heard=heard, now=now)
+    metrics.WEBHOOKS.labels(result.value).inc()
+
+
+async def _advance(tx: Transaction, site_id: int, webhook_id: str, attempts: int, *, heard: bool, now: datetime) -> None:  # noqa: PLR0913  one row's facts
+    changed: dict[str, object] = {"attempts": attempts, "next_at": None}
+    delay = delay_after(attempts, random.random())  # noqa: S311, TID251  jitter, not a secret
+    if heard:
+        changed |= {"state": WebhookState.DELIVERED, "delivered_at": now}
+    elif delay is None:
+        changed |= {"state": WebhookState.EXHAUSTED}
+        metrics.ALARMS.labels("webhook_exhausted").inc()
+        _log.error("webhook.exhausted", site_id=site_id, webhook_id=webhook_id)
+    else:
+        changed |= {"next_at": now + delay}
+        await _enqueue(tx, site_id, webhook_id, delay)
+    await tx.execute(
+        update(webhooks).where(webhooks.c.site_id == site_id, webhooks.c.webhook_id == webhook_id).values(changed)
+    )
+
+
+async def _enqueue(tx: Transaction, site_id: int, webhook_id: str, after: timedelta) -> None:
+    await queue.add(tx, DELIVER, {"site_id": site_id, "webhook_id": webhook_id}, after=after)

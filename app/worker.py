@@ -1,0 +1,36 @@
+"""Composes the job process: every room's jobs on one worker."""
+
+import asyncio
+import signal
+from datetime import timedelta
+
+import app.ledger.jobs
+import app.payments.jobs
+import app.webhooks.jobs
+from app import wiring
+from app.plumbing import logs
+from app.plumbing.pipes import Pipes
+from app.plumbing.queue import Worker
+from app.settings import Settings
+
+__all__ = ["create_worker", "serve"]
+
+
+def create_worker(pipes: Pipes, *, stale_after: timedelta = timedelta(seconds=30)) -> Worker:
+    """A worker that knows every job of the house."""
+    worker = Worker(pipes.database, stale_after=stale_after)
+    app.ledger.jobs.register(worker, pipes)
+    app.payments.jobs.register(worker, pipes)
+    app.webhooks.jobs.register(worker, pipes)
+    return worker
+
+
+async def serve(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, finishing what runs."""
+    logs.configure(settings.log_level, as_json=settings.log_json)
+    async with wiring.opened(settings, name="cashier worker") as pipes:
+        worker = create_worker(pipes, stale_after=timedelta(seconds=settings.job_stale_seconds))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        await worker.run()

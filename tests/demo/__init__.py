@@ -1,0 +1,1 @@
+"""The demo merchant and the sandbox provider, on real sockets."""

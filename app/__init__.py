@@ -21,6 +21,6 @@
     kernel      words everyone uses; pure
 
 A room may lean only on rooms below it and is entered by its door, `app/<room>/__init__.py`. Which rooms are
-strangers to each other, and what a room looks like inside, is told in docs/decisions/0001-structure.md and held by
-the import contracts of pyproject.toml.
+strangers to each other, and what a room looks like inside, is told in docs/decisions/0001-structure.md and
+held by the import contracts of pyproject.toml.
 """

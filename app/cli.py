@@ -28,7 +28,9 @@ from app.settings import BadSetting, Settings
 __all__ = ["main"]
 
 T = TypeVar("T")
-program = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+program = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 site = typer.Typer(help="Merchants' sites.", no_args_is_help=True)
 token = typer.Typer(help="API tokens.", no_args_is_help=True)
 webhook = typer.Typer(help="Notifications to merchants.", no_args_is_help=True)
@@ -106,7 +108,10 @@ def migrate() -> None:
 
 @program.command()
 def verify(
-    *, full: Annotated[bool, typer.Option("--full", help="From the first row, not from the last verified one.")] = False
+    *,
+    full: Annotated[
+        bool, typer.Option("--full", help="From the first row, not from the last verified one.")
+    ] = False,
 ) -> None:
     """Re-derive the ledger's invariants; status 1 at the first violation."""
 
@@ -120,7 +125,9 @@ def verify(
     for invariant, rows in report.checked.items():
         _out.print(f"{invariant}  {rows:>10} rows")
     for violation in report.violations:
-        _err.print(f"[bold red]{violation.invariant} violated[/] at site {violation.site_id}: {violation.what}")
+        _err.print(
+            f"[bold red]{violation.invariant} violated[/] at site {violation.site_id}: {violation.what}"
+        )
     for site_id, head in report.heads.items():
         _out.print(f"site {site_id} sealed up to {head.number}: {head.head.hex()}")
     raise typer.Exit(0 if report.ok else 1)
@@ -129,7 +136,9 @@ def verify(
 @program.command("openapi")
 def golden(
     *,
-    check: Annotated[bool, typer.Option("--check", help="Compare, write nothing; status 1 on a difference.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare, write nothing; status 1 on a difference.")
+    ] = False,
     folder: Annotated[Path, typer.Option(help="Where the documents are.")] = Path("openapi"),
 ) -> None:
     """Write the API's documents, or compare them byte for byte."""
@@ -142,15 +151,21 @@ def golden(
 
 
 @site.command("create")
-def site_create(  # noqa: PLR0913  a site's settings, each an option
+def site_create(
     name: Annotated[str, typer.Option(help="What players see.")],
     currency: Annotated[list[str], typer.Option(help="ISO 4217 code; repeat for several.")],
     callout_url: Annotated[str, typer.Option(help="Where check_deposit is sent.")],
     notify_url: Annotated[str, typer.Option(help="Where notifications are sent.")],
     notify_failure_url: Annotated[str, typer.Option(help="Another address for failures.")] = "",
-    callback_url: Annotated[str, typer.Option(help="Seamless Callback URL; empty = balance transfer mode.")] = "",
-    frame_origin: Annotated[list[str] | None, typer.Option(help="Origin that may frame the cashier; repeat.")] = None,
-    language: Annotated[list[str] | None, typer.Option(help="en, ru, kk; repeat, the first is the default.")] = None,
+    callback_url: Annotated[
+        str, typer.Option(help="Seamless Callback URL; empty = balance transfer mode.")
+    ] = "",
+    frame_origin: Annotated[
+        list[str] | None, typer.Option(help="Origin that may frame the cashier; repeat.")
+    ] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="en, ru, kk; repeat, the first is the default.")
+    ] = None,
     message_format: Annotated[merchants.MessageFormat, typer.Option(help="How our messages are encoded.")] = (
         merchants.MessageFormat.JSON
     ),
@@ -159,7 +174,10 @@ def site_create(  # noqa: PLR0913  a site's settings, each an option
     extended_info: Annotated[bool, typer.Option(help="Full set of notification fields.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Open a site and print its secrets, once. On a running demo it offers every method by the sandbox provider."""
+    """Open a site and print its secrets, once.
+
+    On a running demo it offers every method by the sandbox provider.
+    """
     settings = Settings.read()
     demo = None if settings.production else Demo.read(settings.data_dir / "demo.json")
     peers = settings.allowed_private_peers | _peers_of(demo)
@@ -184,12 +202,22 @@ def site_create(  # noqa: PLR0913  a site's settings, each an option
             if demo is not None:
                 for code in new.currencies:
                     await offer_everything(
-                        tx, created.site_id, code, sandbox_url=demo.sandbox_url, secret=demo.sandbox_secret, peers=peers
+                        tx,
+                        created.site_id,
+                        code,
+                        sandbox_url=demo.sandbox_url,
+                        secret=demo.sandbox_secret,
+                        peers=peers,
                     )
         return created
 
     made = _with_pipes(work)
-    shown = {"site_id": made.site_id, "salt": made.salt, "tokens": made.tokens, "webhook_secret": made.webhook_secret}
+    shown = {
+        "site_id": made.site_id,
+        "salt": made.salt,
+        "tokens": made.tokens,
+        "webhook_secret": made.webhook_secret,
+    }
     if as_json:
         sys.stdout.write(json.dumps(shown) + "\n")
         return
@@ -257,7 +285,10 @@ def _with_pipes(work: Callable[[Pipes], Awaitable[T]]) -> T:
 
 
 def _reachable(settings: Settings) -> Settings:
-    """The settings with the database's address: the one that is set, else the embedded one of a running `cashier up`."""
+    """The settings with the database's address.
+
+    The one that is set, else the embedded one of a running `cashier up`.
+    """
     if settings.database_url:
         return settings
     url = embedded.running_url(settings.data_dir.resolve() / "postgres", up.DATABASE)
@@ -268,13 +299,17 @@ def _reachable(settings: Settings) -> Settings:
 
 def _require_database(settings: Settings) -> None:
     if not settings.database_url:
-        raise BadSetting("CASHIER_DATABASE_URL is not set; `cashier up` starts everything including a database")
+        raise BadSetting(
+            "CASHIER_DATABASE_URL is not set; `cashier up` starts everything including a database"
+        )
 
 
 def _peers_of(demo: Demo | None) -> frozenset[tuple[str, int]]:
     if demo is None:
         return frozenset()
-    return frozenset((host, int(port)) for host, _, port in (peer.rpartition(":") for peer in demo.allowed_private_peers))
+    return frozenset(
+        (host, int(port)) for host, _, port in (peer.rpartition(":") for peer in demo.allowed_private_peers)
+    )
 
 
 def _leave_with_the_supervisor() -> None:

@@ -68,7 +68,7 @@ def _bare(*, docs: bool) -> FastAPI:
     composed = FastAPI(
         title="Open Cashier: merchant API",
         version="1",
-        description="What a merchant's server calls. Requests are signed: see the merchant protocol in the README.",
+        description="What a merchant's server calls. Requests are signed: see docs/connect.md.",
         docs_url="/docs" if docs else None,
         redoc_url=None,
         openapi_url="/openapi.json" if docs else None,

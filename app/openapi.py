@@ -32,15 +32,23 @@ def differences(folder: Path) -> list[str]:
 
 
 def _documents() -> dict[str, str]:
-    pipes = wiring.pipes(Settings(database_url="postgresql://nobody@/nowhere", public_url="https://cashier.example"))
+    pipes = wiring.pipes(
+        Settings(database_url="postgresql://nobody@/nowhere", public_url="https://cashier.example")
+    )
     found = {
         "merchant.json": main.merchant_api(pipes).openapi(),
-        "callouts.json": _sent("Open Cashier: callouts", "What we ask your server, and wait for.", app.callouts.schemas.describe),
+        "callouts.json": _sent(
+            "Open Cashier: callouts", "What we ask your server, and wait for.", app.callouts.schemas.describe
+        ),
         "webhooks.json": _sent(
-            "Open Cashier: webhooks", "What we tell your server, and repeat until heard.", app.webhooks.schemas.describe
+            "Open Cashier: webhooks",
+            "What we tell your server, and repeat until heard.",
+            app.webhooks.schemas.describe,
         ),
     }
-    return {name: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for name, document in found.items()}
+    return {
+        name: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for name, document in found.items()
+    }
 
 
 def _sent(title: str, description: str, describe: Callable[[APIRouter], None]) -> dict[str, Any]:

@@ -31,7 +31,10 @@ class Settings:
     public_url: str = ""
     """CASHIER_PUBLIC_URL: where browsers and providers reach the service; by default http://host:port."""
     allowed_private_peers: frozenset[tuple[str, int]] = frozenset()
-    """CASHIER_ALLOWED_PRIVATE_PEERS: host:port,... that callouts may reach although private; for demos and tests."""
+    """CASHIER_ALLOWED_PRIVATE_PEERS.
+
+    Host:port,... that callouts may reach although private; for demos and tests.
+    """
     production: bool = False
     """CASHIER_PROFILE=production: no private peers, no API docs, durable database settings required."""
     log_level: str = "info"
@@ -55,7 +58,9 @@ class Settings:
         production = _one_of(environ, "CASHIER_PROFILE", ("demo", "production")) == "production"
         peers = _peers(environ)
         if production and peers:
-            raise BadSetting("CASHIER_ALLOWED_PRIVATE_PEERS opens private addresses and must be empty in production")
+            raise BadSetting(
+                "CASHIER_ALLOWED_PRIVATE_PEERS opens private addresses and must be empty in production"
+            )
         return cls(
             database_url=environ.get("CASHIER_DATABASE_URL", ""),
             data_dir=Path(environ.get("CASHIER_DATA_DIR", "var")),
@@ -67,7 +72,10 @@ class Settings:
             allowed_private_peers=peers,
             production=production,
             log_level=_one_of(environ, "CASHIER_LOG_LEVEL", ("info", "debug", "warning", "error")),
-            log_json=_one_of(environ, "CASHIER_LOG_FORMAT", ("json" if production else "console", "json", "console")) == "json",
+            log_json=_one_of(
+                environ, "CASHIER_LOG_FORMAT", ("json" if production else "console", "json", "console")
+            )
+            == "json",
             pool_size=_number(environ, "CASHIER_POOL_SIZE", 10, 2, 100),
             job_stale_seconds=_number(environ, "CASHIER_JOB_STALE_SECONDS", 30, 1, 600),
         )
@@ -93,7 +101,9 @@ def _one_of(environ: Mapping[str, str], name: str, values: tuple[str, ...]) -> s
 
 def _peers(environ: Mapping[str, str]) -> frozenset[tuple[str, int]]:
     peers = set()
-    for entry in filter(None, (part.strip() for part in environ.get("CASHIER_ALLOWED_PRIVATE_PEERS", "").split(","))):
+    for entry in filter(
+        None, (part.strip() for part in environ.get("CASHIER_ALLOWED_PRIVATE_PEERS", "").split(","))
+    ):
         host, _, port = entry.rpartition(":")
         if not host or not port.isdigit():
             raise BadSetting(f"CASHIER_ALLOWED_PRIVATE_PEERS must be host:port,... and {entry!r} is not")

@@ -1,6 +1,7 @@
 """Runs migrations as the owner of the schema, through the same driver as the application.
 
-The address is handed in by `app.cli` (or CASHIER_DATABASE_URL for the alembic command line). DDL waits at most 2 s for a
+The address is handed in by `app.cli` (or CASHIER_DATABASE_URL for the alembic command line). DDL waits at
+most 2 s for a
 lock: a migration that would stop the world gives up instead and can be run again.
 """
 

@@ -1,10 +1,10 @@
-"""One real PostgreSQL for the run, one migrated template database, a cheap clone for each test that wants one."""
+"""One real PostgreSQL for the run, one migrated template, a cheap clone for each test that wants one."""
 
 import asyncio
 import fcntl
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -55,6 +55,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the server that this process started."""
     if _server is not None and not hasattr(config, "workerinput"):
         _server.stop()
+    for lock in _locks:
+        lock.close()
 
 
 async def _make_template(url: str) -> None:
@@ -98,7 +100,9 @@ async def database(clone_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def owner_database(clone_url: str) -> AsyncIterator[Database]:
     """The same database as its owner, for tests that plant a corruption or read the catalogue."""
-    async with Database(clone_url, SessionSettings(role="", application_name="test owner"), pool_size=5) as opened:
+    async with Database(
+        clone_url, SessionSettings(role="", application_name="test owner"), pool_size=5
+    ) as opened:
         yield opened
 
 
@@ -109,6 +113,6 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def clock(now: datetime) -> Iterator[MovableClock]:
+def clock(now: datetime) -> MovableClock:
     """A clock that moves only when told."""
     return MovableClock(now)

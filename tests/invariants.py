@@ -1,4 +1,4 @@
-"""I1-I6 and I9 of the ledger for the end of every story: the same functions that production runs on a schedule."""
+"""I1-I6 and I9 for the end of every story: the same functions that production runs on a schedule."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,6 +1,7 @@
 """What we ask the merchant's server, and wait for.
 
-Promises one signed attempt within five seconds, written down before it is sent; anything but a well-formed answer is unknown.
+Promises one signed attempt within five seconds, written down before it is sent; anything but a well-formed
+answer is unknown.
 """
 
 from app.callouts.model import Answer, CalloutState, DepositQuestion

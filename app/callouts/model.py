@@ -39,7 +39,10 @@ class DepositQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the merchant said. `reason` is the merchant's own sentence, or ours when it said nothing readable."""
+    """What the merchant said.
+
+    `reason` is the merchant's own sentence, or ours when it said nothing readable.
+    """
 
     state: CalloutState
     external_id: str = ""
@@ -64,7 +67,10 @@ def check_deposit_fields(site_id: int, question: DepositQuestion) -> dict[str, s
 
 
 def read_check_deposit(status: int, body: bytes) -> Answer:
-    """Read the answer to `check_deposit`: only HTTP 2xx with the exact shape counts, everything else is unknown."""
+    """Read the answer to `check_deposit`.
+
+    Only HTTP 2xx with the exact shape counts, everything else is unknown.
+    """
     content = _object(body)
     if status not in _HTTP_OK or content is None:
         return Answer(CalloutState.UNKNOWN, reason=f"HTTP {status} without a readable answer")
@@ -72,7 +78,9 @@ def read_check_deposit(status: int, body: bytes) -> Answer:
     if isinstance(code, bool) or not isinstance(code, int):
         return Answer(CalloutState.UNKNOWN, reason="the answer has no integer code")
     if code == _REFUSED:
-        return Answer(CalloutState.REFUSED, reason=_text(content.get("error_description"), _DESCRIPTION_LIMIT))
+        return Answer(
+            CalloutState.REFUSED, reason=_text(content.get("error_description"), _DESCRIPTION_LIMIT)
+        )
     external_id = content.get("external_id")
     if isinstance(external_id, int) and not isinstance(external_id, bool):
         external_id = str(external_id)  # seen in the field: a number where the protocol says text

@@ -25,7 +25,8 @@ async def check_deposit(pipes: Pipes, site: merchants.Site, question: DepositQue
     """Ask whether the player may pay in. No transaction may be open.
 
     Returns:
-        Accepted with the merchant's order number, refused with its reason, or unknown: asked and not understood.
+        Accepted with the merchant's order number, refused with its reason, or unknown: asked and not
+        understood.
     """
     fields = check_deposit_fields(site.site_id, question)
     callout_id = ids.new("cal", at=pipes.clock.now())
@@ -44,7 +45,11 @@ async def check_deposit(pipes: Pipes, site: merchants.Site, question: DepositQue
     reply: Reply | None = None
     try:
         reply = await pipes.http.call(
-            "POST", site.callout_url, body=message.body, headers=message.headers, deadline_seconds=DEADLINE_SECONDS
+            "POST",
+            site.callout_url,
+            body=message.body,
+            headers=message.headers,
+            deadline_seconds=DEADLINE_SECONDS,
         )
         answer = read_check_deposit(reply.status, reply.body)
     except CallFailed as failed:
@@ -55,7 +60,7 @@ async def check_deposit(pipes: Pipes, site: merchants.Site, question: DepositQue
     return answer
 
 
-async def _write_sent(  # noqa: PLR0913  one row's facts
+async def _write_sent(
     tx: Transaction,
     site: merchants.Site,
     callout_id: str,
@@ -76,7 +81,7 @@ async def _write_sent(  # noqa: PLR0913  one row's facts
     )
 
 
-async def _write_answer(  # noqa: PLR0913  one row's facts
+async def _write_answer(
     tx: Transaction, site_id: int, callout_id: str, answer: Answer, reply: Reply | None, at: datetime
 ) -> None:
     text = mask_text(reply.body[:_KEPT_BYTES].decode(errors="replace").replace("\x00", "")) if reply else ""

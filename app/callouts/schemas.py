@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 __all__ = ["CheckDeposit", "CheckDepositAnswer", "describe"]
 
-_EXAMPLE = {
+_EXAMPLE: JsonDict = {
     "action": "check_deposit",
     "site_id": 101,
     "site_login": "user_test",
@@ -34,8 +35,12 @@ class CheckDeposit(BaseModel):
     payment_group_id: int
     payment_type_id: int
     customer_ip: str | None = None
-    source_type: Annotated[int | None, Field(description="1 API, 2 web page, 3 iframe, 4 mobile page, 5 native script.")] = None
-    transaction_id: Annotated[str | None, Field(description="Our number of the payment; the same on every repeat.")] = None
+    source_type: Annotated[
+        int | None, Field(description="1 API, 2 web page, 3 iframe, 4 mobile page, 5 native script.")
+    ] = None
+    transaction_id: Annotated[
+        str | None, Field(description="Our number of the payment; the same on every repeat.")
+    ] = None
     signature: Annotated[str, Field(description="SHA-1 over the sorted fields and the site's salt.")]
 
 
@@ -51,8 +56,12 @@ class CheckDepositAnswer(BaseModel):
         }
     )
     code: Annotated[int, Field(description="0 allowed, 500 refused; anything else counts as no answer.")]
-    external_id: Annotated[str | None, Field(description="With code 0: the merchant's order number.", max_length=256)] = None
-    error_description: Annotated[str | None, Field(description="With code 500: the reason.", max_length=1024)] = None
+    external_id: Annotated[
+        str | None, Field(description="With code 0: the merchant's order number.", max_length=256)
+    ] = None
+    error_description: Annotated[
+        str | None, Field(description="With code 500: the reason.", max_length=1024)
+    ] = None
 
 
 def describe(documents: APIRouter) -> None:

@@ -1,1 +1,4 @@
-"""Everything on one machine: an embedded PostgreSQL, a demo merchant's shop, a sandbox provider, and a seeded site."""
+"""Everything on one machine.
+
+An embedded PostgreSQL, a demo merchant's shop, a sandbox provider, and a seeded site.
+"""

@@ -16,7 +16,12 @@ SANDBOX = "sandbox"  # the provider account's name at every test site
 ACCOUNT = "open-cashier-demo"  # what the sandbox provider calls us
 CURRENCY = "KZT"
 # Smallest and largest deposit at a test site, in major units.
-LIMITS = {"KZT": ("500", "1000000"), "UZS": ("5000", "10000000"), "RUB": ("100", "300000"), "JPY": ("100", "1000000")}
+LIMITS = {
+    "KZT": ("500", "1000000"),
+    "UZS": ("5000", "10000000"),
+    "RUB": ("100", "300000"),
+    "JPY": ("100", "1000000"),
+}
 OTHER_LIMITS = ("1", "10000")
 
 
@@ -69,8 +74,15 @@ async def seed(
     async with pipes.database.transaction() as tx:
         if earlier is not None and earlier.merchant_url == merchant_url and await _is_here(tx, earlier):
             secret = earlier.sandbox_secret
-            await offer_everything(tx, earlier.site_id, CURRENCY, sandbox_url=sandbox_url, secret=secret, peers=peers)
-            return replace(earlier, base_url=pipes.public_url, sandbox_url=sandbox_url, allowed_private_peers=_written(peers))
+            await offer_everything(
+                tx, earlier.site_id, CURRENCY, sandbox_url=sandbox_url, secret=secret, peers=peers
+            )
+            return replace(
+                earlier,
+                base_url=pipes.public_url,
+                sandbox_url=sandbox_url,
+                allowed_private_peers=_written(peers),
+            )
         created = await merchants.create_site(
             tx,
             merchants.NewSite(
@@ -103,7 +115,13 @@ async def seed(
 
 
 async def offer_everything(
-    tx: Transaction, site_id: int, currency: str, *, sandbox_url: str, secret: str, peers: frozenset[tuple[str, int]]
+    tx: Transaction,
+    site_id: int,
+    currency: str,
+    *,
+    sandbox_url: str,
+    secret: str,
+    peers: frozenset[tuple[str, int]],
 ) -> None:
     """Let a test site offer every method of the catalogue in a currency, carried out by the sandbox provider."""
     await providers.open_account(

@@ -1,4 +1,7 @@
-"""The process of the two strangers: the demo merchant's shop and the sandbox provider, each on a port of its own."""
+"""The process of the two strangers.
+
+The demo merchant's shop and the sandbox provider, each on a port of its own.
+"""
 
 import asyncio
 from urllib.parse import urlsplit
@@ -26,9 +29,13 @@ async def serve(demo: Demo) -> None:
             webhook_secret=demo.webhook_secret,
         )
     )
-    peers = frozenset((host, int(port)) for host, _, port in (peer.rpartition(":") for peer in demo.allowed_private_peers))
+    peers = frozenset(
+        (host, int(port)) for host, _, port in (peer.rpartition(":") for peer in demo.allowed_private_peers)
+    )
     sandbox = provider.create_app(
-        ProviderSettings(public_url=demo.sandbox_url, merchants={ACCOUNT: demo.sandbox_secret}, notice_peers=peers)
+        ProviderSettings(
+            public_url=demo.sandbox_url, merchants={ACCOUNT: demo.sandbox_secret}, notice_peers=peers
+        )
     )
     servers = [_server(shop, demo.merchant_url), _server(sandbox, demo.sandbox_url)]
     async with asyncio.TaskGroup() as group:
@@ -39,6 +46,11 @@ async def serve(demo: Demo) -> None:
 def _server(app: FastAPI, url: str) -> uvicorn.Server:
     parts = urlsplit(url)
     config = uvicorn.Config(
-        app, host=parts.hostname or "127.0.0.1", port=parts.port or 80, log_config=None, access_log=False, timeout_graceful_shutdown=3
+        app,
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or 80,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=3,
     )
     return uvicorn.Server(config)

@@ -1,7 +1,8 @@
 """`cashier up`: starts everything on one machine, says where it is, and ends all of it with one Ctrl-C.
 
-Children live in sessions of their own and hold the reading end of a pipe: should this process be killed, the pipe closes
-and they leave by themselves. A lock on the data folder keeps a second run out; the lock goes with the process.
+Children live in sessions of their own and hold the reading end of a pipe: should this process be killed, the
+pipe closes and they leave by themselves. A lock on the data folder keeps a second run out; the lock goes with
+the process.
 """
 
 import asyncio
@@ -84,7 +85,9 @@ def _database(settings: Settings) -> Iterator[Settings]:
     try:
         server = embedded.start(settings.data_dir.resolve() / "postgres")
     except (OSError, subprocess.SubprocessError) as error:
-        raise CannotStart(f"PostgreSQL did not start: {error}; its log is {settings.data_dir}/postgres/log") from error
+        raise CannotStart(
+            f"PostgreSQL did not start: {error}; its log is {settings.data_dir}/postgres/log"
+        ) from error
     try:
         asyncio.run(_create_database(server.url))
         yield replace(settings, database_url=server.database_url(DATABASE))
@@ -109,7 +112,11 @@ def _serve(settings: Settings) -> int:
     ports["CASHIER_SANDBOX_PORT"] = settings.sandbox_port
     for name, port in ports.items():
         _wait_for_port(name, port)
-    own = {(settings.host, settings.port), ("127.0.0.1", settings.merchant_port), ("127.0.0.1", settings.sandbox_port)}
+    own = {
+        (settings.host, settings.port),
+        ("127.0.0.1", settings.merchant_port),
+        ("127.0.0.1", settings.sandbox_port),
+    }
     settings = replace(settings, allowed_private_peers=settings.allowed_private_peers | own)
     _console.print("migrating the database ...")
     schema.upgrade(settings.database_url)
@@ -131,7 +138,11 @@ def _serve(settings: Settings) -> int:
 async def _seeded(settings: Settings, earlier: Demo | None, merchant_url: str, sandbox_url: str) -> Demo:
     async with wiring.opened(settings, name="cashier up") as pipes:
         return await seed(
-            pipes, earlier, merchant_url=merchant_url, sandbox_url=sandbox_url, peers=settings.allowed_private_peers
+            pipes,
+            earlier,
+            merchant_url=merchant_url,
+            sandbox_url=sandbox_url,
+            peers=settings.allowed_private_peers,
         )
 
 
@@ -145,7 +156,9 @@ def _wait_for_port(name: str, port: int) -> None:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 if time.monotonic() > deadline:
-                    raise CannotStart(f"port {port} is taken by another program; set {name} to a free one") from None
+                    raise CannotStart(
+                        f"port {port} is taken by another program; set {name} to a free one"
+                    ) from None
             else:
                 return
         time.sleep(0.2)
@@ -156,7 +169,9 @@ def _spawn(settings: Settings, name: str) -> Child:
         **os.environ,
         "CASHIER_DATABASE_URL": settings.database_url,
         "CASHIER_DATA_DIR": str(settings.data_dir),
-        "CASHIER_ALLOWED_PRIVATE_PEERS": ",".join(f"{host}:{port}" for host, port in settings.allowed_private_peers),
+        "CASHIER_ALLOWED_PRIVATE_PEERS": ",".join(
+            f"{host}:{port}" for host, port in settings.allowed_private_peers
+        ),
         "CASHIER_LOG_LEVEL": os.environ.get("CASHIER_LOG_LEVEL", "warning"),
         SUPERVISED: "1",
     }
@@ -175,8 +190,14 @@ def _signals() -> "list[int]":
 
 
 async def _wait_until_ready(demo: Demo, children: list[Child]) -> None:
-    addresses = [f"{demo.base_url}/readyz", f"{demo.merchant_url}/demo/state", f"{demo.sandbox_url}/demo/state"]
-    peers = frozenset((host, int(port)) for host, _, port in (peer.rpartition(":") for peer in demo.allowed_private_peers))
+    addresses = [
+        f"{demo.base_url}/readyz",
+        f"{demo.merchant_url}/demo/state",
+        f"{demo.sandbox_url}/demo/state",
+    ]
+    peers = frozenset(
+        (host, int(port)) for host, _, port in (peer.rpartition(":") for peer in demo.allowed_private_peers)
+    )
     clock = SystemClock()
     deadline = clock.monotonic() + _PATIENCE_SECONDS
     for address in addresses:
@@ -217,7 +238,9 @@ def _watch(children: list[Child], stopping: list[int]) -> int:
     while not stopping:
         for child in children:
             if child.process.poll() is not None:
-                _console.print(f"[bold red]{child.name} ended with status {child.process.returncode}; stopping the rest[/]")
+                _console.print(
+                    f"[bold red]{child.name} ended with status {child.process.returncode}; stopping the rest[/]"
+                )
                 return 1
         time.sleep(0.2)
     return 0

@@ -1,7 +1,7 @@
 """Whom we serve: merchants, their sites, keys, and what each site has switched on.
 
-Promises that a signed request is the site's own (`authentic_site`) and that an unknown site cannot be told from a wrong
-signature. Owns sites, salts, API tokens, and the signatures we issued.
+Promises that a signed request is the site's own (`authentic_site`) and that an unknown site cannot be told
+from a wrong signature. Owns sites, salts, API tokens, and the signatures we issued.
 """
 
 from app.merchants.model import MessageFormat, NotAuthentic, Scope, Site, SiteId, WalletMode

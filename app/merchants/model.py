@@ -22,7 +22,8 @@ __all__ = [
 
 SiteId = NewType("SiteId", int)
 
-# 48 h: both servers of a merchant are redeployed within a working day, and a rotation done on a Friday can be repaired on Sunday.
+# 48 h: both servers of a merchant are redeployed within a working day, and a rotation done on a Friday can be
+# repaired on Sunday.
 SALT_OVERLAP = timedelta(hours=48)
 
 

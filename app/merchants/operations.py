@@ -31,7 +31,8 @@ __all__ = [
 ]
 
 _SALT_BYTES = 32
-# 30 days: far beyond the overlap of a rotation; older messages are signed with a dead salt anyway in a careful shop.
+# 30 days: far beyond the overlap of a rotation; older messages are signed with a dead salt anyway in a
+# careful shop.
 _ISSUED_KEPT = timedelta(days=30)
 
 
@@ -41,7 +42,10 @@ class BadOrigin(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class NewSite:
-    """What somebody decides when opening a site; addresses are checked against the SSRF rule when it is created."""
+    """What somebody decides when opening a site.
+
+    Addresses are checked against the SSRF rule when it is created.
+    """
 
     name: str
     currencies: tuple[str, ...]
@@ -132,14 +136,12 @@ async def create_token(tx: Transaction, site_id: int, scope: Scope, *, at: datet
 
 
 async def rotate_salt(tx: Transaction, site_id: int, *, at: datetime) -> str:
-    """Sign with a new salt from now on; the one before is accepted for `SALT_OVERLAP` more, older ones no longer.
+    """Sign with a new salt from now on; the one before is accepted for `SALT_OVERLAP` more, older ones end.
 
     Returns:
         The new salt, shown once.
     """
-    newest = await tx.scalar(
-        select(func.max(site_salts.c.number)).where(site_salts.c.site_id == site_id)
-    )
+    newest = await tx.scalar(select(func.max(site_salts.c.number)).where(site_salts.c.site_id == site_id))
     salt = ids.secret(_SALT_BYTES)
     await tx.execute(
         update(site_salts)
@@ -168,12 +170,18 @@ async def remember_issued_signature(tx: Transaction, site_id: int, signature: st
 
 async def forget_issued_signatures(tx: Transaction, *, now: datetime) -> int:
     """Drop signatures of ours that are older than anything a merchant still accepts; returns how many."""
-    done = await tx.execute(delete(issued_signatures).where(issued_signatures.c.issued_at < now - _ISSUED_KEPT))
+    done = await tx.execute(
+        delete(issued_signatures).where(issued_signatures.c.issued_at < now - _ISSUED_KEPT)
+    )
     return done.rowcount
 
 
 def _check_origin(origin: str) -> None:
     parts = urlsplit(origin)
-    plain: Iterable[bool] = (parts.scheme in {"http", "https"}, bool(parts.hostname), origin == f"{parts.scheme}://{parts.netloc}")
+    plain: Iterable[bool] = (
+        parts.scheme in {"http", "https"},
+        bool(parts.hostname),
+        origin == f"{parts.scheme}://{parts.netloc}",
+    )
     if not all(plain) or any(mark in origin for mark in " ;,'\"*"):
         raise BadOrigin(origin=origin)

@@ -1,4 +1,7 @@
-"""What is true of a site: its settings, its salts, whose token this is, and whether a signed request is the site's own."""
+"""What is true of a site.
+
+Its settings, its salts, whose token this is, and whether a signed request is the site's own.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -70,8 +73,8 @@ def shown(found: Site) -> dict[str, object]:
 async def authentic_site(reader: Reader, params: Mapping[str, str], now: datetime) -> Site:
     """The site that signed these parameters (`site_id` and `signature` among them).
 
-    An unknown site, a wrong signature and a reflected message end alike and take the same path, so that an answer tells
-    nothing about which sites exist (trust.md 3.3.8).
+    An unknown site, a wrong signature and a reflected message end alike and take the same path, so that an
+    answer tells nothing about which sites exist (trust.md 3.3.8).
 
     Raises:
         NotAuthentic: for every reason.
@@ -90,7 +93,9 @@ async def authentic_site(reader: Reader, params: Mapping[str, str], now: datetim
         )
     )
     if row is None or matched is None or reflected:
-        reason = "unknown site" if row is None else "wrong signature" if matched is None else "reflected message"
+        reason = (
+            "unknown site" if row is None else "wrong signature" if matched is None else "reflected message"
+        )
         _security.warning("request.not_authentic", site_id=site_id, reason=reason)
         raise NotAuthentic
     return _site(row, salts)
@@ -104,7 +109,9 @@ async def site_of_token(reader: Reader, token: str, scope: Scope) -> Site:
     """
     row = await reader.first(
         select(api_tokens.c.site_id).where(
-            api_tokens.c.hash == token_hash(token), api_tokens.c.scope == scope, api_tokens.c.revoked_at.is_(None)
+            api_tokens.c.hash == token_hash(token),
+            api_tokens.c.scope == scope,
+            api_tokens.c.revoked_at.is_(None),
         )
     )
     if row is None:

@@ -36,11 +36,19 @@ site_numbers = Sequence("site_number", start=101, metadata=metadata)
 sites = Table(
     "site",
     metadata,
-    Column("site_id", Integer, primary_key=True, autoincrement=False, comment="the protocol's integer site number"),
+    Column(
+        "site_id",
+        Integer,
+        primary_key=True,
+        autoincrement=False,
+        comment="the protocol's integer site number",
+    ),
     Column("merchant_id", Text, ForeignKey("merchant.merchant_id"), nullable=False),
     Column("name", Text, nullable=False),
     Column("callout_url", Text, nullable=False, comment="check_deposit and request_payout go here"),
-    Column("notify_url", Text, nullable=False, comment="notifications; also of failures where the next is empty"),
+    Column(
+        "notify_url", Text, nullable=False, comment="notifications; also of failures where the next is empty"
+    ),
     Column("notify_failure_url", Text, nullable=False, server_default=""),
     Column("callback_url", Text, nullable=False, server_default="", comment="empty = balance transfer mode"),
     Column("message_format", Text, nullable=False, server_default=MessageFormat.JSON),
@@ -77,7 +85,9 @@ api_tokens = Table(
     Column("site_id", Integer, primary_key=True),
     Column("token_id", Text, primary_key=True),
     Column("scope", Text, nullable=False),
-    Column("hash", LargeBinary, nullable=False, unique=True, comment="SHA-256; the token itself is shown once"),
+    Column(
+        "hash", LargeBinary, nullable=False, unique=True, comment="SHA-256; the token itself is shown once"
+    ),
     Column("label", Text, nullable=False, server_default=""),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("revoked_at", DateTime(timezone=True)),
@@ -89,7 +99,9 @@ issued_signatures = Table(
     "issued_signature",
     metadata,
     Column("site_id", Integer, primary_key=True),
-    Column("signature", Text, primary_key=True, comment="ours: a message that comes back with it is a reflection"),
+    Column(
+        "signature", Text, primary_key=True, comment="ours: a message that comes back with it is a reflection"
+    ),
     Column("issued_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     ForeignKeyConstraint(["site_id"], ["site.site_id"]),
     Index(None, "issued_at"),

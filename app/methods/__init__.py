@@ -1,6 +1,7 @@
 """Ways to pay: what a player may choose, where each is offered and within which limits.
 
-A method is what the player sees; who carries it out is a provider account, named here and known in `providers`.
+A method is what the player sees; who carries it out is a provider account, named here and known in
+`providers`.
 """
 
 from app.methods.model import (

@@ -41,7 +41,10 @@ class AmountTooHigh(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way to pay as a player sees it; `group_id` and `type_id` are the protocol's numbers (protocol.md sections 8, 15)."""
+    """One way to pay as a player sees it.
+
+    `group_id` and `type_id` are the protocol's numbers (protocol.md sections 8, 15).
+    """
 
     code: str
     group_id: int
@@ -90,7 +93,10 @@ def check_amount(offer: Offer, amount: Money) -> None:
 
 
 def arranged(offers: Sequence[Offer], ps_range: str) -> list[Offer]:
-    """Offers in the merchant's order of payment groups: deposit groups before the `;` (protocol.md section 2.1)."""
+    """Offers in the merchant's order of payment groups.
+
+    Deposit groups before the `;` (protocol.md section 2.1).
+    """
     wanted = [int(group) for group in ps_range.partition(";")[0].split(",") if group.isdigit()]
     last = len(wanted)
     rank = {group: place for place, group in reversed(list(enumerate(wanted)))}
@@ -100,8 +106,8 @@ def arranged(offers: Sequence[Offer], ps_range: str) -> list[Offer]:
 def narrowed(offer: Offer, deposit_range: str) -> Offer:
     """The offer within the merchant's own limits; a wider wish never widens ours.
 
-    The form is `1:100-1000;2,3,4:200-2000;50-1500`, in major units as the player sees them, an entry without groups being
-    the default.
+    The form is `1:100-1000;2,3,4:200-2000;50-1500`, in major units as the player sees them, an entry without
+    groups being the default.
     """
     low_high = _of_group(deposit_range, offer.method.group_id)
     found = re.fullmatch(r"([0-9]{1,12})-([0-9]{1,12})", low_high or "")
@@ -114,14 +120,23 @@ def narrowed(offer: Offer, deposit_range: str) -> Offer:
 
 
 def quick_amounts(offer: Offer, amount_series: str) -> list[Money]:
-    """Amounts of the quick buttons: the merchant's series `1:10,20,30;` (major units, as on a button), else round steps."""
+    """Amounts of the quick buttons.
+
+    The merchant's series `1:10,20,30;` (major units, as on a button), else round steps.
+    """
     currency = offer.minimum.currency
     series = _of_group(amount_series, offer.method.group_id)
     if series:
-        wished = [Money.parse(text, currency) for text in series.split(",") if text.isdigit() and len(text) <= _LONGEST]
+        wished = [
+            Money.parse(text, currency)
+            for text in series.split(",")
+            if text.isdigit() and len(text) <= _LONGEST
+        ]
     else:
         wished = [Money(offer.minimum.minor * step, currency) for step in _QUICK_STEPS]
-    return [amount for amount in wished if offer.minimum <= amount <= offer.maximum][: len(wished) if series else _QUICK_MOST]
+    return [amount for amount in wished if offer.minimum <= amount <= offer.maximum][
+        : len(wished) if series else _QUICK_MOST
+    ]
 
 
 def _of_group(text: str, group_id: int) -> str | None:

@@ -11,8 +11,15 @@ from app.plumbing.database import Transaction
 __all__ = ["offer_method", "switch_method"]
 
 
-async def offer_method(  # noqa: PLR0913  one row's facts
-    tx: Transaction, site_id: int, method: str, *, minimum: Money, maximum: Money, account: str, position: int = 0
+async def offer_method(
+    tx: Transaction,
+    site_id: int,
+    method: str,
+    *,
+    minimum: Money,
+    maximum: Money,
+    account: str,
+    position: int = 0,
 ) -> None:
     """Offer a method at a site in the currency of its limits, or change its limits, account and place.
 
@@ -23,7 +30,7 @@ async def offer_method(  # noqa: PLR0913  one row's facts
     if method not in CATALOGUE:
         raise MethodUnavailable(method=method)
     if maximum < minimum:
-        raise ValueError("maximum below minimum")  # noqa: EM101, TRY003  a slip of the caller
+        raise ValueError("maximum below minimum")
     row = {
         "enabled": True,
         "minimum_minor": minimum.minor,
@@ -47,7 +54,9 @@ async def switch_method(tx: Transaction, site_id: int, method: str, currency: st
     done = await tx.execute(
         update(site_methods)
         .where(
-            site_methods.c.site_id == site_id, site_methods.c.method == method, site_methods.c.currency == currency
+            site_methods.c.site_id == site_id,
+            site_methods.c.method == method,
+            site_methods.c.currency == currency,
         )
         .values(enabled=enabled)
     )

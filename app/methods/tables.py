@@ -1,6 +1,15 @@
 """How a site's choice of methods is kept."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKeyConstraint, Integer, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Integer,
+    Table,
+    Text,
+)
 
 from app.plumbing.database import metadata
 

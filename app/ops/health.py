@@ -26,13 +26,19 @@ class Check:
 
 
 async def checks(database: Database, *, production: bool) -> list[Check]:
-    """Ask the database, the migrations, the queue and the durability settings; never raises for a database that is down."""
+    """Ask the database, the migrations, the queue and the durability settings.
+
+    Never raises for a database that is down.
+    """
     try:
         async with asyncio.timeout(3), database.reading() as reader:
             revision = await schema.revision(reader)
             if revision != _wanted():
                 detail = f"the database is at {revision or 'nothing'}, the code at {_wanted()}: run `cashier migrate`"
-                return [Check("database", is_well=True, detail="answers"), Check("migrations", is_well=False, detail=detail)]
+                return [
+                    Check("database", is_well=True, detail="answers"),
+                    Check("migrations", is_well=False, detail=detail),
+                ]
             age = await queue.oldest_due_seconds(reader)
             settings = await schema.server_settings(reader, tuple(_DURABLE))
     except (DatabaseDown, TimeoutError):
@@ -41,7 +47,9 @@ async def checks(database: Database, *, production: bool) -> list[Check]:
     return [
         Check("database", is_well=True, detail="answers"),
         Check("migrations", is_well=True, detail=f"at {revision}"),
-        Check("queue", is_well=age < _QUEUE_AGE_LIMIT_SECONDS, detail=f"the oldest due job waits {age:.0f} s"),
+        Check(
+            "queue", is_well=age < _QUEUE_AGE_LIMIT_SECONDS, detail=f"the oldest due job waits {age:.0f} s"
+        ),
         Check("durability", is_well=not unsafe, detail=unsafe or "commits reach the disk", fatal=production),
     ]
 
@@ -52,4 +60,6 @@ def _wanted() -> str:
 
 
 def _unsafe(settings: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} = {settings.get(name)}" for name, wanted in _DURABLE.items() if settings.get(name) != wanted)
+    return ", ".join(
+        f"{name} = {settings.get(name)}" for name, wanted in _DURABLE.items() if settings.get(name) != wanted
+    )

@@ -23,7 +23,9 @@ def router(pipes: Pipes, *, production: bool) -> APIRouter:
         found = await checks(pipes.database, production=production)
         is_ready = all(check.is_well for check in found if check.fatal)
         answers = {check.name: {"well": check.is_well, "detail": check.detail} for check in found}
-        return JSONResponse({"status": "ready" if is_ready else "not ready", "checks": answers}, 200 if is_ready else 503)
+        return JSONResponse(
+            {"status": "ready" if is_ready else "not ready", "checks": answers}, 200 if is_ready else 503
+        )
 
     @routes.get("/metrics")
     async def numbers() -> Response:

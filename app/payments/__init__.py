@@ -1,9 +1,10 @@
 """The life of one deposit, from asked to settled.
 
-Promises that an outcome is never guessed, that a state changes together with its money, its event and its webhook, and that
-what waits too long is asked about. Moves money only through `ledger`.
+Promises that an outcome is never guessed, that a state changes together with its money, its event and its
+webhook, and that what waits too long is asked about. Moves money only through `ledger`.
 """
 
+from app.payments.contract import SOURCE_TYPES
 from app.payments.deposits import DEPOSITS, DepositsStopped, DepositWish, ask_provider, request_deposit
 from app.payments.model import Attention, Status, SubStatus
 from app.payments.notices import read_notice
@@ -15,7 +16,6 @@ from app.payments.queries import (
     payment,
     payment_of_view,
 )
-from app.payments.rules import SOURCE_TYPES
 from app.payments.sweeps import ask_soon, end_abandoned, sweep_due
 
 __all__ = [

@@ -1,4 +1,6 @@
-"""A deposit, from the player's wish to the provider's page. Each phase leaves a recovery point in the payment's row:
+"""A deposit, from the player's wish to the provider's page.
+
+Each phase leaves a recovery point in the payment's row:
 
     created -> checking     the merchant is asked                       (callouts: written before it is sent)
     checking -> submitted   the try is written with its reference       (attempt: written before it is sent)
@@ -18,9 +20,9 @@ from app import callouts, merchants, methods, players, providers
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
+from app.payments.contract import event_type
 from app.payments.model import STATUS_OF, Kind, Source, Step, SubStatus
 from app.payments.queries import Payment, last_attempt, payment, view_hash
-from app.payments.rules import event_type
 from app.payments.steps import Cause, apply_evidence, carry_out
 from app.payments.tables import attempts, payment_events, payment_numbers, payments
 from app.plumbing import idempotency, switches
@@ -57,7 +59,8 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
 
     Raises:
         DepositsStopped: a stop switch is on.
-        MethodUnavailable, AmountTooLow, AmountTooHigh: the wish does not fit the site's offer; nothing is written.
+        MethodUnavailable, AmountTooLow, AmountTooHigh: the wish does not fit the site's offer; nothing is
+            written.
         IdempotencyKeyReused: the form key was used for another wish.
     """
     now = pipes.clock.now()
@@ -81,9 +84,10 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
 
 
 async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
-    """Ask the provider what became of a payment, and let its answer count; safe at any time and any number of times.
+    """Ask the provider what became of a payment, and let its answer count; safe at any time, however often.
 
-    A deposit whose time has run out while the player was awaited ends as expired, unless the provider says otherwise.
+    A deposit whose time has run out while the player was awaited ends as expired, unless the provider says
+    otherwise.
     """
     async with pipes.database.reading() as reader:
         site = await merchants.site(reader, site_id)
@@ -95,7 +99,11 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
     gateway = providers.gateway_of(account)
     result = await gateway.status(pipes.http, account, attempt.attempt_id)
     out_of_time = found.expires_at is not None and pipes.clock.now() >= found.expires_at
-    undecided = result.state in {providers.State.REQUIRES_ACTION, providers.State.UNKNOWN, providers.State.NOT_FOUND}
+    undecided = result.state in {
+        providers.State.REQUIRES_ACTION,
+        providers.State.UNKNOWN,
+        providers.State.NOT_FOUND,
+    }
     if out_of_time and result.state is providers.State.REQUIRES_ACTION:
         # Told to forget the order; should the player have paid in this very moment, the answer says so.
         result = await gateway.cancel(pipes.http, account, attempt.attempt_id)
@@ -109,7 +117,9 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
             await apply_evidence(tx, site, found, attempt.attempt_id, result, Source.STATUS_QUERY, at=now)
 
 
-async def _create(tx: Transaction, session: players.Session, wish: DepositWish, account: str, at: datetime) -> str:
+async def _create(
+    tx: Transaction, session: players.Session, wish: DepositWish, account: str, at: datetime
+) -> str:
     payment_id = ids.new("dep", at=at)
     first = SubStatus.CHECKING
     await tx.execute(
@@ -175,7 +185,9 @@ async def _ask_merchant(pipes: Pipes, site: merchants.Site, payment_id: str, vie
         if answer.state is not callouts.CalloutState.ACCEPTED:
             refused = answer.state is callouts.CalloutState.REFUSED
             end = SubStatus.REJECTED_BY_MERCHANT if refused else SubStatus.MERCHANT_UNREACHABLE
-            await carry_out(tx, site, found, Step(path=(end,)), Cause("merchant", reason=answer.reason), at=now)
+            await carry_out(
+                tx, site, found, Step(path=(end,)), Cause("merchant", reason=answer.reason), at=now
+            )
             return
         reference = ids.new("att", at=now)
         changes = {"external_id": answer.external_id, "sent_at": now, "expires_at": now + PLAYER_HAS}

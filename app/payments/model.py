@@ -1,13 +1,13 @@
 """The life of a deposit: its states, the transitions that exist, and what each piece of evidence does. Pure.
 
-Sources: payments.md sections 1.2 (states), 1.4 (who may overrule whom), 1.5 (late and contradicting evidence).
+Sources: payments.md sections 1.2 (states), 1.4 (who may overrule whom), 1.5 (late and contradicting
+evidence).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import assert_never
 
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
@@ -28,7 +28,6 @@ __all__ = [
     "SubStatus",
     "Verdict",
     "checked_path",
-    "next_step",
 ]
 
 
@@ -105,7 +104,8 @@ _ENDS_AT_PROVIDER = frozenset({S.CREDITING, S.CONFLICTED, S.DECLINED, S.PROVIDER
 _ASKED = frozenset({S.AWAITING_PLAYER, S.PROVIDER_PENDING, S.UNKNOWN}) | _ENDS_AT_PROVIDER
 _LATE = frozenset({S.CREDITING, S.CONFLICTED})
 
-# What is not listed cannot happen. Late success leads out of Failed; out of Cancelled it needs a refund, so a person.
+# What is not listed cannot happen. Late success leads out of Failed; out of Cancelled it needs a refund, so a
+# person.
 NEXT: Mapping[SubStatus, frozenset[SubStatus]] = {
     S.CREATED: frozenset({S.CHECKING, S.LIMIT_BLOCKED, S.RISK_DECLINED}),
     S.CHECKING: frozenset({S.SUBMITTED, S.RISK_REVIEW, S.REJECTED_BY_MERCHANT, S.MERCHANT_UNREACHABLE}),
@@ -175,7 +175,10 @@ class Attention(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DepositFacts:
-    """What is known of a deposit when evidence arrives. `provider_reference` is that of the payment, once paid."""
+    """What is known of a deposit when evidence arrives.
+
+    `provider_reference` is that of the payment, once paid.
+    """
 
     sub_status: SubStatus
     amount: Money
@@ -207,9 +210,6 @@ class Step:
     attention: Attention | None = None
 
 
-STAY = Step()
-
-
 def checked_path(source: SubStatus, path: tuple[SubStatus, ...]) -> SubStatus:
     """The last state of a path whose every transition is in the table.
 
@@ -221,82 +221,3 @@ def checked_path(source: SubStatus, path: tuple[SubStatus, ...]) -> SubStatus:
             raise IllegalTransition(source=source.value, target=target.value)
         source = target
     return source
-
-
-def next_step(deposit: DepositFacts, evidence: Evidence, *, patience_seconds: float = 120) -> Step:
-    """What one piece of evidence does to a deposit; one table for every way evidence can arrive.
-
-    Args:
-        deposit: the deposit as it stands, read under its lock.
-        evidence: what the provider said.
-        patience_seconds: for so long after sending, "not found" may only mean "not stored yet" (trust.md scenario 43).
-    """
-    if deposit.sub_status in _AT_PROVIDER:
-        return _while_open(deposit, evidence, patience_seconds)
-    if deposit.sub_status is S.COMPLETED:
-        return _after_success(deposit, evidence)
-    if STATUS_OF[deposit.sub_status] in {Status.FAILED, Status.CANCELLED} and deposit.sent_at is not None:
-        return _after_the_end(deposit, evidence)
-    return STAY
-
-
-def _while_open(deposit: DepositFacts, evidence: Evidence, patience_seconds: float) -> Step:  # noqa: PLR0911  one return a verdict
-    match evidence.verdict:
-        case Verdict.PAID:
-            return _paid(deposit, evidence, is_late=False)
-        case Verdict.DECLINED:
-            return Step(path=(S.DECLINED,))
-        case Verdict.CANCELLED:
-            return Step(path=(S.BY_PLAYER,))
-        case Verdict.NOT_SENT:
-            return Step(path=(S.PROVIDER_ERROR,))
-        case Verdict.NEEDS_PLAYER:
-            return _moved(deposit, S.AWAITING_PLAYER)
-        case Verdict.PENDING:
-            return _moved(deposit, S.PROVIDER_PENDING)
-        case Verdict.NOT_FOUND:
-            waited = deposit.sent_at is not None and (evidence.at - deposit.sent_at).total_seconds() >= patience_seconds
-            if deposit.sub_status is S.AWAITING_PLAYER:
-                return Step(attention=Attention.ORDER_VANISHED)  # the provider knew it once: never end it on this word
-            return Step(path=(S.PROVIDER_ERROR,)) if waited else STAY
-        case Verdict.UNKNOWN:
-            # "Unknown" never replaces something definite (payments.md 1.4); a first answer that is unknown does.
-            return _moved(deposit, S.UNKNOWN) if deposit.sub_status is S.SUBMITTED else STAY
-        case _:
-            assert_never(evidence.verdict)
-
-
-def _after_success(deposit: DepositFacts, evidence: Evidence) -> Step:
-    match evidence.verdict:
-        case Verdict.PAID if evidence.provider_reference != deposit.provider_reference:
-            return Step(attention=Attention.SECOND_PAYMENT)  # never a second credit by itself
-        case Verdict.PAID if evidence.amount != deposit.amount:
-            return Step(attention=Attention.AMOUNT_DIFFERS)
-        case Verdict.DECLINED | Verdict.CANCELLED:
-            if evidence.source < Source.STATUS_QUERY:
-                return Step(ask_again=True)
-            return Step(attention=Attention.DENIED_AFTER_SUCCESS)
-        case _:
-            return STAY
-
-
-def _after_the_end(deposit: DepositFacts, evidence: Evidence) -> Step:
-    if evidence.verdict is not Verdict.PAID:
-        return STAY
-    if evidence.source < Source.STATUS_QUERY:
-        return Step(ask_again=True)  # a late success is believed only from the provider's own signed answer
-    if STATUS_OF[deposit.sub_status] is Status.CANCELLED:
-        return Step(attention=Attention.PAID_AFTER_CANCEL)  # the policy is to return the money: a person's deed
-    return _paid(deposit, evidence, is_late=True)
-
-
-def _paid(deposit: DepositFacts, evidence: Evidence, *, is_late: bool) -> Step:
-    if evidence.source < Source.NOTICE:
-        return Step(path=() if deposit.sub_status is not S.SUBMITTED else (S.PROVIDER_PENDING,), ask_again=True)
-    if evidence.amount != deposit.amount:
-        return Step(path=(S.CONFLICTED,), attention=Attention.AMOUNT_DIFFERS)
-    return Step(path=(S.CREDITING, S.COMPLETED), credit=deposit.amount, is_late=is_late)
-
-
-def _moved(deposit: DepositFacts, target: SubStatus) -> Step:
-    return STAY if deposit.sub_status is target else Step(path=(target,))

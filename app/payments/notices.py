@@ -13,8 +13,8 @@ __all__ = ["read_notice"]
 async def read_notice(pipes: Pipes, site_id: int, notice_id: str) -> None:
     """Let each fact of a stored notice count, once; reading it again finds it read.
 
-    The payment's change and the notice's mark commit together. Where the model asks for the provider's own word, it is
-    asked after the commit.
+    The payment's change and the notice's mark commit together. Where the model asks for the provider's own
+    word, it is asked after the commit.
     """
     to_ask: list[str] = []
     now = pipes.clock.now()
@@ -34,7 +34,9 @@ async def read_notice(pipes: Pipes, site_id: int, notice_id: str) -> None:
                 state, reason = providers.NoticeState.ORPHAN, f"reference {report.reference[:64]} is not ours"
                 continue
             found = await payment(tx, site_id, attempt.payment_id, lock=True)
-            step = await apply_evidence(tx, site, found, attempt.attempt_id, report.result, Source.NOTICE, at=now)
+            step = await apply_evidence(
+                tx, site, found, attempt.attempt_id, report.result, Source.NOTICE, at=now
+            )
             if step.ask_again:
                 to_ask.append(attempt.payment_id)
         await providers.close_notice(tx, site_id, notice_id, state, at=now, reason=reason)

@@ -115,7 +115,14 @@ async def payment_of_view(reader: Reader, view_token: str) -> Payment:
 async def payment_of_merchant(
     reader: Reader, site_id: int, *, number: int | None, external_id: str | None, site_login: str | None
 ) -> Payment:
-    """The newest payment with our transaction number or the merchant's order number, of this player if one is named.
+    """The newest payment with our transaction number or the merchant's order number, as the merchant asks.
+
+    Args:
+        reader: where to read.
+        site_id: whose payment.
+        number: the protocol's transaction_id.
+        external_id: the merchant's order number.
+        site_login: the payment must be this player's, where one is named.
 
     Raises:
         PaymentNotFound: none fits, or neither number was given.
@@ -145,7 +152,7 @@ async def payment_of_reference(reader: Reader, site_id: int, reference: str) -> 
             attempts.c.site_id == site_id, attempts.c.attempt_id == reference
         )
     )
-    return Attempt(*row) if row else None
+    return Attempt(row.attempt_id, row.payment_id, row.account) if row else None
 
 
 async def last_attempt(reader: Reader, site_id: int, payment_id: str) -> Attempt | None:
@@ -156,7 +163,7 @@ async def last_attempt(reader: Reader, site_id: int, payment_id: str) -> Attempt
         .order_by(attempts.c.number.desc())
         .limit(1)
     )
-    return Attempt(*row) if row else None
+    return Attempt(row.attempt_id, row.payment_id, row.account) if row else None
 
 
 async def events(reader: Reader, site_id: int, payment_id: str) -> Sequence[Row[Any]]:

@@ -1,6 +1,7 @@
 """What merchants may ask about payments (protocol.md sections 9 and 15)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -16,7 +17,7 @@ from app.plumbing.pipes import Pipes
 
 __all__ = ["router"]
 
-_REFUSED = {status: {"model": StatusRefused} for status in (400, 401, 404)}
+_REFUSED: dict[int | str, dict[str, Any]] = {status: {"model": StatusRefused} for status in (400, 401, 404)}
 
 
 def router(pipes: Pipes) -> APIRouter:
@@ -50,5 +51,9 @@ async def _find(reader: Reader, site_id: int, fields: Mapping[str, str]) -> Paym
     if number and not (number.isascii() and number.isdigit() and len(number) <= 18):  # noqa: PLR2004  a bigint
         raise PaymentNotFound
     return await payment_of_merchant(
-        reader, site_id, number=int(number) if number else None, external_id=fields.get("external_id"), site_login=fields.get("site_login")
+        reader,
+        site_id,
+        number=int(number) if number else None,
+        external_id=fields.get("external_id"),
+        site_login=fields.get("site_login"),
     )

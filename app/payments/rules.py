@@ -1,59 +1,29 @@
-"""How payments appear outside: the merchant protocol's numbers, the names of events, and when a provider is asked. Pure.
+"""What evidence does to a deposit, and when its provider is asked. Pure.
 
-Sources: protocol.md sections 4.2, 6.1, 7; payments.md sections 1.6, 1.7 and 2.
+Sources: payments.md sections 1.4 (who may overrule whom), 1.5 (late and contradicting evidence), 1.6 (when to
+ask).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Final, assert_never
 
-from app.kernel.money import Money
-from app.payments.model import FINAL, STATUS_OF, Kind, Status, SubStatus
+from app.payments.model import (
+    STATUS_OF,
+    Attention,
+    DepositFacts,
+    Evidence,
+    Source,
+    Status,
+    Step,
+    SubStatus,
+    Verdict,
+)
 
-__all__ = [
-    "ASK_HORIZON",
-    "SOURCE_TYPES",
-    "TYPE_ID",
-    "PaymentFacts",
-    "ask_delay",
-    "asks_provider",
-    "event_type",
-    "is_told",
-    "notification_fields",
-    "status_id",
-]
+__all__ = ["ASK_HORIZON", "ask_delay", "asks_provider", "next_step"]
 
 S = SubStatus
-
-STATUS_ID: Mapping[SubStatus, int] = {
-    S.CREATED: 1,
-    S.CHECKING: 1,
-    S.RISK_REVIEW: 1,
-    S.AWAITING_PLAYER: 2,
-    S.SUBMITTED: 2,
-    S.PROVIDER_PENDING: 2,
-    S.UNKNOWN: 2,
-    S.CONFLICTED: 2,
-    S.CREDITING: 2,
-    S.COMPLETED: 4,
-    S.DECLINED: 6,
-    S.PROVIDER_ERROR: 19,
-    S.LIMIT_BLOCKED: 7,
-    S.RISK_DECLINED: 7,
-    S.MERCHANT_UNREACHABLE: 10,
-    S.EXPIRED: 13,
-    S.BY_PLAYER: 14,
-    S.BY_OPERATOR: 5,
-    S.REJECTED_BY_MERCHANT: 5,
-    S.REFUNDED: 4,
-    S.CHARGED_BACK: 4,
-}
-assert STATUS_ID.keys() == set(SubStatus)
-
-TYPE_ID: Mapping[Kind, int] = {Kind.DEPOSIT: 3}
-
-# protocol.md section 15: which kind of client the player used.
-SOURCE_TYPES: Mapping[str, int] = {"api": 1, "page": 2, "iframe": 3, "mobile": 4, "native": 5}
+STAY: Final = Step()
+_AT_PROVIDER: Final = frozenset({S.SUBMITTED, S.AWAITING_PLAYER, S.PROVIDER_PENDING, S.UNKNOWN})
 
 _ASK_SCHEDULE = (
     timedelta(seconds=5),
@@ -68,58 +38,95 @@ _DAILY = timedelta(days=1)
 ASK_HORIZON = timedelta(days=14)
 _ASKED = frozenset({S.SUBMITTED, S.AWAITING_PLAYER, S.PROVIDER_PENDING, S.UNKNOWN, S.EXPIRED})
 
-_EVENTS: Mapping[SubStatus, str] = {
-    S.CREATED: "deposit.created",
-    S.AWAITING_PLAYER: "deposit.action_required",
-    S.UNKNOWN: "transaction.unknown",
-    S.CONFLICTED: "transaction.conflicted",
-    S.EXPIRED: "deposit.expired",
-}
-_EVENTS_BY_STATUS: Mapping[Status, str] = {
-    Status.PENDING: "deposit.pending",
-    Status.PROCESSING: "deposit.processing",
-    Status.COMPLETED: "deposit.completed",
-    Status.FAILED: "deposit.failed",
-    Status.CANCELLED: "deposit.cancelled",
-    Status.REFUNDED: "deposit.refunded",
-}
+
+def next_step(deposit: DepositFacts, evidence: Evidence, *, patience_seconds: float = 120) -> Step:
+    """What one piece of evidence does to a deposit; one table for every way evidence can arrive.
+
+    Args:
+        deposit: the deposit as it stands, read under its lock.
+        evidence: what the provider said.
+        patience_seconds: for so long after sending, "not found" may only mean "not stored yet" (trust.md
+            scenario 43).
+    """
+    if deposit.sub_status in _AT_PROVIDER:
+        return _while_open(deposit, evidence, patience_seconds)
+    if deposit.sub_status is S.COMPLETED:
+        return _after_success(deposit, evidence)
+    if STATUS_OF[deposit.sub_status] in {Status.FAILED, Status.CANCELLED} and deposit.sent_at is not None:
+        return _after_the_end(deposit, evidence)
+    return STAY
 
 
-@dataclass(frozen=True, slots=True)
-class PaymentFacts:
-    """What a notification tells of a payment."""
+def _while_open(deposit: DepositFacts, evidence: Evidence, patience_seconds: float) -> Step:
+    match evidence.verdict:
+        case Verdict.PAID:
+            return _paid(deposit, evidence, is_late=False)
+        case Verdict.DECLINED:
+            return Step(path=(S.DECLINED,))
+        case Verdict.CANCELLED:
+            return Step(path=(S.BY_PLAYER,))
+        case Verdict.NOT_SENT:
+            return Step(path=(S.PROVIDER_ERROR,))
+        case Verdict.NEEDS_PLAYER:
+            return _moved(deposit, S.AWAITING_PLAYER)
+        case Verdict.PENDING:
+            return _moved(deposit, S.PROVIDER_PENDING)
+        case Verdict.NOT_FOUND:
+            waited = (
+                deposit.sent_at is not None
+                and (evidence.at - deposit.sent_at).total_seconds() >= patience_seconds
+            )
+            if deposit.sub_status is S.AWAITING_PLAYER:
+                return Step(
+                    attention=Attention.ORDER_VANISHED
+                )  # the provider knew it once: never end it on this word
+            return Step(path=(S.PROVIDER_ERROR,)) if waited else STAY
+        case Verdict.UNKNOWN:
+            # "Unknown" never replaces something definite (payments.md 1.4); a first answer that is unknown
+            # does.
+            return _moved(deposit, S.UNKNOWN) if deposit.sub_status is S.SUBMITTED else STAY
+        case _:
+            assert_never(evidence.verdict)
 
-    kind: Kind
-    number: int
-    sub_status: SubStatus
-    amount: Money
-    site_id: int
-    site_login: str
-    external_id: str
-    provider_reference: str
-    message: str
-    group_id: int
-    type_id: int
-    customer_ip: str
-    source_type: int
-    completed_at: datetime
+
+def _after_success(deposit: DepositFacts, evidence: Evidence) -> Step:
+    match evidence.verdict:
+        case Verdict.PAID if evidence.provider_reference != deposit.provider_reference:
+            return Step(attention=Attention.SECOND_PAYMENT)  # never a second credit by itself
+        case Verdict.PAID if evidence.amount != deposit.amount:
+            return Step(attention=Attention.AMOUNT_DIFFERS)
+        case Verdict.DECLINED | Verdict.CANCELLED:
+            if evidence.source < Source.STATUS_QUERY:
+                return Step(ask_again=True)
+            return Step(attention=Attention.DENIED_AFTER_SUCCESS)
+        case _:
+            return STAY
 
 
-def status_id(sub_status: SubStatus) -> int:
-    """The protocol's `status_id` (section 6.1)."""
-    return STATUS_ID[sub_status]
+def _after_the_end(deposit: DepositFacts, evidence: Evidence) -> Step:
+    if evidence.verdict is not Verdict.PAID:
+        return STAY
+    if evidence.source < Source.STATUS_QUERY:
+        return Step(ask_again=True)  # a late success is believed only from the provider's own signed answer
+    if STATUS_OF[deposit.sub_status] is Status.CANCELLED:
+        return Step(
+            attention=Attention.PAID_AFTER_CANCEL
+        )  # the policy is to return the money: a person's deed
+    return _paid(deposit, evidence, is_late=True)
 
 
-def event_type(sub_status: SubStatus, *, is_late: bool = False) -> str:
-    """The name of the event that a change to this state is (payments.md section 1.7)."""
-    if is_late and sub_status is S.COMPLETED:
-        return "deposit.late_completed"
-    return _EVENTS.get(sub_status) or _EVENTS_BY_STATUS[STATUS_OF[sub_status]]
+def _paid(deposit: DepositFacts, evidence: Evidence, *, is_late: bool) -> Step:
+    if evidence.source < Source.NOTICE:
+        return Step(
+            path=() if deposit.sub_status is not S.SUBMITTED else (S.PROVIDER_PENDING,), ask_again=True
+        )
+    if evidence.amount != deposit.amount:
+        return Step(path=(S.CONFLICTED,), attention=Attention.AMOUNT_DIFFERS)
+    return Step(path=(S.CREDITING, S.COMPLETED), credit=deposit.amount, is_late=is_late)
 
 
-def is_told(sub_status: SubStatus) -> bool:
-    """Merchants are told of final states (payments.md section 2)."""
-    return sub_status in FINAL
+def _moved(deposit: DepositFacts, target: SubStatus) -> Step:
+    return STAY if deposit.sub_status is target else Step(path=(target,))
 
 
 def asks_provider(sub_status: SubStatus) -> bool:
@@ -130,34 +137,3 @@ def asks_provider(sub_status: SubStatus) -> bool:
 def ask_delay(asked: int) -> timedelta:
     """How long to wait before asking the provider again, having asked so often (payments.md section 1.6)."""
     return _ASK_SCHEDULE[asked] if asked < len(_ASK_SCHEDULE) else _DAILY
-
-
-def notification_fields(facts: PaymentFacts, *, extended: bool) -> dict[str, str | int]:
-    """The fields of the protocol's notification (section 4.2), without the signature; empty ones are left out."""
-    fields: dict[str, str | int] = {
-        "site_id": facts.site_id,
-        "amount": facts.amount.minor,
-        "currency": facts.amount.currency,
-        "real_amount": facts.amount.minor,
-        "real_currency": facts.amount.currency,
-        "extended_info_enabled": int(extended),
-        "site_login": facts.site_login,
-        "payment_group_id": facts.group_id,
-        "display_payment_group_id": facts.group_id,
-        "payment_type_id": facts.type_id,
-        "customer_ip": facts.customer_ip,
-        "source_type": facts.source_type,
-        "type_id": TYPE_ID[facts.kind],
-        "status_id": status_id(facts.sub_status),
-        "transaction_id": facts.number,
-        "external_id": facts.external_id,
-        "completed_at": facts.completed_at.isoformat(timespec="seconds"),
-    }
-    if extended:
-        fields |= {"processor_id": facts.provider_reference, "processor_message": _signable(facts.message)}
-    return {name: value for name, value in fields.items() if value != ""}
-
-
-def _signable(text: str) -> str:
-    """Free text made safe for the SHA-1 rule, where `:` and `;` are delimiters (protocol.md section 15)."""
-    return "".join(mark if mark.isprintable() and mark not in ":;" else " " for mark in text)[:255].strip()

@@ -3,14 +3,17 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import methods
+from app.payments.contract import TYPE_ID, status_id
 from app.payments.queries import Payment
-from app.payments.rules import TYPE_ID, status_id
 
 __all__ = ["StatusAnswer", "StatusRefused", "status_answer"]
 
 
 class StatusAnswer(BaseModel):
-    """A payment as the merchant protocol tells it (protocol.md sections 6, 7 and 9); amounts in minor units."""
+    """A payment as the merchant protocol tells it (protocol.md sections 6, 7 and 9).
+
+    Amounts in minor units.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -39,7 +42,9 @@ class StatusAnswer(BaseModel):
     payment_type_id: int
     amount: int
     currency: str
-    real_amount: int = Field(description="What was really paid; equal to `amount` unless a person accepted another sum.")
+    real_amount: int = Field(
+        description="What was really paid; equal to `amount` unless a person accepted another sum."
+    )
     real_currency: str
     completed_at: str | None
 

@@ -1,4 +1,4 @@
-"""One step of a payment, carried out: state, event, money, webhook and next question commit together or not at all.
+"""One step of a payment, carried out: state, event, money, webhook and next question commit together.
 
 This is the only place that changes a payment's state. The caller holds the payment's row lock.
 """
@@ -12,9 +12,10 @@ from sqlalchemy import update
 
 from app import ledger, merchants, methods, players, providers, webhooks
 from app.kernel.money import Money
-from app.payments.model import FINAL, STATUS_OF, Evidence, Source, Step, SubStatus, Verdict, checked_path, next_step
+from app.payments.contract import PaymentFacts, event_type, is_told, notification_fields
+from app.payments.model import FINAL, STATUS_OF, Evidence, Source, Step, SubStatus, Verdict, checked_path
 from app.payments.queries import Payment, payment
-from app.payments.rules import ask_delay, asks_provider, event_type, is_told, notification_fields, PaymentFacts
+from app.payments.rules import ask_delay, asks_provider, next_step
 from app.payments.tables import attempts, payment_events, payments
 from app.plumbing import metrics
 from app.plumbing.database import Transaction
@@ -47,8 +48,13 @@ class Cause:
 
 
 def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evidence:
-    """A provider's result as evidence; a call that never left is the only failure known without the provider."""
-    verdict = Verdict.NOT_SENT if result.nothing_was_sent and source is Source.ANSWER else _VERDICTS[result.state]
+    """A provider's result as evidence.
+
+    A call that never left is the only failure known without the provider.
+    """
+    verdict = (
+        Verdict.NOT_SENT if result.nothing_was_sent and source is Source.ANSWER else _VERDICTS[result.state]
+    )
     return Evidence(
         source=source,
         verdict=verdict,
@@ -61,9 +67,16 @@ def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evide
 
 
 async def apply_evidence(
-    tx: Transaction, site: merchants.Site, found: Payment, reference: str, result: providers.Result, source: Source, *, at: datetime
+    tx: Transaction,
+    site: merchants.Site,
+    found: Payment,
+    reference: str,
+    result: providers.Result,
+    source: Source,
+    *,
+    at: datetime,
 ) -> Step:
-    """Let one piece of evidence do what the model says; the provider's answer is written beside the try it is about.
+    """Let one piece of evidence do what the model says, and write the provider's answer beside its try.
 
     Returns:
         The step taken; `ask_again` tells the caller to ask the provider itself.
@@ -218,7 +231,9 @@ async def _record(
     )
 
 
-async def _write_answer(tx: Transaction, site_id: int, reference: str, result: providers.Result, at: datetime) -> None:
+async def _write_answer(
+    tx: Transaction, site_id: int, reference: str, result: providers.Result, at: datetime
+) -> None:
     await tx.execute(
         update(attempts)
         .where(attempts.c.site_id == site_id, attempts.c.attempt_id == reference)

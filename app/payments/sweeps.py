@@ -22,12 +22,21 @@ _ABANDONED_AFTER = timedelta(seconds=60)
 
 
 async def sweep_due(pipes: Pipes) -> int:
-    """Leave a job for every payment whose provider should be asked now, and set its next turn; returns how many."""
+    """Leave a job for every payment whose provider should be asked now, and set its next turn.
+
+    Returns how many.
+    """
     now = pipes.clock.now()
     async with pipes.database.transaction() as tx:
         due = or_(payments.c.ask_at <= now, payments.c.expires_at <= now)
         rows = await tx.all(
-            select(payments.c.site_id, payments.c.payment_id, payments.c.asked, payments.c.expires_at, payments.c.created_at)
+            select(
+                payments.c.site_id,
+                payments.c.payment_id,
+                payments.c.asked,
+                payments.c.expires_at,
+                payments.c.created_at,
+            )
             .where(payments.c.ask_at.is_not(None), due)
             .order_by(payments.c.ask_at)
             .limit(_MOST_AT_ONCE)
@@ -58,10 +67,9 @@ async def ask_soon(pipes: Pipes, site_id: int, payment_id: str) -> None:
 
 
 async def end_abandoned(pipes: Pipes) -> int:
-    """End deposits whose process died while the merchant was asked: nothing was sent, so no money can have moved.
+    """End deposits whose process died while the merchant was asked; returns how many.
 
-    Returns:
-        How many were ended.
+    No provider was asked yet, so no money can have moved.
     """
     now = pipes.clock.now()
     async with pipes.database.reading() as reader:
@@ -79,5 +87,7 @@ async def end_abandoned(pipes: Pipes) -> int:
             if found.sub_status is SubStatus.CHECKING:
                 site = await merchants.site(tx, row.site_id)
                 step = Step(path=(SubStatus.MERCHANT_UNREACHABLE,))
-                await carry_out(tx, site, found, step, Cause("clock", reason="abandoned while asking"), at=now)
+                await carry_out(
+                    tx, site, found, step, Cause("clock", reason="abandoned while asking"), at=now
+                )
     return len(rows)

@@ -45,12 +45,18 @@ payments = Table(
     Column("currency", Text, nullable=False),
     Column("external_id", Text, nullable=False, server_default="", comment="the merchant's order number"),
     Column("provider_reference", Text, comment="the provider's number of what was paid"),
-    Column("reason_code", Text, nullable=False, server_default="", comment="the provider's own word, for staff"),
-    Column("reason", Text, nullable=False, server_default="", comment="the merchant's or provider's sentence"),
+    Column(
+        "reason_code", Text, nullable=False, server_default="", comment="the provider's own word, for staff"
+    ),
+    Column(
+        "reason", Text, nullable=False, server_default="", comment="the merchant's or provider's sentence"
+    ),
     Column("is_late", Boolean, nullable=False, server_default="false"),
     Column("attention", Text, comment="why a person should look"),
     Column("continue_url", Text, comment="the provider's page, while the player is awaited"),
-    Column("view_hash", LargeBinary, nullable=False, comment="SHA-256 of the token that shows this one payment"),
+    Column(
+        "view_hash", LargeBinary, nullable=False, comment="SHA-256 of the token that shows this one payment"
+    ),
     Column("customer_ip", Text, nullable=False),
     Column("source_type", Integer, nullable=False),
     Column("language", Text, nullable=False),
@@ -83,7 +89,12 @@ attempts = Table(
     "attempt",
     metadata,
     Column("site_id", Integer, primary_key=True),
-    Column("attempt_id", Text, primary_key=True, comment="our reference at the provider, the same on every repeat"),
+    Column(
+        "attempt_id",
+        Text,
+        primary_key=True,
+        comment="our reference at the provider, the same on every repeat",
+    ),
     Column("payment_id", Text, nullable=False),
     Column("number", Integer, nullable=False),
     Column("account", Text, nullable=False),

@@ -1,6 +1,7 @@
 """Who pays: one person at one site, and the key that opens the cashier for that person.
 
-Promises that a key is bound to site, player and currency, dies after an hour idle or twelve in all, and is kept only as a hash.
+Promises that a key is bound to site, player and currency, dies after an hour idle or twelve in all, and is
+kept only as a hash.
 """
 
 from app.players.model import KEY_IDLE, KEY_LIFETIME, Player, Session

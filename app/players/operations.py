@@ -19,7 +19,18 @@ from app.plumbing.database import Transaction
 __all__ = ["CurrencyNotOffered", "forget_habits", "obtain_key", "remember_method", "use_key"]
 
 _KEY_BYTES = 24  # 192 random bits; protocol.md section 15 asks for 128
-_WISHES = frozenset({"amount_series", "ps_range", "deposit_range", "payout_range", "force_action", "mode", "mirror_url", "user_preset_id"})
+_WISHES = frozenset(
+    {
+        "amount_series",
+        "ps_range",
+        "deposit_range",
+        "payout_range",
+        "force_action",
+        "mode",
+        "mirror_url",
+        "user_preset_id",
+    }
+)
 _security = structlog.get_logger("security")
 
 
@@ -29,7 +40,9 @@ class CurrencyNotOffered(Refusal):
     param = "currency"
 
 
-async def obtain_key(tx: Transaction, site: merchants.Site, fields: Mapping[str, str], *, at: datetime) -> str:
+async def obtain_key(
+    tx: Transaction, site: merchants.Site, fields: Mapping[str, str], *, at: datetime
+) -> str:
     """A new key for a player, who is created on the first visit. A player's earlier keys live on.
 
     Args:
@@ -107,13 +120,20 @@ async def remember_method(tx: Transaction, player: Player, method: str) -> None:
 async def forget_habits(tx: Transaction, site_id: int, site_login: str) -> bool:
     """Forget what the player used last (protocol.md section 5b); whether there was such a player."""
     done = await tx.execute(
-        update(players).where(players.c.site_id == site_id, players.c.site_login == site_login).values(last_method="")
+        update(players)
+        .where(players.c.site_id == site_id, players.c.site_login == site_login)
+        .values(last_method="")
     )
     return done.rowcount > 0
 
 
-async def _seen(tx: Transaction, site_id: int, site_login: str, personal: Mapping[str, str], at: datetime) -> str:
-    """The player's id, creating the player; what is told now replaces what was told before, field by field."""
+async def _seen(
+    tx: Transaction, site_id: int, site_login: str, personal: Mapping[str, str], at: datetime
+) -> str:
+    """The player's id, creating the player.
+
+    What is told now replaces what was told before, field by field.
+    """
     adding = insert(players).values(
         site_id=site_id,
         player_id=ids.new("ply", at=at),

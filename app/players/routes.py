@@ -1,5 +1,7 @@
 """How merchants let a player in: key obtaining and user reset (protocol.md sections 2.1, 5b, 15)."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,7 +19,9 @@ __all__ = ["KeyAnswer", "KeyRefused", "ResetAnswer", "router"]
 class KeyAnswer(BaseModel):
     """A key that opens the cashier for this player: `GET /open?key=...`."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"success": True, "errors": None, "key": "101-4hTz...Q"}})
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"success": True, "errors": None, "key": "101-4hTz...Q"}}
+    )
     success: bool = True
     errors: None = None
     key: str = Field(description="Opaque; usable until 60 minutes idle or 12 hours in all.")
@@ -41,7 +45,11 @@ class ResetAnswer(BaseModel):
     success: bool
 
 
-_ANSWERS = {400: {"model": KeyRefused}, 401: {"model": KeyRefused}, 422: {"model": KeyRefused}}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    400: {"model": KeyRefused},
+    401: {"model": KeyRefused},
+    422: {"model": KeyRefused},
+}
 _KEY_FIELDS = web.parameters_of(signing.KEY_OBTAINING)
 _KEY_BODY = web.body_of(signing.KEY_OBTAINING)
 _RESET_BODY = web.body_of(signing.USER_RESET)
@@ -64,14 +72,22 @@ def router(pipes: Pipes) -> APIRouter:
         return JSONResponse(KeyAnswer(key=key).model_dump())
 
     @routes.get(
-        "/api/authlink/obtain/", operation_id="keys_obtain", response_model=KeyAnswer, responses=_ANSWERS, openapi_extra=_KEY_FIELDS
+        "/api/authlink/obtain/",
+        operation_id="keys_obtain",
+        response_model=KeyAnswer,
+        responses=_ANSWERS,
+        openapi_extra=_KEY_FIELDS,
     )
     async def obtain(request: Request) -> JSONResponse:
         """Obtain a key for a player. All parameters sent take part in the signature."""
         return await obtained(request)
 
     @routes.post(
-        "/api/authlink/obtain/", operation_id="keys_obtain_post", response_model=KeyAnswer, responses=_ANSWERS, openapi_extra=_KEY_BODY
+        "/api/authlink/obtain/",
+        operation_id="keys_obtain_post",
+        response_model=KeyAnswer,
+        responses=_ANSWERS,
+        openapi_extra=_KEY_BODY,
     )
     @routes.post("/v1/get_session_key/", include_in_schema=False)
     async def obtain_by_post(request: Request) -> JSONResponse:
@@ -79,7 +95,10 @@ def router(pipes: Pipes) -> APIRouter:
         return await obtained(request)
 
     @routes.post(
-        "/api/clear/rotation/", operation_id="players_reset", response_model=ResetAnswer, openapi_extra=_RESET_BODY
+        "/api/clear/rotation/",
+        operation_id="players_reset",
+        response_model=ResetAnswer,
+        openapi_extra=_RESET_BODY,
     )
     async def reset(request: Request) -> JSONResponse:
         """Forget the player's last-used methods at this site."""
@@ -91,6 +110,8 @@ def router(pipes: Pipes) -> APIRouter:
         except Refusal as refusal:
             answer = ResetAnswer(error=refusal.sentence, success=False)
             return JSONResponse(answer.model_dump(), web.status_of(type(refusal)))
-        return JSONResponse(ResetAnswer(error=None if known else "User not found", success=known).model_dump())
+        return JSONResponse(
+            ResetAnswer(error=None if known else "User not found", success=known).model_dump()
+        )
 
     return routes

@@ -1,7 +1,8 @@
-"""Many callers, one unit of work: awaiting calls queue up, a worker takes whatever has queued, and each caller gets its answer.
+"""Many callers, one unit of work: awaiting calls queue up, a worker takes whatever has queued, and each
+caller gets its answer.
 
-No timer: a lone call is handled at once; under load batches grow by themselves. The queue is bounded, and a caller that goes
-away never cancels the batch that carries its item.
+No timer: a lone call is handled at once; under load batches grow by themselves. The queue is bounded, and a
+caller that goes away never cancels the batch that carries its item.
 """
 
 import asyncio
@@ -26,7 +27,8 @@ class Batcher(Generic[Item, Answer]):
     """Collects items and hands them to one handler, a list at a time and one list after the other.
 
     Args:
-        handler: gets 1 to `most` items, returns as many answers in the same order; what it raises reaches every caller.
+        handler: gets 1 to `most` items, returns as many answers in the same order; what it raises reaches
+            every caller.
         most: items in one batch.
         waiting: items that may wait; a further one is refused.
     """

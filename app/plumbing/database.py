@@ -1,9 +1,11 @@
 """One visible transaction at a time, never held across the network.
 
-A deed opens its own transaction in plain sight (`async with database.transaction() as tx:`) and the commit is the last line
-of that block. Three traps are closed here, each measured before this was written: a commit in a web framework's
-teardown answers before it commits; a cancelled commit may still have happened, so it is always waited for; SQLAlchemy's
-asyncpg driver begins lazily, so the first statement is ours and `Transaction.raw` asserts that a transaction is open.
+A deed opens its own transaction in plain sight (`async with database.transaction() as tx:`) and the commit is
+the last line of that block. Four traps are closed here, each measured before this was written: a commit in a
+web framework's teardown answers before it commits; a cancelled commit may still have happened, so it is
+always waited for; SQLAlchemy's asyncpg driver begins lazily, so the first statement is ours and `raw` asserts
+that a transaction is open; PostgreSQL answers the COMMIT of a failed transaction with a silent ROLLBACK, so
+its answer is read.
 """
 
 import asyncio
@@ -22,12 +24,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
+from typing_extensions import override
 
 __all__ = [
     "CommitUnknown",
     "Database",
     "DatabaseDown",
     "NetworkInsideTransaction",
+    "NotCommitted",
     "Reader",
     "SessionSettings",
     "Transaction",
@@ -49,8 +53,16 @@ metadata = MetaData(
     }
 )
 
-RETRIED_SQLSTATES = frozenset({"40001", "40P01"})  # serialization failure, deadlock: the whole transaction, same ids
+RETRIED_SQLSTATES = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 RETRY_LIMIT = 5
+# Fail before the caller's own deadline: who waits longer for a connection only makes the queue longer.
+POOL_WAIT_SECONDS = 3
+# The server ends statements after `statement_timeout`; this is for a server that no longer answers at all.
+ANSWER_SECONDS = 10
+# Connection exceptions, insufficient resources (disk, memory, connections), operator intervention.
+_DOWN_CLASSES = frozenset({"08", "53"})
+_DOWN_SQLSTATES = frozenset({"57P01", "57P02", "57P03"})
+_FAILURES = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 T = TypeVar("T")
 _open: ContextVar[bool] = ContextVar("a database transaction is open", default=False)
 
@@ -60,26 +72,42 @@ class NetworkInsideTransaction(RuntimeError):
 
 
 class TransactionAlreadyOpen(RuntimeError):
-    """A second transaction was opened inside the first: it would take a second connection and can deadlock the pool."""
+    """A second transaction was opened inside the first.
+
+    It would take a second connection and can deadlock the pool.
+    """
 
 
 class CommitUnknown(RuntimeError):
-    """The connection was lost at COMMIT: it may have happened. Look the row up; never run the deed again blindly."""
+    """The connection was lost at COMMIT.
+
+    It may have happened. Look the row up; never run the deed again blindly.
+    """
+
+
+class NotCommitted(RuntimeError):
+    """A statement failed in the block and the block went on: PostgreSQL rolled everything back.
+
+    To go on after a failed statement, put it into a savepoint or, better, write one that does not fail.
+    """
 
 
 class DatabaseDown(RuntimeError):
-    """The database could not be reached; nothing was done."""
+    """The database could not be reached, or was lost before COMMIT: this transaction did nothing."""
 
 
 def forbid_network() -> None:
-    """Raise `NetworkInsideTransaction` when a transaction is open in this context; the HTTP client asks first."""
+    """Raise `NetworkInsideTransaction` when a transaction is open in this context.
+
+    The HTTP client asks first.
+    """
     if _open.get():
         raise NetworkInsideTransaction
 
 
 def sqlstate(error: BaseException) -> str:
-    """The five-character SQLSTATE of a database error, or an empty string."""
-    original = getattr(error, "orig", error)
+    """The five-character SQLSTATE of an error of SQLAlchemy or asyncpg, or an empty string."""
+    original = error.orig if isinstance(error, DBAPIError) else error
     return str(getattr(original, "sqlstate", None) or "")
 
 
@@ -101,16 +129,23 @@ class Reader:
         """Wrap a connection whose transaction has begun."""
         self._connection = connection
 
-    async def all(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+    async def all(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[Any]]:
         """Every row of a query."""
         return (await self._connection.execute(statement, parameters)).all()
 
-    async def first(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
+    async def first(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Row[Any] | None:
         """The first row of a query, or nothing."""
         return (await self._connection.execute(statement, parameters)).first()
 
     async def one(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any]:
-        """The only row of a query; anything else raises SQLAlchemy's `NoResultFound` or `MultipleResultsFound`."""
+        """The only row of a query.
+
+        Anything else raises SQLAlchemy's `NoResultFound` or `MultipleResultsFound`.
+        """
         return (await self._connection.execute(statement, parameters)).one()
 
     async def scalar(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  a value of any column type
@@ -121,8 +156,8 @@ class Reader:
     def raw(self) -> asyncpg.Connection:
         """The asyncpg connection beneath, for set-based statements with arrays and for the queue.
 
-        Whoever writes through it must be inside the transaction: the assertion is the fence against a job that commits
-        by itself.
+        Whoever writes through it must be inside the transaction: the assertion is the fence against a job
+        that commits by itself.
         """
         proxied = self._connection.sync_connection
         assert proxied is not None, "the connection is not open"
@@ -140,6 +175,17 @@ class Transaction(Reader):
     ) -> CursorResult[Any]:
         """Run a statement that writes."""
         return await self._connection.execute(statement, parameters)
+
+
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # published without types
+    """A connection that reads the answer to COMMIT."""
+
+    @override
+    async def execute(self, query: str, *arguments: object, timeout: float | None = None) -> str:
+        answer = str(await super().execute(query, *arguments, timeout=timeout))
+        if query == "COMMIT;" and answer != "COMMIT":
+            raise NotCommitted("a statement failed and the block went on")
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +226,7 @@ class Database:
         Args:
             url: `postgresql://...`, also with `?host=/socket/folder`.
             settings: session settings, by default those of the application's role.
-            pool_size: connections kept and allowed; a further caller waits up to 3 s, then fails.
+            pool_size: connections kept and allowed; a further caller waits `POOL_WAIT_SECONDS`, then fails.
         """
         self.url: URL = make_url(url).set(drivername="postgresql+asyncpg")
         self.settings = settings or SessionSettings()
@@ -188,9 +234,14 @@ class Database:
             self.url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=3,
+            pool_timeout=POOL_WAIT_SECONDS,
             pool_pre_ping=True,
-            connect_args={"server_settings": self.settings.as_server_settings(), "timeout": 5},
+            connect_args={
+                "connection_class": _Connection,
+                "server_settings": self.settings.as_server_settings(),
+                "timeout": 5,
+                "command_timeout": ANSWER_SECONDS,
+            },
         )
 
     async def close(self) -> None:
@@ -208,9 +259,10 @@ class Database:
         """Begin, hand out, and commit at the end of the block; any exception rolls back.
 
         Raises:
-            DatabaseDown: no connection could be had.
+            DatabaseDown: no connection could be had, or it was lost before COMMIT.
             TransactionAlreadyOpen: inside another transaction of the same task.
-            CommitUnknown: the connection broke at COMMIT.
+            CommitUnknown: the connection was lost at COMMIT.
+            NotCommitted: the block swallowed the failure of a statement.
         """
         async with self._connected() as connection:
             # Our own first statement makes the transaction real before anyone takes the raw connection.
@@ -218,31 +270,38 @@ class Database:
             yield Transaction(connection)
             try:
                 await _to_the_end(connection.commit())
-            except (DBAPIError, OSError, asyncpg.InterfaceError) as error:
-                if isinstance(error, DBAPIError) and sqlstate(error)[:2] in {"40", "23", "P0"}:
-                    raise  # the server answered: refused, so certainly not committed
-                raise CommitUnknown from error
+            except _FAILURES as error:
+                if sqlstate(error) and not _is_down(error):
+                    raise  # the server lives and refused, so it certainly did not commit
+                raise CommitUnknown("the connection was lost at COMMIT") from error
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reader]:
-        """One read-only snapshot, ended at the end of the block."""
-        async with self._connected(postgresql_readonly=True) as connection:
+        """One read-only snapshot: what others commit meanwhile is not seen.
+
+        Raises:
+            DatabaseDown: no connection could be had, or it was lost.
+            TransactionAlreadyOpen: inside another transaction of the same task.
+        """
+        async with self._connected(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
             yield Reader(connection)
 
     async def retried(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in a transaction, and again from the start on a deadlock or serialization failure.
 
-        At most five runs with full jitter. `work` must use the same ids in every run and have no effect but its rows.
+        At most `RETRY_LIMIT` runs, with full jitter between them. `work` must use the same ids in every run
+        and have no effect but its rows.
         """
-        for attempt in range(RETRY_LIMIT):
+        run = 0
+        while True:
             try:
                 async with self.transaction() as tx:
                     return await work(tx)
-            except DBAPIError as error:
-                if sqlstate(error) not in RETRIED_SQLSTATES or attempt == RETRY_LIMIT - 1:
+            except (DBAPIError, asyncpg.PostgresError) as error:
+                run += 1
+                if sqlstate(error) not in RETRIED_SQLSTATES or run == RETRY_LIMIT:
                     raise
-                await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311, TID251  jitter, not a secret
-        raise AssertionError
+                await asyncio.sleep(random.uniform(0, 0.02 * 2**run))  # noqa: S311, TID251  jitter, not a secret
 
     @asynccontextmanager
     async def _connected(self, **options: object) -> AsyncIterator[AsyncConnection]:
@@ -250,33 +309,49 @@ class Database:
             raise TransactionAlreadyOpen
         try:
             connection = await self._engine.connect()
-        except (DBAPIError, PoolTimeout, OSError, asyncpg.PostgresError) as error:
+        except (*_FAILURES, PoolTimeout) as error:
             raise DatabaseDown("the database could not be reached") from error
         opened = _open.set(True)
         try:
             if options:
-                await connection.execution_options(**options)
+                connection = await connection.execution_options(**options)
             yield connection
-        except BaseException:
+        except BaseException as error:
             await _to_the_end(_rolled_back(connection))
+            if _is_down(error):
+                raise DatabaseDown("the database was lost") from error
             raise
         finally:
             _open.reset(opened)
             await _to_the_end(connection.close())
 
 
+def _is_down(error: BaseException) -> bool:
+    """Tell whether the connection or the server is gone, rather than a statement refused."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return sqlstate(error)[:2] in _DOWN_CLASSES or sqlstate(error) in _DOWN_SQLSTATES
+
+
 async def _rolled_back(connection: AsyncConnection) -> None:
     try:
         await connection.rollback()
-    except (DBAPIError, OSError, asyncpg.InterfaceError):
-        await connection.invalidate()  # a broken connection has no transaction; it must not return to the pool
+    except _FAILURES:
+        # A broken connection has no transaction, and must not return to the pool.
+        await connection.invalidate()
 
 
 async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for `work` even when the caller is cancelled: a half-sent COMMIT must not be left behind."""
+    """Wait for `work` however often the caller is cancelled: a half-sent COMMIT must not be left behind."""
     task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled():
+        task.exception()  # looked at, so that asyncio does not report it; the caller is gone
+    raise cancelled

@@ -1,7 +1,7 @@
 """One key, one effect: the claim of a caller's idempotency key, written in the deed's own transaction.
 
-Same key and same content: the stored receipt, marked replayed. Same key, other content: refused. A claim whose transaction
-rolled back never existed, so the caller may try again with the same key.
+Same key and same content: the stored receipt, marked replayed. Same key, other content: refused. A claim
+whose transaction rolled back never existed, so the caller may try again with the same key.
 """
 
 import hashlib
@@ -22,7 +22,9 @@ claims = Table(
     "claim",
     metadata,
     Column("site_id", Integer, primary_key=True),
-    Column("scope", Text, primary_key=True, comment="who uses the key for what, e.g. cashier.deposit:ply_..."),
+    Column(
+        "scope", Text, primary_key=True, comment="who uses the key for what, e.g. cashier.deposit:ply_..."
+    ),
     Column("key", Text, primary_key=True),
     Column("fingerprint", LargeBinary, nullable=False, comment="SHA-256 of the canonical content"),
     Column("receipt", JSONB, comment="what the deed answered, once it has"),
@@ -47,11 +49,14 @@ class Claim:
 
 def fingerprint(content: Mapping[str, Any]) -> bytes:
     """SHA-256 over the content in one canonical form."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":"), default=str).encode()).digest()
+    return hashlib.sha256(
+        json.dumps(content, sort_keys=True, separators=(",", ":"), default=str).encode()
+    ).digest()
 
 
 async def claim(tx: Transaction, site_id: int, scope: str, key: str, content: Mapping[str, Any]) -> Claim:
-    """Claim a key; two callers at once are put in a row by the primary key, the second sees the first's receipt.
+    """Claim a key; two callers at once are put in a row by the primary key, the second sees the first's
+    receipt.
 
     Raises:
         IdempotencyKeyReused: the key was used with other content.
@@ -73,6 +78,8 @@ async def settle(tx: Transaction, claimed: Claim, receipt: Mapping[str, Any]) ->
     """Store what the deed answered beside its key, in the same transaction as the deed."""
     await tx.execute(
         update(claims)
-        .where(claims.c.site_id == claimed.site_id, claims.c.scope == claimed.scope, claims.c.key == claimed.key)
+        .where(
+            claims.c.site_id == claimed.site_id, claims.c.scope == claimed.scope, claims.c.key == claimed.key
+        )
         .values(receipt=dict(receipt))
     )

@@ -1,4 +1,7 @@
-"""Structured logs: one event a line, JSON for machines or colours for people; redaction is the last thing before writing."""
+"""Structured logs: one event a line, JSON for machines or colours for people.
+
+Redaction is the last thing before writing.
+"""
 
 import logging
 import sys
@@ -11,7 +14,12 @@ from app.kernel.masking import mask_value
 
 __all__ = ["configure"]
 
-_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 
 def configure(level: str, *, as_json: bool) -> None:
@@ -21,7 +29,11 @@ def configure(level: str, *, as_json: bool) -> None:
         level: debug, info, warning or error.
         as_json: one JSON object a line (production), else for reading.
     """
-    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     last: list[structlog.typing.Processor] = [] if as_json else [_unfolded]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -39,7 +51,13 @@ def configure(level: str, *, as_json: bool) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info, _redacted, *last, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _redacted,
+                *last,
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()

@@ -1,5 +1,6 @@
-"""How our messages to merchants are written and signed: the protocol's SHA-1 field signature, and the Standard Webhooks
-headers beside it (HMAC-SHA256 over the very bytes sent), so that a merchant can move to the better one without a switch day.
+"""How our messages to merchants are written and signed: the protocol's SHA-1 field signature, and the
+Standard Webhooks headers beside it (HMAC-SHA256 over the very bytes sent), so that a merchant can move to the
+better one without a switch day.
 """
 
 import base64
@@ -25,7 +26,7 @@ class SignedMessage:
     signature: str
 
 
-def signed(  # noqa: PLR0913  everything that enters a signature is named
+def signed(
     fields: Mapping[str, str | int],
     *,
     salt: str,
@@ -48,7 +49,11 @@ def signed(  # noqa: PLR0913  everything that enters a signature is named
     """
     signature = signing.sign(fields, salt, dialect)
     content = {**fields, "signature": signature}
-    body = urlencode(content).encode() if as_form else json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    body = (
+        urlencode(content).encode()
+        if as_form
+        else json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    )
     timestamp = str(int(at.timestamp()))
     secret = base64.b64decode(webhook_secret.removeprefix("whsec_"))
     mac = hmac.new(secret, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()

@@ -1,11 +1,21 @@
-"""Numbers for operations, right with several web processes: prometheus-client's multi-process mode where a folder is set.
+"""Numbers for operations, right with several web processes: prometheus-client's multi-process mode where a
+folder is set.
 
-The folder (`PROMETHEUS_MULTIPROC_DIR`) must be in the environment before this module is imported; the launcher sets it.
+The folder (`PROMETHEUS_MULTIPROC_DIR`) must be in the environment before this module is imported; the
+launcher sets it.
 """
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, registry
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+    registry,
+)
 
 __all__ = [
     "ALARMS",

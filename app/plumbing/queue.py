@@ -1,8 +1,8 @@
 """Work for later, as rows: PgQueuer on the same PostgreSQL.
 
-`add` writes a job through the transaction's own connection, so the job exists exactly if the transaction commits. The
-`Worker` runs jobs at least once: every handler must bear a repeat. A handler that raises is tried again with growing delays,
-then held as a dead letter until somebody revives it.
+`add` writes a job through the transaction's own connection, so the job exists exactly if the transaction
+commits. The `Worker` runs jobs at least once: every handler must bear a repeat. A handler that raises is
+tried again with growing delays, then held as a dead letter until somebody revives it.
 """
 
 import asyncio
@@ -24,7 +24,17 @@ from sqlalchemy import text
 from app.plumbing import metrics
 from app.plumbing.database import Database, Reader, Transaction, asyncpg_dsn
 
-__all__ = ["SCHEMA", "DeadLetter", "Worker", "add", "dead_letters", "install_sql", "oldest_due_seconds", "revive", "uninstall_sql"]
+__all__ = [
+    "SCHEMA",
+    "DeadLetter",
+    "Worker",
+    "add",
+    "dead_letters",
+    "install_sql",
+    "oldest_due_seconds",
+    "revive",
+    "uninstall_sql",
+]
 
 SCHEMA = "queue"
 _NAMES = DBSettings(db_schema=SCHEMA)
@@ -53,7 +63,9 @@ def install_sql() -> str:
 
 def uninstall_sql() -> str:
     """The statements that drop what `install_sql` created."""
-    return f"{QueryBuilderEnvironment(_NAMES).build_uninstall_query()}; DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"
+    return (
+        f"{QueryBuilderEnvironment(_NAMES).build_uninstall_query()}; DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"
+    )
 
 
 async def add(
@@ -98,7 +110,9 @@ async def dead_letters(reader: Reader, limit: int = 100) -> Sequence[DeadLetter]
         ),
         {"limit": limit},
     )
-    return [DeadLetter(row.id, row.entrypoint, json.loads(row.payload or b"{}"), row.attempts) for row in rows]
+    return [
+        DeadLetter(row.id, row.entrypoint, json.loads(row.payload or b"{}"), row.attempts) for row in rows
+    ]
 
 
 async def revive(tx: Transaction, ids: Sequence[int]) -> None:
@@ -145,7 +159,10 @@ class Worker:
         self._handlers[name] = _Registration(handler, tries, at_once)
 
     def every(self, seconds: int, name: str, task: Task) -> None:
-        """Run `task` about every `seconds` in one worker of the fleet; `seconds` divides a minute or an hour."""
+        """Run `task` about every `seconds` in one worker of the fleet.
+
+        `seconds` divides a minute or an hour.
+        """
         _cron(seconds)
         self._tasks[name] = (seconds, task)
 

@@ -33,7 +33,7 @@ async def is_stopped(reader: Reader, site_id: int, name: str) -> bool:
     return bool(found)
 
 
-async def set_switch(  # noqa: PLR0913  each is a fact of the diary
+async def set_switch(
     tx: Transaction, site_id: int, name: str, *, stopped: bool, reason: str, by: str, at: datetime
 ) -> None:
     """Stop or release something, with who and why."""

@@ -1,7 +1,8 @@
 """The web's manners, once for all rooms: refusals as problem+json, request ids, limits on what comes in.
 
-Every answer carries a `Request-Id`; a refusal is RFC 9457 `application/problem+json` with a stable `code`; a failure of ours
-says nothing but its reference. The table below is the only place where a refusal meets an HTTP status.
+Every answer carries a `Request-Id`; a refusal is RFC 9457 `application/problem+json` with a stable `code`; a
+failure of ours says nothing but its reference. The table below is the only place where a refusal meets an
+HTTP status.
 """
 
 import json
@@ -91,7 +92,13 @@ def status_of(refusal: type[Refusal]) -> int:
 
 def problem(status: int, code: str, detail: str, **more: object) -> JSONResponse:
     """One problem+json answer; `more` are extension members, `None` ones left out."""
-    content = {"type": "about:blank", "title": code.replace("_", " "), "status": status, "code": code, "detail": detail}
+    content = {
+        "type": "about:blank",
+        "title": code.replace("_", " "),
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
     content |= {name: _plain(value) for name, value in more.items() if value is not None}
     return JSONResponse(content, status, media_type="application/problem+json")
 
@@ -112,7 +119,9 @@ def install(app: FastAPI) -> None:
         first = error.errors()[0]
         where = [str(part) for part in first["loc"] if part not in {"body", "query", "path"}]
         param = ".".join(where) or "body"
-        return problem(400, "malformed_field", f"{param}: {first['msg']}", param=param, request_id=_request_id(request))
+        return problem(
+            400, "malformed_field", f"{param}: {first['msg']}", param=param, request_id=_request_id(request)
+        )
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -125,7 +134,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(DatabaseDown)
     async def down(request: Request, error: DatabaseDown) -> JSONResponse:
         _log.error("database.down", reason=repr(error.__cause__))
-        answer = problem(503, "overloaded", "Not available right now; nothing was done.", request_id=_request_id(request))
+        answer = problem(
+            503, "overloaded", "Not available right now; nothing was done.", request_id=_request_id(request)
+        )
         answer.headers["retry-after"] = "2"
         return answer
 
@@ -137,7 +148,8 @@ def install(app: FastAPI) -> None:
 
 
 async def signed_pairs(request: Request) -> list[tuple[str, str]]:
-    """The parameters of a signed request as text, duplicates kept: from the query, a form, or a flat JSON object.
+    """The parameters of a signed request as text, duplicates kept: from the query, a form, or a flat JSON
+    object.
 
     Raises:
         NotReadable: the body is none of these.
@@ -246,7 +258,9 @@ class RequestContext:
             route = getattr(scope.get("route"), "path", "none")
             metrics.HTTP_REQUESTS.labels(scope["method"], route, str(status)).inc()
             metrics.HTTP_SECONDS.labels(scope["method"], route).observe(seconds)
-            _log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
+            _log.info(
+                "request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1)
+            )
 
 
 def _correlation(scope: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Who moves the money: one contract, many gateways, and every message they send stored before it is read.
 
-Promises that an outcome is never guessed (what cannot be read is UNKNOWN) and that a provider's words stop at its gateway.
+Promises that an outcome is never guessed (what cannot be read is UNKNOWN) and that a provider's words stop at
+its gateway.
 """
 
 from app.providers.contract import (
@@ -17,7 +18,15 @@ from app.providers.contract import (
     State,
 )
 from app.providers.operations import NOTICE_ARRIVED, close_notice, open_account, take_notice
-from app.providers.queries import AccountNotFound, StoredNotice, account, gateway_of, orphans, reports_of, stored_notice
+from app.providers.queries import (
+    AccountNotFound,
+    StoredNotice,
+    account,
+    gateway_of,
+    orphans,
+    reports_of,
+    stored_notice,
+)
 from app.providers.tables import NoticeState
 
 __all__ = [

@@ -1,6 +1,7 @@
 """The one contract that every gateway keeps, and the words in which it answers.
 
-A gateway translates: our order into its provider's request, the provider's answer into a `Result`. It never decides what a
+A gateway translates: our order into its provider's request, the provider's answer into a `Result`. It never
+decides what a
 payment becomes, never stores anything, and never guesses: what it cannot read is `State.UNKNOWN`.
 """
 
@@ -70,7 +71,10 @@ class ProviderAccount:
 
 @dataclass(frozen=True, slots=True)
 class DepositOrder:
-    """What we ask a provider to collect. `reference` is our attempt's id: the same for every repeat of the same try."""
+    """What we ask a provider to collect.
+
+    `reference` is our attempt's id: the same for every repeat of the same try.
+    """
 
     reference: str
     amount: Money
@@ -145,7 +149,10 @@ class Gateway(Protocol):
     caps: Cap
 
     async def deposit(self, http: HttpClient, account: ProviderAccount, order: DepositOrder) -> Result:
-        """Ask the provider to collect a deposit; time-outs and unreadable answers are UNKNOWN, never an exception."""
+        """Ask the provider to collect a deposit.
+
+        Time-outs and unreadable answers are UNKNOWN, never an exception.
+        """
         ...
 
     async def status(self, http: HttpClient, account: ProviderAccount, reference: str) -> Result:

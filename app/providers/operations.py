@@ -24,7 +24,7 @@ NOTICE_ARRIVED = "providers.notice_arrived"
 _security = structlog.get_logger("security")
 
 
-async def open_account(  # noqa: PLR0913  one row's facts
+async def open_account(
     tx: Transaction,
     site_id: int,
     name: str,
@@ -55,11 +55,14 @@ async def open_account(  # noqa: PLR0913  one row's facts
     )
 
 
-async def take_notice(database: Database, site_id: int, name: str, notice: RawNotice, *, at: datetime) -> NoticeReply:
-    """Verify a provider's message, store it raw, and leave a job to read it; the same bytes again change nothing.
+async def take_notice(
+    database: Database, site_id: int, name: str, notice: RawNotice, *, at: datetime
+) -> NoticeReply:
+    """Verify a provider's message, store it raw, and leave a job to read it; the same bytes again add nothing.
 
     Raises:
-        BadNotice: unknown account or a signature that is not the provider's; nothing is stored, an alarm is counted.
+        BadNotice: unknown account or a signature that is not the provider's; nothing is stored, an alarm is
+            counted.
     """
     async with database.transaction() as tx:
         try:
@@ -92,7 +95,7 @@ async def take_notice(database: Database, site_id: int, name: str, notice: RawNo
     return gateway_of(found).reply(found, notice)
 
 
-async def close_notice(  # noqa: PLR0913  one row's facts
+async def close_notice(
     tx: Transaction, site_id: int, notice_id: str, state: NoticeState, *, at: datetime, reason: str = ""
 ) -> None:
     """Say how far a notice came: read, orphan (nobody's reference), or unreadable."""

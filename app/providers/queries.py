@@ -14,7 +14,15 @@ from app.providers.contract import Gateway, ProviderAccount, RawNotice, Report
 from app.providers.gateways import GATEWAYS
 from app.providers.tables import NoticeState, notices, provider_accounts
 
-__all__ = ["AccountNotFound", "StoredNotice", "account", "gateway_of", "orphans", "reports_of", "stored_notice"]
+__all__ = [
+    "AccountNotFound",
+    "StoredNotice",
+    "account",
+    "gateway_of",
+    "orphans",
+    "reports_of",
+    "stored_notice",
+]
 
 
 class AccountNotFound(Refusal):
@@ -41,12 +49,16 @@ async def account(reader: Reader, site_id: int, name: str) -> ProviderAccount:
     """
     row = await reader.first(
         select(provider_accounts).where(
-            provider_accounts.c.site_id == site_id, provider_accounts.c.account == name, provider_accounts.c.enabled
+            provider_accounts.c.site_id == site_id,
+            provider_accounts.c.account == name,
+            provider_accounts.c.enabled,
         )
     )
     if row is None or row.gateway not in GATEWAYS:
         raise AccountNotFound(account=name)
-    return ProviderAccount(row.site_id, row.account, row.gateway, row.base_url, row.page_origin, row.credentials)
+    return ProviderAccount(
+        row.site_id, row.account, row.gateway, row.base_url, row.page_origin, row.credentials
+    )
 
 
 def gateway_of(found: ProviderAccount) -> Gateway:

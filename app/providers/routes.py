@@ -10,7 +10,10 @@ __all__ = ["router"]
 
 
 def router(pipes: Pipes) -> APIRouter:
-    """`POST /notices/{site_id}/{account}`: stored raw before it is read, answered as the provider wants it."""
+    """`POST /notices/{site_id}/{account}`.
+
+    Stored raw before it is read, answered as the provider wants it.
+    """
     routes = APIRouter(tags=["providers"])
 
     @routes.post("/notices/{site_id}/{account}", include_in_schema=False)

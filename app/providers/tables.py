@@ -2,7 +2,19 @@
 
 from enum import StrEnum
 
-from sqlalchemy import Boolean, Column, DateTime, ForeignKeyConstraint, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, func
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.plumbing.database import checked, metadata
@@ -26,7 +38,9 @@ provider_accounts = Table(
     Column("account", Text, primary_key=True),
     Column("gateway", Text, nullable=False),
     Column("base_url", Text, nullable=False),
-    Column("page_origin", Text, nullable=False, server_default="", comment="where the player's browser is sent"),
+    Column(
+        "page_origin", Text, nullable=False, server_default="", comment="where the player's browser is sent"
+    ),
     Column("credentials", JSONB, nullable=False, server_default="{}"),
     Column("enabled", Boolean, nullable=False, server_default="true"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

@@ -9,7 +9,8 @@ from enum import StrEnum
 __all__ = ["SCHEDULE", "AttemptResult", "Notification", "WebhookState", "delay_after", "is_heard"]
 
 _HTTP_OK = range(200, 300)
-_JITTER = 0.10  # protocol.md section 15: up to 10 %, so that a merchant who comes back is not met by everybody at once
+# protocol.md section 15: up to 10 %, so that a merchant who comes back is not met by everybody at once.
+_JITTER = 0.10
 
 # protocol.md section 4.1: after 45 s, 2, 5, 10, 30 minutes, then every hour for 24 hours.
 SCHEDULE: tuple[timedelta, ...] = (

@@ -1,4 +1,7 @@
-"""Telling the merchant until heard: a row in the payment's transaction, then attempts on the protocol's schedule."""
+"""Telling the merchant until heard.
+
+A row in the payment's transaction, then attempts on the protocol's schedule.
+"""
 
 import random
 from datetime import datetime, timedelta
@@ -22,11 +25,13 @@ __all__ = ["DELIVER", "WebhookNotFound", "announce", "deliver", "recover_forgott
 DELIVER = "webhooks.deliver"
 DEADLINE_SECONDS = 15.0  # payments.md section 3.5
 _KEPT_BYTES = 2_000
-# Nothing was asked of the endpoint, so nothing is counted: come back when its queue or breaker lets us through.
+# Nothing was asked of the endpoint, so nothing is counted: come back when its queue or breaker lets us
+# through.
 _NOT_EVEN_TRIED = frozenset({FailureKind.PEER_BUSY, FailureKind.BREAKER_OPEN})
 _STEP_BACK = timedelta(seconds=30)
 _FORGOTTEN_AFTER = timedelta(minutes=2)
-# The job is timed by the database's clock, the row by the application's: so much difference is nobody's fault.
+# The job is timed by the database's clock, the row by the application's: so much difference is nobody's
+# fault.
 _CLOCK_SLACK = timedelta(seconds=2)
 _log = structlog.get_logger("webhooks")
 
@@ -36,7 +41,10 @@ class WebhookNotFound(Refusal):
 
 
 async def announce(tx: Transaction, site: merchants.Site, told: Notification, *, at: datetime) -> str:
-    """Write the webhook and the job that sends it, in the transaction of the change it tells of; returns its id."""
+    """Write the webhook and the job that sends it, in the transaction of the change it tells of.
+
+    Returns its id.
+    """
     webhook_id = ids.new("whd", at=at)
     await tx.execute(
         webhooks.insert().values(
@@ -63,7 +71,11 @@ async def deliver(pipes: Pipes, site_id: int, webhook_id: str) -> None:
                 webhooks.c.site_id == site_id, webhooks.c.webhook_id == webhook_id
             )
         )
-        if row is None or row.state != WebhookState.PENDING or (row.next_at and row.next_at > now + _CLOCK_SLACK):
+        if (
+            row is None
+            or row.state != WebhookState.PENDING
+            or (row.next_at and row.next_at > now + _CLOCK_SLACK)
+        ):
             return
         site = await merchants.site(tx, site_id)
         message = messages.signed(
@@ -119,7 +131,9 @@ async def recover_forgotten(tx: Transaction, *, now: datetime) -> int:
     return len(rows)
 
 
-async def _record(pipes: Pipes, site_id: int, webhook_id: str, url: str, reply: Reply | None, reason: str) -> None:  # noqa: PLR0913  one row's facts
+async def _record(
+    pipes: Pipes, site_id: int, webhook_id: str, url: str, reply: Reply | None, reason: str
+) -> None:
     now = pipes.clock.now()
     heard = reply is not None and is_heard(reply.status, reply.body)
     result = AttemptResult.HEARD if heard else AttemptResult.NOT_HEARD if reply else AttemptResult.NO_ANSWER
@@ -132,7 +146,9 @@ async def _record(pipes: Pipes, site_id: int, webhook_id: str, url: str, reply: 
         numbered = select(func.coalesce(func.max(webhook_attempts.c.number), 0) + 1).where(
             webhook_attempts.c.site_id == site_id, webhook_attempts.c.webhook_id == webhook_id
         )
-        text = mask_text(reply.body[:_KEPT_BYTES].decode(errors="replace").replace("\x00", "")) if reply else ""
+        text = (
+            mask_text(reply.body[:_KEPT_BYTES].decode(errors="replace").replace("\x00", "")) if reply else ""
+        )
         await tx.execute(
             webhook_attempts.insert().values(
                 site_id=site_id,
@@ -152,7 +168,9 @@ async def _record(pipes: Pipes, site_id: int, webhook_id: str, url: str, reply: 
     metrics.WEBHOOKS.labels(result.value).inc()
 
 
-async def _advance(tx: Transaction, site_id: int, webhook_id: str, attempts: int, *, heard: bool, now: datetime) -> None:  # noqa: PLR0913  one row's facts
+async def _advance(
+    tx: Transaction, site_id: int, webhook_id: str, attempts: int, *, heard: bool, now: datetime
+) -> None:
     changed: dict[str, object] = {"attempts": attempts, "next_at": None}
     delay = delay_after(attempts, random.random())  # noqa: S311, TID251  jitter, not a secret
     if heard:
@@ -165,7 +183,9 @@ async def _advance(tx: Transaction, site_id: int, webhook_id: str, attempts: int
         changed |= {"next_at": now + delay}
         await _enqueue(tx, site_id, webhook_id, delay)
     await tx.execute(
-        update(webhooks).where(webhooks.c.site_id == site_id, webhooks.c.webhook_id == webhook_id).values(changed)
+        update(webhooks)
+        .where(webhooks.c.site_id == site_id, webhooks.c.webhook_id == webhook_id)
+        .values(changed)
     )
 
 

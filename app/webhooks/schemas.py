@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 __all__ = ["Heard", "PaymentNotification", "describe"]
 
-_EXAMPLE = {
+_EXAMPLE: JsonDict = {
     "site_id": 101,
     "amount": 150000,
     "currency": "KZT",
@@ -50,7 +51,9 @@ class PaymentNotification(BaseModel):
     type_id: Annotated[int, Field(description="3 purchase (deposit).")]
     status_id: Annotated[int, Field(description="4 success; 5, 6, 7, 10, 13, 14, 19 say why there was none.")]
     transaction_id: int
-    external_id: Annotated[str | None, Field(description="The order number of the check_deposit answer.")] = None
+    external_id: Annotated[str | None, Field(description="The order number of the check_deposit answer.")] = (
+        None
+    )
     completed_at: Annotated[str, Field(description="ISO 8601 with zone.")]
     signature: Annotated[str, Field(description="SHA-1 over the sorted fields and the site's salt.")]
 
@@ -68,8 +71,15 @@ def describe(documents: APIRouter) -> None:
     @documents.post("payment", response_model=Heard, operation_id="webhooks_payment")
     async def payment(
         body: PaymentNotification,
-        webhook_id: Annotated[str, Header(description="The same on every repeat: your key against duplicates.")],
+        webhook_id: Annotated[
+            str, Header(description="The same on every repeat: your key against duplicates.")
+        ],
         webhook_timestamp: Annotated[str, Header(description="Unix seconds of this attempt.")],
-        webhook_signature: Annotated[str, Header(description="`v1,` and base64 HMAC-SHA256 of `id.timestamp.body`.")],
+        webhook_signature: Annotated[
+            str, Header(description="`v1,` and base64 HMAC-SHA256 of `id.timestamp.body`.")
+        ],
     ) -> None:
-        """Sent on every final state, until HTTP 2xx with `{"code": 0}`: at once, after 45 s, 2, 5, 10, 30 min, then hourly."""
+        """Sent on every final state, until HTTP 2xx with `{"code".
+
+        0}`: at once, after 45 s, 2, 5, 10, 30 min, then hourly.
+        """

@@ -69,6 +69,11 @@ CREATE FUNCTION ledger_i4(the_site integer, is_full boolean, since bigint) RETUR
   SELECT format('account %s is gone', f.account_id) FROM ledger_fresh_entries(the_site, is_full) f
    WHERE NOT EXISTS (SELECT FROM account a WHERE a.site_id = the_site AND a.account_id = f.account_id)
   UNION ALL
+  SELECT format('account %s is gone', r.account_id)
+    FROM (SELECT source_account_id AS account_id FROM transfer WHERE site_id = the_site AND recorded_in >= since
+          UNION SELECT target_account_id FROM transfer WHERE site_id = the_site AND recorded_in >= since) r
+   WHERE NOT EXISTS (SELECT FROM account a WHERE a.site_id = the_site AND a.account_id = r.account_id)
+  UNION ALL
   SELECT format('account %s is gone', v.account_id) FROM verified_account v WHERE v.site_id = the_site
      AND NOT EXISTS (SELECT FROM account a WHERE a.site_id = v.site_id AND a.account_id = v.account_id)
 $$

@@ -1,12 +1,12 @@
 -- How one batch reaches the ledger: lock, look up, write; one call each. They run with the caller's rights, so the grants and
--- the guards hold for them too. Plans are pinned for the reason given in ledger_guards.sql.
+-- the guards hold for them too. Plans are made for each call, for the reason given in ledger_guards.sql.
 
 -- Open what is missing, then lock everything in the order of ids; two statements, so that the second sees what others opened.
 -- An account is not opened for a request whose key is known: a replay or a conflict writes nothing.
 CREATE FUNCTION ledger_lock_accounts(
   the_site integer, sources text[], keys text[], owners text[], purposes text[], currencies text[], floors bigint[], at timestamptz)
   RETURNS SETOF account LANGUAGE plpgsql ROWS 50
-  SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+  SET plan_cache_mode = force_custom_plan
   SET search_path = public, pg_temp AS $$
 BEGIN
   INSERT INTO account (site_id, owner, purpose, currency, floor_minor, opened_at, moved_at)
@@ -32,7 +32,7 @@ CREATE FUNCTION ledger_known_keys(the_site integer, sources text[], keys text[])
     source_account_id bigint, source_version bigint, source_balance_minor bigint,
     target_account_id bigint, target_version bigint, target_balance_minor bigint, recorded_at timestamptz)
   LANGUAGE plpgsql ROWS 50
-  SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+  SET plan_cache_mode = force_custom_plan
   SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -55,7 +55,7 @@ CREATE FUNCTION ledger_write(
   entry_account_ids bigint[], entry_versions bigint[], entry_transfer_ids bigint[], entry_amounts bigint[],
   entry_currencies text[], entry_balances bigint[], entry_ats timestamptz[])
   RETURNS void LANGUAGE plpgsql
-  SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+  SET plan_cache_mode = force_custom_plan
   SET search_path = public, pg_temp AS $$
 BEGIN
   WITH written AS (

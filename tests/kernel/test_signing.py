@@ -104,6 +104,7 @@ def test_an_unknown_site_is_checked_against_a_salt_nobody_knows() -> None:
         lambda text: text.replace("a", "а"),
         lambda text: text.replace("0", "０"),
         lambda text: "\ud800" + text[1:],
+        lambda text: text + "\ud800",
     ],
 )
 def test_only_one_spelling_is_a_signature(change: Callable[[str], str]) -> None:
@@ -127,7 +128,7 @@ def test_every_salt_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch
         return compare(one, other)
 
     monkeypatch.setattr(hmac, "compare_digest", watched)
-    for signature in (signing.sign(KEY, SALT), signing.sign(KEY, "x"), "", "x" * 10_000, "é"):
+    for signature in (signing.sign(KEY, SALT), signing.sign(KEY, "x"), "0" * 41, "", "x" * 10_000, "é"):
         compared.clear()
         signing.matches(KEY, signature, [SALT, OLD_SALT])
         assert [(len(one), len(other)) for one, other in compared] == [(40, 40), (40, 40)]

@@ -1,13 +1,17 @@
 """Minimal valid requests, and short words for what the tests ask of the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import text
 
 from app import ledger
 from app.kernel.money import Money
 from app.ledger.model import Movement
 from app.plumbing.database import Database, Transaction
 
+T = TypeVar("T")
 SITE = 7
 PLAYER = "plr_anna"
 PROVIDER = "sandbox"
@@ -20,7 +24,9 @@ def kzt(minor: int) -> Money:
     return Money(minor, "KZT")
 
 
-def deposit(key: str, minor: int = 100, *, player: str = PLAYER, because: str = "dep_1") -> ledger.PostRequest:
+def deposit(
+    key: str, minor: int = 100, *, player: str = PLAYER, because: str = "dep_1"
+) -> ledger.PostRequest:
     return ledger.PostRequest(
         source="payments",
         key=key,
@@ -54,3 +60,25 @@ async def posted(
 async def balance(database: Database, name: ledger.AccountName, *, site_id: int = SITE) -> int:
     async with database.reading() as reader:
         return (await ledger.balance(reader, site_id, name)).minor
+
+
+class _Undo(Exception):
+    """Ends a transaction that must leave nothing."""
+
+
+async def corrupting(tx: Transaction, statements: Sequence[str]) -> None:
+    """Change what must not change: as the owner, with every guard and foreign key switched off."""
+    await tx.execute(text("SET LOCAL session_replication_role = replica"))
+    for statement in statements:
+        await tx.execute(text(statement))
+
+
+async def undone(database: Database, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    """Run `work` in a transaction and roll it back."""
+    answers: list[T] = []
+    try:
+        async with database.transaction() as tx:
+            answers.append(await work(tx))
+            raise _Undo
+    except _Undo:
+        return answers[0]

@@ -184,7 +184,8 @@ BAD = [
     "http://x.merchant:8083/", "http://[0:0:0:0:0:0:0:1]:8084/", "http://user@127.0.0.1:8081/",
     "http://127.0.0.1:8081@shop.example/", "http://127.0.0.1:8081\\@shop.example/",
     "http://shop.example@127.0.0.1:8081/",
-    "https://" + "a" * 64 + ".example/", "https://" + "a." * 126 + "example/", "https://shop.example/" + "a" * 2048,
+    "https://" + "a" * 64 + ".example/", "https://" + "a." * 126 + "example/",
+    "https://shop.example/" + "a" * 2048,
 ]  # fmt: skip
 
 

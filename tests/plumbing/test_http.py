@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import time
+import tracemalloc
 import zlib
 from collections.abc import Sequence
 
@@ -73,6 +74,18 @@ async def test_connections_are_used_again() -> None:
         for _ in range(5):
             await client.call("GET", server.url, deadline_seconds=5)
     assert (server.hits, len(server.requests)) == (1, 5)
+
+
+async def test_a_connection_that_was_closed_over_there_is_not_used_again() -> None:
+    async def answer_and_leave(request: bytes, writer: asyncio.StreamWriter) -> None:
+        await answering()(request, writer)
+        writer.close()
+
+    async with serving(answer_and_leave) as server, client_for(server) as client:
+        for _ in range(3):
+            assert (await client.call("GET", server.url, deadline_seconds=5)).status == 200
+            await asyncio.sleep(0.05)
+    assert server.hits == 3
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -198,6 +211,18 @@ async def test_a_bad_answer_has_its_name(script: Script, kind: FailureKind) -> N
     assert failure.peer.startswith("http://127.0.0.1:")
 
 
+async def test_a_bomb_is_not_unpacked_to_be_measured() -> None:
+    async with serving(packed(BOMB)) as server, client_for(server) as client:
+        tracemalloc.start()
+        try:
+            with pytest.raises(CallFailed, match="too_large"):
+                await client.call("GET", server.url, deadline_seconds=5)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most < 5_000_000  # of 50 MB
+
+
 @pytest.mark.parametrize(
     ("script", "body"),
     [
@@ -257,8 +282,9 @@ async def test_a_tls_handshake_that_fails_or_hangs_sent_nothing(greeting: bytes,
     async with serving(answering(), greeting=greeting) as server, client_for(server) as client:
         with pytest.raises(CallFailed) as caught:
             await client.call("GET", f"https://127.0.0.1:{server.port}/", deadline_seconds=0.5)
-    assert (caught.value.kind, caught.value.nothing_was_sent) == (kind, True)
-    assert (server.hits, server.requests) == (1, [])
+        assert (caught.value.kind, caught.value.nothing_was_sent) == (kind, True)
+        await asyncio.sleep(0.05)
+        assert (server.hits, server.open, server.requests) == (1, 0, [])
 
 
 @pytest.mark.parametrize("kind", FailureKind)
@@ -310,10 +336,26 @@ async def test_a_transport_can_stand_in_for_all_dialling() -> None:
         assert not caught.value.nothing_was_sent  # a stand-in tells nothing, so nothing is promised
 
 
-async def test_a_closed_client_does_not_call() -> None:
-    async with serving(answering()) as server:
+async def test_a_closed_client_ends_its_calls_and_begins_none() -> None:
+    answered = asyncio.Event()
+
+    async def later(request: bytes, writer: asyncio.StreamWriter) -> None:
+        await answered.wait()
+        await answering()(request, writer)
+
+    async with serving(later) as server:
         client = client_for(server, limits=PeerLimits(in_flight=1))
-        await client.call("GET", server.url, deadline_seconds=5)
+        under_way, waiting = (
+            asyncio.create_task(client.call("GET", server.url, deadline_seconds=5)) for _ in range(2)
+        )
+        await asyncio.sleep(0.05)
         await client.aclose()
         with pytest.raises(RuntimeError, match="closed"):
             await client.call("GET", server.url, deadline_seconds=5)
+        answered.set()
+        assert (await under_way).status == 200
+        with pytest.raises(CallFailed) as caught:
+            await waiting
+        assert (caught.value.kind, caught.value.nothing_was_sent) == (FailureKind.NOT_CONNECTED, True)
+        await asyncio.sleep(0.05)
+        assert (server.hits, server.open) == (1, 0)

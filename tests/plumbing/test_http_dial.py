@@ -81,7 +81,7 @@ async def test_no_inner_address_is_dialled_for_a_stranger() -> None:
         for answer in INSIDE:
             resolve, _ = resolving([answer])
             async with HttpClient(SystemClock(), resolve=resolve, dial=board.dial) as client:
-                assert "it is" in (await refused(client, "https://evil.example/")).detail
+                assert f"{answer}: it " in (await refused(client, "https://evil.example/")).detail
     assert (canary.hits, board.dialled) == (0, [])
 
 
@@ -125,19 +125,24 @@ async def test_the_switch_for_tests_is_off_unless_something_is_named() -> None:
 
 
 async def test_the_switch_opens_exactly_what_it_names() -> None:
-    async with serving(answering()) as named, serving(answering()) as other:
-        async with HttpClient(SystemClock(), allowed_private_peers={named.peer}) as client:
-            assert (await client.call("GET", named.url, deadline_seconds=5)).status == 200
-            await refused(client, other.url)
-            await refused(client, f"http://localhost:{named.port}/")
-            await refused(client, f"http://127.0.0.2:{named.port}/")
+    async with (
+        serving(answering()) as named,
+        serving(answering()) as other,
+        HttpClient(SystemClock(), allowed_private_peers={named.peer}) as client,
+    ):
+        assert (await client.call("GET", named.url, deadline_seconds=5)).status == 200
+        await refused(client, other.url)
+        await refused(client, f"http://localhost:{named.port}/")
+        await refused(client, f"http://127.0.0.2:{named.port}/")
     assert (named.hits, other.hits) == (1, 0)
 
 
 async def test_a_named_host_is_looked_up_by_the_system_and_may_be_private() -> None:
-    async with serving(answering()) as server:
-        async with HttpClient(SystemClock(), allowed_private_peers={("LocalHost", server.port)}) as client:
-            reply = await client.call("GET", f"http://localhost:{server.port}/", deadline_seconds=5)
+    async with (
+        serving(answering()) as server,
+        HttpClient(SystemClock(), allowed_private_peers={("LocalHost", server.port)}) as client,
+    ):
+        reply = await client.call("GET", f"http://localhost:{server.port}/", deadline_seconds=5)
     assert (reply.status, server.hits) == (200, 1)
 
 

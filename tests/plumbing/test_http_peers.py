@@ -10,7 +10,7 @@ from app.kernel.clock import MovableClock
 from app.plumbing.breaker import BreakerRules, BreakerState
 from app.plumbing.http import CallFailed, FailureKind, HttpClient, PeerLimits
 from app.plumbing.http import client as client_module
-from tests.plumbing.test_http_servers import Server, answering, client_for, reset, serving, silent
+from tests.plumbing.test_http_servers import Script, Server, answering, client_for, reset, serving, silent
 
 PATIENT = BreakerRules(failures_in_a_row=10**9, least_calls=10**9)
 
@@ -18,6 +18,10 @@ PATIENT = BreakerRules(failures_in_a_row=10**9, least_calls=10**9)
 async def quick(_: bytes, writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(0.002)
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+async def quick_and_gone(_: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 
 
 def broken_client(server: Server, clock: MovableClock) -> HttpClient:
@@ -228,10 +232,11 @@ async def test_idle_connections_are_closed_and_old_peers_forgotten(clock: Movabl
         assert [state.peer for state in client.peers()] == [f"http://127.0.0.1:{two.port}"]
 
 
-async def test_calls_cancelled_twice_leave_nothing_that_lasts(clock: MovableClock) -> None:
+@pytest.mark.parametrize("script", [quick, quick_and_gone])
+async def test_calls_cancelled_twice_leave_nothing_that_lasts(script: Script, clock: MovableClock) -> None:
     chance = random.Random(7)
     loop = asyncio.get_running_loop()
-    async with serving(quick) as server, client_of(clock, server) as client:
+    async with serving(script) as server, client_of(clock, server) as client:
         for _ in range(20):
             calls = [asyncio.create_task(kind_of(client, server.url)) for _ in range(50)]
             for call in calls:

@@ -97,7 +97,7 @@ async def unresolved(host: str, port: int) -> Sequence[str]:
     raise AssertionError(f"nobody was to look up {host}:{port}")
 
 
-def client_for(*servers: Server, **switches: Any) -> HttpClient:
+def client_for(*servers: Server, **switches: Any) -> HttpClient:  # noqa: ANN401  whatever the client takes
     """A client that may call these servers and looks no other name up."""
 
     async def themselves(host: str, port: int) -> Sequence[str]:

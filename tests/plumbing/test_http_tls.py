@@ -1,4 +1,4 @@
-"""TLS: the connection goes to the address that was judged, the name stays what the certificate must speak of."""
+"""TLS: connected is the address that was judged; the name stays what the certificate must speak of."""
 
 import ssl
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from tests.plumbing.test_http_servers import Switchboard, answering, serving
 
 HERE = "93.184.216.34"
 
-# An authority and a server of its own making for shop.example, valid until 2126. The key is meant to be public.
+# An authority of our own and its certificate for shop.example, valid until 2126; the key is public.
 AUTHORITY = """
 MIIBijCCATGgAwIBAgIUbffr8m/fBW0EZhPV0vP/VsZLRwIwCgYIKoZIzj0EAwIw
 EjEQMA4GA1UEAwwHdGVzdCBDQTAgFw0yNjExMjEwNzEwNTNaGA8yMTI2MTAyODA3

@@ -39,7 +39,7 @@ class _Line:
 class HttpClient:
     """Calls peers. One for the whole process: bulkheads and breakers remember from call to call."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is one independent switch, nearly all left alone outside of tests
         self,
         clock: Clock,
         *,
@@ -96,11 +96,14 @@ class HttpClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every connection; calls under way break."""
+        """Close every free connection, and each other one when its call has ended.
+
+        Whoever still waits is refused.
+        """
         self._closed = True
         for line in self._lines.values():
             await self._hang_up(line)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False)
 
     def peers(self) -> list[PeerState]:
         """Every peer called in the last hour, for the desk and the metrics."""
@@ -234,6 +237,8 @@ class HttpClient:
     async def _exchanged(
         self, line: _Line, request: wire.Request, limit: int, name: str, progress: wire.Progress
     ) -> wire.Answer:
+        if self._closed:
+            raise CallFailed(FailureKind.NOT_CONNECTED, name, "we are stopping")
         if line.transport is None:
             line.transport = self._given_transport or wire.connections(self._network, self._tls)
         line.in_flight += 1

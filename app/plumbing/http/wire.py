@@ -2,8 +2,8 @@
 
 httpcore's pool is not used. Calls that are cancelled while they wait in it lose its slots for good (httpcore
 #1093), and even in an unlimited pool, where nobody waits, 5,000 cancelled calls left nine connections that it
-believed in use for ever: its clean-up is not shielded from asyncio's cancellation. Here a connection belongs to
-one call, and whatever does not come back clean is closed. A test cancels 5,000 calls and counts.
+believed in use for ever: its clean-up is not shielded from asyncio's cancellation. Here a connection belongs
+to one call, and whatever does not come back clean is closed. A test cancels 5,000 calls and counts.
 """
 
 import asyncio
@@ -142,11 +142,10 @@ class JudgedNetwork(httpcore.AsyncNetworkBackend):
     def _judge(self, host: str, answer: str) -> None:
         try:
             reason = addresses.why_refused(answer)
-            ours = ip_address(answer) in self._own or addresses.is_this_machine(answer)
+            if reason is None and (ip_address(answer) in self._own or addresses.is_this_machine(answer)):
+                reason = "it is our own"
         except ValueError as error:
             raise _AddressRefused(f"{host} leads to something that is no address") from error
-        if ours:
-            reason = "it is our own"
         if reason is not None:
             raise _AddressRefused(f"{host} leads to {answer}: {reason}")
 
@@ -196,6 +195,7 @@ class _Connections(httpx.AsyncBaseTransport):
         self._network = network
         self._tls = tls
         self._free: list[httpcore.AsyncHTTPConnection] = []
+        self._closed = False
 
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -212,7 +212,7 @@ class _Connections(httpx.AsyncBaseTransport):
             await connection.aclose()
             raise
         return httpx.Response(
-            response.status, headers=response.headers, stream=_Body(response, connection, self._free)
+            response.status, headers=response.headers, stream=_Body(response, connection, self._given_back)
         )
 
     async def _taken(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
@@ -229,24 +229,31 @@ class _Connections(httpx.AsyncBaseTransport):
             origin, ssl_context=self._tls, keepalive_expiry=KEEP_ALIVE_SECONDS, network_backend=self._network
         )
 
+    async def _given_back(self, connection: httpcore.AsyncHTTPConnection) -> None:
+        if connection.is_idle() and not self._closed:
+            self._free.append(connection)
+        else:
+            await connection.aclose()
+
     @override
     async def aclose(self) -> None:
+        self._closed = True
         while self._free:
             await self._free.pop().aclose()
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of an answer, and at its end the decision whether its connection is free or done for."""
+    """The body of an answer; at its end the connection is given back, or closed when the end is not clean."""
 
     def __init__(
         self,
         response: httpcore.Response,
         connection: httpcore.AsyncHTTPConnection,
-        free: list[httpcore.AsyncHTTPConnection],
+        give_back: Callable[[httpcore.AsyncHTTPConnection], Awaitable[None]],
     ) -> None:
         self._response = response
         self._connection = connection
-        self._free = free
+        self._give_back = give_back
 
     @override
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -259,10 +266,7 @@ class _Body(httpx.AsyncByteStream):
         except BaseException:
             await self._connection.aclose()
             raise
-        if self._connection.is_idle():
-            self._free.append(self._connection)
-        else:
-            await self._connection.aclose()
+        await self._give_back(self._connection)
 
 
 def connections(network: JudgedNetwork, tls: ssl.SSLContext) -> Transport:

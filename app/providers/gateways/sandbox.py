@@ -1,7 +1,7 @@
-"""The sandbox provider: a stand-in with a web page of its own, whose behaviour is chosen there (docs/sandbox.md).
+"""The sandbox provider: a stand-in with a web page of its own, whose behaviour is chosen there.
 
-Its protocol is JSON with amounts in minor units. Every message carries `X-Sandbox-Signature`, the hex HMAC-SHA256 of the raw
-body (of path and query where there is no body) under the account's secret.
+See docs/sandbox.md. Its protocol is JSON with amounts in minor units. Every message carries `X-Sandbox-Signature`, the hex
+HMAC-SHA256 of the raw body (of path and query where there is no body) under the account's secret.
 """
 
 import hashlib
@@ -31,8 +31,8 @@ from app.providers.contract import (
 
 __all__ = ["GATEWAY", "Sandbox"]
 
-_DEADLINE_SECONDS = 8.0  # a player waits at the other end
-_OK, _CREATED, _NOT_FOUND = 200, 201, 404
+DEADLINE_SECONDS = 8.0  # a player waits at the other end
+_OK, _CREATED, _REFUSED, _NOT_FOUND = 200, 201, 400, 404
 _STATES = {
     "awaiting_player": State.REQUIRES_ACTION,
     "pending": State.PROCESSING,
@@ -68,7 +68,9 @@ class Sandbox:
 
     async def cancel(self, http: HttpClient, account: ProviderAccount, reference: str) -> Result:
         """Withdraw an order that nobody paid."""
-        return await self._call(http, account, "POST", f"/v1/deposits/{quote(reference, safe='')}/cancel", None)
+        return await self._call(
+            http, account, "POST", f"/v1/deposits/{quote(reference, safe='')}/cancel", None
+        )
 
     def verify(self, account: ProviderAccount, notice: RawNotice) -> None:
         """Compare the signature over the raw bytes, in constant time."""
@@ -91,7 +93,12 @@ class Sandbox:
         return NoticeReply(_OK, b'{"received":true}', "application/json")
 
     async def _call(
-        self, http: HttpClient, account: ProviderAccount, method: str, path: str, content: Mapping[str, object] | None
+        self,
+        http: HttpClient,
+        account: ProviderAccount,
+        method: str,
+        path: str,
+        content: Mapping[str, object] | None,
     ) -> Result:
         url = account.base_url.rstrip("/") + path
         body = b"" if content is None else json.dumps(content, separators=(",", ":")).encode()
@@ -103,7 +110,12 @@ class Sandbox:
         }
         try:
             reply = await http.call(
-                method, url, body=body, headers=headers, deadline_seconds=_DEADLINE_SECONDS, peer=f"sandbox {account.base_url}"
+                method,
+                url,
+                body=body,
+                headers=headers,
+                deadline_seconds=DEADLINE_SECONDS,
+                peer=f"sandbox {account.base_url}",
             )
         except CallFailed as failed:
             error = ProviderError(failed.kind.value, str(failed))
@@ -113,11 +125,14 @@ class Sandbox:
 
 def _read(reply: Reply) -> Result:
     content = _json_object(reply.body)
-    if reply.status in {_OK, _CREATED} or (reply.status == _NOT_FOUND and content.get("status") == "not_found"):
+    if reply.status in {_OK, _CREATED} or (
+        reply.status == _NOT_FOUND and content.get("status") == "not_found"
+    ):
         return _result(content)
     raw = {"http_status": reply.status, "answer": mask_value(content)}
-    if 400 <= reply.status < 500 and isinstance(content.get("code"), str):  # noqa: PLR2004  the provider understood and refused
-        return Result(State.FAILED, error=ProviderError(content["code"], str(content.get("message", ""))[:255]), raw=raw)
+    if reply.status == _REFUSED and isinstance(content.get("code"), str):  # read, understood, and not opened
+        error = ProviderError(content["code"], str(content.get("message", ""))[:255])
+        return Result(State.FAILED, error=error, raw=raw)
     return Result(State.UNKNOWN, error=ProviderError(f"http_{reply.status}", "no readable answer"), raw=raw)
 
 
@@ -129,10 +144,17 @@ def _result(content: Mapping[str, Any]) -> Result:
     reference = identifier if isinstance(identifier, str) else None
     amount = _money(content.get("amount_minor"), content.get("currency"))
     if state is State.SUCCEEDED and (amount is None or reference is None):
-        return Result(State.UNKNOWN, reference, error=ProviderError("unreadable", "success without amount or id"), raw=raw)
+        return Result(
+            State.UNKNOWN,
+            reference,
+            error=ProviderError("unreadable", "success without amount or id"),
+            raw=raw,
+        )
     error = None
     if state in {State.FAILED, State.CANCELLED}:
-        error = ProviderError(str(content.get("code") or state.value)[:64], str(content.get("message") or "")[:255])
+        error = ProviderError(
+            str(content.get("code") or state.value)[:64], str(content.get("message") or "")[:255]
+        )
     url = content.get("redirect_url")
     action = Redirect(url) if state is State.REQUIRES_ACTION and isinstance(url, str) else None
     return Result(state, reference, amount, action, error, raw)

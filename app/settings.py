@@ -4,8 +4,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 __all__ = ["BadSetting", "Settings"]
+
+_HIGHEST_PORT: Final = 65_535
 
 
 class BadSetting(ValueError):
@@ -53,7 +57,7 @@ class Settings:
         Raises:
             BadSetting: a value that cannot be used.
         """
-        host = environ.get("CASHIER_HOST", cls.host)
+        host = environ.get("CASHIER_HOST", "") or cls.host
         port = _port(environ, "CASHIER_PORT", 8080)
         production = _one_of(environ, "CASHIER_PROFILE", ("demo", "production")) == "production"
         peers = _peers(environ)
@@ -62,13 +66,13 @@ class Settings:
                 "CASHIER_ALLOWED_PRIVATE_PEERS opens private addresses and must be empty in production"
             )
         return cls(
-            database_url=environ.get("CASHIER_DATABASE_URL", ""),
-            data_dir=Path(environ.get("CASHIER_DATA_DIR", "var")),
+            database_url=_database_url(environ),
+            data_dir=Path(environ.get("CASHIER_DATA_DIR", "") or "var"),
             host=host,
             port=port,
             merchant_port=_port(environ, "CASHIER_MERCHANT_PORT", 8081),
             sandbox_port=_port(environ, "CASHIER_SANDBOX_PORT", 8082),
-            public_url=environ.get("CASHIER_PUBLIC_URL", "").rstrip("/") or f"http://{host}:{port}",
+            public_url=_public_url(environ) or f"http://{host}:{port}",
             allowed_private_peers=peers,
             production=production,
             log_level=_one_of(environ, "CASHIER_LOG_LEVEL", ("info", "debug", "warning", "error")),
@@ -83,13 +87,36 @@ class Settings:
 
 def _number(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
     text = environ.get(name, "") or str(default)
-    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+    if not _is_number(text, low, high):
         raise BadSetting(f"{name} must be a number from {low} to {high}, not {text!r}")
     return int(text)
 
 
+def _is_number(text: str, low: int, high: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= len(str(high)) and low <= int(text) <= high
+
+
+def _database_url(environ: Mapping[str, str]) -> str:
+    text = environ.get("CASHIER_DATABASE_URL", "")
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        # Not shown: it may hold a password.
+        raise BadSetting("CASHIER_DATABASE_URL must be postgresql://user:password@host:port/database")
+    return text.replace("postgres://", "postgresql://", 1)
+
+
+def _public_url(environ: Mapping[str, str]) -> str:
+    text = environ.get("CASHIER_PUBLIC_URL", "").rstrip("/")
+    parts = urlsplit(text)
+    is_address = (
+        parts.scheme in {"http", "https"} and parts.hostname and not parts.query and not parts.fragment
+    )
+    if text and not is_address:
+        raise BadSetting(f"CASHIER_PUBLIC_URL must be an address like https://cashier.example, not {text!r}")
+    return text
+
+
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:
-    return _number(environ, name, default, 1, 65_535)
+    return _number(environ, name, default, 1, _HIGHEST_PORT)
 
 
 def _one_of(environ: Mapping[str, str], name: str, values: tuple[str, ...]) -> str:
@@ -105,7 +132,7 @@ def _peers(environ: Mapping[str, str]) -> frozenset[tuple[str, int]]:
         None, (part.strip() for part in environ.get("CASHIER_ALLOWED_PRIVATE_PEERS", "").split(","))
     ):
         host, _, port = entry.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not _is_number(port, 1, _HIGHEST_PORT):
             raise BadSetting(f"CASHIER_ALLOWED_PRIVATE_PEERS must be host:port,... and {entry!r} is not")
         peers.add((host.strip("[]"), int(port)))
     return frozenset(peers)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+import structlog
+
 from app.plumbing import queue, schema
 from app.plumbing.database import Database, DatabaseDown
 
@@ -12,6 +14,7 @@ __all__ = ["Check", "checks"]
 
 # An hour: the longest step of the webhook schedule; work due for longer means that nobody is working.
 _QUEUE_AGE_LIMIT_SECONDS = 3_600
+_log = structlog.get_logger("ops")
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
@@ -34,14 +37,16 @@ async def checks(database: Database, *, production: bool) -> list[Check]:
         async with asyncio.timeout(3), database.reading() as reader:
             revision = await schema.revision(reader)
             if revision != _wanted():
-                detail = f"the database is at {revision or 'nothing'}, the code at {_wanted()}: run `cashier migrate`"
+                at = revision or "nothing"
+                detail = f"the database is at {at}, the code at {_wanted()}: run `cashier migrate`"
                 return [
                     Check("database", is_well=True, detail="answers"),
                     Check("migrations", is_well=False, detail=detail),
                 ]
             age = await queue.oldest_due_seconds(reader)
             settings = await schema.server_settings(reader, tuple(_DURABLE))
-    except (DatabaseDown, TimeoutError):
+    except (DatabaseDown, TimeoutError) as error:
+        _log.warning("database.down", reason=repr(error.__cause__ or error))
         return [Check("database", is_well=False, detail="does not answer")]
     unsafe = _unsafe(settings)
     return [

@@ -11,7 +11,7 @@ __all__ = ["router"]
 
 
 def router(pipes: Pipes, *, production: bool) -> APIRouter:
-    """`/healthz` answers while the process lives, `/readyz` while it can serve, `/metrics` in Prometheus' form."""
+    """`/healthz` answers while the process lives, `/readyz` while it can serve, `/metrics` for Prometheus."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/healthz")

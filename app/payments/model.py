@@ -169,6 +169,7 @@ class Attention(StrEnum):
     PAID_AFTER_CANCEL = "paid_after_cancel"
     DENIED_AFTER_SUCCESS = "denied_after_success"
     SECOND_PAYMENT = "second_payment"
+    REFERENCE_REUSED = "reference_reused"
     ORDER_VANISHED = "order_vanished"
     UNRESOLVED = "unresolved"
 

@@ -27,6 +27,7 @@ __all__ = [
     "payment_of_merchant",
     "payment_of_reference",
     "payment_of_view",
+    "reference_is_taken",
     "site_of_view",
     "view_hash",
 ]
@@ -153,6 +154,19 @@ async def payment_of_reference(reader: Reader, site_id: int, reference: str) -> 
         )
     )
     return Attempt(row.attempt_id, row.payment_id, row.account) if row else None
+
+
+async def reference_is_taken(reader: Reader, found: Payment, provider_reference: str | None) -> bool:
+    """Whether another payment through the same provider account was already paid under this number."""
+    row = await reader.first(
+        select(payments.c.payment_id).where(
+            payments.c.site_id == found.site_id,
+            payments.c.account == found.account,
+            payments.c.provider_reference == provider_reference,
+            payments.c.payment_id != found.payment_id,
+        )
+    )
+    return row is not None
 
 
 async def last_attempt(reader: Reader, site_id: int, payment_id: str) -> Attempt | None:

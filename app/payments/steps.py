@@ -13,8 +13,18 @@ from sqlalchemy import update
 from app import ledger, merchants, methods, players, providers, webhooks
 from app.kernel.money import Money
 from app.payments.contract import PaymentFacts, event_type, is_told, notification_fields
-from app.payments.model import FINAL, STATUS_OF, Evidence, Source, Step, SubStatus, Verdict, checked_path
-from app.payments.queries import Payment, payment
+from app.payments.model import (
+    FINAL,
+    STATUS_OF,
+    Attention,
+    Evidence,
+    Source,
+    Step,
+    SubStatus,
+    Verdict,
+    checked_path,
+)
+from app.payments.queries import Payment, payment, reference_is_taken
 from app.payments.rules import ask_delay, asks_provider, next_step
 from app.payments.tables import attempts, payment_events, payments
 from app.plumbing import metrics
@@ -83,6 +93,9 @@ async def apply_evidence(
     """
     evidence = evidence_of(result, source, at)
     step = next_step(found.facts, evidence)
+    if step.credit is not None and await reference_is_taken(tx, found, evidence.provider_reference):
+        # The provider's number belongs to another payment of ours: never two credits for one collection.
+        step = Step(path=(SubStatus.CONFLICTED,), attention=Attention.REFERENCE_REUSED)
     definite = result.state not in {providers.State.UNKNOWN, providers.State.NOT_FOUND}
     if definite or source is Source.ANSWER:
         await _write_answer(tx, found.site_id, reference, result, at)

@@ -2,15 +2,15 @@
 
 from datetime import timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 
 from app import merchants
-from app.payments.model import Attention, Step, SubStatus
+from app.payments.model import OPEN, Attention, Step, SubStatus
 from app.payments.queries import payment
 from app.payments.rules import ASK_HORIZON, ask_delay
 from app.payments.steps import Cause, carry_out
 from app.payments.tables import payments
-from app.plumbing import queue
+from app.plumbing import metrics, queue
 from app.plumbing.pipes import Pipes
 
 __all__ = ["ASK", "ask_soon", "end_abandoned", "sweep_due"]
@@ -28,28 +28,30 @@ async def sweep_due(pipes: Pipes) -> int:
     """
     now = pipes.clock.now()
     async with pipes.database.transaction() as tx:
-        due = or_(payments.c.ask_at <= now, payments.c.expires_at <= now)
         rows = await tx.all(
             select(
                 payments.c.site_id,
                 payments.c.payment_id,
+                payments.c.sub_status,
                 payments.c.asked,
                 payments.c.expires_at,
                 payments.c.created_at,
             )
-            .where(payments.c.ask_at.is_not(None), due)
+            .where(payments.c.ask_at <= now)
             .order_by(payments.c.ask_at)
             .limit(_MOST_AT_ONCE)
             .with_for_update(skip_locked=True, key_share=True)
         )
         for row in rows:
-            asked = row.asked + 1
-            next_at = now + ask_delay(asked)
+            next_at = now + ask_delay(row.asked + 1)
             if row.expires_at is not None and row.expires_at > now:
                 next_at = min(next_at, row.expires_at)
-            values: dict[str, object] = {"asked": asked, "ask_at": next_at}
+            values: dict[str, object] = {"asked": row.asked + 1, "ask_at": next_at}
             if now - row.created_at > ASK_HORIZON:
-                values = {"ask_at": None, "attention": Attention.UNRESOLVED}
+                values = {"ask_at": None}
+                if SubStatus(row.sub_status) in OPEN:
+                    values["attention"] = Attention.UNRESOLVED
+                    metrics.ALARMS.labels(f"payment_{Attention.UNRESOLVED.value}").inc()
             await tx.execute(
                 update(payments)
                 .where(payments.c.site_id == row.site_id, payments.c.payment_id == row.payment_id)

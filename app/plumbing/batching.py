@@ -1,5 +1,4 @@
-"""Many callers, one unit of work: awaiting calls queue up, a worker takes whatever has queued, and each
-caller gets its answer.
+"""Many callers, one unit of work: a worker takes whatever has queued and each caller gets its answer.
 
 No timer: a lone call is handled at once; under load batches grow by themselves. The queue is bounded, and a
 caller that goes away never cancels the batch that carries its item.
@@ -38,6 +37,7 @@ class Batcher(Generic[Item, Answer]):
     waiting: int = 4096
     _queue: "asyncio.Queue[tuple[Item, asyncio.Future[Answer]]]" = field(init=False)
     _worker: "asyncio.Task[None] | None" = None
+    _closed: bool = False
 
     def __post_init__(self) -> None:
         """Bound the queue."""
@@ -48,7 +48,8 @@ class Batcher(Generic[Item, Answer]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Handle what has queued, then stop."""
+        """Take no more, handle what has queued, then stop."""
+        self._closed = True
         await self._queue.join()
         if self._worker is not None:
             self._worker.cancel()
@@ -59,7 +60,10 @@ class Batcher(Generic[Item, Answer]):
 
         Raises:
             Overloaded: the queue is full; nothing was done.
+            RuntimeError: outside the `async with` block there is nobody who would answer.
         """
+        if self._closed or self._worker is None or self._worker.done():
+            raise RuntimeError("the batcher is closed")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         try:
             self._queue.put_nowait((item, future))
@@ -73,14 +77,16 @@ class Batcher(Generic[Item, Answer]):
             while len(taken) < self.most and not self._queue.empty():
                 taken.append(self._queue.get_nowait())
             try:
-                answers = await self.handler([item for item, _ in taken])
-                for (_, future), answer in zip(taken, answers, strict=True):
-                    if not future.done():
-                        future.set_result(answer)
+                answered = list(zip(taken, await self.handler([item for item, _ in taken]), strict=True))
             except Exception as error:  # noqa: BLE001  the callers decide what a failed batch means
                 for _, future in taken:
                     if not future.done():
                         future.set_exception(error)
+            else:
+                for (_, future), answer in answered:
+                    if not future.done():
+                        future.set_result(answer)
             finally:
-                for _ in taken:
+                for _, future in taken:
+                    future.cancel()  # of no effect where there is an answer; nobody may wait for ever
                     self._queue.task_done()

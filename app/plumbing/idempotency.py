@@ -55,8 +55,7 @@ def fingerprint(content: Mapping[str, Any]) -> bytes:
 
 
 async def claim(tx: Transaction, site_id: int, scope: str, key: str, content: Mapping[str, Any]) -> Claim:
-    """Claim a key; two callers at once are put in a row by the primary key, the second sees the first's
-    receipt.
+    """Claim a key; the primary key makes two callers take turns, and the second sees the first's receipt.
 
     Raises:
         IdempotencyKeyReused: the key was used with other content.

@@ -6,6 +6,7 @@ Redaction is the last thing before writing.
 import logging
 import sys
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any, Final
 
 import structlog
@@ -67,6 +68,16 @@ def configure(level: str, *, as_json: bool) -> None:
     for noisy in ("httpx", "httpcore", "uvicorn.access", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("pgqueuer").setLevel(logging.ERROR)
+    # Warnings and the exception that ends the process would else be written past the redaction.
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _crashed
+
+
+def _crashed(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    logging.getLogger("process").critical("crashed", exc_info=(kind, error, traceback))
 
 
 def _redacted(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -76,7 +87,10 @@ def _redacted(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMap
 
 
 def _unfolded(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A traceback over its lines again, for people; in JSON it stays on one."""
+    """A traceback over its lines again, for people; in JSON it stays on one.
+
+    Indented, because an error's text may be a stranger's and hold a line that looks like ours.
+    """
     if isinstance(event.get("exception"), str):
-        event["exception"] = event["exception"].replace("\\n", "\n")
+        event["exception"] = "    " + event["exception"].replace("\\n", "\n    ")
     return event

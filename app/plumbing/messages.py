@@ -1,6 +1,7 @@
-"""How our messages to merchants are written and signed: the protocol's SHA-1 field signature, and the
-Standard Webhooks headers beside it (HMAC-SHA256 over the very bytes sent), so that a merchant can move to the
-better one without a switch day.
+"""How our messages to merchants are written and signed, twice.
+
+The protocol's SHA-1 field signature, and beside it the Standard Webhooks headers (HMAC-SHA256 over the very
+bytes sent), so that a merchant can move to the better one without a switch day.
 """
 
 import base64

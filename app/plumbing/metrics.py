@@ -1,8 +1,7 @@
-"""Numbers for operations, right with several web processes: prometheus-client's multi-process mode where a
-folder is set.
+"""Numbers for operations, right with several web processes too.
 
-The folder (`PROMETHEUS_MULTIPROC_DIR`) must be in the environment before this module is imported; the
-launcher sets it.
+Those share a folder (`PROMETHEUS_MULTIPROC_DIR`, prometheus-client's multi-process mode) that must be in the
+environment before this module is imported; the launcher sets it.
 """
 
 import os

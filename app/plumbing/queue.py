@@ -6,6 +6,7 @@ tried again with growing delays, then held as a dead letter until somebody reviv
 """
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -38,6 +39,7 @@ __all__ = [
 
 SCHEMA = "queue"
 _NAMES = DBSettings(db_schema=SCHEMA)
+_MINUTE, _HOUR = 60, 3_600  # seconds
 _LONGEST_DELAY = timedelta(minutes=10)
 _log = structlog.get_logger("queue")
 
@@ -181,13 +183,14 @@ class Worker:
                 delay = 0.2
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RuntimeError) as error:
                 _log.warning("queue.lost", reason=repr(error), retry_in_seconds=round(delay, 1))
-                await asyncio.sleep(delay)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), delay)
                 delay = min(delay * 2, 5.0)
 
     async def _run_once(self) -> None:
         settings = self.database.settings.as_server_settings() | {"application_name": "cashier worker"}
         async with asyncpg.create_pool(
-            asyncpg_dsn(str(self.database.url.render_as_string(hide_password=False))),
+            asyncpg_dsn(self.database.url.render_as_string(hide_password=False)),
             min_size=2,
             max_size=4,
             server_settings=settings,
@@ -238,19 +241,18 @@ def _scheduled(name: str, task: Task) -> Callable[[Schedule], Awaitable[None]]:
         try:
             await task()
             metrics.JOBS.labels(name, "done").inc()
-        except Exception:
+        except Exception:  # noqa: BLE001  the next turn tries again
             metrics.JOBS.labels(name, "failed").inc()
-            _log.exception("schedule.failed", schedule=name)  # the next turn tries again
+            _log.exception("schedule.failed", schedule=name)
 
     return run
 
 
 def _cron(seconds: int) -> str:
-    if seconds < 60 and 60 % seconds == 0:
+    if 0 < seconds < _MINUTE and _MINUTE % seconds == 0:
         return f"* * * * * */{seconds}"
-    if seconds % 60 == 0 and 3600 % seconds == 0:
-        return "* * * * *" if seconds == 60 else f"*/{seconds // 60} * * * *"  # noqa: PLR2004  a minute has 60 seconds
-    if seconds == 3600:
+    if seconds == _HOUR:
         return "0 * * * *"
-    sentence = f"a schedule of {seconds} s divides neither a minute nor an hour"
-    raise ValueError(sentence)
+    if 0 < seconds < _HOUR and seconds % _MINUTE == 0 and _HOUR % seconds == 0:
+        return f"*/{seconds // _MINUTE} * * * *"
+    raise ValueError(f"a schedule of {seconds} s divides neither a minute nor an hour")

@@ -6,6 +6,7 @@ HTTP status.
 """
 
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
@@ -39,6 +40,15 @@ __all__ = [
 BODY_LIMIT_BYTES: Final = 64 * 1024
 _JSON_DEPTH: Final = 16
 _PROBLEM_MEMBERS: Final = frozenset({"type", "title", "status", "code", "detail", "param", "request_id"})
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+# Others are counted together: whoever invents a method must not make a metric with it.
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# What an answer carries unless its route says otherwise.
+_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+)
 _log = structlog.get_logger("web")
 
 # One row a refusal: HTTP status by its code (payments.md section 3.3). A test keeps it complete.
@@ -135,21 +145,16 @@ def install(app: FastAPI) -> None:
     async def down(request: Request, error: DatabaseDown) -> JSONResponse:
         _log.error("database.down", reason=repr(error.__cause__))
         answer = problem(
-            503, "overloaded", "Not available right now; nothing was done.", request_id=_request_id(request)
+            503, "overloaded", "Not available right now; ask again soon.", request_id=_request_id(request)
         )
         answer.headers["retry-after"] = "2"
         return answer
 
-    @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> JSONResponse:
-        del error  # the server logs it with the request's id; outside nothing is said of it
-        sentence = "Something went wrong on our side; the outcome may be unknown."
-        return problem(500, "internal", sentence, request_id=_request_id(request))
-
 
 async def signed_pairs(request: Request) -> list[tuple[str, str]]:
-    """The parameters of a signed request as text, duplicates kept: from the query, a form, or a flat JSON
-    object.
+    """The parameters of a signed request as text, duplicates kept.
+
+    From the query, a form, or a flat JSON object.
 
     Raises:
         NotReadable: the body is none of these.
@@ -205,7 +210,7 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401  any JSON value
         NotReadable: not JSON, or nested deeper than anything of ours.
     """
     depth = 0
-    for mark in body:
+    for mark in _STRING.sub(b"", body):
         depth += (mark in b"[{") - (mark in b"]}")
         if depth > _JSON_DEPTH:
             raise NotReadable(why=f"nested deeper than {_JSON_DEPTH} levels")
@@ -216,7 +221,10 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401  any JSON value
 
 
 class RequestContext:
-    """Pure ASGI: gives each request an id, binds it to the log, measures, and adds the headers every answer has."""
+    """Gives each request an id, binds it to the log, measures, and adds the headers every answer has.
+
+    What no handler caught ends here: the log has it with the request's id, the caller hears only that id.
+    """
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         """Wrap an ASGI application."""
@@ -237,30 +245,34 @@ class RequestContext:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id, **_correlation(scope))
         began = time.perf_counter()
-        status = 500
+        status = 0  # nothing was answered: the caller went away
 
         async def answered(message: MutableMapping[str, Any]) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message.setdefault("headers", [])
-                headers.append((b"request-id", request_id.encode()))
-                headers.append((b"x-content-type-options", b"nosniff"))
-                if not any(name == b"cache-control" for name, _ in headers):
-                    headers.append((b"cache-control", b"no-store"))
+                headers = list(message.get("headers", ()))
+                present = {name.lower() for name, _ in headers}
+                headers += [(name, value) for name, value in _HEADERS if name not in present]
+                message["headers"] = [*headers, (b"request-id", request_id.encode())]
             await send(message)
 
         try:
             await self._app(scope, receive, answered)
+        except Exception:
+            _log.exception("request.failed")
+            if status:
+                raise  # half an answer is out: only the connection can still say that it failed
+            sentence = "Something went wrong on our side; the outcome may be unknown."
+            await problem(500, "internal", sentence, request_id=request_id)(scope, receive, answered)
         finally:
             seconds = time.perf_counter() - began
+            method = scope["method"] if scope["method"] in _METHODS else "other"
             # The route's pattern, not the path: paths hold tokens and would make a metric each.
             route = getattr(scope.get("route"), "path", "none")
-            metrics.HTTP_REQUESTS.labels(scope["method"], route, str(status)).inc()
-            metrics.HTTP_SECONDS.labels(scope["method"], route).observe(seconds)
-            _log.info(
-                "request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1)
-            )
+            metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
+            metrics.HTTP_SECONDS.labels(method, route).observe(seconds)
+            _log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 
 def _correlation(scope: Mapping[str, Any]) -> dict[str, str]:

@@ -58,7 +58,7 @@ async def open_account(
 async def take_notice(
     database: Database, site_id: int, name: str, notice: RawNotice, *, at: datetime
 ) -> NoticeReply:
-    """Verify a provider's message, store it raw, and leave a job to read it; the same bytes again add nothing.
+    """Verify a provider's message, store it raw, and leave a job to read it; the same bytes add nothing.
 
     Raises:
         BadNotice: unknown account or a signature that is not the provider's; nothing is stored, an alarm is

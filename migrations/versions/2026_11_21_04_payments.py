@@ -279,7 +279,7 @@ def upgrade() -> None:
         ),
         sa.Column("asked", sa.Integer(), server_default="0", nullable=False),
         sa.CheckConstraint(
-            "attention IN ('amount_differs', 'paid_after_cancel', 'denied_after_success', 'second_payment', 'order_vanished', 'unresolved')",
+            "attention IN ('amount_differs', 'paid_after_cancel', 'denied_after_success', 'second_payment', 'reference_reused', 'order_vanished', 'unresolved')",
             name=op.f("ck_payment_attention"),
         ),
         sa.CheckConstraint("kind IN ('deposit')", name=op.f("ck_payment_kind")),

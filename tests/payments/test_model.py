@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.kernel.money import Money
-from app.payments import model
+from app.payments import model, rules
 from app.payments.model import Attention, DepositFacts, Evidence, Source, Step, SubStatus, Verdict
 
 SENT_AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -159,7 +159,7 @@ def test_open_and_final_states() -> None:
 def test_every_state_with_every_verdict_of_every_source(state: str, at: datetime) -> None:
     for verdict in Verdict:
         for source in Source:
-            step = model.next_step(deposit(state), said(verdict, source, at))
+            step = rules.next_step(deposit(state), said(verdict, source, at))
             assert step == expected(state, verdict, source, at), f"{state}, {verdict}, {source!r}"
 
 
@@ -170,7 +170,7 @@ def test_no_evidence_leads_out_of_the_table_or_credits_without_a_strong_source(
     for amount in (AMOUNT, OTHER_AMOUNT, OTHER_CURRENCY, None):
         for reference in (PAID_AS, "theirs-2"):
             facts = deposit(state)
-            step = model.next_step(facts, said(verdict, source, amount=amount, reference=reference))
+            step = rules.next_step(facts, said(verdict, source, amount=amount, reference=reference))
             model.checked_path(facts.sub_status, step.path)
             if step.credit is not None:
                 assert verdict == "paid"
@@ -184,41 +184,41 @@ def test_no_evidence_leads_out_of_the_table_or_credits_without_a_strong_source(
 @pytest.mark.parametrize("state", [*sorted(OPEN_AT_PROVIDER), "declined", "provider_error", "expired"])
 def test_another_amount_or_currency_is_a_conflict(state: str, amount: Money | None) -> None:
     conflict = Step(path=(SubStatus.CONFLICTED,), attention=Attention.AMOUNT_DIFFERS)
-    assert model.next_step(deposit(state), said("paid", Source.STATUS_QUERY, amount=amount)) == conflict
+    assert rules.next_step(deposit(state), said("paid", Source.STATUS_QUERY, amount=amount)) == conflict
 
 
 @pytest.mark.parametrize("source", list(Source))
 def test_a_second_payment_is_never_a_second_credit(source: Source) -> None:
-    again = model.next_step(deposit("completed"), said("paid", source, reference="theirs-2"))
+    again = rules.next_step(deposit("completed"), said("paid", source, reference="theirs-2"))
     assert again == Step(attention=Attention.SECOND_PAYMENT)
-    other = model.next_step(deposit("completed"), said("paid", source, amount=OTHER_AMOUNT))
+    other = rules.next_step(deposit("completed"), said("paid", source, amount=OTHER_AMOUNT))
     assert other == Step(attention=Attention.AMOUNT_DIFFERS)
 
 
 def test_a_deposit_that_was_never_sent_is_not_looked_for() -> None:
     facts = DepositFacts(SubStatus.DECLINED, AMOUNT, None, None)
-    assert model.next_step(facts, said("paid", Source.STATUS_QUERY)) == Step()
+    assert rules.next_step(facts, said("paid", Source.STATUS_QUERY)) == Step()
 
 
 def test_patience_is_a_setting() -> None:
     for patience, step in ((119, step_of(">provider_error")), (119.5, Step())):
-        found = model.next_step(
+        found = rules.next_step(
             deposit("unknown"), said("not_found", Source.STATUS_QUERY, SOON), patience_seconds=patience
         )
         assert found == step
 
 
-@pytest.mark.xfail(strict=True, reason="model._while_open ends a deposit on the browser's word (payments.md 1.4)")
+@pytest.mark.xfail(strict=True, reason="rules._while_open ends a deposit on the browser's word (payments.md 1.4)")
 def test_the_players_browser_ends_nothing() -> None:
     for state in OPEN_AT_PROVIDER:
         for verdict in (Verdict.DECLINED, Verdict.CANCELLED, Verdict.NOT_FOUND, Verdict.NOT_SENT):
-            step = model.next_step(deposit(state), said(verdict, Source.PLAYER_RETURN))
+            step = rules.next_step(deposit(state), said(verdict, Source.PLAYER_RETURN))
             assert not set(step.path) & model.FINAL, f"{state}, {verdict}"
 
 
 @pytest.mark.xfail(
-    strict=True, reason="model._while_open fails a deposit that the provider had said to be under way"
+    strict=True, reason="rules._while_open fails a deposit that the provider had said to be under way"
 )
 def test_a_provider_that_knew_an_order_does_not_end_it_by_forgetting_it() -> None:
-    step = model.next_step(deposit("provider_pending"), said("not_found", Source.STATUS_QUERY))
+    step = rules.next_step(deposit("provider_pending"), said("not_found", Source.STATUS_QUERY))
     assert step == Step(attention=Attention.ORDER_VANISHED)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.kernel import signing
 from app.kernel.money import Money
-from app.payments import rules
+from app.payments import contract, rules
 from app.payments.model import FINAL, Kind, SubStatus
 
 # protocol.md section 6.1 by payments.md section 2; the events by payments.md section 1.7.
@@ -38,7 +38,7 @@ charged_back          4   deposit.refunded
 """
 ROWS = [line.split() for line in TOLD.strip().splitlines()]
 
-FACTS = rules.PaymentFacts(
+FACTS = contract.PaymentFacts(
     kind=Kind.DEPOSIT,
     number=100_000_001,
     sub_status=SubStatus.COMPLETED,
@@ -76,22 +76,22 @@ SHORT = {
 
 
 def test_every_state_is_in_the_table() -> None:
-    assert {row[0] for row in ROWS} == {state.value for state in SubStatus} == set(rules.STATUS_ID)
-    assert {kind: rules.TYPE_ID[kind] for kind in Kind} == {Kind.DEPOSIT: 3}
+    assert {row[0] for row in ROWS} == {state.value for state in SubStatus} == set(contract.STATUS_ID)
+    assert {kind: contract.TYPE_ID[kind] for kind in Kind} == {Kind.DEPOSIT: 3}
 
 
 @pytest.mark.parametrize(("state", "number", "event"), ROWS)
 def test_the_number_and_the_event_of_a_state(state: str, number: str, event: str) -> None:
-    assert rules.status_id(SubStatus(state)) == int(number)
-    assert rules.event_type(SubStatus(state)) == event
+    assert contract.status_id(SubStatus(state)) == int(number)
+    assert contract.event_type(SubStatus(state)) == event
     late = "deposit.late_completed" if state == "completed" else event
-    assert rules.event_type(SubStatus(state), is_late=True) == late
+    assert contract.event_type(SubStatus(state), is_late=True) == late
 
 
 def test_merchants_are_told_of_final_states_only() -> None:
-    assert {state for state in SubStatus if rules.is_told(state)} == FINAL
+    assert {state for state in SubStatus if contract.is_told(state)} == FINAL
     # A notification never says that a payment is still open (protocol.md section 4.1).
-    assert not {rules.status_id(state) for state in FINAL} & {1, 2, 3}
+    assert not {contract.status_id(state) for state in FINAL} & {1, 2, 3}
 
 
 def test_which_deposits_the_provider_is_asked_about() -> None:
@@ -108,18 +108,18 @@ def test_when_the_provider_is_asked() -> None:
 
 
 def test_the_short_notification_is_exactly_the_protocols() -> None:
-    assert rules.notification_fields(FACTS, extended=False) == SHORT
+    assert contract.notification_fields(FACTS, extended=False) == SHORT
 
 
 def test_the_extended_notification_adds_the_providers_words() -> None:
-    found = rules.notification_fields(FACTS, extended=True)
+    found = contract.notification_fields(FACTS, extended=True)
     more = {"extended_info_enabled": 1, "processor_id": "sbx_1", "processor_message": "Approved"}
     assert found == SHORT | more
 
 
 def test_empty_fields_are_left_out_but_zeros_stay() -> None:
     facts = replace(FACTS, external_id="", customer_ip="", provider_reference="", message="", source_type=0)
-    found = rules.notification_fields(facts, extended=True)
+    found = contract.notification_fields(facts, extended=True)
     assert SHORT.keys() - found.keys() == {"external_id", "customer_ip"}
     assert found["source_type"] == 0
     assert "" not in found.values()
@@ -127,7 +127,7 @@ def test_empty_fields_are_left_out_but_zeros_stay() -> None:
 
 @pytest.mark.parametrize(("amount", "minor"), [(Money(5, "JPY"), 5), (Money(1_234, "KWD"), 1_234)])
 def test_amounts_are_minor_units_whatever_the_currency(amount: Money, minor: int) -> None:
-    found = rules.notification_fields(replace(FACTS, amount=amount), extended=False)
+    found = contract.notification_fields(replace(FACTS, amount=amount), extended=False)
     assert (found["amount"], found["real_amount"]) == (minor, minor)
     assert found["currency"] == found["real_currency"] == amount.currency
 
@@ -135,7 +135,7 @@ def test_amounts_are_minor_units_whatever_the_currency(amount: Money, minor: int
 @given(st.text(max_size=600))
 def test_a_providers_words_cannot_forge_a_signed_field(message: str) -> None:
     """trust.md 3.3: a delimiter inside a value would make two messages one signed string."""
-    found = rules.notification_fields(replace(FACTS, message=message), extended=True)
+    found = contract.notification_fields(replace(FACTS, message=message), extended=True)
     words = str(found.get("processor_message", ""))
     assert not set(words) & set(":;\r\n\x00")
     assert len(words) <= 255

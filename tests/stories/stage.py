@@ -1,4 +1,4 @@
-"""The stage of a story: the cashier, its worker, the demo shop and the sandbox provider, on one movable clock.
+"""The stage of a story: cashier, worker, demo shop and sandbox provider, all real, on one movable clock.
 
 What happens is told line by line; ids, secrets and ports become names, so that a transcript is the same in
 every run.
@@ -47,7 +47,8 @@ DUE = """
     SELECT count(*) FROM queue.pgqueuer
     WHERE status = 'picked' OR (status = 'queued' AND execute_after <= now())"""
 LATER = """
-    UPDATE queue.pgqueuer SET execute_after = execute_after - cast(:delta AS interval) WHERE status = 'queued'"""
+    UPDATE queue.pgqueuer SET execute_after = execute_after - cast(:delta AS interval)
+    WHERE status = 'queued'"""
 
 
 @dataclass

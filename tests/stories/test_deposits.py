@@ -31,6 +31,17 @@ async def test_an_approved_deposit(stage: Stage, told: Told) -> None:
     assert (await stage.shop())["balances_minor"]["aigerim"] == 150_000
 
 
+async def test_a_deposit_in_seamless_mode(stage: Stage, told: Told) -> None:
+    async with stage.database.transaction() as tx:
+        await tx.execute(text("UPDATE site SET callback_url = 'https://games.example/callback'"))
+    stage.tell("the site keeps its players' balances itself")
+    await stage.deposit("1500")
+    await stage.decide("approve")
+    await stage.until(lambda: stage.status_is("completed"))
+    await told()
+    assert await credited(stage) == 0, "what was paid is the merchant's"
+
+
 async def test_a_declined_deposit(stage: Stage, told: Told) -> None:
     await stage.deposit("1500")
     await stage.decide("decline")

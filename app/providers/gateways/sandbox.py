@@ -1,7 +1,7 @@
 """The sandbox provider: a stand-in with a web page of its own, whose behaviour is chosen there.
 
-See docs/sandbox.md. Its protocol is JSON with amounts in minor units. Every message carries `X-Sandbox-Signature`, the hex
-HMAC-SHA256 of the raw body (of path and query where there is no body) under the account's secret.
+See docs/sandbox.md. Its protocol is JSON with amounts in minor units. Every message carries
+`X-Sandbox-Signature`, the hex HMAC-SHA256 of the raw body (of path and query where there is no body) under the account's secret.
 """
 
 import hashlib

@@ -1,0 +1,40 @@
+"""The world of a payment: everything real but the provider, who says what it is told."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.kernel.clock import MovableClock
+from app.plumbing.database import Database
+from app.providers.gateways import GATEWAYS
+from tests import invariants
+from tests.payments.world import Provider, World, opened
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
+    """The provider of the test, listed among the gateways."""
+    told = Provider()
+    monkeypatch.setitem(GATEWAYS, told.name, told)  # type: ignore[arg-type]  a dict behind a Mapping
+    return told
+
+
+@pytest.fixture
+async def world(database: Database, clock: MovableClock, provider: Provider) -> AsyncIterator[World]:
+    """A world; at its end the ledger's invariants hold and each credited deposit was credited once."""
+    async with opened(database, clock, provider) as made:
+        yield made
+        await invariants.hold(database)
+        wrong = await made.rows(
+            "SELECT p.payment_id, p.sub_status, count(t.transfer_id) FROM payment p "
+            "LEFT JOIN transfer t ON t.site_id = p.site_id AND t.because = p.payment_id "
+            "GROUP BY p.site_id, p.payment_id, p.sub_status "
+            "HAVING count(t.transfer_id) <> (p.sub_status = 'completed')::int"
+        )
+        assert not wrong, wrong
+        gaps = await made.rows(
+            "SELECT p.payment_id FROM payment p JOIN payment_event e USING (site_id, payment_id) "
+            "GROUP BY p.site_id, p.payment_id, p.sequence "
+            "HAVING count(*) <> p.sequence OR max(e.sequence) <> p.sequence"
+        )
+        assert not gaps, "the events of a payment are numbered without a gap"

@@ -3,23 +3,21 @@
 import asyncio
 import json
 import os
-import signal
 import sys
-import tempfile
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-import uvicorn
 from rich.console import Console
 
 from app import ledger, merchants, openapi, webhooks, wiring, worker
-from app.demo import servers, up
-from app.demo.seed import Demo, offer_everything
+from app.demo.facts import Demo
+from app.demo.prepare import DATABASE
+from app.demo.seed import offer_everything
 from app.kernel.errors import Refusal
+from app.main import run as serve_web
 from app.plumbing import embedded, schema
 from app.plumbing.database import DatabaseDown, Transaction
 from app.plumbing.pipes import Pipes
@@ -43,8 +41,6 @@ _err = Console(stderr=True, highlight=False)
 
 def main() -> None:
     """Run a command; what goes wrong is one sentence, and status 1."""
-    if os.environ.get(up.SUPERVISED):
-        threading.Thread(target=_leave_with_the_supervisor, daemon=True).start()
     try:
         program()
     except (BadSetting, Refusal, DatabaseDown) as error:
@@ -55,7 +51,8 @@ def main() -> None:
 @program.command("up")
 def everything() -> None:
     """Start everything on this machine: PostgreSQL, cashier, worker, demo shop and sandbox provider."""
-    raise typer.Exit(up.run(Settings.read()))
+    # This process has imported every room; the supervisor, which runs for days, needs none of them.
+    os.execv(sys.executable, [sys.executable, "-m", "app.demo.up"])  # noqa: S606  our own module
 
 
 @program.command()
@@ -65,20 +62,7 @@ def web(
     """Run the web process."""
     settings = Settings.read()
     _require_database(settings)
-    if processes > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        # Must be in the environment before the children import prometheus_client.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="cashier-metrics-")
-    uvicorn.run(
-        "app.main:serve",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=processes,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=8,
-    )
+    serve_web(settings, processes=processes)
 
 
 @program.command("worker")
@@ -87,15 +71,6 @@ def work() -> None:
     settings = Settings.read()
     _require_database(settings)
     asyncio.run(worker.serve(settings))
-
-
-@program.command("demo-servers", hidden=True)
-def demo_servers() -> None:
-    """Run the demo shop and the sandbox provider of `cashier up`."""
-    demo = Demo.read(Settings.read().data_dir / "demo.json")
-    if demo is None:
-        raise BadSetting("there is no demo.json in CASHIER_DATA_DIR; `cashier up` writes it")
-    asyncio.run(servers.serve(demo))
 
 
 @program.command()
@@ -180,7 +155,7 @@ def site_create(
     """
     settings = Settings.read()
     demo = None if settings.production else Demo.read(settings.data_dir / "demo.json")
-    peers = settings.allowed_private_peers | _peers_of(demo)
+    peers = settings.allowed_private_peers | (demo.peers if demo else frozenset())
     new = merchants.NewSite(
         name=name,
         currencies=tuple(code.upper() for code in currency),
@@ -291,7 +266,7 @@ def _reachable(settings: Settings) -> Settings:
     """
     if settings.database_url:
         return settings
-    url = embedded.running_url(settings.data_dir.resolve() / "postgres", up.DATABASE)
+    url = embedded.running_url(settings.data_dir.resolve() / "postgres", DATABASE)
     if url is None:
         raise BadSetting("no database: set CASHIER_DATABASE_URL, or start `cashier up` first")
     return replace(settings, database_url=url)
@@ -302,20 +277,6 @@ def _require_database(settings: Settings) -> None:
         raise BadSetting(
             "CASHIER_DATABASE_URL is not set; `cashier up` starts everything including a database"
         )
-
-
-def _peers_of(demo: Demo | None) -> frozenset[tuple[str, int]]:
-    if demo is None:
-        return frozenset()
-    return frozenset(
-        (host, int(port)) for host, _, port in (peer.rpartition(":") for peer in demo.allowed_private_peers)
-    )
-
-
-def _leave_with_the_supervisor() -> None:
-    """End this process when its standard input does: whoever started it is gone."""
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Composes the web process: every room's routes on one application, each opened with the same pipes."""
 
+import os
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import uvicorn
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
@@ -17,7 +20,7 @@ from app.plumbing import logs, web
 from app.plumbing.pipes import Pipes
 from app.settings import Settings
 
-__all__ = ["create_app", "merchant_api"]
+__all__ = ["create_app", "merchant_api", "run"]
 
 _STATIC = Path(__file__).parent / "cashier" / "static"
 
@@ -45,6 +48,30 @@ def merchant_api(pipes: Pipes) -> FastAPI:
     composed.include_router(app.players.routes.router(pipes))
     composed.include_router(app.payments.routes.router(pipes))
     return composed
+
+
+def run(settings: Settings, *, processes: int = 1) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        settings: this deployment's decisions; the processes read them again from the same environment.
+        processes: web processes sharing the port; their numbers are added up at /metrics.
+    """
+    with tempfile.TemporaryDirectory(prefix="cashier-metrics-") as folder:
+        if processes > 1:
+            # Must be in the environment before the processes import prometheus_client.
+            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        uvicorn.run(
+            "app.main:serve",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=processes,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=8,
+        )
 
 
 def serve() -> FastAPI:
@@ -76,3 +103,7 @@ def _bare(*, docs: bool) -> FastAPI:
     )
     web.install(composed)
     return composed
+
+
+if __name__ == "__main__":
+    run(Settings.read())

@@ -34,3 +34,7 @@ async def serve(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
         await worker.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(Settings.read()))

@@ -1,10 +1,9 @@
-"""A demo site with every method on the sandbox provider, and the file that tells others how to reach it."""
+"""A demo site with every method on the sandbox provider."""
 
-import json
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
 from app import merchants, methods, providers
+from app.demo.facts import ACCOUNT, Demo
 from app.kernel import ids
 from app.kernel.money import Money
 from app.plumbing.database import Transaction
@@ -13,7 +12,6 @@ from app.plumbing.pipes import Pipes
 __all__ = ["ACCOUNT", "SANDBOX", "Demo", "offer_everything", "seed"]
 
 SANDBOX = "sandbox"  # the provider account's name at every test site
-ACCOUNT = "open-cashier-demo"  # what the sandbox provider calls us
 CURRENCY = "KZT"
 # Smallest and largest deposit at a test site, in major units.
 LIMITS = {
@@ -23,36 +21,6 @@ LIMITS = {
     "JPY": ("100", "1000000"),
 }
 OTHER_LIMITS = ("1", "10000")
-
-
-@dataclass(frozen=True, slots=True)
-class Demo:
-    """What `var/demo.json` says: everything that another program needs to play a merchant of the demo."""
-
-    base_url: str
-    merchant_url: str
-    sandbox_url: str
-    site_id: int
-    salt: str = field(repr=False)
-    currency: str
-    api_tokens: dict[str, str] = field(repr=False)
-    webhook_secret: str = field(repr=False)
-    sandbox_secret: str = field(repr=False)
-    allowed_private_peers: list[str] = field(default_factory=list)
-    staff: list[dict[str, str]] = field(default_factory=list)
-
-    def write(self, path: Path) -> None:
-        """Write the file so that only its owner can read it: it holds the demo's secrets."""
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
-
-    @classmethod
-    def read(cls, path: Path) -> "Demo | None":
-        """What an earlier run wrote, if it is still of this shape."""
-        try:
-            return cls(**json.loads(path.read_text()))
-        except (FileNotFoundError, TypeError, ValueError):
-            return None
 
 
 async def seed(
@@ -123,7 +91,7 @@ async def offer_everything(
     secret: str,
     peers: frozenset[tuple[str, int]],
 ) -> None:
-    """Let a test site offer every method of the catalogue in a currency, carried out by the sandbox provider."""
+    """Let a test site offer every method of the catalogue in a currency, carried out by the sandbox."""
     await providers.open_account(
         tx,
         site_id,

@@ -1,6 +1,6 @@
 """The process of the two strangers.
 
-The demo merchant's shop and the sandbox provider, each on a port of its own.
+The demo merchant's shop and the sandbox provider, each on a port of its own. Run by `cashier up`.
 """
 
 import asyncio
@@ -10,9 +10,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.demo import merchant, provider
+from app.demo.facts import ACCOUNT, Demo
 from app.demo.merchant_shop import MerchantSettings
 from app.demo.provider_orders import ProviderSettings
-from app.demo.seed import ACCOUNT, Demo
+from app.settings import BadSetting, Settings
 
 __all__ = ["serve"]
 
@@ -29,12 +30,9 @@ async def serve(demo: Demo) -> None:
             webhook_secret=demo.webhook_secret,
         )
     )
-    peers = frozenset(
-        (host, int(port)) for host, _, port in (peer.rpartition(":") for peer in demo.allowed_private_peers)
-    )
     sandbox = provider.create_app(
         ProviderSettings(
-            public_url=demo.sandbox_url, merchants={ACCOUNT: demo.sandbox_secret}, notice_peers=peers
+            public_url=demo.sandbox_url, merchants={ACCOUNT: demo.sandbox_secret}, notice_peers=demo.peers
         )
     )
     servers = [_server(shop, demo.merchant_url), _server(sandbox, demo.sandbox_url)]
@@ -54,3 +52,15 @@ def _server(app: FastAPI, url: str) -> uvicorn.Server:
         timeout_graceful_shutdown=3,
     )
     return uvicorn.Server(config)
+
+
+def main() -> None:
+    """Serve the demo that demo.json describes."""
+    demo = Demo.read(Settings.read().data_dir / "demo.json")
+    if demo is None:
+        raise BadSetting("there is no demo.json in CASHIER_DATA_DIR; `cashier up` writes it")
+    asyncio.run(serve(demo))
+
+
+if __name__ == "__main__":
+    main()

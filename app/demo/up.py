@@ -1,13 +1,16 @@
 """`cashier up`: starts everything on one machine, says where it is, and ends all of it with one Ctrl-C.
 
-Children live in sessions of their own and hold the reading end of a pipe: should this process be killed, the
-pipe closes and they leave by themselves. A lock on the data folder keeps a second run out; the lock goes with
-the process.
+This process supervises and does nothing else, so it imports next to nothing: what is heavy and done once is
+in `prepare`, a process that ends. Children live in sessions of their own, so that a Ctrl-C of the terminal
+reaches this process only, and hold the reading end of a pipe: should this process be killed, the pipe closes
+and they leave by themselves (`leash`). A lock on the data folder keeps a second run out; it goes with the
+process.
 """
 
-import asyncio
 import contextlib
+import errno
 import fcntl
+import http.client
 import os
 import signal
 import socket
@@ -15,32 +18,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TextIO
 
-import asyncpg
 from rich.console import Console
 
-from app import wiring
-from app.demo.seed import Demo, seed
-from app.kernel.clock import SystemClock
-from app.plumbing import embedded, schema
-from app.plumbing.database import asyncpg_dsn
-from app.plumbing.http import CallFailed, HttpClient
 from app.settings import BadSetting, Settings
 
-__all__ = ["DATABASE", "SUPERVISED", "run"]
+__all__ = ["run"]
 
-DATABASE = "cashier"
-SUPERVISED = "CASHIER_SUPERVISED"  # tells a child to leave when its standard input ends
-_PATIENCE_SECONDS = 20.0
+_LOCALHOST = "127.0.0.1"
+_READY_SECONDS = 30.0
 _GRACE_SECONDS = 10.0
-_console = Console(stderr=True, highlight=False)
+_POLL_SECONDS = 0.1
+_OK = 200
+# A demo is one person, and each connection that stays open is a process of PostgreSQL.
+_POOL_SIZE = "3"
+_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class CannotStart(RuntimeError):
-    """Something is in the way; the message says what, and what to do."""
+    """Something is in the way; the message says what, and what to do. Empty: it was said already."""
+
+
+class Stopped(Exception):
+    """Somebody asked us to end: Ctrl-C, a closed terminal, or a polite kill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,206 +50,227 @@ class Child:
     """One process of ours."""
 
     name: str
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[str]"
+
+
+@dataclass(slots=True)
+class Ears:
+    """Signals that ask us to end. They are noted when they come, and obeyed where the code can bear it."""
+
+    heard: list[int] = field(default_factory=list)
+
+    def listen(self) -> None:
+        """Note the signals from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda received, _: self.heard.append(received))
+
+    def pause(self) -> None:
+        """Wait a moment.
+
+        Raises:
+            Stopped: a signal has come.
+        """
+        time.sleep(_POLL_SECONDS)
+        self.obey()
+
+    def obey(self) -> None:
+        """Raise `Stopped` if a signal has come."""
+        if self.heard:
+            raise Stopped
 
 
 def run(settings: Settings) -> int:
-    """Start everything and wait for Ctrl-C; returns the exit status of the command."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    """Start everything and wait for Ctrl-C.
+
+    Returns:
+        The exit status of the command: 0 after a Ctrl-C, 1 when something was in the way or ended by itself.
+    """
+    ears = Ears()
+    ears.listen()
     try:
-        with _only_one(settings.data_dir), _database(settings) as settings_with_database:
-            return _serve(settings_with_database)
-    except (CannotStart, BadSetting) as error:
-        _console.print(f"[bold red]cannot start:[/] {error}")
-        return 1
-    except KeyboardInterrupt:
+        settings = _with_peers(settings)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with _only_one(settings.data_dir):
+            _wait_for_ports(settings, ears)
+            return _serve(settings, ears)
+    except OSError as error:
+        _console.print(f"[bold red]cannot start:[/] CASHIER_DATA_DIR cannot be used: {error}")
+    except CannotStart as error:
+        if error.args:
+            _console.print(f"[bold red]cannot start:[/] {error}")
+    except Stopped:
         return 0
+    return 1
+
+
+def _with_peers(settings: Settings) -> Settings:
+    """The settings with an absolute folder, and the demo's own three addresses among the private peers."""
+    ports = (settings.port, settings.merchant_port, settings.sandbox_port)
+    if len(set(ports)) < len(ports):
+        raise CannotStart("CASHIER_PORT, CASHIER_MERCHANT_PORT and CASHIER_SANDBOX_PORT must be three ports")
+    own = {(settings.host, settings.port), *((_LOCALHOST, port) for port in ports)}
+    return replace(
+        settings,
+        data_dir=settings.data_dir.resolve(),
+        allowed_private_peers=settings.allowed_private_peers | own,
+    )
 
 
 @contextlib.contextmanager
-def _only_one(data_dir: Path) -> Iterator[TextIO]:
+def _only_one(data_dir: Path) -> Iterator[None]:
     with (data_dir / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CannotStart(
-                f"the cashier already runs on {data_dir}; end it, or set CASHIER_DATA_DIR and the ports for a second one"
+                f"the cashier already runs on {data_dir}; end it, "
+                "or set CASHIER_DATA_DIR and the three ports for a second one"
             ) from None
-        yield lock
+        yield
 
 
-@contextlib.contextmanager
-def _database(settings: Settings) -> Iterator[Settings]:
-    if settings.database_url:
-        yield settings
-        return
-    _console.print("starting PostgreSQL ...")
-    try:
-        server = embedded.start(settings.data_dir.resolve() / "postgres")
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CannotStart(
-            f"PostgreSQL did not start: {error}; its log is {settings.data_dir}/postgres/log"
-        ) from error
-    try:
-        asyncio.run(_create_database(server.url))
-        yield replace(settings, database_url=server.database_url(DATABASE))
-    finally:
-        _console.print("stopping PostgreSQL ...")
-        server.stop()
-
-
-async def _create_database(url: str) -> None:
-    connection = await asyncpg.connect(asyncpg_dsn(url))
-    try:
-        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
-            await connection.execute(f'CREATE DATABASE "{DATABASE}"')
-    finally:
-        await connection.close()
-
-
-def _serve(settings: Settings) -> int:
-    merchant_url = f"http://127.0.0.1:{settings.merchant_port}"
-    sandbox_url = f"http://127.0.0.1:{settings.sandbox_port}"
-    ports = {"CASHIER_PORT": settings.port, "CASHIER_MERCHANT_PORT": settings.merchant_port}
-    ports["CASHIER_SANDBOX_PORT"] = settings.sandbox_port
-    for name, port in ports.items():
-        _wait_for_port(name, port)
-    own = {
-        (settings.host, settings.port),
-        ("127.0.0.1", settings.merchant_port),
-        ("127.0.0.1", settings.sandbox_port),
+def _wait_for_ports(settings: Settings, ears: Ears) -> None:
+    """A run that was killed leaves its children a moment to notice; anybody else's port is an error."""
+    wanted = {
+        "CASHIER_PORT": (settings.host, settings.port),
+        "CASHIER_MERCHANT_PORT": (_LOCALHOST, settings.merchant_port),
+        "CASHIER_SANDBOX_PORT": (_LOCALHOST, settings.sandbox_port),
     }
-    settings = replace(settings, allowed_private_peers=settings.allowed_private_peers | own)
-    _console.print("migrating the database ...")
-    schema.upgrade(settings.database_url)
-    _console.print("seeding the demo site ...")
-    file = settings.data_dir / "demo.json"
-    demo = asyncio.run(_seeded(settings, Demo.read(file), merchant_url, sandbox_url))
-    demo.write(file)
-    stopping = _signals()
-    _console.print("starting the cashier, the worker, the demo shop and the sandbox provider ...")
-    children = [_spawn(settings, name) for name in ("web", "worker", "demo-servers")]
+    for name, (host, port) in wanted.items():
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while (problem := _problem_with(host, port)) is not None:
+            if time.monotonic() > deadline or not isinstance(problem, FileExistsError):
+                raise CannotStart(f"port {port} {problem}; set {name} to another one")
+            ears.pause()
+
+
+def _problem_with(host: str, port: int) -> OSError | None:
+    """Why we could not listen there; FileExistsError if somebody else does."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        asyncio.run(_wait_until_ready(demo, children))
-        _tell(demo, file)
-        return _watch(children, stopping)
+        socket.create_server((host, port), family=family).close()
+    except PermissionError:
+        return PermissionError("is not allowed to this user")
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return FileExistsError("is taken by another program")
+        return OSError(f"of {host} cannot be listened on ({error.strerror})")
+    return None
+
+
+def _serve(settings: Settings, ears: Ears) -> int:
+    children: list[Child] = []
+    try:
+        environ = _environ(settings, _prepared(settings, ears))
+        _console.print("starting the cashier, the worker, the demo shop and the sandbox provider ...")
+        for name, module in (
+            ("the cashier", "app.main"),
+            ("the worker", "app.worker"),
+            ("the demo", "app.demo.servers"),
+        ):
+            children.append(Child(name, _spawn(environ, module)))
+        _wait_until_ready(settings, children, ears)
+        _tell(settings)
+        return _watch(children, ears)
     finally:
         _end(children)
+        if not settings.database_url:
+            _spawn(_environ(settings, ""), "app.demo.prepare", "stop").wait()
 
 
-async def _seeded(settings: Settings, earlier: Demo | None, merchant_url: str, sandbox_url: str) -> Demo:
-    async with wiring.opened(settings, name="cashier up") as pipes:
-        return await seed(
-            pipes,
-            earlier,
-            merchant_url=merchant_url,
-            sandbox_url=sandbox_url,
-            peers=settings.allowed_private_peers,
-        )
+def _prepared(settings: Settings, ears: Ears) -> str:
+    """The address of a database that is migrated and seeded.
+
+    A signal waits until this is done: half a database helps nobody.
+    """
+    preparing = _spawn(_environ(settings, settings.database_url), "app.demo.prepare", "start")
+    assert preparing.stdout is not None
+    said = preparing.stdout.read().split()
+    if preparing.wait() != 0:
+        raise CannotStart
+    ears.obey()
+    return said[-1]
 
 
-def _wait_for_port(name: str, port: int) -> None:
-    """A run that was killed leaves its children a moment to notice; anybody else's port is an error."""
-    deadline = time.monotonic() + _GRACE_SECONDS
-    while True:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise CannotStart(
-                        f"port {port} is taken by another program; set {name} to a free one"
-                    ) from None
-            else:
-                return
-        time.sleep(0.2)
-
-
-def _spawn(settings: Settings, name: str) -> Child:
-    environ = {
+def _environ(settings: Settings, database_url: str) -> dict[str, str]:
+    return {
+        "CASHIER_POOL_SIZE": _POOL_SIZE,
+        "CASHIER_LOG_LEVEL": "warning",
         **os.environ,
-        "CASHIER_DATABASE_URL": settings.database_url,
+        "CASHIER_DATABASE_URL": database_url,
         "CASHIER_DATA_DIR": str(settings.data_dir),
         "CASHIER_ALLOWED_PRIVATE_PEERS": ",".join(
-            f"{host}:{port}" for host, port in settings.allowed_private_peers
+            sorted(f"{host}:{port}" for host, port in settings.allowed_private_peers)
         ),
-        "CASHIER_LOG_LEVEL": os.environ.get("CASHIER_LOG_LEVEL", "warning"),
-        SUPERVISED: "1",
     }
-    process = subprocess.Popen(  # noqa: S603  our own command
-        [sys.executable, "-m", "app.cli", name], env=environ, stdin=subprocess.PIPE, start_new_session=True
+
+
+def _spawn(environ: dict[str, str], module: str, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(  # noqa: S603  our own modules
+        [sys.executable, "-m", "app.demo.leash", module, *arguments],
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE if arguments else None,
+        text=True,
+        start_new_session=True,
     )
-    return Child(name, process)
 
 
-def _signals() -> "list[int]":
-    """Signals that ask us to end, as they arrive."""
-    arrived: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: arrived.append(received))
-    return arrived
+def _wait_until_ready(settings: Settings, children: list[Child], ears: Ears) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    for host, port, path in (
+        (settings.host, settings.port, "/readyz"),
+        (_LOCALHOST, settings.merchant_port, "/healthz"),
+        (_LOCALHOST, settings.sandbox_port, "/healthz"),
+    ):
+        while not _answers(host, port, path):
+            if ended := _ended(children):
+                raise CannotStart(f"{ended.name} ended at once; its words are above")
+            if time.monotonic() > deadline:
+                raise CannotStart(f"http://{host}:{port}{path} was not well within {_READY_SECONDS:.0f} s")
+            ears.pause()
 
 
-async def _wait_until_ready(demo: Demo, children: list[Child]) -> None:
-    addresses = [
-        f"{demo.base_url}/readyz",
-        f"{demo.merchant_url}/demo/state",
-        f"{demo.sandbox_url}/demo/state",
-    ]
-    peers = frozenset(
-        (host, int(port)) for host, _, port in (peer.rpartition(":") for peer in demo.allowed_private_peers)
-    )
-    clock = SystemClock()
-    deadline = clock.monotonic() + _PATIENCE_SECONDS
-    for address in addresses:
-        # A client each, so that the breaker of one that is still starting does not hold us up.
-        while not await _answers(address, peers):
-            ended = [child.name for child in children if child.process.poll() is not None]
-            if ended:
-                raise CannotStart(f"{', '.join(ended)} ended at once; its words are above")
-            if clock.monotonic() > deadline:
-                raise CannotStart(f"{address} did not answer within {_PATIENCE_SECONDS:.0f} s")
-            await asyncio.sleep(0.1)
+def _answers(host: str, port: int, path: str) -> bool:
+    asking = http.client.HTTPConnection(host, port, timeout=3)
+    try:
+        asking.request("GET", path)
+        return asking.getresponse().status == _OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        asking.close()
 
 
-async def _answers(address: str, peers: frozenset[tuple[str, int]]) -> bool:
-    async with HttpClient(clock=SystemClock(), allowed_private_peers=peers) as http:
-        try:
-            reply = await http.call("GET", address, deadline_seconds=3.0)
-        except CallFailed:
-            return False
-    return reply.status == 200  # noqa: PLR2004  OK
+def _ended(children: list[Child]) -> Child | None:
+    return next((child for child in children if child.process.poll() is not None), None)
 
 
-def _tell(demo: Demo, file: Path) -> None:
+def _tell(settings: Settings) -> None:
     _console.print(
         f"""
 [bold green]The cashier is running.[/]
 
-  demo shop          [bold]{demo.merchant_url}[/]   open it and press Deposit
-  cashier            {demo.base_url}   API docs at /docs, health at /readyz
-  sandbox provider   {demo.sandbox_url}
-  for programs       {file}   site, salt, tokens, secrets
+  demo shop          [bold]http://{_LOCALHOST}:{settings.merchant_port}[/]   open it and press Deposit
+  cashier            {settings.public_url}   API docs at /docs, health at /readyz
+  sandbox provider   http://{_LOCALHOST}:{settings.sandbox_port}
+  for programs       {settings.data_dir / "demo.json"}   site, salt, tokens, secrets
 
 Ctrl-C ends all of it."""
     )
 
 
-def _watch(children: list[Child], stopping: list[int]) -> int:
-    while not stopping:
-        for child in children:
-            if child.process.poll() is not None:
-                _console.print(
-                    f"[bold red]{child.name} ended with status {child.process.returncode}; stopping the rest[/]"
-                )
-                return 1
-        time.sleep(0.2)
-    return 0
+def _watch(children: list[Child], ears: Ears) -> int:
+    while (ended := _ended(children)) is None:
+        ears.pause()
+    status = ended.process.returncode
+    _console.print(f"[bold red]{ended.name} ended with status {status}; stopping the rest[/]")
+    return 1
 
 
 def _end(children: list[Child]) -> None:
-    _console.print("stopping ...")
+    if children:
+        _console.print("stopping ...")
     for child in children:
         child.process.terminate()
     deadline = time.monotonic() + _GRACE_SECONDS
@@ -257,3 +280,16 @@ def _end(children: list[Child]) -> None:
         except subprocess.TimeoutExpired:
             child.process.kill()
             child.process.wait()
+
+
+def main() -> None:
+    """Run by `cashier up`."""
+    try:
+        sys.exit(run(Settings.read()))
+    except BadSetting as error:
+        _console.print(f"[bold red]error:[/] {error}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self, TypeVar
@@ -25,6 +24,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
 from typing_extensions import override
+
+from app.plumbing.fence import NetworkInsideTransaction, forbid_network
+from app.plumbing.fence import transaction_is_open as _open
 
 __all__ = [
     "CommitUnknown",
@@ -64,11 +66,6 @@ _DOWN_CLASSES = frozenset({"08", "53"})
 _DOWN_SQLSTATES = frozenset({"57P01", "57P02", "57P03"})
 _FAILURES = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 T = TypeVar("T")
-_open: ContextVar[bool] = ContextVar("a database transaction is open", default=False)
-
-
-class NetworkInsideTransaction(RuntimeError):
-    """A network call was tried while a database transaction was open: locks would wait for a stranger."""
 
 
 class TransactionAlreadyOpen(RuntimeError):
@@ -94,15 +91,6 @@ class NotCommitted(RuntimeError):
 
 class DatabaseDown(RuntimeError):
     """The database could not be reached, or was lost before COMMIT: this transaction did nothing."""
-
-
-def forbid_network() -> None:
-    """Raise `NetworkInsideTransaction` when a transaction is open in this context.
-
-    The HTTP client asks first.
-    """
-    if _open.get():
-        raise NetworkInsideTransaction
 
 
 def sqlstate(error: BaseException) -> str:
@@ -159,10 +147,7 @@ class Reader:
         Whoever writes through it must be inside the transaction: the assertion is the fence against a job
         that commits by itself.
         """
-        proxied = self._connection.sync_connection
-        assert proxied is not None, "the connection is not open"
-        connection = proxied.connection.driver_connection
-        assert isinstance(connection, asyncpg.Connection)
+        connection = _driver_connection(self._connection)
         assert connection.is_in_transaction(), "the raw connection is not in a transaction"
         return connection
 
@@ -271,7 +256,7 @@ class Database:
             try:
                 await _to_the_end(connection.commit())
             except _FAILURES as error:
-                if sqlstate(error) and not _is_down(error):
+                if sqlstate(error) and not _is_lost(connection, error):
                     raise  # the server lives and refused, so it certainly did not commit
                 raise CommitUnknown("the connection was lost at COMMIT") from error
 
@@ -317,8 +302,9 @@ class Database:
                 connection = await connection.execution_options(**options)
             yield connection
         except BaseException as error:
+            is_lost = _is_lost(connection, error)
             await _to_the_end(_rolled_back(connection))
-            if _is_down(error):
+            if is_lost:
                 raise DatabaseDown("the database was lost") from error
             raise
         finally:
@@ -326,11 +312,21 @@ class Database:
             await _to_the_end(connection.close())
 
 
-def _is_down(error: BaseException) -> bool:
+def _is_lost(connection: AsyncConnection, error: BaseException) -> bool:
     """Tell whether the connection or the server is gone, rather than a statement refused."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    if sqlstate(error)[:2] in _DOWN_CLASSES or sqlstate(error) in _DOWN_SQLSTATES:
         return True
-    return sqlstate(error)[:2] in _DOWN_CLASSES or sqlstate(error) in _DOWN_SQLSTATES
+    return isinstance(error, _FAILURES) and (
+        connection.invalidated or _driver_connection(connection).is_closed()
+    )
+
+
+def _driver_connection(connection: AsyncConnection) -> asyncpg.Connection:
+    proxied = connection.sync_connection
+    assert proxied is not None, "the connection is not open"
+    found = proxied.connection.driver_connection
+    assert isinstance(found, asyncpg.Connection)
+    return found
 
 
 async def _rolled_back(connection: AsyncConnection) -> None:

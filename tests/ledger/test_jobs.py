@@ -14,7 +14,7 @@ from app.plumbing.database import Database
 from app.plumbing.http import HttpClient
 from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Payload, Worker
-from tests.ledger.examples import CASH, SITE, balance, deposit, holding, posted
+from tests.ledger.examples import CASH, SITE, balance, deposit, holding, posted, settled
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def _no_http() -> HttpClient:
 async def test_every_site_is_sealed_until_nothing_is_left(pipes: Pipes, now: datetime) -> None:
     for site_id in (1, 2):
         await posted(pipes.database, [deposit(f"k{number}") for number in range(3)], now, site_id=site_id)
+    await settled(pipes.database)
     assert await seal_everything(pipes) == 2
     assert await seal_everything(pipes) == 0
     async with pipes.database.reading() as reader:
@@ -74,6 +75,7 @@ async def test_the_worker_is_told(pipes: Pipes, now: datetime, monkeypatch: pyte
         "ledger.expire_holds": 60,
     }
     await posted(pipes.database, [deposit("a", 100)], now)
+    await settled(pipes.database)
     for _, task in tasks.values():
         await task()
     async with pipes.database.reading() as reader:

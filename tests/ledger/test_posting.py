@@ -1,6 +1,7 @@
 """Posting, on a real PostgreSQL and as the application's role."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import text
 from app import ledger
 from app.kernel.clock import MovableClock
 from app.ledger import chart
+from app.ledger.operations import KeyRaced
 from app.ledger.rules import UndeclaredMovement
 from app.plumbing.database import Database, Transaction
 from tests import invariants
@@ -164,18 +166,43 @@ async def test_the_same_key_many_times_at_once_has_one_effect_and_one_answer(
     await invariants.hold(database, acknowledged={SITE: answers})
 
 
-async def test_the_same_key_for_different_players_at_once_has_one_effect(
+async def test_the_same_key_for_different_accounts_at_once_has_one_effect(
     database: Database, now: datetime
 ) -> None:
     async def ask(number: int) -> ledger.Posted:
-        [answer] = await posted(database, [deposit("a", 100, player=f"plr_{number % 5}")], now)
+        wish = deposit("a", 100, player=f"plr_{number % 5}")  # no account in common, so no lock to wait for
+        [answer] = await posted(database, [replace(wish, source_owner=f"prov_{number % 5}")], now)
         return answer
 
     answers = await asyncio.gather(*(ask(number) for number in range(20)))
     assert [answer.outcome for answer in answers].count(ledger.Outcome.POSTED) == 4
     assert [answer.outcome for answer in answers].count(ledger.Outcome.CONFLICT) == 16
     assert sum(answer.is_posted and not answer.duplicate for answer in answers) == 1
-    assert await balance(database, CLEARING) == -100
+    assert (await _rows(database))["entry"] == 2
+
+
+async def test_a_race_for_a_key_asks_to_run_the_transaction_again(database: Database, now: datetime) -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def slow(tx: Transaction) -> None:
+        await ledger.post(tx, SITE, [deposit("a", 100)], at=now)
+        entered.set()
+        await leave.wait()
+
+    async def other() -> None:
+        wish = replace(deposit("a", 5, player="plr_b"), source_owner="other")
+        async with database.transaction() as tx:
+            await ledger.post(tx, SITE, [wish], at=now)
+
+    first = asyncio.create_task(database.retried(slow))
+    await entered.wait()
+    second = asyncio.create_task(other())
+    await asyncio.sleep(0.1)
+    leave.set()
+    await first
+    with pytest.raises(KeyRaced) as raced:
+        await second
+    assert raced.value.sqlstate == "40001"
 
 
 async def test_transfers_to_and_fro_do_not_deadlock(database: Database, now: datetime) -> None:

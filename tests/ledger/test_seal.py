@@ -14,7 +14,7 @@ from app.ledger.audit import CounterWentBack
 from app.ledger.model import Seal
 from app.ledger.rules import NO_SEAL
 from app.plumbing.database import Database, Transaction
-from tests.ledger.examples import SITE, corrupting, deposit, moving, posted, undone
+from tests.ledger.examples import SITE, corrupting, deposit, moving, posted, settled, undone
 
 Corrupt = Callable[..., Awaitable[None]]
 
@@ -34,11 +34,13 @@ def corrupt(owner_database: Database) -> Corrupt:
     return run
 
 
-async def sealed(database: Database, at: datetime, *, limit: int = 4) -> list[Seal]:
+async def sealed(database: Database, at: datetime, *, waiting: bool = True) -> list[Seal]:
+    if waiting:
+        await settled(database)
     made: list[Seal] = []
     while True:
         async with database.transaction() as tx:
-            link = await ledger.seal(tx, SITE, at=at, limit=limit)
+            link = await ledger.seal(tx, SITE, at=at, limit=4)
         if link is None:
             return made
         made.append(link)
@@ -163,7 +165,7 @@ async def test_rows_in_flight_are_waited_for_and_then_sealed(database: Database,
     writing = asyncio.create_task(database.retried(slow))
     await entered.wait()
     await posted(database, [deposit("fast", 1)], now)  # later number, committed first
-    assert await sealed(database, now) == []
+    assert await sealed(database, now, waiting=False) == []
     assert await lag(database) == 1
     leave.set()
     await writing
@@ -183,7 +185,7 @@ async def test_sealing_while_many_write_misses_nothing(database: Database, now: 
 
     async def keep_sealing(stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await sealed(database, now)
+            await sealed(database, now, waiting=False)
 
     stop = asyncio.Event()
     sealing = [asyncio.create_task(keep_sealing(stop)) for _ in range(2)]

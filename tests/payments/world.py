@@ -149,7 +149,7 @@ class World:
 
     async def payment(self) -> Row[Any]:
         """The newest payment's row."""
-        [newest, *_] = await self.rows("SELECT * FROM payment ORDER BY payment_id DESC")
+        [newest, *_] = await self.rows("SELECT * FROM payment ORDER BY number DESC")
         return newest
 
     async def rows(self, query: str, **values: object) -> list[Row[Any]]:
@@ -161,7 +161,7 @@ class World:
 
     async def reference(self) -> str:
         """Our reference of the newest try."""
-        [newest, *_] = await self.rows("SELECT attempt_id FROM attempt ORDER BY attempt_id DESC")
+        [newest, *_] = await self.rows("SELECT attempt_id FROM attempt JOIN payment p USING (site_id, payment_id) ORDER BY p.number DESC")
         return str(newest.attempt_id)
 
     async def store_notice(self, *facts: dict[str, object], mark: str = "") -> str:

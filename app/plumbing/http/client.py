@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Self
 
 from app.kernel.clock import Clock
-from app.plumbing import addresses, database, metrics
+from app.plumbing import addresses, fence, metrics
 from app.plumbing.breaker import Breaker, BreakerRules, Permit
 from app.plumbing.http import wire
 from app.plumbing.http.calls import CallFailed, FailureKind, PeerLimits, PeerState, Reply
@@ -157,7 +157,7 @@ class HttpClient:
             NetworkInsideTransaction: a database transaction is open.
             ValueError: a method or header that no caller may send.
         """
-        database.forbid_network()
+        fence.forbid_network()
         if self._closed:
             raise RuntimeError("the client is closed")
         target = self._target(url, peer)

@@ -1,7 +1,8 @@
 """The sandbox provider: a stand-in with a web page of its own, whose behaviour is chosen there.
 
 See docs/sandbox.md. Its protocol is JSON with amounts in minor units. Every message carries
-`X-Sandbox-Signature`, the hex HMAC-SHA256 of the raw body (of path and query where there is no body) under the account's secret.
+`X-Sandbox-Signature`, the hex HMAC-SHA256 of the raw body (of path and query where there is no body) under
+the account's secret.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from app.kernel.masking import mask_value
+from app.kernel.masking import mask_text, mask_value
 from app.kernel.money import MAX_MINOR, Money, UnknownCurrency, currency_exponent
 from app.plumbing.http import CallFailed, HttpClient, Reply
 from app.providers.contract import (
@@ -32,7 +33,8 @@ from app.providers.contract import (
 __all__ = ["GATEWAY", "Sandbox"]
 
 DEADLINE_SECONDS = 8.0  # a player waits at the other end
-_OK, _CREATED, _REFUSED, _NOT_FOUND = 200, 201, 400, 404
+_OK, _CREATED, _REFUSED, _NOT_FOUND, _TOO_LATE = 200, 201, 400, 404, 409
+_REFERENCE_LIMIT = 128  # of the provider's numbers and of ours, by docs/sandbox.md
 _STATES = {
     "awaiting_player": State.REQUIRES_ACTION,
     "pending": State.PROCESSING,
@@ -50,7 +52,10 @@ class Sandbox:
     caps = Cap.DEPOSIT | Cap.CANCEL | Cap.STATUS | Cap.NOTICE | Cap.REDIRECT
 
     async def deposit(self, http: HttpClient, account: ProviderAccount, order: DepositOrder) -> Result:
-        """Place an order; the same reference again gives the same order."""
+        """Place an order; the same reference again gives the same order.
+
+        Only here a refusal of the request is final: no order was opened under this reference.
+        """
         content = {
             "reference": order.reference,
             "amount_minor": order.amount.minor,
@@ -60,30 +65,33 @@ class Sandbox:
             "return_url": order.return_url,
             "notice_url": order.notice_url,
         }
-        return await self._call(http, account, "POST", "/v1/deposits", content)
+        answer = await self._call(http, account, "POST", "/v1/deposits", content)
+        return answer if isinstance(answer, Result) else _read(answer, order.reference, refusal_is_final=True)
 
     async def status(self, http: HttpClient, account: ProviderAccount, reference: str) -> Result:
         """Ask for the order by our reference."""
-        return await self._call(http, account, "GET", f"/v1/deposits/{quote(reference, safe='')}", None)
+        answer = await self._call(http, account, "GET", f"/v1/deposits/{quote(reference, safe='')}", None)
+        return answer if isinstance(answer, Result) else _read(answer, reference)
 
     async def cancel(self, http: HttpClient, account: ProviderAccount, reference: str) -> Result:
-        """Withdraw an order that nobody paid."""
-        return await self._call(
-            http, account, "POST", f"/v1/deposits/{quote(reference, safe='')}/cancel", None
-        )
+        """Withdraw an order that nobody paid; where it is too late, the answer says how the order stands."""
+        path = f"/v1/deposits/{quote(reference, safe='')}/cancel"
+        answer = await self._call(http, account, "POST", path, None)
+        return answer if isinstance(answer, Result) else _read(answer, reference)
 
     def verify(self, account: ProviderAccount, notice: RawNotice) -> None:
-        """Compare the signature over the raw bytes, in constant time."""
+        """Compare the signature over the raw bytes, in constant time; without a secret nothing is authentic."""
         given = notice.headers.get("x-sandbox-signature", "").encode()
-        if not hmac.compare_digest(_signature(account, notice.body).encode(), given):
+        fits = hmac.compare_digest(_signature(account, notice.body).encode(), given)
+        if not fits or not account.credentials.get("secret"):
             raise BadNotice
 
     def parse(self, account: ProviderAccount, notice: RawNotice) -> list[Report]:
         """One order's state."""
         del account
         content = _json_object(notice.body)
-        notice_id, reference = content.get("notice_id"), content.get("reference")
-        if not isinstance(notice_id, str) or not isinstance(reference, str):
+        notice_id, reference = _number(content.get("notice_id")), _number(content.get("reference"))
+        if notice_id is None or reference is None:
             return []
         return [Report(notice_id, reference, _result(content), _instant(content.get("occurred_at")))]
 
@@ -99,7 +107,7 @@ class Sandbox:
         method: str,
         path: str,
         content: Mapping[str, object] | None,
-    ) -> Result:
+    ) -> Reply | Result:
         url = account.base_url.rstrip("/") + path
         body = b"" if content is None else json.dumps(content, separators=(",", ":")).encode()
         signed = body if content is not None else urlsplit(url).path.encode()
@@ -109,7 +117,7 @@ class Sandbox:
             "x-sandbox-signature": _signature(account, signed),
         }
         try:
-            reply = await http.call(
+            return await http.call(
                 method,
                 url,
                 body=body,
@@ -120,28 +128,33 @@ class Sandbox:
         except CallFailed as failed:
             error = ProviderError(failed.kind.value, str(failed))
             return Result(State.UNKNOWN, error=error, nothing_was_sent=failed.nothing_was_sent)
-        return _read(reply)
 
 
-def _read(reply: Reply) -> Result:
+def _read(reply: Reply, reference: str, *, refusal_is_final: bool = False) -> Result:
+    """An answer about the order that carries our `reference`; about another one it says nothing."""
     content = _json_object(reply.body)
-    if reply.status in {_OK, _CREATED} or (
-        reply.status == _NOT_FOUND and content.get("status") == "not_found"
-    ):
+    if reply.status == _TOO_LATE and isinstance(content.get("order"), dict):
+        content = content["order"]
+    elif reply.status == _NOT_FOUND and content.get("status") == "not_found":
         return _result(content)
-    raw = {"http_status": reply.status, "answer": mask_value(content)}
-    if reply.status == _REFUSED and isinstance(content.get("code"), str):  # read, understood, and not opened
-        error = ProviderError(content["code"], str(content.get("message", ""))[:255])
-        return Result(State.FAILED, error=error, raw=raw)
-    return Result(State.UNKNOWN, error=ProviderError(f"http_{reply.status}", "no readable answer"), raw=raw)
+    elif reply.status not in {_OK, _CREATED}:
+        content = content if reply.status == _REFUSED and refusal_is_final else {}
+        raw = {"http_status": reply.status, "answer": mask_value(content)}
+        if isinstance(content.get("code"), str):  # read, understood, and not opened
+            return Result(State.FAILED, error=_error(content, "refused"), raw=raw)
+        error = ProviderError(f"http_{reply.status}", "no readable answer")
+        return Result(State.UNKNOWN, error=error, raw=raw)
+    if content.get("reference") != reference:
+        error = ProviderError("unreadable", "the answer is not about our order")
+        return Result(State.UNKNOWN, error=error, raw={"answer": mask_value(content)})
+    return _result(content)
 
 
 def _result(content: Mapping[str, Any]) -> Result:
     """A provider's order as ours: an unknown status, amount or currency makes it UNKNOWN, never a guess."""
     raw = {"answer": mask_value(dict(content))}
     state = _STATES.get(str(content.get("status")), State.UNKNOWN)
-    identifier = content.get("id")
-    reference = identifier if isinstance(identifier, str) else None
+    reference = _number(content.get("id"))
     amount = _money(content.get("amount_minor"), content.get("currency"))
     if state is State.SUCCEEDED and (amount is None or reference is None):
         return Result(
@@ -150,14 +163,23 @@ def _result(content: Mapping[str, Any]) -> Result:
             error=ProviderError("unreadable", "success without amount or id"),
             raw=raw,
         )
-    error = None
-    if state in {State.FAILED, State.CANCELLED}:
-        error = ProviderError(
-            str(content.get("code") or state.value)[:64], str(content.get("message") or "")[:255]
-        )
+    error = _error(content, state.value) if state in {State.FAILED, State.CANCELLED} else None
     url = content.get("redirect_url")
     action = Redirect(url) if state is State.REQUIRES_ACTION and isinstance(url, str) else None
     return Result(state, reference, amount, action, error, raw)
+
+
+def _error(content: Mapping[str, Any], otherwise: str) -> ProviderError:
+    """The provider's code and words, masked: a card number may be among them."""
+    code, message = str(content.get("code") or otherwise), str(content.get("message") or "")
+    return ProviderError(mask_text(code)[:64], mask_text(message)[:255])
+
+
+def _number(text: object) -> str | None:
+    """A provider's number, or ours in its mouth, if it can be one."""
+    if isinstance(text, str) and 0 < len(text) <= _REFERENCE_LIMIT and text.isascii() and text.isprintable():
+        return text
+    return None
 
 
 def _money(minor: object, currency: object) -> Money | None:
@@ -179,11 +201,20 @@ def _instant(text: object) -> datetime | None:
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
+    """The members of a JSON object; of anything that two readers could read differently, none."""
     try:
-        content = json.loads(body)
+        content = json.loads(body, object_pairs_hook=_members)
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()  # no NaN, no half characters
     except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("a name appears twice")
+    return content
 
 
 def _signature(account: ProviderAccount, signed: bytes) -> str:

@@ -1,0 +1,133 @@
+"""Many callers, one unit of work: nobody gets another's answer, and nobody waits for ever."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from app.plumbing.batching import Batcher, Overloaded
+
+
+class Doubling:
+    """Doubles numbers, and can be made to wait or to fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+        self.failure: BaseException | None = None
+
+    async def __call__(self, items: Sequence[int]) -> list[int]:
+        self.batches.append(list(items))
+        await self.may_go_on.wait()
+        if self.failure is not None:
+            raise self.failure
+        return [2 * item for item in items]
+
+
+async def blocked(batcher: Batcher[int, int], doubling: Doubling) -> asyncio.Task[int]:
+    """Keep the batcher busy with the item 0 until `may_go_on`."""
+    doubling.may_go_on.clear()
+    first = asyncio.create_task(batcher(0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert doubling.batches == [[0]]
+    return first
+
+
+async def test_what_queued_meanwhile_is_one_batch_in_its_order() -> None:
+    doubling = Doubling()
+    async with Batcher(doubling, most=3) as batcher:
+        first = await blocked(batcher, doubling)
+        others = [asyncio.create_task(batcher(n)) for n in range(1, 6)]
+        await asyncio.sleep(0)
+        doubling.may_go_on.set()
+        assert await asyncio.gather(first, *others) == [0, 2, 4, 6, 8, 10]
+    assert doubling.batches == [[0], [1, 2, 3], [4, 5]]
+
+
+async def test_a_lone_call_is_handled_at_once() -> None:
+    doubling = Doubling()
+    async with Batcher(doubling) as batcher:
+        async with asyncio.timeout(1):
+            assert [await batcher(n) for n in (3, 4)] == [6, 8]
+    assert doubling.batches == [[3], [4]]
+
+
+async def test_a_failed_batch_fails_for_each_of_its_callers_and_no_other() -> None:
+    doubling = Doubling()
+    async with Batcher(doubling) as batcher:
+        first = await blocked(batcher, doubling)
+        others = [asyncio.create_task(batcher(n)) for n in (1, 2)]
+        await asyncio.sleep(0)
+        doubling.failure = LookupError("the handler failed")
+        doubling.may_go_on.set()
+        for failed in await asyncio.gather(first, *others, return_exceptions=True):
+            assert isinstance(failed, LookupError)
+        doubling.failure = None
+        assert await batcher(5) == 10
+
+
+async def test_too_few_answers_reach_nobody() -> None:
+    async def forgetful(items: Sequence[int]) -> list[int]:
+        return list(items)[1:]
+
+    async with Batcher(forgetful) as batcher:
+        failed = await asyncio.gather(batcher(1), batcher(2), return_exceptions=True)
+    assert [type(error) for error in failed] == [ValueError, ValueError]
+
+
+async def test_a_caller_that_goes_away_does_not_take_the_batch_with_it() -> None:
+    doubling = Doubling()
+    async with Batcher(doubling) as batcher:
+        first = await blocked(batcher, doubling)
+        leaves, stays = asyncio.create_task(batcher(1)), asyncio.create_task(batcher(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        leaves.cancel()
+        doubling.may_go_on.set()
+        assert await stays == 4
+        assert leaves.cancelled()
+        assert first.cancelled()
+    assert doubling.batches == [[0], [1, 2]]
+
+
+async def test_more_than_may_wait_are_refused_at_once() -> None:
+    doubling = Doubling()
+    async with Batcher(doubling, waiting=2) as batcher:
+        first = await blocked(batcher, doubling)
+        waiting = [asyncio.create_task(batcher(n)) for n in (1, 2)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as refused:
+            await batcher(3)
+        assert refused.value.fields == {"retry_after_seconds": 1}
+        doubling.may_go_on.set()
+        assert await asyncio.gather(first, *waiting) == [0, 2, 4]
+    assert doubling.batches == [[0], [1, 2]]
+
+
+async def test_closing_answers_what_has_queued_and_takes_nothing_more() -> None:
+    doubling = Doubling()
+    async with Batcher(doubling) as batcher:
+        first = await blocked(batcher, doubling)
+        second = asyncio.create_task(batcher(1))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.02, doubling.may_go_on.set)
+    assert (first.done(), second.done()) == (True, True)
+    assert [await first, await second] == [0, 2]
+    with pytest.raises(RuntimeError, match="closed"):
+        await batcher(2)
+    with pytest.raises(RuntimeError, match="closed"):
+        await Batcher(doubling)(3)
+
+
+async def test_a_handler_that_was_cancelled_leaves_nobody_waiting() -> None:
+    async def cancelled(_: Sequence[int]) -> list[int]:
+        raise asyncio.CancelledError
+
+    async with Batcher(cancelled) as batcher:
+        calling = asyncio.create_task(batcher(1))
+        await asyncio.wait({calling}, timeout=1)
+        assert calling.cancelled()
+        with pytest.raises(RuntimeError, match="closed"):
+            await batcher(2)

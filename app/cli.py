@@ -17,8 +17,10 @@ from app.demo.facts import Demo
 from app.demo.prepare import DATABASE
 from app.demo.seed import offer_everything
 from app.kernel.errors import Refusal
+from app.kernel.signing import Dialect
 from app.main import run as serve_web
 from app.plumbing import embedded, schema
+from app.plumbing.addresses import BadPeerAddress
 from app.plumbing.database import DatabaseDown, Transaction
 from app.plumbing.pipes import Pipes
 from app.settings import BadSetting, Settings
@@ -36,13 +38,20 @@ program.add_typer(site, name="site")
 program.add_typer(token, name="token")
 program.add_typer(webhook, name="webhooks")
 _out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_NAME_IT = (
+    "In a demo an address of your own machine is named, as host:port, in CASHIER_ALLOWED_PRIVATE_PEERS "
+    "when `cashier up` starts."
+)
 
 
 def main() -> None:
     """Run a command; what goes wrong is one sentence, and status 1."""
     try:
         program()
+    except BadPeerAddress as error:
+        _err.print(f"[bold red]error:[/] {error} {_NAME_IT}")
+        sys.exit(1)
     except (BadSetting, Refusal, DatabaseDown) as error:
         _err.print(f"[bold red]error:[/] {error}")
         sys.exit(1)
@@ -144,7 +153,7 @@ def site_create(
     message_format: Annotated[merchants.MessageFormat, typer.Option(help="How our messages are encoded.")] = (
         merchants.MessageFormat.JSON
     ),
-    dialect: Annotated[str, typer.Option(help="Dialect of the signature rule, G or P.")] = "G",
+    dialect: Annotated[Dialect, typer.Option(help="Dialect of the signature rule.")] = Dialect.G,
     *,
     extended_info: Annotated[bool, typer.Option(help="Full set of notification fields.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
@@ -166,7 +175,7 @@ def site_create(
         frame_origins=tuple(frame_origin or ()),
         languages=tuple(language or ("en", "ru", "kk")),
         message_format=message_format,
-        dialect=dialect,
+        dialect=dialect.value,
         extended_info=extended_info,
         is_test=demo is not None,
     )
@@ -187,6 +196,10 @@ def site_create(
         return created
 
     made = _with_pipes(work)
+    if demo is not None and settings.allowed_private_peers - demo.peers:
+        _err.print(
+            f"[bold yellow]note:[/] the demo that runs may not call every address named here. {_NAME_IT}"
+        )
     shown = {
         "site_id": made.site_id,
         "salt": made.salt,

@@ -99,7 +99,6 @@ def _bare(*, docs: bool) -> FastAPI:
         docs_url="/docs" if docs else None,
         redoc_url=None,
         openapi_url="/openapi.json" if docs else None,
-        max_body_size=web.BODY_LIMIT_BYTES,
     )
     web.install(composed)
     return composed

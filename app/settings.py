@@ -105,14 +105,19 @@ def _database_url(environ: Mapping[str, str]) -> str:
 
 
 def _public_url(environ: Mapping[str, str]) -> str:
-    text = environ.get("CASHIER_PUBLIC_URL", "").rstrip("/")
-    parts = urlsplit(text)
-    is_address = (
-        parts.scheme in {"http", "https"} and parts.hostname and not parts.query and not parts.fragment
-    )
-    if text and not is_address:
+    text = environ.get("CASHIER_PUBLIC_URL", "")
+    if text and not _is_address(text):
         raise BadSetting(f"CASHIER_PUBLIC_URL must be an address like https://cashier.example, not {text!r}")
-    return text
+    return text.rstrip("/")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    has_host = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return has_host and not parts.query and not parts.fragment and "@" not in parts.netloc
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -6,5 +6,6 @@ answer is unknown.
 
 from app.callouts.model import Answer, CalloutState, DepositQuestion
 from app.callouts.operations import check_deposit
+from app.callouts.queries import accepted_order
 
-__all__ = ["Answer", "CalloutState", "DepositQuestion", "check_deposit"]
+__all__ = ["Answer", "CalloutState", "DepositQuestion", "accepted_order", "check_deposit"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.kernel.masking import mask_text
 from app.kernel.money import Money
 
 __all__ = ["Answer", "CalloutState", "DepositQuestion", "check_deposit_fields", "read_check_deposit"]
@@ -93,7 +94,7 @@ def read_check_deposit(status: int, body: bytes) -> Answer:
 
 def _object(body: bytes) -> Mapping[str, object] | None:
     try:
-        content = json.loads(body, object_pairs_hook=_no_duplicates)
+        content = json.loads(body, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
@@ -107,10 +108,16 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return content
 
 
+def _no_constant(text: str) -> float:
+    raise ValueError(text)  # NaN and the infinities are not JSON
+
+
 def _is_plain(text: str, limit: int) -> bool:
-    """Usable in a signed message: no control characters, no `:` or `;` (protocol.md section 15)."""
-    return 0 < len(text) <= limit and text.isprintable() and not set(text) & {":", ";"}
+    """Usable in a signed message: not blank, no control characters, no `:` or `;` (protocol.md 15)."""
+    return 0 < len(text) <= limit and text.isprintable() and not text.isspace() and not set(text) & {":", ";"}
 
 
 def _text(value: object, limit: int) -> str:
-    return "".join(mark if mark.isprintable() else " " for mark in str(value or ""))[:limit]
+    """A sentence of the merchant's, masked: it is kept, and a card number may be in it."""
+    text = mask_text(value) if isinstance(value, str) else ""
+    return "".join(mark if mark.isprintable() else " " for mark in text)[:limit]

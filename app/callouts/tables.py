@@ -20,6 +20,9 @@ callouts = Table(
     Column("state", Text, nullable=False, server_default=CalloutState.SENT),
     Column("http_status", Integer),
     Column("answer", Text, nullable=False, server_default="", comment="masked, at most 20 kB"),
+    Column(
+        "external_id", Text, nullable=False, server_default="", comment="the merchant's order, once accepted"
+    ),
     Column("reason", Text, nullable=False, server_default=""),
     Column("elapsed_ms", Integer),
     Column("sent_at", DateTime(timezone=True), nullable=False),

@@ -1,6 +1,6 @@
 """What the pages show, asked of the rooms: who is here, what is offered, and how a payment stands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
@@ -57,9 +57,9 @@ async def visit(pipes: Pipes, key: str, lang: str) -> Visit:
         session = await players.use_key(tx, key, now=pipes.clock.now())
         site = await merchants.site(tx, session.player.site_id)
         offers = await methods.offers(tx, site.site_id, session.currency)
-    return Visit(
-        site, session, offers, key, choose_language(lang, session.language, offered=_languages(site))
-    )
+    language = choose_language(lang, session.language, offered=_languages(site))
+    # What the player chose here goes with the payment: the bank sends back an address without a language.
+    return Visit(site, replace(session, language=language), offers, key, language)
 
 
 def wish(here: Visit, form: DepositForm) -> payments.DepositWish:

@@ -187,12 +187,12 @@ class Books:
 
     def _order_of(self, webhook: Webhook, now: datetime) -> Order:
         # A webhook may outlive the shop's memory: after a restart the order is opened again from its words.
-        known = self.orders.get(webhook.external_id)
+        # A deposit that was refused has no order of ours yet and goes by the cashier's number.
+        external_id = webhook.external_id or webhook.transaction_id
+        known = self.orders.get(external_id)
         if known is not None:
             return known
-        return self._open(
-            Order(webhook.external_id, webhook.transaction_id, webhook.login, webhook.amount, now)
-        )
+        return self._open(Order(external_id, webhook.transaction_id, webhook.login, webhook.amount, now))
 
     def _open(self, order: Order) -> Order:
         self.orders[order.external_id] = order

@@ -1,7 +1,7 @@
 """What `cashier up` does before anything serves, in a process of its own that ends when it is done.
 
 `start` brings up PostgreSQL, migrates, seeds the demo site, writes demo.json, and prints the address of the
-database; `stop` stops the embedded PostgreSQL. In a supervisor that runs for days all this would be dead weight.
+database; `stop` stops the embedded PostgreSQL. In a supervisor that runs for days it would be dead weight.
 """
 
 import asyncio

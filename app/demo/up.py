@@ -90,8 +90,8 @@ def run(settings: Settings) -> int:
     try:
         settings = _with_peers(settings)
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        with _only_one(settings.data_dir):
-            _wait_for_ports(settings, ears)
+        with _only_one(settings.data_dir) as was_killed:
+            _wait_for_ports(settings, ears, patience_seconds=_GRACE_SECONDS if was_killed else 0)
             return _serve(settings, ears)
     except OSError as error:
         _console.print(f"[bold red]cannot start:[/] CASHIER_DATA_DIR cannot be used: {error}")
@@ -117,8 +117,9 @@ def _with_peers(settings: Settings) -> Settings:
 
 
 @contextlib.contextmanager
-def _only_one(data_dir: Path) -> Iterator[None]:
-    with (data_dir / "up.lock").open("w") as lock:
+def _only_one(data_dir: Path) -> Iterator[bool]:
+    """Hold the folder; tells whether the run before was killed, and its children may still be leaving."""
+    with (data_dir / "up.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -126,20 +127,25 @@ def _only_one(data_dir: Path) -> Iterator[None]:
                 f"the cashier already runs on {data_dir}; end it, "
                 "or set CASHIER_DATA_DIR and the three ports for a second one"
             ) from None
-        yield
+        was_killed = lock.tell() > 0
+        lock.write("running\n")
+        lock.flush()
+        try:
+            yield was_killed
+        finally:
+            lock.truncate(0)
 
 
-def _wait_for_ports(settings: Settings, ears: Ears) -> None:
-    """A run that was killed leaves its children a moment to notice; anybody else's port is an error."""
+def _wait_for_ports(settings: Settings, ears: Ears, *, patience_seconds: float) -> None:
     wanted = {
         "CASHIER_PORT": (settings.host, settings.port),
         "CASHIER_MERCHANT_PORT": (_LOCALHOST, settings.merchant_port),
         "CASHIER_SANDBOX_PORT": (_LOCALHOST, settings.sandbox_port),
     }
+    deadline = time.monotonic() + patience_seconds
     for name, (host, port) in wanted.items():
-        deadline = time.monotonic() + _GRACE_SECONDS
         while (problem := _problem_with(host, port)) is not None:
-            if time.monotonic() > deadline or not isinstance(problem, FileExistsError):
+            if time.monotonic() >= deadline or not isinstance(problem, FileExistsError):
                 raise CannotStart(f"port {port} {problem}; set {name} to another one")
             ears.pause()
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.kernel.errors import Refusal
-from app.kernel.money import Money
+from app.kernel.money import AmountOutOfRange, Money
 
 __all__ = [
     "CATALOGUE",
@@ -80,7 +80,6 @@ CATALOGUE: Mapping[str, Method] = {
 # Multiples of the minimum that make round quick buttons where the merchant sent no series of its own.
 _QUICK_STEPS = (1, 2, 5, 10, 20, 50)
 _QUICK_MOST = 4
-_LONGEST = 12  # digits of an amount that a merchant may put on a button
 
 
 def check_amount(offer: Offer, amount: Money) -> None:
@@ -97,7 +96,7 @@ def arranged(offers: Sequence[Offer], ps_range: str) -> list[Offer]:
 
     Deposit groups before the `;` (protocol.md section 2.1).
     """
-    wanted = [int(group) for group in ps_range.partition(";")[0].split(",") if group.isdigit()]
+    wanted = [int(group) for group in ps_range.partition(";")[0].split(",") if _is_number(group)]
     last = len(wanted)
     rank = {group: place for place, group in reversed(list(enumerate(wanted)))}
     return sorted(offers, key=lambda offer: (rank.get(offer.method.group_id, last), offer.position))
@@ -110,12 +109,14 @@ def narrowed(offer: Offer, deposit_range: str) -> Offer:
     groups being the default.
     """
     low_high = _of_group(deposit_range, offer.method.group_id)
-    found = re.fullmatch(r"([0-9]{1,12})-([0-9]{1,12})", low_high or "")
+    found = re.fullmatch(r"([0-9]{1,15})-([0-9]{1,15})", low_high or "")
     if not found:
         return offer
-    currency = offer.minimum.currency
-    low = max(offer.minimum, Money.parse(found[1], currency))
-    high = min(offer.maximum, Money.parse(found[2], currency))
+    low, high = (_major(text, offer.minimum.currency) for text in found.groups())
+    if low is None:
+        return offer
+    low = max(offer.minimum, low)
+    high = offer.maximum if high is None else min(offer.maximum, high)
     return replace(offer, minimum=low, maximum=high) if low <= high else offer
 
 
@@ -127,16 +128,26 @@ def quick_amounts(offer: Offer, amount_series: str) -> list[Money]:
     currency = offer.minimum.currency
     series = _of_group(amount_series, offer.method.group_id)
     if series:
-        wished = [
-            Money.parse(text, currency)
-            for text in series.split(",")
-            if text.isdigit() and len(text) <= _LONGEST
-        ]
+        read = [_major(text, currency) for text in series.split(",") if _is_number(text)]
+        wished = [amount for amount in read if amount is not None]
     else:
         wished = [Money(offer.minimum.minor * step, currency) for step in _QUICK_STEPS]
     return [amount for amount in wished if offer.minimum <= amount <= offer.maximum][
         : len(wished) if series else _QUICK_MOST
     ]
+
+
+def _is_number(text: str) -> bool:
+    """At most 15 digits, as the grammar of key obtaining has it."""
+    return text.isascii() and text.isdigit() and len(text) <= 15  # noqa: PLR2004  see above
+
+
+def _major(text: str, currency: str) -> Money | None:
+    """Digits as an amount in major units; nothing where it is more than any amount can be."""
+    try:
+        return Money.parse(text, currency)
+    except AmountOutOfRange:
+        return None
 
 
 def _of_group(text: str, group_id: int) -> str | None:

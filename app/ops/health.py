@@ -14,6 +14,7 @@ __all__ = ["Check", "checks"]
 
 # An hour: the longest step of the webhook schedule; work due for longer means that nobody is working.
 _QUEUE_AGE_LIMIT_SECONDS = 3_600
+_ANSWER_SECONDS = 3  # a balancer that asks waits no longer
 _log = structlog.get_logger("ops")
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
@@ -34,7 +35,7 @@ async def checks(database: Database, *, production: bool) -> list[Check]:
     Never raises for a database that is down.
     """
     try:
-        async with asyncio.timeout(3), database.reading() as reader:
+        async with asyncio.timeout(_ANSWER_SECONDS), database.reading() as reader:
             revision = await schema.revision(reader)
             if revision != _wanted():
                 at = revision or "nothing"

@@ -22,21 +22,49 @@ from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.contract import event_type
 from app.payments.model import STATUS_OF, Kind, Source, Step, SubStatus
-from app.payments.queries import Payment, last_attempt, payment, view_hash
+from app.payments.queries import (
+    Payment,
+    last_attempt,
+    open_deposits,
+    order_is_taken,
+    payment,
+    view_hash,
+)
 from app.payments.steps import Cause, apply_evidence, carry_out
 from app.payments.tables import attempts, payment_events, payment_numbers, payments
 from app.plumbing import idempotency, switches
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = ["DEPOSITS", "DepositWish", "DepositsStopped", "ask_provider", "request_deposit"]
+__all__ = [
+    "DEPOSITS",
+    "DepositWish",
+    "DepositsStopped",
+    "TooManyOpenDeposits",
+    "ask_provider",
+    "request_deposit",
+]
 
 DEPOSITS = "deposits"  # the stop switch this room obeys
+OPEN_AT_MOST = 10  # unfinished deposits of one player: more is not a person
+# What a provider may say at the end of the player's time without deciding anything.
+_UNDECIDED = frozenset(
+    {
+        providers.State.REQUIRES_ACTION,
+        providers.State.CANCELLED,
+        providers.State.NOT_FOUND,
+        providers.State.UNKNOWN,
+    }
+)
 PLAYER_HAS = timedelta(minutes=30)  # to finish at the provider's page; afterwards the deposit expires
 
 
 class DepositsStopped(Refusal):
     """Deposits are closed for the moment. Please try again later."""
+
+
+class TooManyOpenDeposits(Refusal):
+    """You have {most} unfinished deposits; finish one of them or wait until they expire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +87,32 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
 
     Raises:
         DepositsStopped: a stop switch is on.
+        TooManyOpenDeposits: the player should finish the ones there are.
         MethodUnavailable, AmountTooLow, AmountTooHigh: the wish does not fit the site's offer; nothing is
             written.
         IdempotencyKeyReused: the form key was used for another wish.
     """
     now = pipes.clock.now()
+    site_id = session.player.site_id
     async with pipes.database.transaction() as tx:
-        site = await merchants.site(tx, session.player.site_id)
-        offer = await methods.offer(tx, site.site_id, session.currency, wish.method)
-        methods.check_amount(methods.narrowed(offer, session.wishes.get("deposit_range", "")), wish.amount)
-        if await switches.is_stopped(tx, site.site_id, DEPOSITS):
-            raise DepositsStopped
+        # The form first: who sends it again finds his payment, whatever has changed meanwhile.
         content = {"method": wish.method, "amount": wish.amount.minor, "currency": wish.amount.currency}
         scope = f"deposit:{session.player.player_id}"
-        claimed = await idempotency.claim(tx, site.site_id, scope, wish.form_key, content)
+        claimed = await idempotency.claim(tx, site_id, scope, wish.form_key, content)
         if claimed.receipt is not None:
-            return _view_token(site.site_id, claimed.receipt["payment_id"], wish.form_key)
+            return _view_token(site_id, claimed.receipt["payment_id"], wish.form_key)
+        if await switches.is_stopped(tx, site_id, DEPOSITS):
+            raise DepositsStopped
+        offer = await methods.offer(tx, site_id, session.currency, wish.method)
+        methods.check_amount(methods.narrowed(offer, session.wishes.get("deposit_range", "")), wish.amount)
+        await providers.account(tx, site_id, offer.account, must_be_enabled=True)
+        if await open_deposits(tx, site_id, session.player.player_id) >= OPEN_AT_MOST:
+            raise TooManyOpenDeposits(most=OPEN_AT_MOST)
         payment_id = await _create(tx, session, wish, offer.account, now)
         await idempotency.settle(tx, claimed, {"payment_id": payment_id})
         await players.remember_method(tx, session.player, wish.method)
-    view_token = _view_token(site.site_id, payment_id, wish.form_key)
-    await _ask_merchant(pipes, site, payment_id, view_token)
+    view_token = _view_token(site_id, payment_id, wish.form_key)
+    await _ask_merchant(pipes, site_id, payment_id, view_token)
     return view_token
 
 
@@ -90,7 +123,6 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
     otherwise.
     """
     async with pipes.database.reading() as reader:
-        site = await merchants.site(reader, site_id)
         found = await payment(reader, site_id, payment_id)
         attempt = await last_attempt(reader, site_id, payment_id)
         if attempt is None:
@@ -98,23 +130,28 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
         account = await providers.account(reader, site_id, attempt.account)
     gateway = providers.gateway_of(account)
     result = await gateway.status(pipes.http, account, attempt.attempt_id)
-    out_of_time = found.expires_at is not None and pipes.clock.now() >= found.expires_at
-    undecided = result.state in {
-        providers.State.REQUIRES_ACTION,
-        providers.State.UNKNOWN,
-        providers.State.NOT_FOUND,
-    }
-    if out_of_time and result.state is providers.State.REQUIRES_ACTION:
-        # Told to forget the order; should the player have paid in this very moment, the answer says so.
+    if _is_over(found, pipes.clock.now()) and result.state is providers.State.REQUIRES_ACTION:
+        # Told to forget the order, so that its page takes no more money; should the player have paid in this
+        # very moment, the answer says so.
         result = await gateway.cancel(pipes.http, account, attempt.attempt_id)
-        undecided = result.state is not providers.State.SUCCEEDED
     now = pipes.clock.now()
-    async with pipes.database.transaction() as tx:
+
+    async def conclude(tx: Transaction) -> None:
         found = await payment(tx, site_id, payment_id, lock=True)
-        if out_of_time and undecided and found.sub_status is SubStatus.AWAITING_PLAYER:
-            await carry_out(tx, site, found, Step(path=(SubStatus.EXPIRED,)), Cause("clock"), at=now)
+        is_awaited = found.sub_status is SubStatus.AWAITING_PLAYER
+        if is_awaited and _is_over(found, now) and result.state in _UNDECIDED:
+            await carry_out(tx, found, Step(path=(SubStatus.EXPIRED,)), Cause("clock"), at=now)
         else:
-            await apply_evidence(tx, site, found, attempt.attempt_id, result, Source.STATUS_QUERY, at=now)
+            await apply_evidence(tx, found, attempt.attempt_id, result, Source.STATUS_QUERY, at=now)
+
+    await pipes.database.retried(conclude)
+
+
+def _is_over(found: Payment, now: datetime) -> bool:
+    """Whether the time that the player had to pay has run out."""
+    if found.sub_status is SubStatus.EXPIRED:
+        return True
+    return found.expires_at is not None and now >= found.expires_at
 
 
 async def _create(
@@ -161,10 +198,11 @@ async def _create(
     return payment_id
 
 
-async def _ask_merchant(pipes: Pipes, site: merchants.Site, payment_id: str, view_token: str) -> None:
+async def _ask_merchant(pipes: Pipes, site_id: int, payment_id: str, view_token: str) -> None:
     async with pipes.database.reading() as reader:
-        found = await payment(reader, site.site_id, payment_id)
-        player = await players.player(reader, site.site_id, found.player_id)
+        site = await merchants.site(reader, site_id)
+        found = await payment(reader, site_id, payment_id)
+        player = await players.player(reader, site_id, found.player_id)
     method = methods.CATALOGUE[found.method]
     question = callouts.DepositQuestion(
         payment_id=payment_id,
@@ -177,39 +215,52 @@ async def _ask_merchant(pipes: Pipes, site: merchants.Site, payment_id: str, vie
         source_type=found.source_type,
     )
     answer = await callouts.check_deposit(pipes, site, question)
-    now = pipes.clock.now()
-    async with pipes.database.transaction() as tx:
-        found = await payment(tx, site.site_id, payment_id, lock=True)
-        if found.sub_status is not SubStatus.CHECKING:
-            return  # a sweep gave it up meanwhile; the merchant hears of that by webhook
-        if answer.state is not callouts.CalloutState.ACCEPTED:
-            refused = answer.state is callouts.CalloutState.REFUSED
-            end = SubStatus.REJECTED_BY_MERCHANT if refused else SubStatus.MERCHANT_UNREACHABLE
-            await carry_out(
-                tx, site, found, Step(path=(end,)), Cause("merchant", reason=answer.reason), at=now
-            )
-            return
-        reference = ids.new("att", at=now)
-        changes = {"external_id": answer.external_id, "sent_at": now, "expires_at": now + PLAYER_HAS}
-        step = Step(path=(SubStatus.SUBMITTED,))
-        await carry_out(tx, site, found, step, Cause("merchant", changes=changes), at=now)
-        await tx.execute(
-            attempts.insert().values(
-                site_id=site.site_id,
-                attempt_id=reference,
-                payment_id=payment_id,
-                number=1,
-                account=found.account,
-                sent_at=now,
-            )
+    reference = ids.new("att", at=pipes.clock.now())
+
+    async def conclude(tx: Transaction) -> bool:
+        return await _conclude_check(tx, site_id, payment_id, answer, reference, pipes.clock.now())
+
+    if await pipes.database.retried(conclude):
+        await _ask_to_collect(pipes, site, payment_id, reference, view_token)
+
+
+async def _conclude_check(
+    tx: Transaction, site_id: int, payment_id: str, answer: callouts.Answer, reference: str, now: datetime
+) -> bool:
+    """Write the merchant's word; whether the provider is to be asked now."""
+    found = await payment(tx, site_id, payment_id, lock=True)
+    if found.sub_status is not SubStatus.CHECKING:
+        return False  # a sweep gave it up meanwhile; the merchant hears of that by webhook
+    if answer.state is callouts.CalloutState.ACCEPTED and await order_is_taken(tx, found, answer.external_id):
+        # Two collections under one order number: the merchant would see one of them.
+        answer = callouts.Answer(
+            callouts.CalloutState.UNKNOWN, reason="external_id of another open or paid deposit"
         )
-    await _ask_to_collect(pipes, site, found, reference, view_token)
+    if answer.state is not callouts.CalloutState.ACCEPTED:
+        refused = answer.state is callouts.CalloutState.REFUSED
+        end = SubStatus.REJECTED_BY_MERCHANT if refused else SubStatus.MERCHANT_UNREACHABLE
+        await carry_out(tx, found, Step(path=(end,)), Cause("merchant", reason=answer.reason), at=now)
+        return False
+    changes = {"external_id": answer.external_id, "sent_at": now, "expires_at": now + PLAYER_HAS}
+    await carry_out(tx, found, Step(path=(SubStatus.SUBMITTED,)), Cause("merchant", changes=changes), at=now)
+    await tx.execute(
+        attempts.insert().values(
+            site_id=site_id,
+            attempt_id=reference,
+            payment_id=payment_id,
+            number=1,
+            account=found.account,
+            sent_at=now,
+        )
+    )
+    return True
 
 
 async def _ask_to_collect(
-    pipes: Pipes, site: merchants.Site, found: Payment, reference: str, view_token: str
+    pipes: Pipes, site: merchants.Site, payment_id: str, reference: str, view_token: str
 ) -> None:
     async with pipes.database.reading() as reader:
+        found = await payment(reader, site.site_id, payment_id)
         account = await providers.account(reader, site.site_id, found.account)
     order = providers.DepositOrder(
         reference=reference,
@@ -222,11 +273,13 @@ async def _ask_to_collect(
     )
     result = await providers.gateway_of(account).deposit(pipes.http, account, order)
     now = pipes.clock.now()
-    async with pipes.database.transaction() as tx:
-        found = await payment(tx, site.site_id, found.payment_id, lock=True)
-        step = await apply_evidence(tx, site, found, reference, result, Source.ANSWER, at=now)
-    if step.ask_again:
-        await ask_provider(pipes, site.site_id, found.payment_id)
+
+    async def conclude(tx: Transaction) -> Step:
+        found = await payment(tx, site.site_id, payment_id, lock=True)
+        return await apply_evidence(tx, found, reference, result, Source.ANSWER, at=now)
+
+    if (await pipes.database.retried(conclude)).ask_again:
+        await ask_provider(pipes, site.site_id, payment_id)
 
 
 def _view_token(site_id: int, payment_id: str, form_key: str) -> str:

@@ -22,10 +22,15 @@ def register(worker: Worker, pipes: Pipes) -> None:
     async def sweep() -> None:
         await sweep_due(pipes)
 
+    async def recover() -> None:
+        async with pipes.database.transaction() as tx:
+            await providers.recover_forgotten(tx, now=pipes.clock.now())
+
     async def end() -> None:
         await end_abandoned(pipes)
 
     worker.handle(providers.NOTICE_ARRIVED, read)
     worker.handle(ASK, ask)
     worker.every(5, "payments.sweep_due", sweep)
+    worker.every(60, "providers.recover_forgotten", recover)
     worker.every(30, "payments.end_abandoned", end)

@@ -1,13 +1,13 @@
-"""The life of a deposit: its states, the transitions that exist, and what each piece of evidence does. Pure.
+"""The life of a deposit: its states, the transitions that exist, and what evidence is. Pure.
 
-Sources: payments.md sections 1.2 (states), 1.4 (who may overrule whom), 1.5 (late and contradicting
-evidence).
+Sources: payments.md sections 1.2 and 1.3 (states), 1.4 (evidence).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import Final
 
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
@@ -28,6 +28,7 @@ __all__ = [
     "SubStatus",
     "Verdict",
     "checked_path",
+    "graver",
 ]
 
 
@@ -163,28 +164,39 @@ class Verdict(StrEnum):
 
 
 class Attention(StrEnum):
-    """Why a person should look; beside the status, never instead of it."""
+    """Why a person should look; beside the status, never instead of it. The graver stands later."""
 
-    AMOUNT_DIFFERS = "amount_differs"
-    PAID_AFTER_CANCEL = "paid_after_cancel"
-    DENIED_AFTER_SUCCESS = "denied_after_success"
-    SECOND_PAYMENT = "second_payment"
-    REFERENCE_REUSED = "reference_reused"
+    UNCONFIRMED = "unconfirmed"
     ORDER_VANISHED = "order_vanished"
     UNRESOLVED = "unresolved"
+    AMOUNT_DIFFERS = "amount_differs"
+    DENIED_AFTER_SUCCESS = "denied_after_success"
+    PAID_AFTER_CANCEL = "paid_after_cancel"
+    NOT_POSTED = "not_posted"
+    REFERENCE_REUSED = "reference_reused"
+    SECOND_PAYMENT = "second_payment"
+
+
+_GRAVITY: Final = {attention: place for place, attention in enumerate(Attention)}
+
+
+def graver(one: Attention | None, other: Attention | None) -> Attention | None:
+    """The reason to be shown when there are two; every reason has its own event all the same."""
+    return max(filter(None, (one, other)), key=_GRAVITY.__getitem__, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class DepositFacts:
     """What is known of a deposit when evidence arrives.
 
-    `provider_reference` is that of the payment, once paid.
+    `provider_reference` is that of the payment, once paid; `expires_at` ends the time the player has.
     """
 
     sub_status: SubStatus
     amount: Money
     provider_reference: str | None
     sent_at: datetime | None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +214,17 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What follows: the states to walk through, in order; the money to credit; whom to ask or to tell."""
+    """What follows: the states to walk through, in order; the money to credit; whom to ask or to tell.
+
+    `ask_again`: the provider itself must be asked, and keeps being asked until it answers. `settles`: it has
+    answered such a question, and nothing changes.
+    """
 
     path: tuple[SubStatus, ...] = ()
     credit: Money | None = None
     is_late: bool = False
     ask_again: bool = False
+    settles: bool = False
     attention: Attention | None = None
 
 

@@ -1,10 +1,13 @@
 """Reading what a provider told us: the stored notice becomes evidence, or an orphan for people to match."""
 
-from app import merchants, providers
+from datetime import datetime
+
+from app import providers
 from app.payments.deposits import ask_provider
 from app.payments.model import Source
 from app.payments.queries import payment, payment_of_reference
 from app.payments.steps import apply_evidence
+from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
 __all__ = ["read_notice"]
@@ -16,29 +19,34 @@ async def read_notice(pipes: Pipes, site_id: int, notice_id: str) -> None:
     The payment's change and the notice's mark commit together. Where the model asks for the provider's own
     word, it is asked after the commit.
     """
-    to_ask: list[str] = []
     now = pipes.clock.now()
-    async with pipes.database.transaction() as tx:
-        notice = await providers.stored_notice(tx, site_id, notice_id, lock=True)
-        if notice is None or notice.state is not providers.NoticeState.NEW:
-            return
-        site = await merchants.site(tx, site_id)
-        account = await providers.account(tx, site_id, notice.account)
-        reports = providers.reports_of(account, notice)
-        state, reason = providers.NoticeState.READ, ""
-        if not reports:
-            state, reason = providers.NoticeState.UNREADABLE, "no fact could be read from it"
-        for report in reports:
-            attempt = await payment_of_reference(tx, site_id, report.reference)
-            if attempt is None or attempt.account != account.account:
-                state, reason = providers.NoticeState.ORPHAN, f"reference {report.reference[:64]} is not ours"
-                continue
-            found = await payment(tx, site_id, attempt.payment_id, lock=True)
-            step = await apply_evidence(
-                tx, site, found, attempt.attempt_id, report.result, Source.NOTICE, at=now
-            )
-            if step.ask_again:
-                to_ask.append(attempt.payment_id)
-        await providers.close_notice(tx, site_id, notice_id, state, at=now, reason=reason)
-    for payment_id in to_ask:
-        await ask_provider(pipes, site_id, payment_id)
+
+    async def read(tx: Transaction) -> list[str]:
+        return await _read(tx, site_id, notice_id, now)
+
+    for payment_id in await pipes.database.retried(read):
+        await ask_provider(pipes, site_id, payment_id)  # the row says so too: a crash here loses only time
+
+
+async def _read(tx: Transaction, site_id: int, notice_id: str, now: datetime) -> list[str]:
+    """Read one notice; returns the payments whose provider should be asked."""
+    notice = await providers.stored_notice(tx, site_id, notice_id, lock=True)
+    if notice is None or notice.state is not providers.NoticeState.NEW:
+        return []
+    account = await providers.account(tx, site_id, notice.account)
+    reports = sorted(providers.reports_of(account, notice), key=lambda report: report.reference)
+    to_ask: list[str] = []
+    state, reason = providers.NoticeState.READ, ""
+    if not reports:
+        state, reason = providers.NoticeState.UNREADABLE, "no fact could be read from it"
+    for report in reports:  # in one order, so that two notices never wait for each other
+        attempt = await payment_of_reference(tx, site_id, report.reference)
+        if attempt is None or attempt.account != account.account:
+            state, reason = providers.NoticeState.ORPHAN, f"reference {report.reference[:64]} is not ours"
+            continue
+        found = await payment(tx, site_id, attempt.payment_id, lock=True)
+        step = await apply_evidence(tx, found, attempt.attempt_id, report.result, Source.NOTICE, at=now)
+        if step.ask_again:
+            to_ask.append(attempt.payment_id)
+    await providers.close_notice(tx, site_id, notice_id, state, at=now, reason=reason)
+    return to_ask

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Row
 
 from app import players
@@ -21,8 +21,12 @@ __all__ = [
     "Payment",
     "PaymentNotFound",
     "events",
+    "is_noted",
     "last_attempt",
     "needing_attention",
+    "open_deposits",
+    "order_is_paid",
+    "order_is_taken",
     "payment",
     "payment_of_merchant",
     "payment_of_reference",
@@ -72,7 +76,9 @@ class Payment:
     @property
     def facts(self) -> DepositFacts:
         """What the model decides from."""
-        return DepositFacts(self.sub_status, self.amount, self.provider_reference, self.sent_at)
+        return DepositFacts(
+            self.sub_status, self.amount, self.provider_reference, self.sent_at, self.expires_at
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,63 @@ async def payment_of_reference(reader: Reader, site_id: int, reference: str) -> 
         )
     )
     return Attempt(row.attempt_id, row.payment_id, row.account) if row else None
+
+
+async def open_deposits(reader: Reader, site_id: int, player_id: str) -> int:
+    """How many deposits of a player are unfinished."""
+    found = await reader.scalar(
+        select(func.count())
+        .select_from(payments)
+        .where(
+            payments.c.site_id == site_id,
+            payments.c.player_id == player_id,
+            payments.c.status.in_([Status.PENDING, Status.PROCESSING]),
+        )
+    )
+    return int(found or 0)
+
+
+async def order_is_paid(reader: Reader, found: Payment) -> bool:
+    """Whether another deposit under the same order number of the merchant was already credited."""
+    if not found.external_id:
+        return False
+    row = await reader.first(
+        select(payments.c.payment_id).where(
+            payments.c.site_id == found.site_id,
+            payments.c.kind == found.kind,
+            payments.c.external_id == found.external_id,
+            payments.c.status == Status.COMPLETED,
+            payments.c.payment_id != found.payment_id,
+        )
+    )
+    return row is not None
+
+
+async def order_is_taken(reader: Reader, found: Payment, external_id: str) -> bool:
+    """Whether another deposit that is open or paid already has this order number of the merchant."""
+    row = await reader.first(
+        select(payments.c.payment_id).where(
+            payments.c.site_id == found.site_id,
+            payments.c.kind == found.kind,
+            payments.c.external_id == external_id,
+            payments.c.status.in_([Status.PENDING, Status.PROCESSING, Status.COMPLETED]),
+            payments.c.payment_id != found.payment_id,
+        )
+    )
+    return row is not None
+
+
+async def is_noted(reader: Reader, found: Payment, why: Attention, provider_reference: str | None) -> bool:
+    """Whether an event already tells this reason for attention about this number of the provider."""
+    row = await reader.first(
+        select(payment_events.c.sequence).where(
+            payment_events.c.site_id == found.site_id,
+            payment_events.c.payment_id == found.payment_id,
+            payment_events.c.detail["attention"].astext == why.value,
+            payment_events.c.provider_reference.is_not_distinct_from(provider_reference),
+        )
+    )
+    return row is not None
 
 
 async def reference_is_taken(reader: Reader, found: Payment, provider_reference: str | None) -> bool:

@@ -1,7 +1,7 @@
 """What evidence does to a deposit, and when its provider is asked. Pure.
 
-Sources: payments.md sections 1.4 (who may overrule whom), 1.5 (late and contradicting evidence), 1.6 (when to
-ask).
+Sources: payments.md sections 1.4 (who may overrule whom), 1.5 (late and contradicting evidence), 1.6
+(asking).
 """
 
 from datetime import timedelta
@@ -36,7 +36,8 @@ _ASK_SCHEDULE = (
 )
 _DAILY = timedelta(days=1)
 ASK_HORIZON = timedelta(days=14)
-_ASKED = frozenset({S.SUBMITTED, S.AWAITING_PLAYER, S.PROVIDER_PENDING, S.UNKNOWN, S.EXPIRED})
+# While it may act; and after an end that was not the provider's own word, for a late success.
+_ASKED = _AT_PROVIDER | {S.EXPIRED, S.PROVIDER_ERROR}
 
 
 def next_step(deposit: DepositFacts, evidence: Evidence, *, patience_seconds: float = 120) -> Step:
@@ -45,13 +46,13 @@ def next_step(deposit: DepositFacts, evidence: Evidence, *, patience_seconds: fl
     Args:
         deposit: the deposit as it stands, read under its lock.
         evidence: what the provider said.
-        patience_seconds: for so long after sending, "not found" may only mean "not stored yet" (trust.md
+        patience_seconds: for so long after sending, "not found" may only mean "not stored yet" (trust.md,
             scenario 43).
     """
     if deposit.sub_status in _AT_PROVIDER:
         return _while_open(deposit, evidence, patience_seconds)
-    if deposit.sub_status is S.COMPLETED:
-        return _after_success(deposit, evidence)
+    if deposit.sub_status in {S.COMPLETED, S.CONFLICTED}:
+        return _after_money(deposit, evidence)
     if STATUS_OF[deposit.sub_status] in {Status.FAILED, Status.CANCELLED} and deposit.sent_at is not None:
         return _after_the_end(deposit, evidence)
     return STAY
@@ -64,7 +65,7 @@ def _while_open(deposit: DepositFacts, evidence: Evidence, patience_seconds: flo
         case Verdict.DECLINED:
             return Step(path=(S.DECLINED,))
         case Verdict.CANCELLED:
-            return Step(path=(S.BY_PLAYER,))
+            return Step(path=(S.EXPIRED if _is_out_of_time(deposit, evidence) else S.BY_PLAYER,))
         case Verdict.NOT_SENT:
             return Step(path=(S.PROVIDER_ERROR,))
         case Verdict.NEEDS_PLAYER:
@@ -72,29 +73,38 @@ def _while_open(deposit: DepositFacts, evidence: Evidence, patience_seconds: flo
         case Verdict.PENDING:
             return _moved(deposit, S.PROVIDER_PENDING)
         case Verdict.NOT_FOUND:
-            waited = (
-                deposit.sent_at is not None
-                and (evidence.at - deposit.sent_at).total_seconds() >= patience_seconds
-            )
-            if deposit.sub_status is S.AWAITING_PLAYER:
-                return Step(
-                    attention=Attention.ORDER_VANISHED
-                )  # the provider knew it once: never end it on this word
-            return Step(path=(S.PROVIDER_ERROR,)) if waited else STAY
+            return _not_found(deposit, evidence, patience_seconds)
         case Verdict.UNKNOWN:
-            # "Unknown" never replaces something definite (payments.md 1.4); a first answer that is unknown
-            # does.
+            # "Unknown" never replaces something definite (payments.md 1.4); only a first answer can be it.
             return _moved(deposit, S.UNKNOWN) if deposit.sub_status is S.SUBMITTED else STAY
         case _:
             assert_never(evidence.verdict)
 
 
-def _after_success(deposit: DepositFacts, evidence: Evidence) -> Step:
+def _not_found(deposit: DepositFacts, evidence: Evidence, patience_seconds: float) -> Step:
+    """The provider does not know the order: an end only where it never showed that it did."""
+    if deposit.sub_status in {S.AWAITING_PLAYER, S.PROVIDER_PENDING}:
+        return Step(attention=Attention.ORDER_VANISHED)
+    if deposit.sent_at is None or (evidence.at - deposit.sent_at).total_seconds() < patience_seconds:
+        return STAY
+    return Step(path=(S.PROVIDER_ERROR,))
+
+
+def _is_out_of_time(deposit: DepositFacts, evidence: Evidence) -> bool:
+    """Whether a cancel is our own: at the end of the player's time the order is withdrawn by us."""
+    is_awaited = deposit.sub_status is S.AWAITING_PLAYER
+    return is_awaited and deposit.expires_at is not None and evidence.at >= deposit.expires_at
+
+
+def _after_money(deposit: DepositFacts, evidence: Evidence) -> Step:
+    """Money was taken, and credited or in conflict: whatever else comes never credits by itself."""
     match evidence.verdict:
         case Verdict.PAID if evidence.provider_reference != deposit.provider_reference:
-            return Step(attention=Attention.SECOND_PAYMENT)  # never a second credit by itself
+            return Step(attention=Attention.SECOND_PAYMENT)
         case Verdict.PAID if evidence.amount != deposit.amount:
             return Step(attention=Attention.AMOUNT_DIFFERS)
+        case Verdict.PAID:
+            return Step(settles=evidence.source >= Source.STATUS_QUERY)
         case Verdict.DECLINED | Verdict.CANCELLED:
             if evidence.source < Source.STATUS_QUERY:
                 return Step(ask_again=True)
@@ -104,10 +114,15 @@ def _after_success(deposit: DepositFacts, evidence: Evidence) -> Step:
 
 
 def _after_the_end(deposit: DepositFacts, evidence: Evidence) -> Step:
+    """The deposit failed or was cancelled.
+
+    Only the provider's own signed answer can make it a late success.
+    """
     if evidence.verdict is not Verdict.PAID:
-        return STAY
+        is_answer = evidence.source >= Source.STATUS_QUERY and evidence.verdict is not Verdict.UNKNOWN
+        return Step(settles=is_answer)
     if evidence.source < Source.STATUS_QUERY:
-        return Step(ask_again=True)  # a late success is believed only from the provider's own signed answer
+        return Step(ask_again=True)
     if STATUS_OF[deposit.sub_status] is Status.CANCELLED:
         return Step(
             attention=Attention.PAID_AFTER_CANCEL
@@ -117,9 +132,7 @@ def _after_the_end(deposit: DepositFacts, evidence: Evidence) -> Step:
 
 def _paid(deposit: DepositFacts, evidence: Evidence, *, is_late: bool) -> Step:
     if evidence.source < Source.NOTICE:
-        return Step(
-            path=() if deposit.sub_status is not S.SUBMITTED else (S.PROVIDER_PENDING,), ask_again=True
-        )
+        return Step(path=(S.PROVIDER_PENDING,) if deposit.sub_status is S.SUBMITTED else (), ask_again=True)
     if evidence.amount != deposit.amount:
         return Step(path=(S.CONFLICTED,), attention=Attention.AMOUNT_DIFFERS)
     return Step(path=(S.CREDITING, S.COMPLETED), credit=deposit.amount, is_late=is_late)

@@ -4,7 +4,7 @@ This is the only place that changes a payment's state. The caller holds the paym
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -23,8 +23,9 @@ from app.payments.model import (
     SubStatus,
     Verdict,
     checked_path,
+    graver,
 )
-from app.payments.queries import Payment, payment, reference_is_taken
+from app.payments.queries import Payment, is_noted, order_is_paid, payment, reference_is_taken
 from app.payments.rules import ask_delay, asks_provider, next_step
 from app.payments.tables import attempts, payment_events, payments
 from app.plumbing import metrics
@@ -52,6 +53,7 @@ class Cause:
     source: str
     reason_code: str = ""
     reason: str = ""
+    amount: Money | None = None
     provider_reference: str | None = None
     occurred_at: datetime | None = None
     changes: Mapping[str, object] = field(default_factory=dict)
@@ -77,25 +79,18 @@ def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evide
 
 
 async def apply_evidence(
-    tx: Transaction,
-    site: merchants.Site,
-    found: Payment,
-    reference: str,
-    result: providers.Result,
-    source: Source,
-    *,
-    at: datetime,
+    tx: Transaction, found: Payment, reference: str, result: providers.Result, source: Source, *, at: datetime
 ) -> Step:
     """Let one piece of evidence do what the model says, and write the provider's answer beside its try.
 
     Returns:
-        The step taken; `ask_again` tells the caller to ask the provider itself.
+        The step taken. `ask_again` tells the caller that the provider should be asked now; the row says so
+        too, so that a caller who dies loses only time.
     """
     evidence = evidence_of(result, source, at)
     step = next_step(found.facts, evidence)
-    if step.credit is not None and await reference_is_taken(tx, found, evidence.provider_reference):
-        # The provider's number belongs to another payment of ours: never two credits for one collection.
-        step = Step(path=(SubStatus.CONFLICTED,), attention=Attention.REFERENCE_REUSED)
+    if step.credit is not None:
+        step = await _fenced(tx, found, evidence, step)
     definite = result.state not in {providers.State.UNKNOWN, providers.State.NOT_FOUND}
     if definite or source is Source.ANSWER:
         await _write_answer(tx, found.site_id, reference, result, at)
@@ -106,62 +101,117 @@ async def apply_evidence(
         source=source.name.lower(),
         reason_code=evidence.code,
         reason=evidence.message,
+        amount=evidence.amount if evidence.verdict is Verdict.PAID else None,
         provider_reference=evidence.provider_reference,
         changes=changes,
     )
-    await carry_out(tx, site, found, step, cause, at=at)
+    await carry_out(tx, found, step, cause, at=at)
     return step
 
 
-async def carry_out(
-    tx: Transaction, site: merchants.Site, found: Payment, step: Step, cause: Cause, *, at: datetime
-) -> None:
+async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *, at: datetime) -> None:
     """Write a step: the new state, its event, the ledger's transfer, the webhook, and when to ask next.
 
     Raises:
         IllegalTransition: the step leaves the table of transitions; nothing is written.
     """
-    if step.attention is not None:
-        metrics.ALARMS.labels(f"payment_{step.attention.value}").inc()
-        _log.error("payment.attention", payment_id=found.payment_id, why=step.attention.value)
-    if not step.path:
-        if step.attention is not None and found.attention is None:
-            await _note(tx, found, step, cause, at)
-        return
+    if step.path:
+        await _move(tx, found, step, cause, at)
+    elif step.ask_again or step.settles or step.attention is not None:
+        await _remark(tx, found, step, cause, at)
+
+
+async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: datetime) -> None:
+    if step.credit is not None and not await _credit(tx, found, step.credit, at):
+        step = Step(path=(SubStatus.CONFLICTED,), attention=Attention.NOT_POSTED)
     target = checked_path(found.sub_status, step.path)
-    sequence = found.sequence + 1
     values: dict[str, object] = {
         "sub_status": target,
         "status": STATUS_OF[target],
-        "sequence": sequence,
+        "sequence": found.sequence + 1,
         "changed_at": at,
         "is_late": found.is_late or step.is_late,
         "reason_code": cause.reason_code,
         "reason": cause.reason,
-        "ask_at": at + ask_delay(0) if asks_provider(target) else None,
-        "asked": 0,
+        "ask_at": _next_question(found, target, step, at),
         **cause.changes,
     }
-    if step.attention is not None:
-        values["attention"] = step.attention
+    _alarm(found, step)
+    shown = None if found.attention is Attention.UNCONFIRMED else found.attention
+    values["attention"] = graver(shown, step.attention)
     if target in FINAL:
         values |= {"completed_at": at, "continue_url": None, "expires_at": None}
-    if step.credit is not None:
+    if target is SubStatus.COMPLETED or (
+        target is SubStatus.CONFLICTED and step.attention is not Attention.REFERENCE_REUSED
+    ):
         values["provider_reference"] = cause.provider_reference
-        await _credit(tx, site, found, step.credit, at)
+    await _write(tx, found, values)
+    await _record(tx, found, target, step, cause, at)
+    metrics.PAYMENTS.labels(found.kind.value, target.value).inc()
+    if is_told(target):
+        await _announce(tx, await payment(tx, found.site_id, found.payment_id), at)
+
+
+async def _remark(tx: Transaction, found: Payment, step: Step, cause: Cause, at: datetime) -> None:
+    """Nothing moves: the provider is to be asked, has settled a question, or a person must look."""
+    if step.ask_again and found.sub_status in FINAL:
+        step = replace(step, attention=Attention.UNCONFIRMED)
+    values: dict[str, object] = {}
+    if step.ask_again:
+        values |= {"ask_at": at, "asked": 0}
+    if step.settles:
+        values["ask_at"] = at + ask_delay(found.asked) if asks_provider(found.sub_status) else None
+        values["attention"] = None if found.attention is Attention.UNCONFIRMED else found.attention
+    why = step.attention
+    if why is not None and not await is_noted(tx, found, why, cause.provider_reference):
+        _alarm(found, step)
+        values |= {
+            "attention": graver(found.attention, why),
+            "sequence": found.sequence + 1,
+            "changed_at": at,
+        }
+        await _record(tx, found, found.sub_status, step, cause, at)
+    if values:
+        await _write(tx, found, values)
+
+
+async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Step) -> Step:
+    """The step, unless its credit would be the second for one collection or for one order of the merchant."""
+    if await reference_is_taken(tx, found, evidence.provider_reference):
+        return Step(path=(SubStatus.CONFLICTED,), attention=Attention.REFERENCE_REUSED)
+    if await order_is_paid(tx, found):
+        return Step(path=(SubStatus.CONFLICTED,), attention=Attention.SECOND_PAYMENT)
+    return step
+
+
+def _next_question(found: Payment, target: SubStatus, step: Step, at: datetime) -> datetime | None:
+    if step.ask_again:
+        return at
+    return at + ask_delay(found.asked) if asks_provider(target) else None
+
+
+def _alarm(found: Payment, step: Step) -> None:
+    if step.attention is not None:
+        metrics.ALARMS.labels(f"payment_{step.attention.value}").inc()
+        _log.error("payment.attention", payment_id=found.payment_id, why=step.attention.value)
+
+
+async def _write(tx: Transaction, found: Payment, values: Mapping[str, object]) -> None:
     await tx.execute(
         update(payments)
         .where(payments.c.site_id == found.site_id, payments.c.payment_id == found.payment_id)
-        .values(values)
+        .values(dict(values))
     )
-    await _record(tx, found, sequence, target, step, cause, at)
-    metrics.PAYMENTS.labels(found.kind.value, target.value).inc()
-    if is_told(target):
-        await _announce(tx, site, await payment(tx, found.site_id, found.payment_id), at)
 
 
-async def _credit(tx: Transaction, site: merchants.Site, found: Payment, amount: Money, at: datetime) -> None:
-    """Money the provider holds for us becomes the player's (balance transfer mode) or the merchant's."""
+async def _credit(tx: Transaction, found: Payment, amount: Money, at: datetime) -> bool:
+    """Money the provider holds for us becomes the player's (balance transfer mode) or the merchant's.
+
+    Returns:
+        Whether the ledger took it; what it refuses is a case for people, and stays the ledger's stored
+        answer.
+    """
+    site = await merchants.site(tx, found.site_id)
     to_player = site.wallet_mode is merchants.WalletMode.TRANSFER
     request = ledger.PostRequest(
         source="payments",
@@ -173,12 +223,11 @@ async def _credit(tx: Transaction, site: merchants.Site, found: Payment, amount:
         because=found.payment_id,
     )
     [posted] = await ledger.post(tx, found.site_id, [request], at=at)
-    if not posted.is_posted:
-        sentence = f"the ledger did not take the credit of {found.payment_id}: {posted.outcome}"
-        raise RuntimeError(sentence)
+    return posted.is_posted
 
 
-async def _announce(tx: Transaction, site: merchants.Site, now_is: Payment, at: datetime) -> None:
+async def _announce(tx: Transaction, now_is: Payment, at: datetime) -> None:
+    site = await merchants.site(tx, now_is.site_id)
     method = methods.CATALOGUE[now_is.method]
     player = await players.player(tx, now_is.site_id, now_is.player_id)
     facts = PaymentFacts(
@@ -206,36 +255,26 @@ async def _announce(tx: Transaction, site: merchants.Site, now_is: Payment, at: 
     await webhooks.announce(tx, site, told, at=at)
 
 
-async def _note(tx: Transaction, found: Payment, step: Step, cause: Cause, at: datetime) -> None:
-    """Nothing changes but that a person must look: the event says why."""
-    sequence = found.sequence + 1
-    await tx.execute(
-        update(payments)
-        .where(payments.c.site_id == found.site_id, payments.c.payment_id == found.payment_id)
-        .values(attention=step.attention, sequence=sequence, changed_at=at)
-    )
-    await _record(tx, found, sequence, found.sub_status, step, cause, at)
-
-
 async def _record(
-    tx: Transaction, found: Payment, sequence: int, target: SubStatus, step: Step, cause: Cause, at: datetime
+    tx: Transaction, found: Payment, target: SubStatus, step: Step, cause: Cause, at: datetime
 ) -> None:
     detail: dict[str, object] = {"path": [state.value for state in (found.sub_status, *step.path)]}
     if step.attention is not None:
         detail["attention"] = step.attention.value
     if cause.reason or cause.reason_code:
         detail["reason"] = {"code": cause.reason_code, "text": cause.reason}
+    told = step.credit or cause.amount
     await tx.execute(
         payment_events.insert().values(
             site_id=found.site_id,
             payment_id=found.payment_id,
-            sequence=sequence,
-            type="payment.attention" if not step.path else event_type(target, is_late=step.is_late),
+            sequence=found.sequence + 1,
+            type=event_type(target, is_late=step.is_late) if step.path else "payment.attention",
             status=STATUS_OF[target],
             sub_status=target,
             source=cause.source,
-            amount_minor=step.credit.minor if step.credit else None,
-            currency=step.credit.currency if step.credit else None,
+            amount_minor=told.minor if told else None,
+            currency=told.currency if told else None,
             provider_reference=cause.provider_reference,
             detail=detail,
             occurred_at=cause.occurred_at,

@@ -1,22 +1,25 @@
 """Nothing is forgotten: what waits too long is asked about, and what was left half done is ended."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import select, update
 
-from app import merchants
+from app import callouts
 from app.payments.model import OPEN, Attention, Step, SubStatus
 from app.payments.queries import payment
 from app.payments.rules import ASK_HORIZON, ask_delay
 from app.payments.steps import Cause, carry_out
 from app.payments.tables import payments
 from app.plumbing import metrics, queue
+from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
 __all__ = ["ASK", "ask_soon", "end_abandoned", "sweep_due"]
 
 ASK = "payments.ask_provider"
 _MOST_AT_ONCE = 200
+_log = structlog.get_logger("payments")
 # Longer than the merchant's deadline and the provider's together: whoever was at it is dead.
 _ABANDONED_AFTER = timedelta(seconds=60)
 
@@ -43,53 +46,76 @@ async def sweep_due(pipes: Pipes) -> int:
             .with_for_update(skip_locked=True, key_share=True)
         )
         for row in rows:
-            next_at = now + ask_delay(row.asked + 1)
-            if row.expires_at is not None and row.expires_at > now:
-                next_at = min(next_at, row.expires_at)
-            values: dict[str, object] = {"asked": row.asked + 1, "ask_at": next_at}
             if now - row.created_at > ASK_HORIZON:
-                values = {"ask_at": None}
-                if SubStatus(row.sub_status) in OPEN:
-                    values["attention"] = Attention.UNRESOLVED
-                    metrics.ALARMS.labels(f"payment_{Attention.UNRESOLVED.value}").inc()
+                await _stop_asking(tx, row.site_id, row.payment_id, now)
+                continue
+            next_at = now + ask_delay(row.asked + 1)
+            if row.sub_status == SubStatus.AWAITING_PLAYER and row.expires_at is not None:
+                # Its end is due then, and again soon should whoever asks be a moment behind this clock.
+                next_at = min(next_at, max(row.expires_at, now + ask_delay(0)))
             await tx.execute(
                 update(payments)
                 .where(payments.c.site_id == row.site_id, payments.c.payment_id == row.payment_id)
-                .values(values)
+                .values(asked=row.asked + 1, ask_at=next_at)
             )
             job = {"site_id": row.site_id, "payment_id": row.payment_id}
-            await queue.add(tx, ASK, job, key=f"{ASK}:{row.payment_id}")
+            await queue.add(tx, ASK, job, key=f"{ASK}:{row.payment_id}", urgent=True)
     return len(rows)
 
 
 async def ask_soon(pipes: Pipes, site_id: int, payment_id: str) -> None:
     """Leave a job to ask the provider now: somebody has opened the payment."""
     async with pipes.database.transaction() as tx:
-        await queue.add(tx, ASK, {"site_id": site_id, "payment_id": payment_id}, key=f"{ASK}:{payment_id}")
+        await queue.add(
+            tx, ASK, {"site_id": site_id, "payment_id": payment_id}, key=f"{ASK}:{payment_id}", urgent=True
+        )
 
 
 async def end_abandoned(pipes: Pipes) -> int:
     """End deposits whose process died while the merchant was asked; returns how many.
 
-    No provider was asked yet, so no money can have moved.
+    No provider was asked yet, so no money can have moved. One that cannot be ended now does not keep the
+    others waiting.
     """
     now = pipes.clock.now()
     async with pipes.database.reading() as reader:
         rows = await reader.all(
             select(payments.c.site_id, payments.c.payment_id)
             .where(
-                payments.c.sub_status.in_([SubStatus.CREATED, SubStatus.CHECKING]),
-                payments.c.changed_at < now - _ABANDONED_AFTER,
+                payments.c.sub_status == SubStatus.CHECKING, payments.c.changed_at < now - _ABANDONED_AFTER
             )
+            .order_by(payments.c.changed_at)
             .limit(_MOST_AT_ONCE)
         )
+    ended = 0
     for row in rows:
-        async with pipes.database.transaction() as tx:
-            found = await payment(tx, row.site_id, row.payment_id, lock=True)
-            if found.sub_status is SubStatus.CHECKING:
-                site = await merchants.site(tx, row.site_id)
-                step = Step(path=(SubStatus.MERCHANT_UNREACHABLE,))
-                await carry_out(
-                    tx, site, found, step, Cause("clock", reason="abandoned while asking"), at=now
-                )
-    return len(rows)
+        try:
+            async with pipes.database.transaction() as tx:
+                ended += await _end(tx, row.site_id, row.payment_id, now)
+        except Exception:  # noqa: BLE001  whatever ails this one, the others must not wait
+            metrics.ALARMS.labels("payment_not_ended").inc()
+            _log.exception("payment.not_ended", payment_id=row.payment_id)
+    return ended
+
+
+async def _end(tx: Transaction, site_id: int, payment_id: str, now: datetime) -> int:
+    found = await payment(tx, site_id, payment_id, lock=True)
+    if found.sub_status is not SubStatus.CHECKING:
+        return 0
+    # The merchant may have opened an order that we had no time to store: it is told under its own number.
+    changes = {"external_id": await callouts.accepted_order(tx, site_id, payment_id)}
+    step = Step(path=(SubStatus.MERCHANT_UNREACHABLE,))
+    await carry_out(tx, found, step, Cause("clock", reason="abandoned while asking", changes=changes), at=now)
+    return 1
+
+
+async def _stop_asking(tx: Transaction, site_id: int, payment_id: str, now: datetime) -> None:
+    """The horizon is reached: what is still open is a person's."""
+    found = await payment(tx, site_id, payment_id, lock=True)
+    if found.sub_status in OPEN:
+        await carry_out(tx, found, Step(attention=Attention.UNRESOLVED), Cause("clock"), at=now)
+    await tx.execute(
+        update(payments)
+        .where(payments.c.site_id == site_id, payments.c.payment_id == payment_id)
+        .values(ask_at=None)
+    )

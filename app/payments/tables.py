@@ -80,6 +80,15 @@ payments = Table(
     Index(None, "site_id", "player_id", "created_at"),
     Index(None, "site_id", "account"),
     Index(None, "site_id", "external_id"),
+    # A merchant's order is paid once: the last word, should two deposits of one order be collected at once.
+    Index(
+        "uq_payment_paid_order",
+        "site_id",
+        "kind",
+        "external_id",
+        unique=True,
+        postgresql_where=text("external_id <> '' AND status = 'completed'"),
+    ),
     Index("ix_payment_ask_at", "ask_at", postgresql_where=text("ask_at IS NOT NULL")),
     Index("ix_payment_open", "changed_at", postgresql_where=text(f"sub_status IN ({_OPEN})")),
     Index("uq_payment_provider_reference", "site_id", "account", "provider_reference", unique=True),

@@ -4,6 +4,7 @@ It listens on a Unix socket inside its data folder only. It is durable like any 
 synchronous commit stay on); the settings below only make it small and talkative about locks.
 """
 
+import atexit
 import os
 import warnings
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class Embedded:
     def stop(self) -> None:
         """Stop the server, waiting for it; the data stay."""
         self._server.cleanup()
+        # Nothing is left to do when this process ends; the wheel would make its lock file once more.
+        atexit.unregister(self._server._cleanup)  # noqa: SLF001
 
 
 def start(data_dir: Path, *, outlives_us: bool = False) -> Embedded:
@@ -67,7 +70,9 @@ def start(data_dir: Path, *, outlives_us: bool = False) -> Embedded:
     _forget_dead(data_dir)
     # The wheel counts its users in this file; a killed one would count for ever and the server never stop.
     (data_dir / ".handle_pids.json").unlink(missing_ok=True)
-    server = get_server(data_dir, cleanup_mode=None if outlives_us else "stop", start=False)
+    server = get_server(data_dir, start=False)
+    # Set here, because a second call in one process gets the object of the first.
+    server.cleanup_mode = None if outlives_us else "stop"
     # The wheel's own lock is one file for all users of the machine, and whoever made it keeps the others out.
     server._lock = InterProcessLock(data_dir.with_name(f"{data_dir.name}.lock"))  # noqa: SLF001
     server.ensure_pgdata_inited()
@@ -102,7 +107,8 @@ def _forget_dead(data_dir: Path) -> None:
     except (psutil.Error, ValueError, IndexError):
         lives = False
     if not lives:
-        left.unlink(missing_ok=True)
+        for file in (left, *data_dir.glob(".s.PGSQL.*.lock")):
+            file.unlink(missing_ok=True)
 
 
 def _configure(data_dir: Path) -> None:

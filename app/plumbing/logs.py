@@ -5,6 +5,7 @@ Redaction is the last thing before writing.
 
 import logging
 import sys
+import threading
 from collections.abc import MutableMapping
 from types import TracebackType
 from typing import Any, Final
@@ -68,9 +69,10 @@ def configure(level: str, *, as_json: bool) -> None:
     for noisy in ("httpx", "httpcore", "uvicorn.access", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("pgqueuer").setLevel(logging.ERROR)
-    # Warnings and the exception that ends the process would else be written past the redaction.
+    # Warnings and what ends a thread or the process would else be written past the redaction.
     logging.captureWarnings(capture=True)
     sys.excepthook = _crashed
+    threading.excepthook = _thread_crashed
 
 
 def _crashed(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -78,6 +80,11 @@ def _crashed(kind: type[BaseException], error: BaseException, traceback: Traceba
         sys.__excepthook__(kind, error, traceback)
         return
     logging.getLogger("process").critical("crashed", exc_info=(kind, error, traceback))
+
+
+def _thread_crashed(end: threading.ExceptHookArgs) -> None:
+    if end.exc_value is not None and not isinstance(end.exc_value, SystemExit):
+        _crashed(end.exc_type, end.exc_value, end.exc_traceback)
 
 
 def _redacted(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

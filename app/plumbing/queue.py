@@ -77,6 +77,7 @@ async def add(
     *,
     after: timedelta = timedelta(0),
     key: str | None = None,
+    urgent: bool = False,
 ) -> None:
     """Write one job in the caller's transaction.
 
@@ -86,10 +87,11 @@ async def add(
         payload: JSON-able facts, ids rather than contents.
         after: not before this long from now, by the database's clock.
         key: while a job with this key waits or runs, a second one is not added.
+        urgent: before every job that is not, however long that has waited.
     """
     queries = _queries(AsyncpgDriver(tx.raw))
     body = json.dumps(payload, separators=(",", ":")).encode()
-    await queries.enqueue([name], [body], [0], [after], [key], on_conflict="skip")
+    await queries.enqueue([name], [body], [int(urgent)], [after], [key], on_conflict="skip")
 
 
 async def oldest_due_seconds(reader: Reader) -> float:

@@ -80,6 +80,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "payment_not_found": 404,
     "player_not_found": 404,
     "site_not_found": 404,
+    "too_many_open_deposits": 429,
     "unknown_currency": 422,
     "hold_amount_exceeded": 409,
     "hold_expired": 409,
@@ -223,6 +224,7 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401  any JSON value
 class RequestContext:
     """Gives each request an id, binds it to the log, measures, and adds the headers every answer has.
 
+    A body over the limit is refused when somebody reads it: at once where its length is declared.
     What no handler caught ends here: the log has it with the request's id, the caller hears only that id.
     """
 
@@ -246,6 +248,15 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id, **_correlation(scope))
         began = time.perf_counter()
         status = 0  # nothing was answered: the caller went away
+        received = 0
+
+        async def limited() -> MutableMapping[str, Any]:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if max(received, _declared_length(scope)) > BODY_LIMIT_BYTES:
+                raise HTTPException(413)
+            return message
 
         async def answered(message: MutableMapping[str, Any]) -> None:
             nonlocal status
@@ -258,7 +269,7 @@ class RequestContext:
             await send(message)
 
         try:
-            await self._app(scope, receive, answered)
+            await self._app(scope, limited, answered)
         except Exception:
             _log.exception("request.failed")
             if status:
@@ -281,6 +292,11 @@ def _correlation(scope: Mapping[str, Any]) -> dict[str, str]:
             text = value.decode("latin-1")[:64]
             return {"correlation_id": "".join(mark for mark in text if mark.isalnum() or mark in "-_.")}
     return {}
+
+
+def _declared_length(scope: Mapping[str, Any]) -> int:
+    found = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    return int(found) if found.isdigit() else 0  # the bytes themselves are counted too
 
 
 def _request_id(request: Request) -> str:

@@ -17,7 +17,13 @@ from app.providers.contract import (
     Result,
     State,
 )
-from app.providers.operations import NOTICE_ARRIVED, close_notice, open_account, take_notice
+from app.providers.operations import (
+    NOTICE_ARRIVED,
+    close_notice,
+    open_account,
+    recover_forgotten,
+    take_notice,
+)
 from app.providers.queries import (
     AccountNotFound,
     StoredNotice,
@@ -50,6 +56,7 @@ __all__ = [
     "gateway_of",
     "open_account",
     "orphans",
+    "recover_forgotten",
     "reports_of",
     "stored_notice",
     "take_notice",

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.kernel import ids
@@ -17,10 +17,11 @@ from app.providers.contract import BadNotice, NoticeReply, RawNotice
 from app.providers.queries import AccountNotFound, account, gateway_of
 from app.providers.tables import NoticeState, notices, provider_accounts
 
-__all__ = ["NOTICE_ARRIVED", "close_notice", "open_account", "take_notice"]
+__all__ = ["NOTICE_ARRIVED", "close_notice", "open_account", "recover_forgotten", "take_notice"]
 
 # The job that the room of payments handles: a notice is stored and waits to be read.
 NOTICE_ARRIVED = "providers.notice_arrived"
+_FORGOTTEN_AFTER = timedelta(minutes=5)  # longer than all tries of one job together
 _security = structlog.get_logger("security")
 
 
@@ -87,12 +88,31 @@ async def take_notice(
         again = storing.on_conflict_do_update(
             index_elements=["site_id", "account", "dedupe_key"], set_={"arrivals": notices.c.arrivals + 1}
         )
-        stored = await tx.one(again.returning(notices.c.notice_id))
+        stored = await tx.one(again.returning(notices.c.notice_id, notices.c.state))
         is_new = stored.notice_id == notice_id
-        if is_new:
-            await queue.add(tx, NOTICE_ARRIVED, {"site_id": site_id, "notice_id": notice_id})
+        if stored.state == NoticeState.NEW:
+            await _read_soon(tx, site_id, stored.notice_id)
     metrics.NOTICES.labels(found.gateway, "stored" if is_new else "repeated").inc()
     return gateway_of(found).reply(found, notice)
+
+
+async def recover_forgotten(tx: Transaction, *, now: datetime) -> int:
+    """Give every notice that nobody has read a job again: the net under a dead letter. Returns how many."""
+    rows = await tx.all(
+        select(notices.c.site_id, notices.c.notice_id)
+        .where(notices.c.state == NoticeState.NEW, notices.c.received_at < now - _FORGOTTEN_AFTER)
+        .order_by(notices.c.received_at)
+        .limit(1000)
+    )
+    for row in rows:
+        metrics.ALARMS.labels("notice_forgotten").inc()
+        await _read_soon(tx, row.site_id, row.notice_id)
+    return len(rows)
+
+
+async def _read_soon(tx: Transaction, site_id: int, notice_id: str) -> None:
+    job = {"site_id": site_id, "notice_id": notice_id}
+    await queue.add(tx, NOTICE_ARRIVED, job, key=f"{NOTICE_ARRIVED}:{notice_id}", urgent=True)
 
 
 async def close_notice(

@@ -25,6 +25,9 @@ __all__ = [
 ]
 
 
+_MOST_SITE_ID = 2**31 - 1  # an int4
+
+
 class AccountNotFound(Refusal):
     """There is no provider account {account} at this site."""
 
@@ -41,20 +44,25 @@ class StoredNotice:
     received_at: datetime
 
 
-async def account(reader: Reader, site_id: int, name: str) -> ProviderAccount:
+async def account(
+    reader: Reader, site_id: int, name: str, *, must_be_enabled: bool = False
+) -> ProviderAccount:
     """A site's account at a provider.
 
+    An account that is switched off takes no new orders (`must_be_enabled`); what it tells of old ones still
+    counts.
+
     Raises:
-        AccountNotFound: none of that name, or switched off.
+        AccountNotFound: none of that name, or switched off where it must not be.
     """
+    if not 0 < site_id <= _MOST_SITE_ID or not name.isprintable():  # as a stranger's path may have it
+        raise AccountNotFound(account=name)
     row = await reader.first(
         select(provider_accounts).where(
-            provider_accounts.c.site_id == site_id,
-            provider_accounts.c.account == name,
-            provider_accounts.c.enabled,
+            provider_accounts.c.site_id == site_id, provider_accounts.c.account == name
         )
     )
-    if row is None or row.gateway not in GATEWAYS:
+    if row is None or row.gateway not in GATEWAYS or (must_be_enabled and not row.enabled):
         raise AccountNotFound(account=name)
     return ProviderAccount(
         row.site_id, row.account, row.gateway, row.base_url, row.page_origin, row.credentials

@@ -66,7 +66,14 @@ def is_heard(status: int, body: bytes) -> bool:
     if status not in _HTTP_OK:
         return False
     try:
-        content = json.loads(body)
+        content = json.loads(body, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError):
         return False
     return isinstance(content, dict) and type(content.get("code")) is int and content["code"] == 0
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("a name appears twice")
+    return content

@@ -26,6 +26,13 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), server_default="sent", nullable=False),
         sa.Column("http_status", sa.Integer(), nullable=True),
         sa.Column("answer", sa.Text(), server_default="", nullable=False, comment="masked, at most 20 kB"),
+        sa.Column(
+            "external_id",
+            sa.Text(),
+            server_default="",
+            nullable=False,
+            comment="the merchant's order, once accepted",
+        ),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("elapsed_ms", sa.Integer(), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
@@ -279,7 +286,7 @@ def upgrade() -> None:
         ),
         sa.Column("asked", sa.Integer(), server_default="0", nullable=False),
         sa.CheckConstraint(
-            "attention IN ('amount_differs', 'paid_after_cancel', 'denied_after_success', 'second_payment', 'reference_reused', 'order_vanished', 'unresolved')",
+            "attention IN ('unconfirmed', 'order_vanished', 'unresolved', 'amount_differs', 'denied_after_success', 'paid_after_cancel', 'not_posted', 'reference_reused', 'second_payment')",
             name=op.f("ck_payment_attention"),
         ),
         sa.CheckConstraint("kind IN ('deposit')", name=op.f("ck_payment_kind")),
@@ -333,6 +340,13 @@ def upgrade() -> None:
         "payment",
         ["site_id", "player_id", "created_at"],
         unique=False,
+    )
+    op.create_index(
+        "uq_payment_paid_order",
+        "payment",
+        ["site_id", "kind", "external_id"],
+        unique=True,
+        postgresql_where=sa.text("external_id <> '' AND status = 'completed'"),
     )
     op.create_index(
         "uq_payment_provider_reference", "payment", ["site_id", "account", "provider_reference"], unique=True

@@ -15,7 +15,7 @@ from tests.payments.world import Provider, World, opened
 def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
     """The provider of the test, listed among the gateways."""
     told = Provider()
-    monkeypatch.setitem(GATEWAYS, told.name, told)  # type: ignore[arg-type]  a dict behind a Mapping
+    monkeypatch.setitem(GATEWAYS, told.name, told)
     return told
 
 

@@ -37,6 +37,12 @@ class Server:
     port: int = 0
     heard: list[Heard] = field(default_factory=list)
     before: Callable[[Heard], Awaitable[None]] | None = None
+    talks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def hang_up(self) -> None:
+        """End every connection at once."""
+        for task in list(self.talks):
+            task.cancel()
 
     @property
     def url(self) -> str:
@@ -89,7 +95,7 @@ async def resetting(writer: asyncio.StreamWriter) -> None:
 async def serving(manner: Manner) -> AsyncIterator[Server]:
     """A server on a free port, until the block ends."""
     server = Server(manner)
-    talks: set[asyncio.Task[Any]] = set()
+    talks = server.talks
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -101,7 +107,9 @@ async def serving(manner: Manner) -> AsyncIterator[Server]:
                 length = re.search(r"(?i)\r\ncontent-length: *([0-9]+)", head)
                 body = await reader.readexactly(int(length[1])) if length else b""
                 first, *lines = head.strip().split("\r\n")
-                headers = {name.lower(): value.strip() for name, _, value in (li.partition(":") for li in lines)}
+                headers = {
+                    name.lower(): value.strip() for name, _, value in (li.partition(":") for li in lines)
+                }
                 heard = Heard(first.split()[1], headers, body)
                 server.heard.append(heard)
                 if server.before is not None:
@@ -119,7 +127,6 @@ async def serving(manner: Manner) -> AsyncIterator[Server]:
         yield server
     finally:
         listener.close()
-        for task in list(talks):
-            task.cancel()
+        server.hang_up()
         await asyncio.gather(*talks, return_exceptions=True)
         await asyncio.sleep(0)

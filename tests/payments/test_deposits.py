@@ -1,4 +1,4 @@
-"""A deposit from the player's wish to the provider's page, on a real database and a merchant's real socket."""
+"""A deposit from the player's wish to the provider's page, on a real database and real sockets."""
 
 import asyncio
 from datetime import timedelta
@@ -103,14 +103,17 @@ async def test_the_merchants_own_limits_count_too(world: World) -> None:
 async def test_the_stop_switch(world: World, everywhere: bool) -> None:
     session = await world.session()
     site_id = switches.EVERY_SITE if everywhere else world.site_id
-    turning = {"reason": "test", "by": "test", "at": world.clock.now()}
-    async with world.database.transaction() as tx:
-        await switches.set_switch(tx, site_id, payments.DEPOSITS, stopped=True, **turning)
+
+    async def turn(*, stopped: bool) -> None:
+        at, name = world.clock.now(), payments.DEPOSITS
+        async with world.database.transaction() as tx:
+            await switches.set_switch(tx, site_id, name, stopped=stopped, reason="test", by="test", at=at)
+
+    await turn(stopped=True)
     with pytest.raises(payments.DepositsStopped):
         await world.ask(session)
     assert await world.rows("SELECT 1 FROM payment") == []
-    async with world.database.transaction() as tx:
-        await switches.set_switch(tx, site_id, payments.DEPOSITS, stopped=False, **turning)
+    await turn(stopped=False)
     await world.ask(session)
 
 
@@ -282,7 +285,17 @@ async def test_in_seamless_mode_the_merchant_is_owed(world: World, provider: Pro
 
 async def test_only_its_token_shows_a_payment(world: World) -> None:
     token = await world.ask()
-    strangers = ["", "-", token[:-1], token + "A", f"9{token}", token.replace("-", "", 1), "0-x", "²-x", "\x00"]
+    strangers = [
+        "",
+        "-",
+        token[:-1],
+        token + "A",
+        f"9{token}",
+        token.replace("-", "", 1),
+        "0-x",
+        "²-x",
+        "\x00",
+    ]
     for stranger in strangers:
         async with world.database.reading() as reader:
             with pytest.raises(payments.PaymentNotFound):

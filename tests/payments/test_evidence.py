@@ -1,4 +1,4 @@
-"""What providers say later: notices, status queries, contradictions. Money moves once, or a person is called."""
+"""What providers say later: notices, status queries. Money moves once, or a person is called."""
 
 import asyncio
 from datetime import timedelta
@@ -7,7 +7,7 @@ import pytest
 
 from app import payments, providers
 from tests.payments.peers import answering
-from tests.payments.world import AMOUNT, UNKNOWN, Provider, World, awaiting, fact, just, paid
+from tests.payments.world import UNKNOWN, Provider, World, awaiting, fact, just, paid
 
 State = providers.State
 
@@ -135,7 +135,9 @@ async def test_another_sites_notice_reaches_no_payment_of_ours(world: World) -> 
 async def test_an_unreadable_notice_is_kept_and_said_so(world: World) -> None:
     notice_id = await world.notice()
     assert await notice_state(world, notice_id) == "unreadable"
-    await payments.read_notice(world.pipes, world.site_id, "ntc_nobody")  # a job of a notice that is not there
+    await payments.read_notice(
+        world.pipes, world.site_id, "ntc_nobody"
+    )  # a job of a notice that is not there
 
 
 async def test_only_waiting_for_the_player_expires(world: World, provider: Provider) -> None:
@@ -152,7 +154,9 @@ async def test_only_waiting_for_the_player_expires(world: World, provider: Provi
 
 
 @pytest.mark.parametrize("state", [State.PROCESSING, State.UNKNOWN])
-async def test_what_the_provider_works_on_never_expires(world: World, provider: Provider, state: State) -> None:
+async def test_what_the_provider_works_on_never_expires(
+    world: World, provider: Provider, state: State
+) -> None:
     provider.answers = provider.statuses = [just(state)]
     before = (await world.deposit()).sub_status
     world.clock.advance(timedelta(days=13))
@@ -171,7 +175,8 @@ async def test_the_player_pays_in_the_very_moment_of_expiry(world: World, provid
 
 
 @pytest.mark.xfail(
-    strict=True, reason="ask_provider expires unless the answer to the cancel is 'paid' (never from submitted)"
+    strict=True,
+    reason="ask_provider expires unless the answer to the cancel is 'paid' (never from submitted)",
 )
 async def test_a_cancel_that_came_too_late_does_not_expire_the_deposit(
     world: World, provider: Provider
@@ -237,7 +242,7 @@ async def test_another_amount_or_currency_is_a_conflict_and_posts_nothing(
     world: World, provider: Provider, more: dict[str, object]
 ) -> None:
     await world.deposit()
-    await world.notice(fact(await world.reference(), **more))
+    await world.notice(fact(await world.reference()) | more)
     found = await world.payment()
     assert (found.status, found.sub_status) == ("processing", "conflicted")
     assert found.attention == "amount_differs"
@@ -350,7 +355,9 @@ async def test_a_late_success_is_not_forgotten_when_the_provider_cannot_be_asked
     assert found.ask_at is not None or found.attention is not None, "the player's money is lost silently"
 
 
-@pytest.mark.xfail(strict=True, reason="steps._note keeps only the first reason for attention; later ones vanish")
+@pytest.mark.xfail(
+    strict=True, reason="steps._note keeps only the first reason for attention; later ones vanish"
+)
 async def test_every_reason_for_attention_is_in_the_history(world: World, provider: Provider) -> None:
     await world.deposit()
     reference = await world.reference()

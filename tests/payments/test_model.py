@@ -2,6 +2,7 @@
 
 The tables here are written from payments.md sections 1.2-1.5, not from the code.
 """
+# ruff: noqa: E501  a table is read by its columns
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -43,8 +44,8 @@ charged_back          refunded    completed
 """
 ROWS = {words[0]: words[1:] for words in map(str.split, TRANSITIONS.strip().splitlines())}
 
-# What evidence does. Rows: states; columns: verdicts. `a|b` is before and after the provider's patience (120 s)
-# or from a source that is not enough and one that is: for "paid" while open that is a notice, for everything
+# What evidence does. Rows: states; columns: verdicts. `a|b` is before and after the provider's patience
+# (120 s), or from a source that is not enough and one that is: for "paid" while open that is a notice, for everything
 # after the end a status query. `>x` moves there; `ask` asks the provider; `!x` calls a person.
 AT_PROVIDER = "needs_player      pending            paid             declined   cancelled   not_found               not_sent         unknown"
 EVIDENCE = """
@@ -95,7 +96,12 @@ def deposit(state: str, *, reference: str | None = None) -> DepositFacts:
 
 
 def said(
-    verdict: str, source: int, at: datetime = LATER, *, amount: Money | None = AMOUNT, reference: str = PAID_AS
+    verdict: str,
+    source: int,
+    at: datetime = LATER,
+    *,
+    amount: Money | None = AMOUNT,
+    reference: str = PAID_AS,
 ) -> Evidence:
     return Evidence(Source(source), Verdict(verdict), at, amount=amount, provider_reference=reference)
 
@@ -208,7 +214,9 @@ def test_patience_is_a_setting() -> None:
         assert found == step
 
 
-@pytest.mark.xfail(strict=True, reason="rules._while_open ends a deposit on the browser's word (payments.md 1.4)")
+@pytest.mark.xfail(
+    strict=True, reason="rules._while_open ends a deposit on the browser's word (payments.md 1.4)"
+)
 def test_the_players_browser_ends_nothing() -> None:
     for state in OPEN_AT_PROVIDER:
         for verdict in (Verdict.DECLINED, Verdict.CANCELLED, Verdict.NOT_FOUND, Verdict.NOT_SENT):

@@ -150,7 +150,9 @@ async def test_the_merchants_answer_after_the_end_changes_nothing(world: World, 
     assert await world.told() == [10]
 
 
-async def test_two_sweeps_end_an_abandoned_deposit_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_two_sweeps_end_an_abandoned_deposit_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def dies(*_: object) -> None:
         raise SystemError
 
@@ -164,7 +166,7 @@ async def test_two_sweeps_end_an_abandoned_deposit_once(world: World, monkeypatc
 
 
 async def test_a_process_that_died_before_the_provider_was_asked(world: World, provider: Provider) -> None:
-    """The try was written and nothing sent: the provider says so, and after its patience the deposit fails."""
+    """The try was written, nothing was sent: the provider says so, and then the deposit fails."""
 
     async def dies(_: object) -> None:
         raise SystemError
@@ -222,12 +224,16 @@ async def test_a_deposit_that_expired_needs_no_person_two_weeks_later(world: Wor
 # --- lacks of app/payments that these tests found; each is a strict xfail until it is mended
 
 
-@pytest.mark.xfail(strict=True, reason="sweep_due sets `unresolved` without an event and over an earlier reason")
+@pytest.mark.xfail(
+    strict=True, reason="sweep_due sets `unresolved` without an event and over an earlier reason"
+)
 async def test_what_the_horizon_does_is_in_the_history(world: World, provider: Provider) -> None:
     found = await world.deposit()
     provider.statuses = [just(providers.State.NOT_FOUND)]
     await payments.ask_provider(world.pipes, world.site_id, found.payment_id)
     world.clock.advance(timedelta(days=14, seconds=1))
     await payments.sweep_due(world.pipes)
-    rows = await world.rows("SELECT detail FROM payment_event WHERE type = 'payment.attention' ORDER BY sequence")
+    rows = await world.rows(
+        "SELECT detail FROM payment_event WHERE type = 'payment.attention' ORDER BY sequence"
+    )
     assert [row.detail["attention"] for row in rows] == ["order_vanished", "unresolved"]

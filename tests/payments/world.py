@@ -1,4 +1,5 @@
 """A site, its player, its merchant's server on a real socket, and a provider that says what it is told."""
+# ruff: noqa: ARG002  the provider keeps the contract, whatever it makes of it
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -129,7 +130,13 @@ class World:
         return self.pipes.database
 
     async def session(self, login: str = "aigerim", **wishes: str) -> players.Session:
-        fields = {"site_login": login, "currency": "KZT", "customer_ip": "127.0.0.1", "language": "en", **wishes}
+        fields = {
+            "site_login": login,
+            "currency": "KZT",
+            "customer_ip": "127.0.0.1",
+            "language": "en",
+            **wishes,
+        }
         async with self.database.transaction() as tx:
             site = await merchants.site(tx, self.site_id)
             key = await players.obtain_key(tx, site, fields, at=self.clock.now())
@@ -157,11 +164,16 @@ class World:
             return list(await reader.all(text(query), values))
 
     async def events(self) -> list[str]:
-        return [row.type for row in await self.rows("SELECT type FROM payment_event ORDER BY payment_id, sequence")]
+        return [
+            row.type
+            for row in await self.rows("SELECT type FROM payment_event ORDER BY payment_id, sequence")
+        ]
 
     async def reference(self) -> str:
         """Our reference of the newest try."""
-        [newest, *_] = await self.rows("SELECT attempt_id FROM attempt JOIN payment p USING (site_id, payment_id) ORDER BY p.number DESC")
+        [newest, *_] = await self.rows(
+            "SELECT attempt_id FROM attempt JOIN payment p USING (site_id, payment_id) ORDER BY p.number DESC"
+        )
         return str(newest.attempt_id)
 
     async def store_notice(self, *facts: dict[str, object], mark: str = "") -> str:

@@ -35,8 +35,12 @@ class Proxy:
     seen: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _serving: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         server, to_server = await asyncio.open_unix_connection(self.target)
         self._writers |= {to_client, to_server}
         back = asyncio.create_task(self._answers(server, to_client))
@@ -63,10 +67,12 @@ class Proxy:
                 await to_client.drain()
         to_client.close()
 
-    def hang_up(self) -> None:
+    async def hang_up(self) -> None:
         self.release.set()
         for writer in self._writers:
             writer.close()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
 
 @asynccontextmanager
@@ -80,6 +86,5 @@ async def standing_before(url: str) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         listening.close()
-        proxy.hang_up()
-        await asyncio.sleep(0)
+        await proxy.hang_up()
         shutil.rmtree(folder)

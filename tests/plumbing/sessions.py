@@ -1,18 +1,44 @@
-"""What PostgreSQL says about the sessions of a test, and tasks that are cancelled at an exact place."""
+"""Something to write, what PostgreSQL says about a test's sessions, and tasks cancelled at an exact place."""
 
 import asyncio
 import types
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
-from app.plumbing.database import Database
+from app.plumbing import switches
+from app.plumbing.database import Database, Transaction
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+Execute = Callable[[Transaction, str], Awaitable[object]]
 
 BUSY = text(
     "SELECT pid, state, query FROM pg_stat_activity WHERE datname = current_database() "
     "AND state <> 'idle' AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
 )
+
+
+async def write(tx: Transaction, name: str) -> None:
+    await switches.set_switch(tx, 1, name, stopped=True, reason="a test", by="test", at=NOW)
+
+
+async def written(database: Database) -> set[str]:
+    async with database.reading() as reader:
+        return {row.name for row in await reader.all(text("SELECT name FROM switch"))}
+
+
+async def through_sqlalchemy(tx: Transaction, statement: str) -> object:
+    return await tx.execute(text(statement))
+
+
+async def through_asyncpg(tx: Transaction, statement: str) -> object:
+    return await tx.raw.execute(statement)
+
+
+both_ways = pytest.mark.parametrize("execute", [through_sqlalchemy, through_asyncpg])
 
 
 async def nobody_is_busy(database: Database) -> None:

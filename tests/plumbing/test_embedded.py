@@ -36,6 +36,7 @@ def folder() -> Iterator[Path]:
         psutil.Process(pid).send_signal(signal.SIGQUIT)  # an immediate stop
         psutil.Process(pid).wait(10)
     shutil.rmtree(made, ignore_errors=True)
+    made.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def postmaster(folder: Path) -> int | None:
@@ -80,11 +81,25 @@ async def test_it_is_found_again_after_its_user_was_killed_and_stops_when_told(f
     assert postmaster(folder) is None
     assert embedded.running_url(folder, "kept") is None
 
-    again = await asyncio.to_thread(embedded.start, folder)
+    # A killed server's number, by now that of another program: this one.
+    (folder / "postmaster.pid").write_text(f"{psutil.Process().pid}\n{folder}\n")
+    again = await asyncio.to_thread(embedded.start, folder, outlives_us=True)
     assert await asked(again.database_url("kept"), "SELECT current_database()") == "kept"
     included = (folder / "postgresql.conf").read_text().count("cashier.conf")
     assert included == 1
-    await asyncio.to_thread(again.stop)
+    await asyncio.to_thread(embedded.stop, folder)
+    assert postmaster(folder) is None
+    await asyncio.to_thread(embedded.stop, folder)  # of no effect
+
+
+async def test_it_outlives_its_user_when_told(folder: Path) -> None:
+    program = "import sys; from pathlib import Path; from app.plumbing import embedded\n"
+    program += "embedded.start(Path(sys.argv[1]), outlives_us=sys.argv[2] == 'yes')"
+    for outlives in ("no", "yes"):
+        user = await asyncio.create_subprocess_exec(sys.executable, "-c", program, folder, outlives)
+        assert await user.wait() == 0
+        assert (postmaster(folder) is not None) is (outlives == "yes")
+    await asyncio.to_thread(embedded.stop, folder)
     assert postmaster(folder) is None
 
 

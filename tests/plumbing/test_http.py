@@ -12,7 +12,7 @@ import pytest
 import respx
 
 from app.kernel.clock import SystemClock
-from app.plumbing import database
+from app.plumbing import fence
 from app.plumbing.http import CallFailed, FailureKind, HttpClient, PeerLimits
 from tests.plumbing.test_http_servers import Script, answering, client_for, reset, serving, silent
 
@@ -297,12 +297,12 @@ def test_the_truth_table_of_nothing_was_sent(kind: FailureKind, sent: bool) -> N
 
 async def test_no_call_inside_an_open_transaction() -> None:
     async with serving(answering()) as server, client_for(server) as client:
-        opened = database._open.set(True)
+        opened = fence.transaction_is_open.set(True)
         try:
-            with pytest.raises(database.NetworkInsideTransaction):
+            with pytest.raises(fence.NetworkInsideTransaction):
                 await client.call("GET", server.url, deadline_seconds=5)
         finally:
-            database._open.reset(opened)
+            fence.transaction_is_open.reset(opened)
         assert server.hits == 0
         assert (await client.call("GET", server.url, deadline_seconds=5)).status == 200
 

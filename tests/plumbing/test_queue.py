@@ -309,7 +309,8 @@ async def test_a_schedule_runs_in_one_of_two_workers_and_outlives_a_failure(data
     for worker in workers:
         worker.every(1, "test.task", task)
     async with working(*workers):
-        await until(lambda: len(ran) == 3)
+        await until(lambda: len(ran) == 2)
+        await asyncio.sleep(0.3)  # the other worker would have had its turn too
     gaps = [later - sooner for sooner, later in itertools.pairwise(ran)]
     assert min(gaps) > 0.4, gaps
 

@@ -1,6 +1,5 @@
 """Real processes of ours, started through the command line as a person starts them."""
 
-import asyncio
 import json
 import os
 import re
@@ -11,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -24,7 +23,6 @@ from tests.demo.servers import sha1_signed
 from tests.stories.stage import free_port
 
 PATIENCE_SECONDS = 30.0
-COMMAND = [sys.executable, "-m", "app.cli"]
 
 
 def until(is_true: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
@@ -74,8 +72,12 @@ class Home:
 
     def command(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         """Run `cashier ...` to its end."""
+        return self.run_module("app.cli", *arguments, **environ)
+
+    def run_module(self, module: str, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+        """Run a module of ours to its end."""
         return subprocess.run(
-            [*COMMAND, *arguments],
+            [sys.executable, "-m", module, *arguments],
             env=self.environ | environ,
             cwd=ROOT,
             capture_output=True,
@@ -86,9 +88,13 @@ class Home:
 
     def spawn(self, *arguments: str, **environ: str) -> "subprocess.Popen[bytes]":
         """Start `cashier ...`; its words go to `said`."""
+        return self.spawn_module("app.cli", *arguments, **environ)
+
+    def spawn_module(self, module: str, *arguments: str, **environ: str) -> "subprocess.Popen[bytes]":
+        """Start a module of ours."""
         with self._words() as words:
             return subprocess.Popen(
-                [*COMMAND, *arguments],
+                [sys.executable, "-m", module, *arguments],
                 env=self.environ | environ,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
@@ -117,7 +123,8 @@ class Home:
     def clean(self) -> None:
         """End whatever a failed test left, and forget the folder."""
         for process in self.processes():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         until(lambda: not self.processes(), "everything killed")
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
@@ -126,8 +133,8 @@ class Home:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
             if process.name() == "postgres":
-                return process.cwd().startswith(str(self.data_dir))
-            return process.environ().get("CASHIER_DATA_DIR") == str(self.data_dir)
+                return bool(process.cwd().startswith(str(self.data_dir)))
+            return bool(process.environ().get("CASHIER_DATA_DIR") == str(self.data_dir))
         except psutil.Error:
             return False
 
@@ -155,13 +162,18 @@ def running(**more: str) -> Iterator[Home]:
         assert process.wait(PATIENCE_SECONDS) == 0, made.said
 
 
+def browser() -> httpx.Client:
+    """A client that leaves no connection behind: the servers it talks to are killed."""
+    return httpx.Client(timeout=20, trust_env=False, headers={"connection": "close"})
+
+
 @dataclass
 class Player:
     """Somebody with a browser and no patience for pages: the same requests, without drawing anything."""
 
     demo: Mapping[str, Any]
     login: str = "aigerim"
-    browser: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=20))
+    browser: httpx.Client = field(default_factory=browser)
     payment_page: str = ""
 
     def obtain_key(self) -> httpx.Response:
@@ -186,9 +198,7 @@ class Player:
 
     def deposit(self, amount: str, method: str = "card") -> dict[str, Any]:
         """Press Pay; returns what the payment page says then."""
-        answer = self.browser.post(
-            f"{self.demo['base_url']}/cashier/deposit", data=self.form(amount, method)
-        )
+        answer = self.browser.post(f"{self.demo['base_url']}/cashier/deposit", data=self.form(amount, method))
         assert answer.status_code == 303, answer.text
         self.payment_page = self.demo["base_url"] + answer.headers["location"].partition("?")[0]
         return self.look()
@@ -212,8 +222,3 @@ class Player:
         """What the demo shop knows."""
         found: dict[str, Any] = self.browser.get(f"{self.demo['merchant_url']}/demo/state").json()
         return found
-
-
-def wait(seconds: float) -> None:
-    """Let the other processes have some time."""
-    asyncio.run(asyncio.sleep(seconds))

@@ -80,7 +80,7 @@ class Sandbox:
         return answer if isinstance(answer, Result) else _read(answer, reference)
 
     def verify(self, account: ProviderAccount, notice: RawNotice) -> None:
-        """Compare the signature over the raw bytes, in constant time; without a secret nothing is authentic."""
+        """Compare the signature over the raw bytes, in constant time; without a secret, nothing fits."""
         given = notice.headers.get("x-sandbox-signature", "").encode()
         fits = hmac.compare_digest(_signature(account, notice.body).encode(), given)
         if not fits or not account.credentials.get("secret"):
@@ -138,9 +138,8 @@ def _read(reply: Reply, reference: str, *, refusal_is_final: bool = False) -> Re
     elif reply.status == _NOT_FOUND and content.get("status") == "not_found":
         return _result(content)
     elif reply.status not in {_OK, _CREATED}:
-        content = content if reply.status == _REFUSED and refusal_is_final else {}
         raw = {"http_status": reply.status, "answer": mask_value(content)}
-        if isinstance(content.get("code"), str):  # read, understood, and not opened
+        if reply.status == _REFUSED and refusal_is_final and isinstance(content.get("code"), str):
             return Result(State.FAILED, error=_error(content, "refused"), raw=raw)
         error = ProviderError(f"http_{reply.status}", "no readable answer")
         return Result(State.UNKNOWN, error=error, raw=raw)

@@ -1,0 +1,83 @@
+"""What a site offers, on a real database: limits, switches, currencies, and strangers' sites."""
+
+import pytest
+
+from app import merchants, methods
+from app.kernel.clock import MovableClock
+from app.kernel.money import CurrencyMismatch, Money
+from app.plumbing.database import Database
+
+LOW, HIGH = Money(50_000, "KZT"), Money(100_000_000, "KZT")
+
+
+async def new_site(database: Database, clock: MovableClock) -> int:
+    new = merchants.NewSite(
+        name="Altyn Games",
+        currencies=("KZT", "USD"),
+        callout_url="https://shop.example.com/callout",
+        notify_url="https://shop.example.com/notify",
+    )
+    async with database.transaction() as tx:
+        return (await merchants.create_site(tx, new, at=clock.now())).site_id
+
+
+async def offered(database: Database, site_id: int, currency: str = "KZT") -> list[str]:
+    async with database.reading() as reader:
+        return [found.method.code for found in await methods.offers(reader, site_id, currency)]
+
+
+async def test_offering_switching_and_strangers(database: Database, clock: MovableClock) -> None:
+    site_id, other = [await new_site(database, clock) for _ in range(2)]
+    async with database.transaction() as tx:
+        for position, method in ((2, "card"), (1, "qr"), (1, "aggregator")):
+            await methods.offer_method(
+                tx, site_id, method, minimum=LOW, maximum=HIGH, account="main", position=position
+            )
+    assert await offered(database, site_id) == ["aggregator", "qr", "card"]
+    assert await offered(database, site_id, "USD") == []
+    assert await offered(database, other) == []
+    async with database.transaction() as tx:
+        await methods.switch_method(tx, site_id, "qr", "KZT", enabled=False)
+    assert await offered(database, site_id) == ["aggregator", "card"]
+    for site, currency, method in (
+        (site_id, "KZT", "qr"),
+        (site_id, "USD", "card"),
+        (other, "KZT", "card"),
+        (site_id, "KZT", "nonsense"),
+    ):
+        async with database.reading() as reader:
+            with pytest.raises(methods.MethodUnavailable):
+                await methods.offer(reader, site, currency, method)
+    async with database.transaction() as tx:
+        await methods.switch_method(tx, site_id, "qr", "KZT", enabled=True)
+    assert await offered(database, site_id) == ["aggregator", "qr", "card"]
+
+
+async def test_offering_again_changes_the_limits_and_switches_on(
+    database: Database, clock: MovableClock
+) -> None:
+    site_id = await new_site(database, clock)
+    async with database.transaction() as tx:
+        await methods.offer_method(tx, site_id, "card", minimum=LOW, maximum=HIGH, account="main")
+        await methods.switch_method(tx, site_id, "card", "KZT", enabled=False)
+        await methods.offer_method(
+            tx, site_id, "card", minimum=LOW, maximum=LOW, account="second", position=3
+        )
+    async with database.reading() as reader:
+        found = await methods.offer(reader, site_id, "KZT", "card")
+    assert (found.minimum, found.maximum, found.account, found.position) == (LOW, LOW, "second", 3)
+
+
+async def test_what_cannot_be_offered(database: Database, clock: MovableClock) -> None:
+    site_id = await new_site(database, clock)
+    async with database.transaction() as tx:
+        with pytest.raises(methods.MethodUnavailable):
+            await methods.offer_method(tx, site_id, "nonsense", minimum=LOW, maximum=HIGH, account="main")
+        usd = Money(10, "USD")
+        with pytest.raises(CurrencyMismatch):
+            await methods.offer_method(tx, site_id, "card", minimum=LOW, maximum=usd, account="main")
+        with pytest.raises(ValueError, match="maximum below minimum"):
+            await methods.offer_method(tx, site_id, "card", minimum=HIGH, maximum=LOW, account="main")
+        with pytest.raises(methods.MethodUnavailable):
+            await methods.switch_method(tx, site_id, "card", "KZT", enabled=True)
+    assert await offered(database, site_id) == []

@@ -1,0 +1,139 @@
+"""The migrations: up, nothing left to generate, down to nothing, and up again."""
+
+import asyncio
+import itertools
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.plumbing import schema
+from app.plumbing.database import Database, SessionSettings, asyncpg_dsn, metadata
+from tests.conftest import ROOT, URL, database_url
+
+OBJECTS = """
+SELECT 'relation ' || n.nspname || '.' || relname || ' ' || coalesce(relacl::text, '')
+  FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname IN ('public', 'queue')
+UNION ALL SELECT 'column ' || attrelid::regclass || '.' || attname || ' ' || atttypid::regtype || attnotnull
+    || coalesce(attacl::text, '')
+  FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
+  WHERE nspname IN ('public', 'queue') AND NOT attisdropped AND relkind = 'r'
+UNION ALL SELECT 'constraint ' || conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+  FROM pg_constraint WHERE connamespace IN ('public'::regnamespace) AND contype <> 'n'
+UNION ALL SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname IN ('public', 'queue')
+UNION ALL SELECT 'trigger ' || pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT 'function ' || oid::regprocedure || ' ' || md5(prosrc) || coalesce(proacl::text, '')
+  FROM pg_proc WHERE pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+UNION ALL SELECT 'type ' || oid::regtype FROM pg_type t
+  WHERE typnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND typtype = 'e'
+UNION ALL SELECT 'schema ' || nspname || ' ' || coalesce(nspacl::text, '') FROM pg_namespace
+  WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+UNION ALL SELECT 'default ' || defaclobjtype::text || ' ' || defaclacl::text FROM pg_default_acl
+ORDER BY 1
+"""
+numbers = itertools.count(1)
+
+
+@pytest.fixture
+async def scratch() -> AsyncIterator[str]:
+    """An empty database of the run's server."""
+    server = os.environ[URL]
+    name = f"cashier_scratch_{os.getpid()}_{next(numbers)}"
+    connection = await asyncpg.connect(asyncpg_dsn(server))
+    await connection.execute(f'CREATE DATABASE "{name}" STRATEGY FILE_COPY')
+    yield database_url(server, name)
+    await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await connection.close()
+
+
+def alembic_config(url: str) -> Config:
+    config = Config(ROOT / "alembic.ini")
+    config.attributes["url"] = url
+    return config
+
+
+async def objects(url: str) -> list[str]:
+    connection = await asyncpg.connect(asyncpg_dsn(url))
+    try:
+        return [str(row[0]) for row in await connection.fetch(OBJECTS)]
+    finally:
+        await connection.close()
+
+
+async def differences(url: str) -> list[object]:
+    """What `alembic check` would find: what the code has and the chain has not, or the other way round."""
+
+    def compared(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, metadata))
+
+    engine = create_async_engine(
+        url.replace("postgresql://", "postgresql+asyncpg://"), poolclass=pool.NullPool
+    )
+    async with engine.connect() as connection:
+        return await connection.run_sync(compared)
+
+
+async def test_migrations_go_up_down_and_up_again(scratch: str) -> None:
+    empty = await objects(scratch)
+    await asyncio.to_thread(schema.upgrade, scratch)
+    full = await objects(scratch)
+    assert await differences(scratch) == []
+
+    await asyncio.to_thread(command.downgrade, alembic_config(scratch), "base")
+    left = [line for line in await objects(scratch) if "alembic_version" not in line]
+    assert left == empty
+
+    await asyncio.to_thread(schema.upgrade, scratch)
+    assert await objects(scratch) == full
+    await asyncio.to_thread(schema.upgrade, scratch)  # of no effect
+    assert await objects(scratch) == full
+
+
+async def test_a_table_that_no_migration_makes_is_found(scratch: str) -> None:
+    await asyncio.to_thread(schema.upgrade, scratch, "roles")
+    found = await differences(scratch)
+    assert any("add_table" in str(difference) for difference in found)
+
+
+async def test_two_that_migrate_at_once_do_not_collide(scratch: str) -> None:
+    program = "import sys; from app.plumbing import schema; schema.upgrade(sys.argv[1])"
+    started = [await asyncio.create_subprocess_exec(sys.executable, "-c", program, scratch) for _ in range(2)]
+    assert [await process.wait() for process in started] == [0, 0]
+    assert await differences(scratch) == []
+
+
+async def test_a_database_says_its_revision(scratch: str) -> None:
+    async with Database(scratch, SessionSettings(role="")) as database:
+        async with database.reading() as reader:
+            assert await schema.revision(reader) == ""
+        await asyncio.to_thread(schema.upgrade, scratch, "roles")
+        async with database.reading() as reader:
+            assert await schema.revision(reader) == "roles"
+        await asyncio.to_thread(schema.upgrade, scratch)
+        async with database.reading() as reader:
+            assert await schema.revision(reader) == schema.newest_revision()
+            found = await schema.server_settings(reader, ("fsync", "server_version_num", "nothing"))
+    assert found["fsync"] == "on"
+    assert int(found["server_version_num"]) >= 150_000
+    assert "nothing" not in found
+
+
+def test_the_chain_is_one_line_and_every_link_can_be_undone() -> None:
+    script = ScriptDirectory.from_config(alembic_config(""))
+    assert len(script.get_heads()) == 1
+    assert len(script.get_bases()) == 1
+    for link in script.walk_revisions():
+        assert not link.is_branch_point
+        text = Path(link.path).read_text()
+        assert "def downgrade() -> None:\n    pass" not in text

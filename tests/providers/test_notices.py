@@ -1,0 +1,201 @@
+"""Where providers knock: authentic or 401, stored raw, counted when it comes again."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.engine import Row
+
+from app import merchants, providers
+from app.kernel.clock import MovableClock
+from app.plumbing import metrics, web
+from app.plumbing.addresses import BadPeerAddress
+from app.plumbing.database import Database
+from app.plumbing.http import HttpClient
+from app.plumbing.pipes import Pipes
+from app.providers import routes
+from tests.demo.servers import hmac_signed
+
+SECRET = "a-secret-of-the-account"
+BODY = json.dumps({"notice_id": "ntc_1", "reference": "att_1", "status": "pending"}, indent=3).encode()
+
+
+@dataclass
+class Gate:
+    """A site with a provider account, and a client that stands for the provider."""
+
+    database: Database
+    clock: MovableClock
+    site_id: int
+    client: httpx.AsyncClient
+
+    async def knock(
+        self, body: bytes = BODY, *, signature: str | None = None, path: str = "", **headers: str
+    ) -> httpx.Response:
+        signed = hmac_signed(body, SECRET) if signature is None else signature
+        sent = {"X-Sandbox-Signature": signed, "Content-Type": "application/json", **headers}
+        return await self.client.post(path or f"/notices/{self.site_id}/main", content=body, headers=sent)
+
+    async def rows(self, query: str = "SELECT * FROM notice ORDER BY received_at") -> list[Row[Any]]:
+        async with self.database.reading() as reader:
+            return list(await reader.all(text(query)))
+
+    async def jobs(self) -> int:
+        return len(await self.rows("SELECT 1 FROM queue.pgqueuer"))
+
+
+@pytest.fixture
+async def gate(database: Database, clock: MovableClock) -> AsyncIterator[Gate]:
+    new = merchants.NewSite(
+        name="Altyn Games",
+        currencies=("KZT",),
+        callout_url="https://shop.example.com/callout",
+        notify_url="https://shop.example.com/notify",
+    )
+    async with database.transaction() as tx:
+        site_id = (await merchants.create_site(tx, new, at=clock.now())).site_id
+        for name, secret in (("main", SECRET), ("open", "")):
+            await providers.open_account(
+                tx,
+                site_id,
+                name,
+                gateway="sandbox",
+                base_url="https://pay.example.com",
+                credentials={"account": "us", "secret": secret},
+            )
+    async with HttpClient(clock) as http:
+        app = FastAPI(max_body_size=web.BODY_LIMIT_BYTES)
+        web.install(app)
+        app.include_router(routes.router(Pipes(database, http, clock, "https://cashier.example.com")))
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="https://cashier.example.com") as client:
+            yield Gate(database, clock, site_id, client)
+
+
+def alarms() -> float:
+    return float(metrics.ALARMS.labels("notice_bad_signature")._value.get())
+
+
+async def test_stored_raw_answered_and_left_to_a_job(gate: Gate) -> None:
+    answer = await gate.knock(Cookie="a=b", Authorization="Basic c2VjcmV0")
+    assert (answer.status_code, answer.json()) == (200, {"received": True})
+    [row] = await gate.rows()
+    assert bytes(row.body) == BODY
+    assert (row.account, row.state, row.arrivals) == ("main", "new", 1)
+    assert (row.path, row.received_at) == (f"/notices/{gate.site_id}/main", gate.clock.now())
+    assert "cookie" not in row.headers
+    assert "c2VjcmV0" not in str(row.headers)
+    assert row.dedupe_key == hashlib.sha256(BODY).hexdigest()
+    assert await gate.jobs() == 1
+
+
+async def test_the_same_bytes_again_are_counted(gate: Gate) -> None:
+    for number in range(3):
+        assert (await gate.knock(Age=str(number))).status_code == 200
+    await gate.knock(BODY + b" ")
+    assert [(row.arrivals, bytes(row.body)) for row in await gate.rows()] == [(3, BODY), (1, BODY + b" ")]
+    assert await gate.jobs() == 2
+
+
+async def test_a_repeat_of_what_is_unread_makes_up_for_a_lost_job(gate: Gate) -> None:
+    await gate.knock()
+    async with gate.database.transaction() as tx:
+        await tx.execute(text("DELETE FROM queue.pgqueuer"))
+    await gate.knock()
+    assert await gate.jobs() == 1
+    [row] = await gate.rows()
+    async with gate.database.transaction() as tx:
+        await providers.close_notice(
+            tx, gate.site_id, row.notice_id, providers.NoticeState.READ, at=gate.clock.now()
+        )
+        await tx.execute(text("DELETE FROM queue.pgqueuer"))
+    await gate.knock()
+    assert await gate.jobs() == 0
+    assert (await gate.rows())[0].arrivals == 3
+
+
+async def test_what_is_not_the_providers_is_refused_alarmed_and_not_stored(gate: Gate) -> None:
+    before = alarms()
+    good = hmac_signed(BODY, SECRET)
+    tries = [
+        await gate.knock(signature=""),
+        await gate.knock(signature="0" * 64),
+        await gate.knock(signature=good.upper()),
+        await gate.knock(signature=good[:-1]),
+        await gate.knock(BODY + b" ", signature=good),
+        await gate.knock(BODY.replace(b"pending", b"approved"), signature=good),
+        await gate.client.post(f"/notices/{gate.site_id}/main", content=BODY),
+        await gate.knock(path=f"/notices/{gate.site_id}/nobody"),
+        await gate.knock(path=f"/notices/{gate.site_id + 1}/main"),
+        await gate.knock(path="/notices/0/main"),
+        await gate.knock(path="/notices/-1/main"),
+        await gate.knock(path="/notices/99999999999/main"),
+        await gate.knock(path=f"/notices/{gate.site_id}/ma%00in"),
+        await gate.knock(path=f"/notices/{gate.site_id}/%0A"),
+        await gate.knock(path=f"/notices/{gate.site_id}/open", signature=hmac_signed(BODY, "")),
+    ]
+    assert {(answer.status_code, answer.json()["code"]) for answer in tries} == {(401, "bad_notice")}
+    assert len({answer.json()["detail"] for answer in tries}) == 1
+    assert alarms() == before + len(tries)
+    assert await gate.rows() == []
+    assert await gate.jobs() == 0
+
+
+async def test_what_is_no_notice_at_all(gate: Gate) -> None:
+    assert (await gate.client.get(f"/notices/{gate.site_id}/main")).status_code == 405
+    assert (await gate.knock(path="/notices/x/main")).status_code == 400
+    assert (await gate.knock(b" " * 70_000)).status_code == 413
+    assert await gate.rows() == []
+
+
+async def test_orphans_and_their_alarm(gate: Gate) -> None:
+    await gate.knock()
+    [row] = await gate.rows()
+    counter = metrics.ALARMS.labels("notice_orphan")._value
+    before = counter.get()
+    async with gate.database.transaction() as tx:
+        found = await providers.stored_notice(tx, gate.site_id, row.notice_id, lock=True)
+        assert found is not None
+        assert (found.raw.body, found.state) == (BODY, providers.NoticeState.NEW)
+        state = providers.NoticeState.ORPHAN
+        await providers.close_notice(
+            tx, gate.site_id, row.notice_id, state, at=gate.clock.now(), reason="why"
+        )
+    assert counter.get() == before + 1
+    async with gate.database.reading() as reader:
+        assert [orphan.notice_id for orphan in await providers.orphans(reader, gate.site_id)] == [
+            row.notice_id
+        ]
+        assert await providers.orphans(reader, gate.site_id + 1) == []
+        assert await providers.stored_notice(reader, gate.site_id + 1, row.notice_id) is None
+
+
+async def test_accounts(gate: Gate) -> None:
+    async with gate.database.transaction() as tx:
+        found = await providers.account(tx, gate.site_id, "main")
+        assert (found.gateway, found.credentials["secret"]) == ("sandbox", SECRET)
+        assert SECRET not in repr(found)
+        for base_url in (
+            "http://pay.example.com",
+            "https://127.0.0.1",
+            "https://localhost",
+            "pay.example.com",
+        ):
+            with pytest.raises(BadPeerAddress):
+                await providers.open_account(
+                    tx, gate.site_id, "bad", gateway="sandbox", base_url=base_url, credentials={}
+                )
+        for site_id, name in ((gate.site_id, "bad"), (gate.site_id + 1, "main"), (2**40, "main")):
+            with pytest.raises(providers.AccountNotFound):
+                await providers.account(tx, site_id, name)
+        # Opened again: its address and credentials are the new ones.
+        await providers.open_account(
+            tx, gate.site_id, "main", gateway="sandbox", base_url="https://new.example.com", credentials={}
+        )
+        assert (await providers.account(tx, gate.site_id, "main")).base_url == "https://new.example.com"

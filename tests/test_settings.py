@@ -1,0 +1,134 @@
+"""The environment: every wrong value is one sentence that names the setting and what is expected."""
+
+from pathlib import Path
+
+import pytest
+
+from app.settings import BadSetting, Settings
+
+PASSWORD = "hunter2"
+
+
+def test_an_empty_environment_is_a_demo() -> None:
+    assert Settings.read({}) == Settings(public_url="http://127.0.0.1:8080")
+    assert Settings.read(
+        dict.fromkeys(("CASHIER_HOST", "CASHIER_PORT", "CASHIER_DATA_DIR"), "")
+    ) == Settings.read({})
+
+
+def test_everything_can_be_set() -> None:
+    read = Settings.read(
+        {
+            "CASHIER_DATABASE_URL": f"postgresql://me:{PASSWORD}@db/cashier",
+            "CASHIER_DATA_DIR": "/srv/cashier",
+            "CASHIER_HOST": "0.0.0.0",
+            "CASHIER_PORT": "9000",
+            "CASHIER_MERCHANT_PORT": "9001",
+            "CASHIER_SANDBOX_PORT": "9002",
+            "CASHIER_PUBLIC_URL": "https://pay.example/",
+            "CASHIER_ALLOWED_PRIVATE_PEERS": " 127.0.0.1:8081, shop:80,[::1]:1 ,",
+            "CASHIER_PROFILE": "demo",
+            "CASHIER_LOG_LEVEL": "debug",
+            "CASHIER_LOG_FORMAT": "json",
+            "CASHIER_POOL_SIZE": "2",
+            "CASHIER_JOB_STALE_SECONDS": "600",
+        }
+    )
+    assert read == Settings(
+        database_url=f"postgresql://me:{PASSWORD}@db/cashier",
+        data_dir=Path("/srv/cashier"),
+        host="0.0.0.0",
+        port=9000,
+        merchant_port=9001,
+        sandbox_port=9002,
+        public_url="https://pay.example",
+        allowed_private_peers=frozenset({("127.0.0.1", 8081), ("shop", 80), ("::1", 1)}),
+        production=False,
+        log_level="debug",
+        log_json=True,
+        pool_size=2,
+        job_stale_seconds=600,
+    )
+    assert PASSWORD not in repr(read)
+
+
+def test_production_logs_for_machines_unless_told_otherwise() -> None:
+    production = {"CASHIER_PROFILE": "production"}
+    assert Settings.read(production).production
+    assert Settings.read(production).log_json
+    assert not Settings.read(production | {"CASHIER_LOG_FORMAT": "console"}).log_json
+
+
+def test_the_older_spelling_of_a_postgresql_address_is_read() -> None:
+    assert Settings.read({"CASHIER_DATABASE_URL": "postgres://db/a"}).database_url == "postgresql://db/a"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        *(
+            (name, value, f"{name} must be a number from 1 to 65535, not {value!r}")
+            for name in ("CASHIER_PORT", "CASHIER_MERCHANT_PORT", "CASHIER_SANDBOX_PORT")
+            for value in ("0", "65536", "-1", "http", "80.0", "٨٠", " 80", "9" * 5_000)
+        ),
+        ("CASHIER_POOL_SIZE", "1", "CASHIER_POOL_SIZE must be a number from 2 to 100, not '1'"),
+        ("CASHIER_POOL_SIZE", "101", "CASHIER_POOL_SIZE must be a number from 2 to 100, not '101'"),
+        (
+            "CASHIER_JOB_STALE_SECONDS",
+            "601",
+            "CASHIER_JOB_STALE_SECONDS must be a number from 1 to 600, not '601'",
+        ),
+        ("CASHIER_PROFILE", "prod", "CASHIER_PROFILE must be one of demo, production, not 'prod'"),
+        (
+            "CASHIER_LOG_LEVEL",
+            "INFO",
+            "CASHIER_LOG_LEVEL must be one of info, debug, warning, error, not 'INFO'",
+        ),
+        ("CASHIER_LOG_FORMAT", "xml", "CASHIER_LOG_FORMAT must be one of console, json, not 'xml'"),
+        *(
+            (
+                "CASHIER_ALLOWED_PRIVATE_PEERS",
+                f"shop:80,{value}",
+                f"CASHIER_ALLOWED_PRIVATE_PEERS must be host:port,... and {value!r} is not",
+            )
+            for value in ("shop", "shop:", ":80", "shop:http", "shop:0", "shop:65536", "shop:٨٠")
+        ),
+        *(
+            (
+                "CASHIER_PUBLIC_URL",
+                value,
+                f"CASHIER_PUBLIC_URL must be an address like https://cashier.example, not {value!r}",
+            )
+            for value in (
+                "pay.example",
+                "ftp://pay.example",
+                "http://[",
+                "https://me:secret@pay.example",
+                "https://",
+                "https://a.example/?x=1",
+                "/cashier",
+            )
+        ),
+        *(
+            (
+                "CASHIER_DATABASE_URL",
+                f"{value}://me:{PASSWORD}@db/cashier",
+                "CASHIER_DATABASE_URL must be postgresql://user:password@host:port/database",
+            )
+            for value in ("mysql", "sqlite", "postgresql+asyncpg", "")
+        ),
+    ],
+)
+def test_a_wrong_value_is_named(name: str, value: str, sentence: str) -> None:
+    with pytest.raises(BadSetting) as bad:
+        Settings.read({name: value})
+    assert str(bad.value) == sentence
+    assert PASSWORD not in str(bad.value)
+
+
+def test_production_opens_no_private_address() -> None:
+    with pytest.raises(BadSetting) as bad:
+        Settings.read({"CASHIER_PROFILE": "production", "CASHIER_ALLOWED_PRIVATE_PEERS": "127.0.0.1:80"})
+    assert str(bad.value) == (
+        "CASHIER_ALLOWED_PRIVATE_PEERS opens private addresses and must be empty in production"
+    )

@@ -1,0 +1,117 @@
+"""A site whose merchant listens on real sockets, and short words for its webhooks."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import Row
+
+from app import merchants, webhooks
+from app.kernel.clock import Clock, MovableClock, SystemClock
+from app.merchants import CreatedSite
+from app.plumbing.database import Database
+from app.plumbing.http import HttpClient
+from app.plumbing.pipes import Pipes
+from app.webhooks.operations import deliver
+from tests.payments.peers import Server, answering, serving
+
+HEARD = {"code": 0}
+
+
+@dataclass
+class Post:
+    """One site and its two endpoints."""
+
+    pipes: Pipes
+    created: CreatedSite
+    good: Server
+    bad: Server
+
+    @property
+    def clock(self) -> Clock:
+        return self.pipes.clock
+
+    def advance(self, by: float | timedelta) -> None:
+        """Move the clock of the test."""
+        assert isinstance(self.clock, MovableClock)
+        self.clock.advance(by)
+
+    @property
+    def database(self) -> Database:
+        return self.pipes.database
+
+    async def announce(self, payment_id: str = "dep_1", *, success: bool = True, sequence: int = 3) -> str:
+        fields = {"site_id": self.created.site_id, "status_id": 4 if success else 6, "site_login": "игрок"}
+        told = webhooks.Notification(payment_id, sequence, success, {**fields, "amount": 150_000})
+        async with self.database.transaction() as tx:
+            site = await merchants.site(tx, self.created.site_id)
+            return await webhooks.announce(tx, site, told, at=self.clock.now())
+
+    async def deliver(self, webhook_id: str) -> Row[Any]:
+        """One run of the job; the row afterwards."""
+        await deliver(self.pipes, self.created.site_id, webhook_id)
+        return await self.row(webhook_id)
+
+    async def row(self, webhook_id: str) -> Row[Any]:
+        [found] = await self.rows("SELECT * FROM webhook WHERE webhook_id = :id", id=webhook_id)
+        return found
+
+    async def attempts(self, webhook_id: str) -> list[Row[Any]]:
+        return await self.rows(
+            "SELECT * FROM webhook_attempt WHERE webhook_id = :id ORDER BY number", id=webhook_id
+        )
+
+    async def rows(self, query: str, **values: object) -> list[Row[Any]]:
+        async with self.database.reading() as reader:
+            return list(await reader.all(text(query), values))
+
+    async def jobs(self) -> int:
+        query = "SELECT count(*) AS n FROM queue.pgqueuer WHERE status = 'queued'"
+        return int((await self.rows(query))[0].n)
+
+    async def until_due(self, webhook_id: str) -> None:
+        """Move the clock to the next attempt."""
+        due: datetime = (await self.row(webhook_id)).next_at
+        self.advance(due - self.clock.now())
+
+
+async def opened_site(
+    pipes: Pipes,
+    good: Server,
+    bad: Server,
+    peers: frozenset[tuple[str, int]],
+    **more: Any,  # noqa: ANN401  any settings of a site
+) -> CreatedSite:
+    """A site that hears of successes at one endpoint and of failures at the other."""
+    new = merchants.NewSite(
+        name="Altyn Games",
+        currencies=("KZT",),
+        callout_url=f"{good.url}/callout",
+        notify_url=f"{good.url}/notify",
+        notify_failure_url=f"{bad.url}/failed",
+        **more,
+    )
+    async with pipes.database.transaction() as tx:
+        return await merchants.create_site(tx, new, at=pipes.clock.now(), allowed_private_peers=peers)
+
+
+@pytest.fixture
+async def post(
+    database: Database, clock: MovableClock, request: pytest.FixtureRequest
+) -> AsyncIterator[Post]:
+    """The site; a test may ask for other settings by indirect parameters."""
+    async with serving(answering(HEARD)) as good, serving(answering(HEARD)) as bad:
+        peers = frozenset({good.peer, bad.peer})
+        async with HttpClient(clock, allowed_private_peers=peers) as http:
+            pipes = Pipes(database, http, clock, "https://cashier.example.com")
+            created = await opened_site(pipes, good, bad, peers, **getattr(request, "param", {}))
+            yield Post(pipes, created, good, bad)
+
+
+@pytest.fixture
+def live(post: Post) -> Post:
+    """The same site in real time, for the real worker and for libraries that look at the machine's clock."""
+    return replace(post, pipes=replace(post.pipes, clock=SystemClock()))

@@ -200,14 +200,14 @@ def site_create(
         _err.print(
             f"[bold yellow]note:[/] the demo that runs may not call every address named here. {_NAME_IT}"
         )
-    shown = {
-        "site_id": made.site_id,
-        "salt": made.salt,
-        "tokens": made.tokens,
-        "webhook_secret": made.webhook_secret,
-    }
+    _show_once(made, as_json=as_json)
+
+
+def _show_once(made: merchants.CreatedSite, *, as_json: bool) -> None:
+    """Print the secrets of a new site."""
     if as_json:
-        sys.stdout.write(json.dumps(shown) + "\n")
+        secrets = {"site_id": made.site_id, "salt": made.salt, "tokens": made.tokens}
+        sys.stdout.write(json.dumps(secrets | {"webhook_secret": made.webhook_secret}) + "\n")
         return
     _out.print(f"site {made.site_id}: these are shown once")
     _out.print(f"  salt            {made.salt}\n  webhook secret  {made.webhook_secret}")

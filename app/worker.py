@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import app.ledger.jobs
 import app.payments.jobs
+import app.players.jobs
 import app.webhooks.jobs
 from app import wiring
 from app.plumbing import logs
@@ -21,6 +22,7 @@ def create_worker(pipes: Pipes, *, stale_after: timedelta = timedelta(seconds=30
     worker = Worker(pipes.database, stale_after=stale_after)
     app.ledger.jobs.register(worker, pipes)
     app.payments.jobs.register(worker, pipes)
+    app.players.jobs.register(worker, pipes)
     app.webhooks.jobs.register(worker, pipes)
     return worker
 

@@ -10,7 +10,7 @@ from app import merchants
 from app.callouts.model import Answer, CalloutState, DepositQuestion, check_deposit_fields, read_check_deposit
 from app.callouts.tables import callouts
 from app.kernel import ids
-from app.kernel.masking import mask_text, mask_value
+from app.kernel.masking import mask_excerpt, mask_value
 from app.plumbing import messages, metrics
 from app.plumbing.database import Transaction
 from app.plumbing.http import CallFailed, Reply
@@ -19,7 +19,7 @@ from app.plumbing.pipes import Pipes
 __all__ = ["check_deposit"]
 
 DEADLINE_SECONDS = 5.0  # protocol.md section 15
-_KEPT_MARKS = 20_000  # cut after masking: half a card number would not be known for one
+_KEPT_MARKS = 20_000  # of a masked answer
 
 
 async def check_deposit(pipes: Pipes, site: merchants.Site, question: DepositQuestion) -> Answer:
@@ -87,7 +87,7 @@ async def _write_sent(
 async def _write_answer(
     tx: Transaction, site_id: int, callout_id: str, answer: Answer, reply: Reply | None, at: datetime
 ) -> None:
-    text = mask_text(reply.body.decode(errors="replace").replace("\x00", ""))[:_KEPT_MARKS] if reply else ""
+    text = mask_excerpt(reply.body, _KEPT_MARKS) if reply else ""
     await tx.execute(
         update(callouts)
         .where(callouts.c.site_id == site_id, callouts.c.callout_id == callout_id)

@@ -360,5 +360,5 @@ def _offset(local: datetime) -> str:
 def _zone(name: str) -> tzinfo:
     try:
         return get_timezone(name)
-    except (LookupError, ValueError):
+    except (LookupError, ValueError, OSError):  # OSError: a folder of the time zone data, such as "America"
         return get_timezone("UTC")

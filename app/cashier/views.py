@@ -1,5 +1,6 @@
 """What the pages show, asked of the rooms: who is here, what is offered, and how a payment stands."""
 
+import re
 from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
@@ -16,7 +17,8 @@ from app.plumbing.pipes import Pipes
 
 __all__ = ["DepositForm", "MethodMissing", "Visit", "methods_view", "payment_view", "visit", "wish"]
 
-_LONGEST_TOKEN = 128  # characters of a form token
+_FORM_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_METHOD = re.compile(r"[a-z0-9_]{1,64}")
 _FORM_TOKEN_BYTES = 24
 
 
@@ -69,9 +71,9 @@ def wish(here: Visit, form: DepositForm) -> payments.DepositWish:
         MethodMissing, AmountMalformed: a field that cannot be read.
         IdempotencyKeyReused: a form token that is not one.
     """
-    if not 0 < len(form.form_token) <= _LONGEST_TOKEN:
+    if not _FORM_TOKEN.fullmatch(form.form_token):
         raise idempotency.IdempotencyKeyReused
-    if not form.method:
+    if not _METHOD.fullmatch(form.method):
         raise MethodMissing
     amount = pages.read_amount(form.amount, here.session.currency, here.language)
     client = {"mobile": "mobile", "native": "native"}.get(here.session.wishes.get("mode", ""), "iframe")
@@ -85,7 +87,8 @@ def methods_view(
     wishes = here.session.wishes
     arranged = methods.arranged(here.offers, wishes.get("ps_range", ""))
     series = wishes.get("amount_series", "")
-    tiles = [_tile(methods.narrowed(offer, wishes.get("deposit_range", "")), series) for offer in arranged]
+    within = [_within(offer, wishes.get("deposit_range", "")) for offer in arranged]
+    tiles = [_tile(offer, series) for offer in within if offer is not None]
     last = here.session.player.last_method
     chosen = form.method if form else last if last in {tile.code for tile in tiles} else ""
     return pages.MethodsView(
@@ -132,6 +135,14 @@ async def payment_view(
         parent_origins=site.frame_origins,
     )
     return view, site
+
+
+def _within(offer: methods.Offer, deposit_range: str) -> methods.Offer | None:
+    """The offer within the merchant's limits, or nothing where they leave none."""
+    try:
+        return methods.narrowed(offer, deposit_range)
+    except methods.MethodUnavailable:
+        return None
 
 
 def _tile(offer: methods.Offer, series: str) -> pages.Tile:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import asyncpg
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import wiring
@@ -24,6 +25,7 @@ from app.settings import Settings
 __all__ = ["DATABASE"]
 
 DATABASE = "cashier"
+LOGIN = "cashier_web"  # what serves logs in as a member of cashier_app and of nothing else
 _CONNECT_SECONDS = 5
 _RECOVERY_TRIES, _PAUSE_SECONDS = 100, 0.2
 
@@ -38,6 +40,7 @@ def start(settings: Settings) -> None:
     Raises:
         CannotPrepare: with a sentence for the person at the keyboard.
     """
+    given = bool(settings.database_url)
     settings = replace(settings, database_url=settings.database_url or _embedded_url(settings))
     asyncio.run(_must_answer(settings.database_url))
     _say("migrating the database ...")
@@ -50,7 +53,11 @@ def start(settings: Settings) -> None:
         asyncio.run(_seeded(settings)).write(settings.data_dir / "demo.json")
     except (DatabaseDown, Refusal) as error:
         raise CannotPrepare(f"the demo site could not be seeded: {error}") from error
-    sys.stdout.write(settings.database_url + "\n")
+    url = settings.database_url
+    if not given:
+        asyncio.run(schema.ensure_login(url, LOGIN))
+        url = make_url(url).set(username=LOGIN).render_as_string(hide_password=False)
+    sys.stdout.write(url + "\n")
 
 
 def stop(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from app.kernel.errors import Refusal
+from app.kernel.masking import looks_like_card
 
 __all__ = [
     "GRAMMARS",
@@ -144,6 +145,30 @@ def _text(most: int) -> Kind:
     return Kind(f"must be at most {most} characters without ':', ';' and control characters", accepts)
 
 
+def _name(most: int) -> Kind:
+    """A text of which one must be able to say whom it names.
+
+    Nothing invisible, nothing that turns the writing.
+    """
+    text = _text(most)
+
+    def accepts(value: str) -> bool:
+        return text.accepts(value) and not any(unicodedata.category(character) == "Cf" for character in value)
+
+    return Kind(f"{text.rule} or invisible ones", accepts)
+
+
+def _personal(most: int) -> Kind:
+    """A text about a person, in which a card number has no business.
+
+    It would be stored (trust.md 3.1, row 26).
+    """
+    text = _text(most)
+    return Kind(
+        f"{text.rule}, and no card number", lambda value: text.accepts(value) and not looks_like_card(value)
+    )
+
+
 def _is_address(value: str) -> bool:
     """IPv4 or IPv6, without a zone (`%eth0` means nothing on another machine)."""
     try:
@@ -203,8 +228,8 @@ NUMBER: Final = _pattern("must be a whole number from 1 to 999999999", r"[1-9][0
 AMOUNT: Final = _pattern("must be an amount in minor units: 1 to 15 digits", _MINOR)
 CURRENCY: Final = _pattern("must be a currency code of three letters", r"[A-Za-z]{3}")
 FLAG: Final = _one_of("0", "1")
-LOGIN: Final = _text(256)
-REFERENCE: Final = _text(256)
+LOGIN: Final = _name(256)
+REFERENCE: Final = _name(256)
 ADDRESS: Final = Kind("must be an IPv4 or IPv6 address", _is_address)
 EMAIL: Final = Kind("must be an e-mail address", _is_email)
 DATE: Final = Kind("must be a date as DD-MM-YYYY", _is_date)
@@ -238,15 +263,15 @@ KEY_OBTAINING: Final = Grammar(
         "mode": _one_of("general", "mobile", "one_click"),
         "mirror_url": URL,
         "birthdate": DATE,
-        "user_name": _text(255),
-        "first_name": _text(128),
-        "last_name": _text(128),
+        "user_name": _personal(255),
+        "first_name": _personal(128),
+        "last_name": _personal(128),
         "user_country": COUNTRY,
-        "user_city": _text(128),
-        "user_address": _text(255),
-        "user_postal": _text(32),
+        "user_city": _personal(128),
+        "user_address": _personal(255),
+        "user_postal": _personal(32),
         "user_phone": PHONE,
-        "document_id": _text(64),
+        "document_id": _personal(64),
         "user_preset_id": NUMBER,
         "trustly_uuid": _text(64),
         "trumo_uuid": _text(64),

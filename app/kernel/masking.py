@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-__all__ = ["MASK", "is_secret_name", "looks_like_card", "mask_text", "mask_value"]
+__all__ = ["MASK", "is_secret_name", "looks_like_card", "mask_excerpt", "mask_text", "mask_value"]
 
 MASK: Final = "***"
 _SHORTEST_CARD: Final = 13
 _LONGEST_CARD: Final = 19
+_LONGEST_WRITTEN: Final = 64  # characters that a card number takes when it is written with blanks
 _CARD_BITS: Final = 64  # hold 19 digits; Python does not even write out much longer numbers
 _DEEPEST: Final = 20  # deeper data is nobody's message, and a loop must end
 
@@ -73,6 +74,15 @@ def mask_text(text: str) -> str:
     shown = _SCHEMES.sub(rf"\1\2{MASK}", shown)
     shown = _DIGIT_GROUPS.sub(_hide_cards, shown)
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), shown)
+
+
+def mask_excerpt(raw: bytes, most: int) -> str:
+    """The beginning of a stranger's bytes as masked text of at most `most` characters, fit to be stored.
+
+    Cut before masking, which takes its time, and again after it: half a card number would not be known.
+    """
+    text = raw[: 4 * (most + _LONGEST_WRITTEN)].decode(errors="replace").replace("\x00", "")
+    return mask_text(text[: most + _LONGEST_WRITTEN])[:most]
 
 
 def mask_value(value: object, name: str = "") -> object:

@@ -14,7 +14,15 @@ from app.kernel.errors import Refusal
 from app.kernel.money import currency_exponent
 from app.merchants.model import SALT_OVERLAP, MessageFormat, Scope, SiteId
 from app.merchants.queries import SiteNotFound, token_hash
-from app.merchants.tables import api_tokens, issued_signatures, merchants, site_numbers, site_salts, sites
+from app.merchants.tables import (
+    api_tokens,
+    issued_signatures,
+    merchants,
+    seen_signatures,
+    site_numbers,
+    site_salts,
+    sites,
+)
 from app.plumbing.addresses import Peer, check_registered_url
 from app.plumbing.database import Transaction
 
@@ -24,7 +32,8 @@ __all__ = [
     "NewSite",
     "create_site",
     "create_token",
-    "forget_issued_signatures",
+    "forget_signatures",
+    "is_first_seen",
     "remember_issued_signature",
     "rotate_salt",
 ]
@@ -168,6 +177,12 @@ async def rotate_salt(tx: Transaction, site_id: int, *, at: datetime) -> str:
     return salt
 
 
+async def is_first_seen(tx: Transaction, site_id: int, signature: str, *, at: datetime) -> bool:
+    """Whether a site's signed request comes for the first time; it is remembered like a signature of ours."""
+    seen = insert(seen_signatures).values(site_id=site_id, signature=signature, seen_at=at)
+    return await tx.first(seen.on_conflict_do_nothing().returning(seen_signatures.c.signature)) is not None
+
+
 async def remember_issued_signature(tx: Transaction, site_id: int, signature: str, *, at: datetime) -> None:
     """Keep a signature of ours, so that the same message sent back to us is refused as a reflection."""
     await tx.execute(
@@ -177,8 +192,9 @@ async def remember_issued_signature(tx: Transaction, site_id: int, signature: st
     )
 
 
-async def forget_issued_signatures(tx: Transaction, *, now: datetime) -> int:
-    """Drop signatures of ours that are older than anything a merchant still accepts; returns how many."""
+async def forget_signatures(tx: Transaction, *, now: datetime) -> int:
+    """Drop signatures, ours and theirs, that are older than anybody still accepts; returns how many."""
+    await tx.execute(delete(seen_signatures).where(seen_signatures.c.seen_at < now - _ISSUED_KEPT))
     done = await tx.execute(
         delete(issued_signatures).where(issued_signatures.c.issued_at < now - _ISSUED_KEPT)
     )

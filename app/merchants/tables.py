@@ -21,7 +21,15 @@ from app.kernel.signing import Dialect
 from app.merchants.model import MessageFormat, Scope
 from app.plumbing.database import checked, metadata
 
-__all__ = ["api_tokens", "issued_signatures", "merchants", "site_numbers", "site_salts", "sites"]
+__all__ = [
+    "api_tokens",
+    "issued_signatures",
+    "merchants",
+    "seen_signatures",
+    "site_numbers",
+    "site_salts",
+    "sites",
+]
 
 merchants = Table(
     "merchant",
@@ -105,4 +113,16 @@ issued_signatures = Table(
     Column("issued_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     ForeignKeyConstraint(["site_id"], ["site.site_id"]),
     Index(None, "issued_at"),
+)
+
+seen_signatures = Table(
+    "seen_signature",
+    metadata,
+    Column("site_id", Integer, primary_key=True),
+    Column(
+        "signature", Text, primary_key=True, comment="of a request that was taken: a repeat changes nothing"
+    ),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(["site_id"], ["site.site_id"]),
+    Index(None, "seen_at"),
 )

@@ -107,17 +107,19 @@ def narrowed(offer: Offer, deposit_range: str) -> Offer:
 
     The form is `1:100-1000;2,3,4:200-2000;50-1500`, in major units as the player sees them, an entry without
     groups being the default.
+
+    Raises:
+        MethodUnavailable: no amount is within both; the merchant's limit is none the less one.
     """
     low_high = _of_group(deposit_range, offer.method.group_id)
     found = re.fullmatch(r"([0-9]{1,15})-([0-9]{1,15})", low_high or "")
     if not found:
         return offer
     low, high = (_major(text, offer.minimum.currency) for text in found.groups())
-    if low is None:
-        return offer
-    low = max(offer.minimum, low)
-    high = offer.maximum if high is None else min(offer.maximum, high)
-    return replace(offer, minimum=low, maximum=high) if low <= high else offer
+    highest = offer.maximum if high is None else min(offer.maximum, high)
+    if low is None or max(offer.minimum, low) > highest:
+        raise MethodUnavailable(method=offer.method.code)
+    return replace(offer, minimum=max(offer.minimum, low), maximum=highest)
 
 
 def quick_amounts(offer: Offer, amount_series: str) -> list[Money]:

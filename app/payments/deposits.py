@@ -129,7 +129,7 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
             return
         account = await providers.account(reader, site_id, attempt.account)
     gateway = providers.gateway_of(account)
-    result = await gateway.status(pipes.http, account, attempt.attempt_id)
+    result = providers.judged(account, await gateway.status(pipes.http, account, attempt.attempt_id))
     if _is_over(found, pipes.clock.now()) and result.state is providers.State.REQUIRES_ACTION:
         # Told to forget the order, so that its page takes no more money; should the player have paid in this
         # very moment, the answer says so.
@@ -271,7 +271,9 @@ async def _ask_to_collect(
         return_url=f"{pipes.public_url}/cashier/payment/{view_token}?returned=yes",
         notice_url=f"{pipes.public_url}/notices/{site.site_id}/{account.account}",
     )
-    result = await providers.gateway_of(account).deposit(pipes.http, account, order)
+    result = providers.judged(
+        account, await providers.gateway_of(account).deposit(pipes.http, account, order)
+    )
     now = pipes.clock.now()
 
     async def conclude(tx: Transaction) -> Step:

@@ -143,7 +143,7 @@ class IllegalTransition(Refusal):
 class Source(IntEnum):
     """Where a piece of evidence comes from; a higher rank may overrule a lower (payments.md section 1.4)."""
 
-    PLAYER_RETURN = 1
+    # 1 would be the player's browser coming back: it proves nothing, so it only makes us ask.
     ANSWER = 2
     NOTICE = 3
     STATUS_QUERY = 4

@@ -5,18 +5,25 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app import merchants
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.ids import PlayerId
-from app.players.model import PERSONAL_FIELDS, Player, Session, is_stale
+from app.players.model import KEY_LIFETIME, PERSONAL_FIELDS, Player, Session, is_stale
 from app.players.tables import players, sessions
 from app.plumbing.database import Transaction
 
-__all__ = ["CurrencyNotOffered", "forget_habits", "obtain_key", "remember_method", "use_key"]
+__all__ = [
+    "CurrencyNotOffered",
+    "forget_habits",
+    "forget_sessions",
+    "obtain_key",
+    "remember_method",
+    "use_key",
+]
 
 _KEY_BYTES = 24  # 192 random bits; protocol.md section 15 asks for 128
 _WISHES = frozenset(
@@ -60,6 +67,8 @@ async def obtain_key(
         raise CurrencyNotOffered(currency=currency, offered=", ".join(site.currencies))
     language = fields.get("language", "")
     personal = {name: value for name, value in fields.items() if name in PERSONAL_FIELDS}
+    if not await merchants.is_first_seen(tx, site.site_id, fields["signature"], at=at):
+        personal = {}  # the protocol has no time: an old request must not bring old data back
     player_id = await _seen(tx, site.site_id, fields["site_login"], personal, at)
     # The site number leads, so that a key finds its shard; the rest is random.
     key = f"{site.site_id}-{ids.secret(_KEY_BYTES)}"
@@ -106,6 +115,12 @@ async def use_key(tx: Transaction, key: str, *, now: datetime) -> Session:
     )
     player = Player(site_id, PlayerId(row.player_id), row.site_login, row.personal, row.last_method)
     return Session(row.session_id, player, row.currency, row.language, row.customer_ip, row.wishes)
+
+
+async def forget_sessions(tx: Transaction, *, now: datetime) -> int:
+    """Drop sessions whose key can no longer be used; returns how many."""
+    done = await tx.execute(delete(sessions).where(sessions.c.obtained_at < now - KEY_LIFETIME))
+    return done.rowcount
 
 
 async def remember_method(tx: Transaction, player: Player, method: str) -> None:

@@ -10,7 +10,7 @@ from app import merchants
 from app.kernel import signing
 from app.kernel.errors import Refusal
 from app.players.operations import forget_habits, obtain_key
-from app.plumbing import web
+from app.plumbing import limits, web
 from app.plumbing.pipes import Pipes
 
 __all__ = ["KeyAnswer", "KeyRefused", "ResetAnswer", "router"]
@@ -45,6 +45,8 @@ class ResetAnswer(BaseModel):
     success: bool
 
 
+# Of one site, in one web process: more players do not arrive, and a captured request is worth less.
+KEYS_PER_SECOND, KEYS_AT_ONCE = 50.0, 500
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     400: {"model": KeyRefused},
     401: {"model": KeyRefused},
@@ -59,12 +61,15 @@ def router(pipes: Pipes) -> APIRouter:
     """Key obtaining, by GET or POST, and user reset."""
     routes = APIRouter(tags=["cashier session"])
 
+    buckets = limits.Buckets(pipes.clock, per_second=KEYS_PER_SECOND, burst=KEYS_AT_ONCE)
+
     async def obtained(request: Request) -> JSONResponse:
         try:
             fields = signing.read(signing.KEY_OBTAINING, await web.signed_pairs(request))
             now = pipes.clock.now()
             async with pipes.database.transaction() as tx:
                 site = await merchants.authentic_site(tx, fields, now)
+                buckets.take(str(site.site_id))  # after the signature: nobody can use up another's
                 key = await obtain_key(tx, site, fields, at=now)
         except Refusal as refusal:
             status = web.status_of(type(refusal))

@@ -221,6 +221,7 @@ class Database:
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
             pool_pre_ping=True,
+            hide_parameters=True,  # they hold what players and merchants told us; errors are logged
             connect_args={
                 "connection_class": _Connection,
                 "server_settings": self.settings.as_server_settings(),

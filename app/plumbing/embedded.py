@@ -67,7 +67,9 @@ def start(data_dir: Path, *, outlives_us: bool = False) -> Embedded:
         subprocess.SubprocessError: PostgreSQL would not start; its log is `<data_dir>/log`.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
-    _forget_dead(data_dir)
+    if not _lives(data_dir):
+        for left in (data_dir / "postmaster.pid", *data_dir.glob(".s.PGSQL.*.lock")):
+            left.unlink(missing_ok=True)
     # The wheel counts its users in this file; a killed one would count for ever and the server never stop.
     (data_dir / ".handle_pids.json").unlink(missing_ok=True)
     server = get_server(data_dir, start=False)
@@ -83,8 +85,8 @@ def start(data_dir: Path, *, outlives_us: bool = False) -> Embedded:
 
 def running_url(data_dir: Path, name: str) -> str | None:
     """The address of a database of the server that runs on this folder, or nothing when none does."""
-    found = PostmasterInfo.read_from_pgdata(data_dir)
-    return found.get_uri(database=name) if found is not None and found.is_running() else None
+    found = PostmasterInfo.read_from_pgdata(data_dir) if _lives(data_dir) else None
+    return found.get_uri(database=name) if found is not None else None
 
 
 def stop(data_dir: Path) -> None:
@@ -93,22 +95,16 @@ def stop(data_dir: Path) -> None:
         start(data_dir).stop()
 
 
-def _forget_dead(data_dir: Path) -> None:
-    """Remove what a killed server left: its number may belong to another program by now.
+def _lives(data_dir: Path) -> bool:
+    """Whether the server of this folder runs.
 
-    In a container it soon does.
+    The number that a killed server left may belong to another program by now; in a container it soon does.
     """
-    left = data_dir / "postmaster.pid"
     try:
-        process = psutil.Process(int(left.read_text().split()[0]))
-        lives = process.name() == "postgres" and Path(process.cwd()) == data_dir.resolve()
-    except FileNotFoundError:
-        return
-    except (psutil.Error, ValueError, IndexError):
-        lives = False
-    if not lives:
-        for file in (left, *data_dir.glob(".s.PGSQL.*.lock")):
-            file.unlink(missing_ok=True)
+        process = psutil.Process(int((data_dir / "postmaster.pid").read_text().split()[0]))
+        return process.name() == "postgres" and Path(process.cwd()) == data_dir.resolve()
+    except (OSError, psutil.Error, ValueError, IndexError):
+        return False
 
 
 def _configure(data_dir: Path) -> None:

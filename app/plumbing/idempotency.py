@@ -8,15 +8,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import Column, DateTime, Integer, LargeBinary, Table, Text, func, update
+from sqlalchemy import Column, DateTime, Integer, LargeBinary, Table, Text, delete, func, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app.kernel.errors import Refusal
 from app.plumbing.database import Transaction, metadata
 
-__all__ = ["Claim", "IdempotencyKeyReused", "claim", "fingerprint", "settle"]
+__all__ = ["Claim", "IdempotencyKeyReused", "claim", "fingerprint", "forget", "settle"]
+
+_KEPT: Final = timedelta(days=60)  # payments.md section 3.2 asks for 30 at least, where money is concerned
 
 claims = Table(
     "claim",
@@ -71,6 +74,12 @@ async def claim(tx: Transaction, site_id: int, scope: str, key: str, content: Ma
     if found.fingerprint != mark:
         raise IdempotencyKeyReused
     return Claim(site_id, scope, key, replayed=True, receipt=found.receipt)
+
+
+async def forget(tx: Transaction, *, now: datetime) -> int:
+    """Drop claims older than anybody retries; what moved money has its own key in the ledger for ever."""
+    done = await tx.execute(delete(claims).where(claims.c.claimed_at < now - _KEPT))
+    return done.rowcount
 
 
 async def settle(tx: Transaction, claimed: Claim, receipt: Mapping[str, Any]) -> None:

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from app.plumbing.database import Reader
+from app.plumbing.database import Reader, asyncpg_dsn
 
-__all__ = ["newest_revision", "revision", "server_settings", "upgrade"]
+__all__ = ["ensure_login", "newest_revision", "revision", "server_settings", "upgrade"]
 
 _INI: Final = Path(__file__).parents[2] / "alembic.ini"
 
@@ -30,6 +31,21 @@ def newest_revision() -> str:
     head = ScriptDirectory.from_config(_config("")).get_current_head()
     assert head is not None, "the migrations have no head"
     return head
+
+
+async def ensure_login(url: str, name: str) -> None:
+    """Let a role log in, without a password, as a member of `cashier_app`: for an embedded server.
+
+    Args:
+        url: the database as its owner.
+        name: an identifier of our own; it is not escaped.
+    """
+    connection = await asyncpg.connect(asyncpg_dsn(url))
+    try:
+        if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name):
+            await connection.execute(f"CREATE ROLE {name} LOGIN NOSUPERUSER IN ROLE cashier_app")
+    finally:
+        await connection.close()
 
 
 async def revision(reader: Reader) -> str:

@@ -81,6 +81,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "player_not_found": 404,
     "site_not_found": 404,
     "too_many_open_deposits": 429,
+    "too_many_requests": 429,
     "unknown_currency": 422,
     "hold_amount_exceeded": 409,
     "hold_expired": 409,

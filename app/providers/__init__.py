@@ -1,7 +1,6 @@
 """Who moves the money: one contract, many gateways, and every message they send stored before it is read.
 
-Promises that an outcome is never guessed (what cannot be read is UNKNOWN) and that a provider's words stop at
-its gateway.
+Promises that no outcome is guessed: what cannot be read is UNKNOWN. A provider's words stop at its gateway.
 """
 
 from app.providers.contract import (
@@ -16,6 +15,7 @@ from app.providers.contract import (
     Report,
     Result,
     State,
+    judged,
 )
 from app.providers.operations import (
     NOTICE_ARRIVED,
@@ -26,10 +26,8 @@ from app.providers.operations import (
 )
 from app.providers.queries import (
     AccountNotFound,
-    StoredNotice,
     account,
     gateway_of,
-    orphans,
     reports_of,
     stored_notice,
 )
@@ -50,12 +48,11 @@ __all__ = [
     "Report",
     "Result",
     "State",
-    "StoredNotice",
     "account",
     "close_notice",
     "gateway_of",
+    "judged",
     "open_account",
-    "orphans",
     "recover_forgotten",
     "reports_of",
     "stored_notice",

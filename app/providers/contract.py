@@ -5,8 +5,9 @@ decides what a
 payment becomes, never stores anything, and never guesses: what it cannot read is `State.UNKNOWN`.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Flag, StrEnum, auto
 from typing import Protocol
@@ -28,7 +29,10 @@ __all__ = [
     "Report",
     "Result",
     "State",
+    "judged",
 ]
+
+_PAGE = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?=[/?#]|$)")
 
 
 class BadNotice(Refusal):
@@ -140,6 +144,22 @@ class NoticeReply:
     status: int
     body: bytes
     media_type: str
+
+
+def judged(account: ProviderAccount, result: Result) -> Result:
+    """The result, unless it would send the player's browser to a page that is not the provider's.
+
+    A page elsewhere, or an address that is no web address, makes the result UNKNOWN: it is not what we
+    ordered.
+    """
+    if result.next_action is None:
+        return result
+    url = result.next_action.url
+    found = _PAGE.match(url)
+    if found and url.isprintable() and account.page_origin in {"", found[0]}:
+        return result
+    error = ProviderError("bad_page", "the provider named a page that is not its own")
+    return replace(result, state=State.UNKNOWN, next_action=None, error=error)
 
 
 class Gateway(Protocol):

@@ -20,8 +20,8 @@ def register(worker: Worker, pipes: Pipes) -> None:
 
     async def forget() -> None:
         async with pipes.database.transaction() as tx:
-            await merchants.forget_issued_signatures(tx, now=pipes.clock.now())
+            await merchants.forget_signatures(tx, now=pipes.clock.now())
 
     worker.handle(DELIVER, one)
     worker.every(60, "webhooks.recover_forgotten", sweep)
-    worker.every(3600, "merchants.forget_issued_signatures", forget)
+    worker.every(3600, "merchants.forget_signatures", forget)

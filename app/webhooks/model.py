@@ -29,6 +29,7 @@ class WebhookState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     EXHAUSTED = "exhausted"
+    SUPERSEDED = "superseded"
 
 
 class AttemptResult(StrEnum):

@@ -5,15 +5,17 @@ A row in the payment's transaction, then attempts on the protocol's schedule.
 
 import random
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
 from sqlalchemy import func, select, update
+from sqlalchemy.engine import Row
 
 from app import merchants
 from app.kernel import ids
 from app.kernel.errors import Refusal
-from app.kernel.masking import mask_text
+from app.kernel.masking import mask_excerpt
 from app.plumbing import messages, metrics, queue
 from app.plumbing.database import Transaction
 from app.plumbing.http import CallFailed, FailureKind, Reply
@@ -25,7 +27,7 @@ __all__ = ["DELIVER", "WebhookNotFound", "announce", "deliver", "recover_forgott
 
 DELIVER = "webhooks.deliver"
 DEADLINE_SECONDS = 15.0  # payments.md section 3.5
-_KEPT_MARKS = 2_000  # cut after masking: half a card number would not be known for one
+_KEPT_MARKS = 2_000  # of a masked answer
 # Nothing was asked of the endpoint, so nothing is counted: come back when its queue or breaker lets us
 # through.
 _NOT_EVEN_TRIED = frozenset({FailureKind.PEER_BUSY, FailureKind.BREAKER_OPEN})
@@ -33,6 +35,8 @@ _STEP_BACK = timedelta(seconds=30)
 # A server that hangs for its whole deadline must leave the worker's other places (40) to the others.
 _AT_ONCE = 4
 _BUSY_STEP_BACK = timedelta(seconds=2)
+_EACH_WAITING = timedelta(milliseconds=20)
+_LONGEST_BACKLOG = 10_000
 _FORGOTTEN_AFTER = timedelta(minutes=2)
 # The job is timed by the database's clock, the row by the application's: so much difference is nobody's
 # fault.
@@ -70,18 +74,15 @@ async def deliver(pipes: Pipes, site_id: int, webhook_id: str) -> None:
     """Make one attempt if one is due, record it, and leave the job of the next; safe to run twice."""
     now = pipes.clock.now()
     async with pipes.database.transaction() as tx:
-        row = await tx.first(
-            select(webhooks.c.state, webhooks.c.fields, webhooks.c.success, webhooks.c.next_at).where(
-                webhooks.c.site_id == site_id, webhooks.c.webhook_id == webhook_id
-            )
-        )
-        if (
-            row is None
-            or row.state != WebhookState.PENDING
-            or (row.next_at and row.next_at > now + _CLOCK_SLACK)
-        ):
+        row = await _due(tx, site_id, webhook_id, now)
+        if row is None:
             return
         site = await merchants.site(tx, site_id)
+        url = site.notification_url(success=row.success)
+        peer = f"webhooks {urlsplit(url).netloc}"
+        if _under_way(pipes, peer) >= _AT_ONCE:
+            await _step_back(tx, site_id, webhook_id, await _queueing_time(tx, site_id), now)
+            return
         message = messages.signed(
             row.fields,
             salt=site.signing_salt,
@@ -92,11 +93,6 @@ async def deliver(pipes: Pipes, site_id: int, webhook_id: str) -> None:
             at=now,
         )
         await merchants.remember_issued_signature(tx, site_id, message.signature, at=now)
-    url = site.notification_url(success=row.success)
-    peer = f"webhooks {urlsplit(url).netloc}"
-    if _under_way(pipes, peer) >= _AT_ONCE:
-        await _step_back(pipes, site_id, webhook_id, _BUSY_STEP_BACK)
-        return
     try:
         reply = await pipes.http.call(
             "POST",
@@ -108,11 +104,46 @@ async def deliver(pipes: Pipes, site_id: int, webhook_id: str) -> None:
         )
     except CallFailed as failed:
         if failed.kind in _NOT_EVEN_TRIED:
-            await _step_back(pipes, site_id, webhook_id, _STEP_BACK)
+            async with pipes.database.transaction() as tx:
+                await _step_back(tx, site_id, webhook_id, _STEP_BACK, pipes.clock.now())
             return
         await _record(pipes, site_id, webhook_id, url, None, failed.kind.value)
         return
     await _record(pipes, site_id, webhook_id, url, reply, "")
+
+
+async def _due(tx: Transaction, site_id: int, webhook_id: str, now: datetime) -> Row[Any] | None:
+    """The webhook, if an attempt is due; one that a newer webhook of its payment has overtaken is closed."""
+    row = await tx.first(
+        select(webhooks).where(webhooks.c.site_id == site_id, webhooks.c.webhook_id == webhook_id)
+    )
+    if row is None or row.state != WebhookState.PENDING or (row.next_at and row.next_at > now + _CLOCK_SLACK):
+        return None
+    newer = await tx.first(
+        select(webhooks.c.webhook_id).where(
+            webhooks.c.site_id == site_id,
+            webhooks.c.payment_id == row.payment_id,
+            webhooks.c.sequence > row.sequence,
+        )
+    )
+    if newer is None:
+        return row
+    # "Expired" that arrives behind "paid" would be the last word a merchant hears.
+    await tx.execute(
+        update(webhooks)
+        .where(webhooks.c.site_id == site_id, webhooks.c.webhook_id == webhook_id)
+        .values(state=WebhookState.SUPERSEDED, next_at=None)
+    )
+    return None
+
+
+async def _queueing_time(tx: Transaction, site_id: int) -> timedelta:
+    """How long to stand aside while the site's endpoint is busy: the longer its backlog, the longer."""
+    pending = select(webhooks.c.webhook_id).where(
+        webhooks.c.site_id == site_id, webhooks.c.state == WebhookState.PENDING
+    )
+    backlog = await tx.scalar(select(func.count()).select_from(pending.limit(_LONGEST_BACKLOG).subquery()))
+    return max(_BUSY_STEP_BACK, _EACH_WAITING * int(backlog or 0))
 
 
 async def replay(tx: Transaction, site_id: int, webhook_id: str, *, at: datetime) -> None:
@@ -136,6 +167,7 @@ async def recover_forgotten(tx: Transaction, *, now: datetime) -> int:
     rows = await tx.all(
         select(webhooks.c.site_id, webhooks.c.webhook_id)
         .where(webhooks.c.state == WebhookState.PENDING, webhooks.c.next_at < now - _FORGOTTEN_AFTER)
+        .order_by(webhooks.c.next_at)
         .limit(1000)
     )
     for row in rows:
@@ -149,23 +181,21 @@ def _under_way(pipes: Pipes, peer: str) -> int:
     return sum(found.in_flight + found.waiting for found in pipes.http.peers() if found.peer == peer)
 
 
-async def _step_back(pipes: Pipes, site_id: int, webhook_id: str, about: timedelta) -> None:
+async def _step_back(tx: Transaction, site_id: int, webhook_id: str, about: timedelta, now: datetime) -> None:
     """Come back a little later. The row moves with its job, or the sweep would add one job more each time."""
     delay = about * random.uniform(0.5, 1.5)  # noqa: S311, TID251  jitter, not a secret
-    now = pipes.clock.now()
-    async with pipes.database.transaction() as tx:
-        moved = await tx.execute(
-            update(webhooks)
-            .where(
-                webhooks.c.site_id == site_id,
-                webhooks.c.webhook_id == webhook_id,
-                webhooks.c.state == WebhookState.PENDING,
-                webhooks.c.next_at <= now + _CLOCK_SLACK,  # else another job has seen to it meanwhile
-            )
-            .values(next_at=now + delay)
+    moved = await tx.execute(
+        update(webhooks)
+        .where(
+            webhooks.c.site_id == site_id,
+            webhooks.c.webhook_id == webhook_id,
+            webhooks.c.state == WebhookState.PENDING,
+            webhooks.c.next_at <= now + _CLOCK_SLACK,  # else another job has seen to it meanwhile
         )
-        if moved.rowcount:
-            await _enqueue(tx, site_id, webhook_id, delay)
+        .values(next_at=now + delay)
+    )
+    if moved.rowcount:
+        await _enqueue(tx, site_id, webhook_id, delay)
 
 
 async def _record(
@@ -183,9 +213,7 @@ async def _record(
         numbered = select(func.coalesce(func.max(webhook_attempts.c.number), 0) + 1).where(
             webhook_attempts.c.site_id == site_id, webhook_attempts.c.webhook_id == webhook_id
         )
-        text = (
-            mask_text(reply.body.decode(errors="replace").replace("\x00", ""))[:_KEPT_MARKS] if reply else ""
-        )
+        text = mask_excerpt(reply.body, _KEPT_MARKS) if reply else ""
         await tx.execute(
             webhook_attempts.insert().values(
                 site_id=site_id,

@@ -47,8 +47,6 @@ def downgrade() -> None:
     op.drop_table("switch")
     op.drop_table("claim")
     run_script(queue.uninstall_sql())
-    op.execute(
-        "ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON TABLES FROM cashier_app, cashier_reader, cashier_auditor"
-    )
+    op.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON TABLES FROM cashier_app")
     op.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON SEQUENCES FROM cashier_app")
     op.execute("REVOKE ALL ON SCHEMA public FROM cashier_app, cashier_reader, cashier_auditor")

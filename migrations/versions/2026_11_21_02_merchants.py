@@ -104,11 +104,26 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["site_id"], ["site.site_id"], name=op.f("fk_site_salt_site_id")),
         sa.PrimaryKeyConstraint("site_id", "number", name=op.f("pk_site_salt")),
     )
+    op.create_table(
+        "seen_signature",
+        sa.Column("site_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "signature",
+            sa.Text(),
+            nullable=False,
+            comment="of a request that was taken: a repeat changes nothing",
+        ),
+        sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["site_id"], ["site.site_id"], name=op.f("fk_seen_signature_site_id")),
+        sa.PrimaryKeyConstraint("site_id", "signature", name=op.f("pk_seen_signature")),
+    )
+    op.create_index(op.f("ix_seen_signature_seen_at"), "seen_signature", ["seen_at"], unique=False)
     op.execute("GRANT INSERT, UPDATE ON merchant, site, site_salt, api_token TO cashier_app")
-    op.execute("GRANT INSERT, DELETE ON issued_signature TO cashier_app")
+    op.execute("GRANT INSERT, DELETE ON issued_signature, seen_signature TO cashier_app")
 
 
 def downgrade() -> None:
+    op.drop_table("seen_signature")
     op.drop_table("site_salt")
     op.drop_table("issued_signature")
     op.drop_table("api_token")

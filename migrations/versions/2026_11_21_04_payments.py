@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from migrations import statements
+
 revision = "payments"
 down_revision = "ledger"
 
@@ -127,7 +129,9 @@ def upgrade() -> None:
         ),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("state IN ('pending', 'delivered', 'exhausted')", name=op.f("ck_webhook_state")),
+        sa.CheckConstraint(
+            "state IN ('pending', 'delivered', 'exhausted', 'superseded')", name=op.f("ck_webhook_state")
+        ),
         sa.ForeignKeyConstraint(["site_id"], ["site.site_id"], name=op.f("fk_webhook_site_id")),
         sa.PrimaryKeyConstraint("site_id", "webhook_id", name=op.f("pk_webhook")),
         sa.UniqueConstraint(
@@ -454,10 +458,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("site_id", "payment_id", "sequence", name=op.f("pk_payment_event")),
     )
-    op.execute(
-        "GRANT INSERT, UPDATE ON player, cashier_session, site_method, provider_account, notice, callout, webhook, payment, attempt TO cashier_app"
-    )
-    op.execute("GRANT INSERT ON webhook_attempt, payment_event TO cashier_app")
+    for statement in statements("payments_grants.sql"):
+        op.execute(statement)
 
 
 def downgrade() -> None:

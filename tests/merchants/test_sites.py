@@ -263,7 +263,7 @@ async def test_old_issued_signatures_are_forgotten(database: Database, clock: Mo
     for passed, forgotten in ((0, 0), (1, 1), (0, 0)):
         clock.advance(passed)
         async with database.transaction() as tx:
-            assert await merchants.forget_issued_signatures(tx, now=clock.now()) == forgotten
+            assert await merchants.forget_signatures(tx, now=clock.now()) == forgotten
 
 
 async def test_tokens_have_one_scope(database: Database, clock: MovableClock) -> None:

@@ -141,15 +141,14 @@ async def test_form_keys_of_two_players_are_strangers(world: World) -> None:
     assert len(await world.rows("SELECT 1 FROM payment")) == 2
 
 
-async def test_twenty_deposits_of_one_player_at_once(world: World) -> None:
+async def test_ten_deposits_of_one_player_at_once(world: World) -> None:
     session = await world.session()
-    await asyncio.gather(*(world.ask(session, key=f"form-{number}") for number in range(20)))
+    await asyncio.gather(*(world.ask(session, key=f"form-{number}") for number in range(10)))
     rows = await world.rows("SELECT sub_status, number FROM payment")
     assert {row.sub_status for row in rows} == {"awaiting_player"}
-    assert len({row.number for row in rows}) == 20
+    assert len({row.number for row in rows}) == 10
 
 
-@pytest.mark.xfail(strict=True, reason="request_deposit asks the offer and the switch before the form key")
 async def test_a_form_sent_again_finds_its_deposit_although_the_method_is_off_now(world: World) -> None:
     session = await world.session()
     token = await world.ask(session)
@@ -217,7 +216,8 @@ async def test_the_providers_answer(
     assert found.sub_status == sub_status
     assert await world.told() == told
     assert await world.credited() == 0
-    assert (found.ask_at is None) == bool(told)
+    # A failure that was not the provider's own word is asked about: a late success would be money.
+    assert (found.ask_at is None) == (told in ([6], [14]))
 
 
 async def test_an_answer_that_says_paid_is_confirmed_before_it_credits(

@@ -96,7 +96,14 @@ def test_merchants_are_told_of_final_states_only() -> None:
 
 def test_which_deposits_the_provider_is_asked_about() -> None:
     asked = {state.value for state in SubStatus if rules.asks_provider(state)}
-    assert asked == {"submitted", "awaiting_player", "provider_pending", "unknown", "expired"}
+    assert asked == {
+        "submitted",
+        "awaiting_player",
+        "provider_pending",
+        "unknown",
+        "expired",
+        "provider_error",
+    }
 
 
 def test_when_the_provider_is_asked() -> None:

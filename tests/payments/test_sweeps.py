@@ -51,9 +51,8 @@ async def test_an_expiry_is_met_on_time_whatever_the_schedule(world: World) -> N
 
 
 async def test_two_sweeps_at_once_leave_one_job_each(world: World) -> None:
-    session = await world.session()
     for number in range(12):
-        await world.ask(session, key=f"form-{number}")
+        await world.ask(await world.session(f"player-{number}"), key=f"form-{number}")
     world.clock.advance(5)
     counts = await asyncio.gather(*(payments.sweep_due(world.pipes) for _ in range(4)))
     assert sum(counts) == 12
@@ -221,12 +220,6 @@ async def test_a_deposit_that_expired_needs_no_person_two_weeks_later(world: Wor
     assert (await world.payment()).attention is None
 
 
-# --- lacks of app/payments that these tests found; each is a strict xfail until it is mended
-
-
-@pytest.mark.xfail(
-    strict=True, reason="sweep_due sets `unresolved` without an event and over an earlier reason"
-)
 async def test_what_the_horizon_does_is_in_the_history(world: World, provider: Provider) -> None:
     found = await world.deposit()
     provider.statuses = [just(providers.State.NOT_FOUND)]

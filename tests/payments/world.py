@@ -1,6 +1,8 @@
 """A site, its player, its merchant's server on a real socket, and a provider that says what it is told."""
 # ruff: noqa: ARG002  the provider keeps the contract, whatever it makes of it
 
+import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +20,7 @@ from app.plumbing.database import Database
 from app.plumbing.http import HttpClient
 from app.plumbing.pipes import Pipes
 from app.providers.contract import NoticeReply
-from tests.payments.peers import Server, answering, serving
+from tests.payments.peers import Manner, Server, answering, serving
 
 ACCOUNT = "main"
 AMOUNT = Money(150_000, "KZT")
@@ -109,6 +111,16 @@ class Provider:
         return said(reference) if callable(said) else said
 
 
+def accepting() -> Manner:
+    """A merchant who allows everything, each under an order number of its own."""
+    numbers = itertools.count(1)
+
+    async def accept(writer: asyncio.StreamWriter) -> None:
+        await answering({"code": 0, "external_id": f"order_{next(numbers)}"})(writer)
+
+    return accept
+
+
 def fact(reference: str, state: str = "succeeded", **more: object) -> dict[str, object]:
     """One fact of a notice; paid in full unless told otherwise."""
     full = {"minor": AMOUNT.minor, "currency": AMOUNT.currency} if state == "succeeded" else {}
@@ -135,6 +147,7 @@ class World:
             "currency": "KZT",
             "customer_ip": "127.0.0.1",
             "language": "en",
+            "signature": ids.secret(),  # each request is one of its own, not a replay
             **wishes,
         }
         async with self.database.transaction() as tx:
@@ -213,7 +226,7 @@ async def opened(
 ) -> AsyncIterator[World]:
     """A world on a fresh database. The provider must be listed among the gateways before."""
     async with (
-        serving(answering(ACCEPTED)) as shop,
+        serving(accepting()) as shop,
         HttpClient(clock, allowed_private_peers={shop.peer}) as http,
     ):
         pipes = Pipes(database, http, clock, "https://cashier.example.com")

@@ -46,6 +46,11 @@ def deposited(here: Home, amount: str = "1 500") -> Player:
 def test_from_nothing_to_a_deposit_and_back_to_nothing(here: Home) -> None:
     began = time.monotonic()
     supervisor = here.up()
+    everything = here.processes()
+    idle = sum(process.memory_info().rss for process in everything)
+    assert idle < IDLE_BYTES, {
+        " ".join(process.cmdline()): process.memory_info().rss for process in everything
+    }
     player = deposited(here)
     assert time.monotonic() - began < READY_SECONDS
     assert player.shop()["balances_minor"] == {"aigerim": 150_000, "daniyar": 0, "gulnara": 0}
@@ -56,11 +61,6 @@ def test_from_nothing_to_a_deposit_and_back_to_nothing(here: Home) -> None:
     for word in ("starting PostgreSQL", "migrating", "seeding", here.demo["merchant_url"], str(file)):
         assert word in here.said
     assert here.demo["salt"] not in here.said
-    everything = here.processes()
-    idle = sum(process.memory_info().rss for process in everything)
-    assert idle < IDLE_BYTES, {
-        " ".join(process.cmdline()): process.memory_info().rss for process in everything
-    }
     supervisor.send_signal(signal.SIGINT)
     assert supervisor.wait(PATIENCE_SECONDS) == 0
     assert here.processes() == []

@@ -19,7 +19,7 @@ from app.plumbing.addresses import BadPeerAddress
 from app.plumbing.database import Database
 from app.plumbing.http import HttpClient
 from app.plumbing.pipes import Pipes
-from app.providers import routes
+from app.providers import queries, routes
 from tests.demo.servers import hmac_signed
 
 SECRET = "a-secret-of-the-account"
@@ -169,10 +169,8 @@ async def test_orphans_and_their_alarm(gate: Gate) -> None:
         )
     assert counter.get() == before + 1
     async with gate.database.reading() as reader:
-        assert [orphan.notice_id for orphan in await providers.orphans(reader, gate.site_id)] == [
-            row.notice_id
-        ]
-        assert await providers.orphans(reader, gate.site_id + 1) == []
+        assert [orphan.notice_id for orphan in await queries.orphans(reader, gate.site_id)] == [row.notice_id]
+        assert await queries.orphans(reader, gate.site_id + 1) == []
         assert await providers.stored_notice(reader, gate.site_id + 1, row.notice_id) is None
 
 

@@ -64,9 +64,7 @@ Answer: TypeAlias = tuple[int, dict[str, str], bytes]
 
 RESOLVE_SECONDS = 5.0  # in this time the system's resolver asks its first server once, the usual setting
 DIAL_SECONDS = 4.0  # an address: time for the third SYN (0, 1, 3 s); then the name's next address is tried
-KEEP_ALIVE_SECONDS = (
-    3.0  # below the 5 s after which common servers hang up, so that no request meets a closing door
-)
+KEEP_ALIVE_SECONDS = 3.0  # below the 5 s after which common servers hang up: no request meets a closing door
 METHODS = frozenset({"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"})
 OUR_HEADERS = frozenset(  # written here and nowhere else: they frame the message or say who speaks to whom
     {
@@ -216,15 +214,17 @@ class _Connections(httpx.AsyncBaseTransport):
         )
 
     async def _taken(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
-        for connection in [free for free in self._free if free.has_expired()]:
-            self._free.remove(connection)
+        # Parted before the first await: another caller must not find, and close, the same ones.
+        expired = [connection for connection in self._free if connection.has_expired()]
+        self._free = [connection for connection in self._free if connection not in expired]
+        fit = [connection for connection in self._free if connection.can_handle_request(origin)]
+        if fit:  # the one used last is the least likely to be closed over there
+            self._free.remove(fit[-1])
+        for connection in expired:
             await connection.aclose()
-        for connection in reversed(
-            self._free
-        ):  # the one used last is the least likely to be closed over there
-            if connection.can_handle_request(origin):
-                self._free.remove(connection)
-                return connection
+        return fit[-1] if fit else self._new(origin)
+
+    def _new(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         return httpcore.AsyncHTTPConnection(
             origin, ssl_context=self._tls, keepalive_expiry=KEEP_ALIVE_SECONDS, network_backend=self._network
         )

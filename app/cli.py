@@ -21,7 +21,7 @@ from app.kernel.signing import Dialect
 from app.main import run as serve_web
 from app.plumbing import embedded, schema
 from app.plumbing.addresses import BadPeerAddress
-from app.plumbing.database import DatabaseDown, Transaction
+from app.plumbing.database import CommitUnknown, DatabaseDown, NotCommitted, Transaction
 from app.plumbing.pipes import Pipes
 from app.settings import BadSetting, Settings
 
@@ -51,6 +51,12 @@ def main() -> None:
         program()
     except BadPeerAddress as error:
         _err.print(f"[bold red]error:[/] {error} {_NAME_IT}")
+        sys.exit(1)
+    except CommitUnknown as error:
+        _err.print(f"[bold red]error:[/] {error}; it may have happened. Look before you run it again.")
+        sys.exit(1)
+    except NotCommitted as error:
+        _err.print(f"[bold red]error:[/] {error}; nothing was changed.")
         sys.exit(1)
     except (BadSetting, Refusal, DatabaseDown) as error:
         _err.print(f"[bold red]error:[/] {error}")

@@ -18,6 +18,7 @@ import app.providers.routes
 from app import wiring
 from app.plumbing import logs, web
 from app.plumbing.pipes import Pipes
+from app.plumbing.server import BoundedProtocol
 from app.settings import Settings
 
 __all__ = ["create_app", "merchant_api", "run"]
@@ -25,19 +26,21 @@ __all__ = ["create_app", "merchant_api", "run"]
 _STATIC = Path(__file__).parent / "cashier" / "static"
 
 
-def create_app(pipes: Pipes, *, production: bool = False) -> FastAPI:
+def create_app(pipes: Pipes, *, production: bool = False, metrics_token: str = "") -> FastAPI:
     """The application over opened pipes; closing them is the caller's.
 
     Args:
         pipes: as `wiring` opens them.
-        production: no API docs are served, and unsafe database settings make the process not ready.
+        production: no API docs are served, unsafe database settings make the process not ready, and strangers
+            hear neither why nor the numbers.
+        metrics_token: who may see the numbers in production; empty = nobody.
     """
-    composed = _bare(docs=not production)
+    composed = _bare(docs=not production, over_tls=pipes.public_url.startswith("https://"))
     composed.include_router(app.cashier.routes.router(pipes))
     composed.include_router(app.players.routes.router(pipes))
     composed.include_router(app.payments.routes.router(pipes))
     composed.include_router(app.providers.routes.router(pipes))
-    composed.include_router(app.ops.routes.router(pipes, production=production))
+    composed.include_router(app.ops.routes.router(pipes, production=production, metrics_token=metrics_token))
     composed.mount("/cashier/static", StaticFiles(directory=_STATIC), name="static")
     return composed
 
@@ -71,6 +74,10 @@ def run(settings: Settings, *, processes: int = 1) -> None:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=8,
+            http=BoundedProtocol,
+            limit_concurrency=settings.limit_concurrency,
+            backlog=2048,
+            timeout_keep_alive=15,
         )
 
 
@@ -79,7 +86,7 @@ def serve() -> FastAPI:
     settings = Settings.read()
     logs.configure(settings.log_level, as_json=settings.log_json)
     pipes = wiring.pipes(settings, name="cashier web")
-    composed = create_app(pipes, production=settings.production)
+    composed = create_app(pipes, production=settings.production, metrics_token=settings.metrics_token)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -91,7 +98,7 @@ def serve() -> FastAPI:
     return composed
 
 
-def _bare(*, docs: bool) -> FastAPI:
+def _bare(*, docs: bool, over_tls: bool = False) -> FastAPI:
     composed = FastAPI(
         title="Open Cashier: merchant API",
         version="1",
@@ -99,8 +106,10 @@ def _bare(*, docs: bool) -> FastAPI:
         docs_url="/docs" if docs else None,
         redoc_url=None,
         openapi_url="/openapi.json" if docs else None,
+        # A redirect would carry keys and signatures through one more log, and name the host it was asked by.
+        redirect_slashes=False,
     )
-    web.install(composed)
+    web.install(composed, over_tls=over_tls)
     return composed
 
 

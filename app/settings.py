@@ -1,6 +1,7 @@
 """The environment, read once: every setting has its name, its default and its meaning here."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,14 +34,21 @@ class Settings:
     sandbox_port: int = 8082
     """CASHIER_SANDBOX_PORT: the sandbox provider's page."""
     public_url: str = ""
-    """CASHIER_PUBLIC_URL: where browsers and providers reach the service; by default http://host:port."""
+    """CASHIER_PUBLIC_URL: where browsers and providers reach the service; by default http://host:port.
+
+    In production https, and not left out.
+    """
     allowed_private_peers: frozenset[tuple[str, int]] = frozenset()
     """CASHIER_ALLOWED_PRIVATE_PEERS.
 
     Host:port,... that callouts may reach although private; for demos and tests.
     """
     production: bool = False
-    """CASHIER_PROFILE=production: no private peers, no API docs, durable database settings required."""
+    """CASHIER_PROFILE=production: no private peers, https, no API docs, durable database settings."""
+    metrics_token: str = field(default="", repr=False)
+    """CASHIER_METRICS_TOKEN: what `/metrics` asks for as a bearer in production; empty = there is none."""
+    limit_concurrency: int = 1000
+    """CASHIER_LIMIT_CONCURRENCY: connections of each web process; further ones are answered 503."""
     log_level: str = "info"
     """CASHIER_LOG_LEVEL: debug, info, warning, error."""
     log_json: bool = False
@@ -65,6 +73,11 @@ class Settings:
             raise BadSetting(
                 "CASHIER_ALLOWED_PRIVATE_PEERS opens private addresses and must be empty in production"
             )
+        public_url = _public_url(environ)
+        if production and not public_url.startswith("https://"):
+            raise BadSetting(
+                "CASHIER_PUBLIC_URL must be an https address in production, like https://cashier.example"
+            )
         return cls(
             database_url=_database_url(environ),
             data_dir=Path(environ.get("CASHIER_DATA_DIR", "") or "var"),
@@ -72,9 +85,11 @@ class Settings:
             port=port,
             merchant_port=_port(environ, "CASHIER_MERCHANT_PORT", 8081),
             sandbox_port=_port(environ, "CASHIER_SANDBOX_PORT", 8082),
-            public_url=_public_url(environ) or f"http://{host}:{port}",
+            public_url=public_url or f"http://{host}:{port}",
             allowed_private_peers=peers,
             production=production,
+            metrics_token=_token(environ),
+            limit_concurrency=_number(environ, "CASHIER_LIMIT_CONCURRENCY", 1000, 10, 100_000),
             log_level=_one_of(environ, "CASHIER_LOG_LEVEL", ("info", "debug", "warning", "error")),
             log_json=_one_of(
                 environ, "CASHIER_LOG_FORMAT", ("json" if production else "console", "json", "console")
@@ -118,6 +133,14 @@ def _is_address(text: str) -> bool:
         return False
     has_host = parts.scheme in {"http", "https"} and bool(parts.hostname)
     return has_host and not parts.query and not parts.fragment and "@" not in parts.netloc
+
+
+def _token(environ: Mapping[str, str]) -> str:
+    text = environ.get("CASHIER_METRICS_TOKEN", "")
+    if text and not re.fullmatch(r"[A-Za-z0-9._~+/=-]{16,256}", text):
+        # Not shown: it is a secret. The characters are RFC 6750's.
+        raise BadSetting("CASHIER_METRICS_TOKEN must be 16 to 256 letters, digits or any of -._~+/=")
+    return text
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:

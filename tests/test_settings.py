@@ -7,6 +7,7 @@ import pytest
 from app.settings import BadSetting, Settings
 
 PASSWORD = "hunter2"
+TOKEN = "0123456789abcdef"
 
 
 def test_an_empty_environment_is_a_demo() -> None:
@@ -30,6 +31,8 @@ def test_everything_can_be_set() -> None:
             "CASHIER_PROFILE": "demo",
             "CASHIER_LOG_LEVEL": "debug",
             "CASHIER_LOG_FORMAT": "json",
+            "CASHIER_METRICS_TOKEN": TOKEN,
+            "CASHIER_LIMIT_CONCURRENCY": "10",
             "CASHIER_POOL_SIZE": "2",
             "CASHIER_JOB_STALE_SECONDS": "600",
         }
@@ -46,14 +49,17 @@ def test_everything_can_be_set() -> None:
         production=False,
         log_level="debug",
         log_json=True,
+        metrics_token=TOKEN,
+        limit_concurrency=10,
         pool_size=2,
         job_stale_seconds=600,
     )
     assert PASSWORD not in repr(read)
+    assert TOKEN not in repr(read)
 
 
 def test_production_logs_for_machines_unless_told_otherwise() -> None:
-    production = {"CASHIER_PROFILE": "production"}
+    production = {"CASHIER_PROFILE": "production", "CASHIER_PUBLIC_URL": "https://pay.example"}
     assert Settings.read(production).production
     assert Settings.read(production).log_json
     assert not Settings.read(production | {"CASHIER_LOG_FORMAT": "console"}).log_json
@@ -73,6 +79,19 @@ def test_the_older_spelling_of_a_postgresql_address_is_read() -> None:
         ),
         ("CASHIER_POOL_SIZE", "1", "CASHIER_POOL_SIZE must be a number from 2 to 100, not '1'"),
         ("CASHIER_POOL_SIZE", "101", "CASHIER_POOL_SIZE must be a number from 2 to 100, not '101'"),
+        (
+            "CASHIER_LIMIT_CONCURRENCY",
+            "9",
+            "CASHIER_LIMIT_CONCURRENCY must be a number from 10 to 100000, not '9'",
+        ),
+        *(
+            (
+                "CASHIER_METRICS_TOKEN",
+                value,
+                "CASHIER_METRICS_TOKEN must be 16 to 256 letters, digits or any of -._~+/=",
+            )
+            for value in (PASSWORD, "x" * 257, PASSWORD * 3 + " ", PASSWORD * 3 + "\n", PASSWORD * 3 + "é")
+        ),
         (
             "CASHIER_JOB_STALE_SECONDS",
             "601",
@@ -131,4 +150,13 @@ def test_production_opens_no_private_address() -> None:
         Settings.read({"CASHIER_PROFILE": "production", "CASHIER_ALLOWED_PRIVATE_PEERS": "127.0.0.1:80"})
     assert str(bad.value) == (
         "CASHIER_ALLOWED_PRIVATE_PEERS opens private addresses and must be empty in production"
+    )
+
+
+@pytest.mark.parametrize("url", ["", "http://pay.example", "HTTP://pay.example"])
+def test_production_is_reached_by_https(url: str) -> None:
+    with pytest.raises(BadSetting) as bad:
+        Settings.read({"CASHIER_PROFILE": "production", "CASHIER_PUBLIC_URL": url})
+    assert str(bad.value) == (
+        "CASHIER_PUBLIC_URL must be an https address in production, like https://cashier.example"
     )

@@ -26,6 +26,8 @@ def router(pipes: Pipes) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/open")
+    @routes.get("/open/")
+    @routes.get("/api/open")
     @routes.get("/api/open/")
     async def opened(request: Request, key: str = "", lang: str = "") -> Response:
         try:

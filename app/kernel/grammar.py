@@ -18,7 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from app.kernel.errors import Refusal
-from app.kernel.masking import looks_like_card
+from app.kernel.masking import holds_card
 
 __all__ = [
     "GRAMMARS",
@@ -159,14 +159,10 @@ def _name(most: int) -> Kind:
 
 
 def _personal(most: int) -> Kind:
-    """A text about a person, in which a card number has no business.
-
-    It would be stored (trust.md 3.1, row 26).
-    """
+    """A text about a person; a card number in it would be stored (trust.md 3.1, row 26)."""
     text = _text(most)
-    return Kind(
-        f"{text.rule}, and no card number", lambda value: text.accepts(value) and not looks_like_card(value)
-    )
+    rule = f"{text.rule}, and no card number"
+    return Kind(rule, lambda value: text.accepts(value) and not holds_card(value))
 
 
 def _is_address(value: str) -> bool:

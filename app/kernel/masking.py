@@ -9,7 +9,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-__all__ = ["MASK", "is_secret_name", "looks_like_card", "mask_excerpt", "mask_text", "mask_value"]
+__all__ = [
+    "MASK",
+    "holds_card",
+    "is_secret_name",
+    "looks_like_card",
+    "mask_excerpt",
+    "mask_text",
+    "mask_value",
+]
 
 MASK: Final = "***"
 _SHORTEST_CARD: Final = 13
@@ -98,6 +106,11 @@ def looks_like_card(text: str) -> bool:
     """Tell whether a text is a card number: 13 to 19 digits, blanks and dashes allowed, right by Luhn."""
     stripped = text.strip()
     return _CARD_LIKE.fullmatch(stripped) is not None and _is_luhn("".join(_GROUP.findall(stripped)))
+
+
+def holds_card(text: str) -> bool:
+    """Tell whether a card number stands anywhere in a text, also among words."""
+    return _DIGIT_GROUPS.sub(_hide_cards, text) != text
 
 
 def is_secret_name(name: str) -> bool:

@@ -16,6 +16,7 @@ __all__ = ["Check", "checks"]
 _QUEUE_AGE_LIMIT_SECONDS = 3_600
 _ANSWER_SECONDS = 3  # a balancer that asks waits no longer
 _log = structlog.get_logger("ops")
+_SUPERUSER = "the login is a superuser: connect as a login that is a member of cashier_app only"
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
@@ -30,7 +31,7 @@ class Check:
 
 
 async def checks(database: Database, *, production: bool) -> list[Check]:
-    """Ask the database, the migrations, the queue and the durability settings.
+    """Ask the database, the migrations, the queue, the durability settings and who we are there.
 
     Never raises for a database that is down.
     """
@@ -46,6 +47,7 @@ async def checks(database: Database, *, production: bool) -> list[Check]:
                 ]
             age = await queue.oldest_due_seconds(reader)
             settings = await schema.server_settings(reader, tuple(_DURABLE))
+            is_superuser = await schema.is_superuser(reader)
     except (DatabaseDown, TimeoutError) as error:
         _log.warning("database.down", reason=repr(error.__cause__ or error))
         return [Check("database", is_well=False, detail="does not answer")]
@@ -55,6 +57,13 @@ async def checks(database: Database, *, production: bool) -> list[Check]:
         Check("migrations", is_well=True, detail=f"at {revision}"),
         Check(
             "queue", is_well=age < _QUEUE_AGE_LIMIT_SECONDS, detail=f"the oldest due job waits {age:.0f} s"
+        ),
+        Check(
+            "role",
+            is_well=not is_superuser,
+            # The session's role is cashier_app, but whoever injects SQL could set it back to the login's.
+            detail=_SUPERUSER if is_superuser else "the login is not a superuser",
+            fatal=production,
         ),
         Check("durability", is_well=not unsafe, detail=unsafe or "commits reach the disk", fatal=production),
     ]

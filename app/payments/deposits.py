@@ -105,12 +105,17 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
             raise DepositsStopped
         offer = await methods.offer(tx, site_id, session.currency, wish.method)
         methods.check_amount(methods.narrowed(offer, session.wishes.get("deposit_range", "")), wish.amount)
-        await providers.account(tx, site_id, offer.account, must_be_enabled=True)
+        try:
+            await providers.account(tx, site_id, offer.account, must_be_enabled=True)
+        except providers.AccountNotFound as gone:
+            raise methods.MethodUnavailable(method=wish.method) from gone
+        await players.remember_method(
+            tx, session.player, wish.method
+        )  # and lock the player: one count at a time
         if await open_deposits(tx, site_id, session.player.player_id) >= OPEN_AT_MOST:
             raise TooManyOpenDeposits(most=OPEN_AT_MOST)
         payment_id = await _create(tx, session, wish, offer.account, now)
         await idempotency.settle(tx, claimed, {"payment_id": payment_id})
-        await players.remember_method(tx, session.player, wish.method)
     view_token = _view_token(site_id, payment_id, wish.form_key)
     await _ask_merchant(pipes, site_id, payment_id, view_token)
     return view_token
@@ -133,7 +138,7 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
     if _is_over(found, pipes.clock.now()) and result.state is providers.State.REQUIRES_ACTION:
         # Told to forget the order, so that its page takes no more money; should the player have paid in this
         # very moment, the answer says so.
-        result = await gateway.cancel(pipes.http, account, attempt.attempt_id)
+        result = providers.judged(account, await gateway.cancel(pipes.http, account, attempt.attempt_id))
     now = pipes.clock.now()
 
     async def conclude(tx: Transaction) -> None:

@@ -31,6 +31,7 @@ def router(pipes: Pipes) -> APIRouter:
         responses=_REFUSED,
         openapi_extra=web.body_of(signing.TRANSACTION_STATUS),
     )
+    @routes.post("/v1/payments/status", include_in_schema=False)
     async def status(request: Request) -> JSONResponse:
         """Ask what became of a payment."""
         try:

@@ -83,6 +83,7 @@ def router(pipes: Pipes) -> APIRouter:
         responses=_ANSWERS,
         openapi_extra=_KEY_FIELDS,
     )
+    @routes.get("/api/authlink/obtain", include_in_schema=False)
     async def obtain(request: Request) -> JSONResponse:
         """Obtain a key for a player. All parameters sent take part in the signature."""
         return await obtained(request)
@@ -94,7 +95,9 @@ def router(pipes: Pipes) -> APIRouter:
         responses=_ANSWERS,
         openapi_extra=_KEY_BODY,
     )
+    @routes.post("/api/authlink/obtain", include_in_schema=False)
     @routes.post("/v1/get_session_key/", include_in_schema=False)
+    @routes.post("/v1/get_session_key", include_in_schema=False)
     async def obtain_by_post(request: Request) -> JSONResponse:
         """The same with a JSON or form body."""
         return await obtained(request)
@@ -105,6 +108,7 @@ def router(pipes: Pipes) -> APIRouter:
         response_model=ResetAnswer,
         openapi_extra=_RESET_BODY,
     )
+    @routes.post("/api/clear/rotation", include_in_schema=False)
     async def reset(request: Request) -> JSONResponse:
         """Forget the player's last-used methods at this site."""
         try:

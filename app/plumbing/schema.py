@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from app.plumbing.database import Reader, asyncpg_dsn
 
-__all__ = ["ensure_login", "newest_revision", "revision", "server_settings", "upgrade"]
+__all__ = ["ensure_login", "is_superuser", "newest_revision", "revision", "server_settings", "upgrade"]
 
 _INI: Final = Path(__file__).parents[2] / "alembic.ini"
 
@@ -53,6 +53,13 @@ async def revision(reader: Reader) -> str:
     if await reader.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return ""
     return str(await reader.scalar(text("SELECT version_num FROM alembic_version")) or "")
+
+
+async def is_superuser(reader: Reader) -> bool:
+    """Tell whether the login of this session, which `SET ROLE` does not change, is a superuser."""
+    return bool(
+        await reader.scalar(text("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user"))
+    )
 
 
 async def server_settings(reader: Reader, names: tuple[str, ...]) -> dict[str, str]:

@@ -5,26 +5,31 @@ failure of ours says nothing but its reference. The table below is the only plac
 HTTP status.
 """
 
+import asyncio
 import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
+import asyncpg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app.kernel import ids, signing
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.plumbing import metrics
-from app.plumbing.database import DatabaseDown
+from app.plumbing.database import DatabaseDown, sqlstate
 
 __all__ = [
     "BODY_LIMIT_BYTES",
+    "BODY_SECONDS",
     "STATUS_BY_CODE",
     "NotReadable",
     "RequestContext",
@@ -38,6 +43,7 @@ __all__ = [
 ]
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
+BODY_SECONDS: Final = 10.0  # to read one; the slowest telephone sends 64 KiB faster
 _JSON_DEPTH: Final = 16
 _PROBLEM_MEMBERS: Final = frozenset({"type", "title", "status", "code", "detail", "param", "request_id"})
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
@@ -49,7 +55,14 @@ _HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
 )
+# A year, as browsers' preload lists ask; without the subdomains, which may not be ours.
+_STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
+# lock_not_available, query_canceled (statement_timeout): rolled back, and likely to pass later.
+_BUSY_SQLSTATES: Final = frozenset({"55P03", "57014"})
+_GONE: Final = 499  # nginx' word for a caller who left; nobody hears it, log and metrics show it
 _log = structlog.get_logger("web")
+
+_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 # One row a refusal: HTTP status by its code (payments.md section 3.3). A test keeps it complete.
 STATUS_BY_CODE: Final[Mapping[str, int]] = {
@@ -115,9 +128,17 @@ def problem(status: int, code: str, detail: str, **more: object) -> JSONResponse
     return JSONResponse(content, status, media_type="application/problem+json")
 
 
-def install(app: FastAPI) -> None:
-    """Give an application its manners: the handlers of refusals and failures, and the request context."""
-    app.add_middleware(RequestContext)
+def install(app: FastAPI, *, over_tls: bool = False) -> None:
+    """Give an application its manners: the handlers of refusals and failures, and the request context.
+
+    Args:
+        app: the application, before it serves.
+        over_tls: browsers reach it by https, and are told to never try anything else.
+    """
+    app.add_middleware(RequestContext, over_tls=over_tls)
+    app.add_exception_handler(DatabaseDown, _database_down)
+    app.add_exception_handler(DBAPIError, _database_refused)
+    app.add_exception_handler(asyncpg.PostgresError, _database_refused)
 
     @app.exception_handler(Refusal)
     async def refused(request: Request, refusal: Refusal) -> JSONResponse:
@@ -137,20 +158,34 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        names = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+        names = {404: "not_found", 405: "method_not_allowed", 408: "too_slow", 413: "too_large"}
         code = names.get(error.status_code, "refused")
-        sentences = {413: f"The request body is larger than {BODY_LIMIT_BYTES} bytes."}
+        sentences = {
+            408: f"The request body did not arrive within {BODY_SECONDS:g} seconds.",
+            413: f"The request body is larger than {BODY_LIMIT_BYTES} bytes.",
+        }
         detail = sentences.get(error.status_code, str(error.detail))
         return problem(error.status_code, code, detail, request_id=_request_id(request))
 
-    @app.exception_handler(DatabaseDown)
-    async def down(request: Request, error: DatabaseDown) -> JSONResponse:
-        _log.error("database.down", reason=repr(error.__cause__))
-        answer = problem(
-            503, "overloaded", "Not available right now; ask again soon.", request_id=_request_id(request)
-        )
-        answer.headers["retry-after"] = "2"
-        return answer
+
+async def _database_down(request: Request, error: Exception) -> JSONResponse:
+    _log.error("database.down", reason=repr(error.__cause__))
+    return _overloaded(request)
+
+
+async def _database_refused(request: Request, error: Exception) -> JSONResponse:
+    """A lock or a statement that took too long is the database's load, anything else our mistake."""
+    if sqlstate(error) not in _BUSY_SQLSTATES:
+        raise error
+    _log.warning("database.busy", sqlstate=sqlstate(error))
+    return _overloaded(request)
+
+
+def _overloaded(request: Request) -> JSONResponse:
+    sentence = "Not available right now; ask again soon."
+    answer = problem(503, "overloaded", sentence, request_id=_request_id(request))
+    answer.headers["retry-after"] = "2"
+    return answer
 
 
 async def signed_pairs(request: Request) -> list[tuple[str, str]]:
@@ -160,10 +195,12 @@ async def signed_pairs(request: Request) -> list[tuple[str, str]]:
 
     Raises:
         NotReadable: the body is none of these.
+        Unreadable: the query or the form is not UTF-8, or it has too many fields.
         MalformedField: JSON with values that the signature rule does not allow (protocol.md section 15).
     """
     if request.method == "GET":
-        return list(request.query_params.multi_items())
+        # As it was sent: Starlette would put replacement characters where the sender signed bytes.
+        return signing.pairs_from_query(request.scope["query_string"])
     body = await request.body()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
@@ -222,21 +259,52 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401  any JSON value
         raise NotReadable(why="not JSON") from error
 
 
+class _Body:
+    """How one request's body is read: bounded in bytes and in time."""
+
+    def __init__(self, scope: Mapping[str, Any], receive: _Receive) -> None:
+        self.is_abandoned = False  # the caller left before it was complete
+        self._declared = _declared_length(scope)
+        self._receive = receive
+        self._received = 0
+        self._is_complete = False
+        self._ends_at: float | None = None
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """The next ASGI message; behind the body, which is not timed, only that the caller left."""
+        if self._is_complete:
+            return await self._receive()
+        self._ends_at = self._ends_at or asyncio.get_running_loop().time() + BODY_SECONDS
+        try:
+            async with asyncio.timeout_at(self._ends_at):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(408) from None
+        self.is_abandoned = message["type"] == "http.disconnect"
+        self._is_complete = not message.get("more_body", False)
+        self._received += len(message.get("body", b""))
+        if max(self._received, self._declared) > BODY_LIMIT_BYTES:
+            raise HTTPException(413)
+        return message
+
+
 class RequestContext:
     """Gives each request an id, binds it to the log, measures, and adds the headers every answer has.
 
-    A body over the limit is refused when somebody reads it: at once where its length is declared.
+    A body over the limit is refused when somebody reads it: at once where its length is declared. So is one
+    that takes too long. A caller who leaves before the body is complete is no failure of ours.
     What no handler caught ends here: the log has it with the request's id, the caller hears only that id.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], *, over_tls: bool = False) -> None:
         """Wrap an ASGI application."""
         self._app = app
+        self._headers = (*_HEADERS, _STRICT_TRANSPORT) if over_tls else _HEADERS
 
     async def __call__(
         self,
         scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        receive: _Receive,
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
         """Serve one request."""
@@ -249,15 +317,7 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id, **_correlation(scope))
         began = time.perf_counter()
         status = 0  # nothing was answered: the caller went away
-        received = 0
-
-        async def limited() -> MutableMapping[str, Any]:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if max(received, _declared_length(scope)) > BODY_LIMIT_BYTES:
-                raise HTTPException(413)
-            return message
+        body = _Body(scope, receive)
 
         async def answered(message: MutableMapping[str, Any]) -> None:
             nonlocal status
@@ -265,19 +325,23 @@ class RequestContext:
                 status = message["status"]
                 headers = list(message.get("headers", ()))
                 present = {name.lower() for name, _ in headers}
-                headers += [(name, value) for name, value in _HEADERS if name not in present]
+                headers += [(name, value) for name, value in self._headers if name not in present]
                 message["headers"] = [*headers, (b"request-id", request_id.encode())]
             await send(message)
 
         try:
-            await self._app(scope, limited, answered)
-        except Exception:
-            _log.exception("request.failed")
-            if status:
-                raise  # half an answer is out: only the connection can still say that it failed
-            sentence = "Something went wrong on our side; the outcome may be unknown."
-            await problem(500, "internal", sentence, request_id=request_id)(scope, receive, answered)
+            await self._app(scope, body.receive, answered)
+        except Exception as error:
+            body.is_abandoned |= isinstance(error, ClientDisconnect)
+            if not body.is_abandoned:
+                _log.exception("request.failed")
+                if status:
+                    raise  # half an answer is out: only the connection can still say that it failed
+                sentence = "Something went wrong on our side; the outcome may be unknown."
+                await problem(500, "internal", sentence, request_id=request_id)(scope, receive, answered)
         finally:
+            if body.is_abandoned:
+                status = _GONE
             seconds = time.perf_counter() - began
             method = scope["method"] if scope["method"] in _METHODS else "other"
             # The route's pattern, not the path: paths hold tokens and would make a metric each.

@@ -154,6 +154,8 @@ def judged(account: ProviderAccount, result: Result) -> Result:
     """
     if result.next_action is None:
         return result
+    if result.state is not State.REQUIRES_ACTION:
+        return replace(result, next_action=None)  # nobody waits for the player: a page changes nothing
     url = result.next_action.url
     found = _PAGE.match(url)
     if found and url.isprintable() and account.page_origin in {"", found[0]}:

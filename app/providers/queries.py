@@ -1,7 +1,7 @@
 """What is true of provider accounts and their notices."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
 from app.plumbing.database import Reader
-from app.providers.contract import Gateway, ProviderAccount, RawNotice, Report
+from app.providers.contract import Gateway, ProviderAccount, RawNotice, Report, judged
 from app.providers.gateways import GATEWAYS
 from app.providers.tables import NoticeState, notices, provider_accounts
 
@@ -96,7 +96,8 @@ async def orphans(reader: Reader, site_id: int, limit: int = 100) -> Sequence[St
 
 def reports_of(found: ProviderAccount, notice: StoredNotice) -> list[Report]:
     """The facts a stored notice tells, in our words."""
-    return gateway_of(found).parse(found, notice.raw)
+    reports = gateway_of(found).parse(found, notice.raw)
+    return [replace(report, result=judged(found, report.result)) for report in reports]
 
 
 def _notice(row: Row[Any]) -> StoredNotice:

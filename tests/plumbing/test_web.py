@@ -4,19 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import REGISTRY
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from structlog.testing import LogCapture
 
 from app import main
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.plumbing import web
-from app.plumbing.database import Database
+from app.plumbing.database import Database, SessionSettings
 from app.plumbing.web import BODY_LIMIT_BYTES, NotReadable, read_json
 from tests.demo.servers import started
 
@@ -32,7 +35,8 @@ class AmountTooLow(Refusal):
 def app_with_accidents() -> FastAPI:
     """The composed application's manners over routes that do what may happen."""
     app = main._bare(docs=False)
-    nowhere = Database("postgresql://nobody@/nowhere?host=/nonexistent")
+    add_accidents_of_the_database(app)
+    add_slow_answers(app)
 
     @app.get("/refuses")
     async def refuses() -> None:
@@ -42,18 +46,9 @@ def app_with_accidents() -> FastAPI:
     async def fails(token: str) -> None:
         raise RuntimeError(f"{SECRET} {token}")
 
-    @app.get("/down")
-    async def down() -> None:
-        async with nowhere.transaction():
-            """Never reached."""
-
-    @app.get("/half")
-    async def half() -> StreamingResponse:
-        async def parts() -> AsyncIterator[bytes]:
-            yield b"half"
-            raise RuntimeError(SECRET)
-
-        return StreamingResponse(parts())
+    @app.post("/parsed")
+    async def parsed(content: dict[str, str]) -> dict[str, str]:
+        return content
 
     @app.get("/number")
     async def number(n: int) -> dict[str, int]:
@@ -72,6 +67,39 @@ def app_with_accidents() -> FastAPI:
         return JSONResponse({}, headers={"Cache-Control": "max-age=60", "Referrer-Policy": "origin"})
 
     return app
+
+
+def add_accidents_of_the_database(app: FastAPI) -> None:
+    nowhere = Database("postgresql://nobody@/nowhere?host=/nonexistent")
+
+    @app.get("/down")
+    async def down() -> None:
+        async with nowhere.transaction():
+            """Never reached."""
+
+    @app.get("/raises/{state}")
+    async def raises(state: str) -> None:
+        error = asyncpg.PostgresError.new({"C": state, "M": "it says why"})
+        raise DBAPIError("SELECT 1", None, error) if state != "55P03" else error
+
+
+def add_slow_answers(app: FastAPI) -> None:
+    @app.get("/half")
+    async def half() -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"half"
+            raise RuntimeError(SECRET)
+
+        return StreamingResponse(parts())
+
+    @app.get("/slowly")
+    async def slowly() -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            for _ in range(4):
+                await asyncio.sleep(0.1)
+                yield b"slowly"
+
+        return StreamingResponse(parts())
 
 
 @pytest.fixture
@@ -172,6 +200,94 @@ async def test_a_database_that_is_down_is_503_and_when_to_come_back(client: http
     answer = await client.get("/down")
     check_problem(answer, 503, "overloaded")
     assert answer.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize("path", ["/body", "/parsed"])
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(web, "BODY_SECONDS", 0.3)
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(20):  # httpx hears the answer when all is sent
+            yield b" "
+            await asyncio.sleep(0.05)
+
+    body = check_problem(
+        await client.post(path, content=slow(), headers={"Content-Type": "application/json"}), 408, "too_slow"
+    )
+    assert body["detail"] == "The request body did not arrive within 0.3 seconds."
+
+
+async def test_the_time_is_for_the_body_and_not_for_the_answer(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "BODY_SECONDS", 0.2)
+    answer = await client.get("/slowly")
+    assert (answer.status_code, answer.text) == (200, "slowly" * 4)
+
+
+@pytest.mark.parametrize("path", ["/body", "/parsed", "/json"])
+async def test_a_caller_who_leaves_is_no_failure(
+    client: httpx.AsyncClient, logged: list[Any], path: str
+) -> None:
+    labels = {"method": "POST", "route": path, "status": "499"}
+    before = REGISTRY.get_sample_value("cashier_http_requests_total", labels) or 0
+    _, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    kind = b"Content-Type: application/json\r\n"
+    writer.write(b"POST " + path.encode() + b" HTTP/1.1\r\n" + kind + b"Content-Length: 100\r\n\r\n{")
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    writer.close()
+    async with asyncio.timeout(5):
+        while not logged:  # noqa: ASYNC110  the server notices by itself
+            await asyncio.sleep(0.02)
+    assert [(entry["event"], entry["log_level"], entry["status"]) for entry in logged] == [
+        ("request", "info", 499)
+    ]
+    assert REGISTRY.get_sample_value("cashier_http_requests_total", labels) == before + 1
+
+
+@pytest.mark.parametrize("state", ["55P03", "57014"])
+async def test_what_the_database_had_no_time_for_may_be_asked_again(
+    client: httpx.AsyncClient, logged: list[Any], state: str
+) -> None:
+    answer = await client.get(f"/raises/{state}")
+    body = check_problem(answer, 503, "overloaded")
+    assert answer.headers["retry-after"] == "2"
+    assert "says why" not in body["detail"]
+    assert [(entry["event"], entry.get("sqlstate")) for entry in logged] == [
+        ("database.busy", state),
+        ("request", None),
+    ]
+
+
+async def test_other_errors_of_the_database_are_failures_of_ours(
+    client: httpx.AsyncClient, logged: list[Any]
+) -> None:
+    check_problem(await client.get("/raises/23505"), 500, "internal")
+    assert [entry["event"] for entry in logged] == ["request.failed", "request"]
+
+
+async def test_a_lock_that_is_not_given_is_503(database: Database, owner_database: Database) -> None:
+    app = main._bare(docs=False)
+    impatient = Database(
+        database.url.set(drivername="postgresql").render_as_string(hide_password=False),
+        SessionSettings(lock_timeout=50),
+    )
+
+    @app.get("/locks")
+    async def locks() -> None:
+        async with impatient.transaction() as tx:
+            await tx.execute(text("SELECT pg_advisory_xact_lock(7)"))
+
+    server = await started(app)
+    async with impatient, httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=10) as client:
+        async with owner_database.transaction() as tx:
+            await tx.execute(text("SELECT pg_advisory_xact_lock(7)"))
+            check_problem(await client.get("/locks"), 503, "overloaded")
+        assert (await client.get("/locks")).status_code == 200
+    await server.stop()
 
 
 async def test_a_route_may_say_otherwise(client: httpx.AsyncClient) -> None:

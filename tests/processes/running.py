@@ -115,6 +115,14 @@ class Home:
         """Every process of this home that lives: ours by their environment, PostgreSQL by its folder."""
         return [found for found in psutil.process_iter() if self._is_ours(found)]
 
+    def names(self) -> set[str]:
+        """What they are called; one that ends while it is asked has no name any more."""
+        found = set()
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                found.add(process.name())
+        return found
+
     def ours(self, module: str) -> psutil.Process:
         """The one process that runs a module of ours."""
         [found] = [process for process in self.processes() if module in process.cmdline()]

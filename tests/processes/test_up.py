@@ -88,7 +88,7 @@ def test_a_killed_run_is_followed_by_one_that_works(here: Home) -> None:
     deposited(here)
     again.kill()
     again.wait()
-    until(lambda: {found.name() for found in here.processes()} == {"postgres"}, "only PostgreSQL is left")
+    until(lambda: here.names() == {"postgres"}, "only PostgreSQL is left")
     postmaster = here.postmaster
     assert postmaster is not None
     postmaster.kill()

@@ -1,0 +1,171 @@
+"""What was overtaken is not told; who is busy is left in peace; and money goes before news of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from app import providers, webhooks
+from app.payments.sweeps import ASK, ask_soon
+from app.plumbing import queue
+from app.webhooks import operations
+from tests.payments.peers import answering, hanging
+from tests.webhooks.conftest import HEARD, Post, opened_site
+
+
+@asynccontextmanager
+async def busy(post: Post) -> AsyncIterator[None]:
+    """As many calls under way to the endpoint of failures as one worker makes at once."""
+    post.bad.manner = hanging
+    waiting = [
+        asyncio.create_task(post.deliver(await post.announce(f"dep_slow_{number}", success=False)))
+        for number in range(operations._AT_ONCE)
+    ]
+    try:
+        async with asyncio.timeout(10):
+            while len(post.bad.heard) < len(waiting):  # noqa: ASYNC110  what is waited for is a server
+                await asyncio.sleep(0.01)
+        yield
+    finally:
+        post.bad.hang_up()
+        await asyncio.gather(*waiting)
+
+
+async def pile_up(post: Post, site_id: int, count: int) -> None:
+    """Webhooks that wait to be heard."""
+    async with post.database.transaction() as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO webhook (site_id, webhook_id, payment_id, sequence, success, fields, next_at, "
+                "created_at) SELECT :site_id, 'whd_' || n, 'dep_pile_' || n, 1, false, '{}', :at, :at "
+                "FROM generate_series(1, :count) n"
+            ),
+            {"site_id": site_id, "count": count, "at": post.clock.now()},
+        )
+
+
+async def stands_aside(post: Post, payment_id: str) -> timedelta:
+    """How long a webhook to the busy endpoint is put off."""
+    webhook_id = await post.announce(payment_id, success=False)
+    heard = len(post.bad.heard)
+    row = await post.deliver(webhook_id)
+    assert (row.state, row.attempts) == ("pending", 0)
+    assert await post.attempts(webhook_id) == []
+    assert len(post.bad.heard) == heard
+    delay: timedelta = row.next_at - post.clock.now()
+    return delay
+
+
+async def test_a_webhook_that_a_newer_one_has_overtaken_is_not_sent(post: Post) -> None:
+    post.bad.manner = answering({"code": 1})
+    expired = await post.announce(success=False, sequence=3)
+    await post.deliver(expired)
+    paid = await post.announce(success=True, sequence=5)
+    other = await post.announce("dep_2", success=False, sequence=1)
+    await post.until_due(expired)
+    post.bad.manner = answering(HEARD)
+    row = await post.deliver(expired)
+    assert (row.state, row.attempts, row.next_at) == ("superseded", 1, None)
+    assert len(post.bad.heard) == 1
+    assert (await post.deliver(paid)).state == "delivered"
+    # Another payment's numbers say nothing about this one's.
+    assert (await post.deliver(other)).state == "delivered"
+    # It is closed: nobody finds it again, and a replay tells nothing that is no longer true.
+    async with post.database.transaction() as tx:
+        assert await operations.recover_forgotten(tx, now=post.clock.now() + timedelta(days=1)) == 0
+        await webhooks.replay(tx, post.created.site_id, expired, at=post.clock.now())
+    assert (await post.deliver(expired)).state == "superseded"
+    assert [heard.fields["status_id"] for heard in post.good.heard] == [4]
+    assert len(post.bad.heard) == 2
+
+
+async def test_overtaken_while_it_was_under_way_is_not_repeated(post: Post) -> None:
+    post.bad.manner = answering({"code": 1})
+
+    async def meanwhile(_: object) -> None:
+        await post.announce(success=True, sequence=4)
+
+    post.bad.before = meanwhile
+    expired = await post.announce(success=False, sequence=3)
+    assert (await post.deliver(expired)).state == "pending"
+    await post.until_due(expired)
+    assert (await post.deliver(expired)).state == "superseded"
+    assert len(post.bad.heard) == 1
+
+
+async def test_the_same_payment_at_another_site_overtakes_nothing(post: Post) -> None:
+    peers = frozenset({post.good.peer, post.bad.peer})
+    other = await opened_site(post.pipes, post.good, post.bad, peers)
+    first = await post.announce(success=False, sequence=3)
+    post.created, created = other, post.created
+    await post.announce(success=True, sequence=5)
+    post.created = created
+    assert (await post.deliver(first)).state == "delivered"
+
+
+async def test_the_longer_the_backlog_the_longer_a_busy_endpoint_is_left_in_peace(post: Post) -> None:
+    peers = frozenset({post.good.peer, post.bad.peer})
+    other = await opened_site(post.pipes, post.good, post.bad, peers)
+    async with busy(post):
+        assert timedelta(seconds=1) <= await stands_aside(post, "dep_early") <= timedelta(seconds=3)
+        await pile_up(post, other.site_id, 3_000)
+        # Another site's backlog is not this one's.
+        assert timedelta(seconds=1) <= await stands_aside(post, "dep_still") <= timedelta(seconds=3)
+        await pile_up(post, post.created.site_id, 3_000)
+        assert timedelta(seconds=30) <= await stands_aside(post, "dep_late") <= timedelta(seconds=91)
+        # The other endpoint of the same site is not busy.
+        assert (await post.deliver(await post.announce("dep_good"))).state == "delivered"
+
+
+async def test_a_backlog_beyond_counting_is_waited_for_no_longer(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "_LONGEST_BACKLOG", 500)
+    await pile_up(post, post.created.site_id, 3_000)
+    async with busy(post):
+        assert timedelta(seconds=5) <= await stands_aside(post, "dep_late") <= timedelta(seconds=15)
+
+
+async def test_notices_and_questions_are_claimed_before_a_backlog_of_webhooks(live: Post) -> None:
+    for number in range(60):
+        await live.announce(f"dep_{number}")
+    site_id = live.created.site_id
+    await ask_soon(live.pipes, site_id, "dep_asked")
+    async with live.database.transaction() as tx:
+        await providers.open_account(
+            tx,
+            site_id,
+            "main",
+            gateway="sandbox",
+            base_url="https://pay.example.com",
+            credentials={"secret": "s"},
+        )
+        await tx.execute(
+            text(
+                "INSERT INTO notice (site_id, notice_id, account, dedupe_key, path, headers, body, "
+                "received_at) VALUES (:site_id, 'ntc_1', 'main', 'd', '/', '{}', 'x', :at)"
+            ),
+            {"site_id": site_id, "at": live.clock.now() - timedelta(hours=1)},
+        )
+        assert await providers.recover_forgotten(tx, now=live.clock.now()) == 1
+    claimed: list[str] = []
+    worker = queue.Worker(live.database)
+
+    def noting(name: str) -> None:
+        async def note(_: queue.Payload) -> None:
+            claimed.append(name)
+            if len(claimed) == 62:
+                worker.stop()
+
+        worker.handle(name, note)
+
+    for name in (operations.DELIVER, ASK, providers.NOTICE_ARRIVED):
+        noting(name)
+    async with asyncio.timeout(20):
+        await worker.run()
+    # Claimed in tens; within one claim the order is nobody's promise.
+    assert {ASK, providers.NOTICE_ARRIVED} < set(claimed[:10])
+    assert claimed.count(operations.DELIVER) == 60

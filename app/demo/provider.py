@@ -51,7 +51,7 @@ HEADERS: Final = {
 }
 SILENT_SCRIPTS: Final = frozenset({Script.NEVER_ANSWER, Script.TIME_OUT_THEN_SUCCEED})
 # An unknown account costs the same work as a known one with a wrong signature.
-NOBODYS_SECRET: Final = "nobody"  # noqa: S105
+NOBODYS_SECRET: Final = "nobody"  # noqa: S105  no account has it; an unknown one costs the same
 
 
 def _web_address(text: str) -> str:

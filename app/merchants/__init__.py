@@ -4,7 +4,7 @@ Promises that a signed request is the site's own (`authentic_site`) and that an 
 from a wrong signature. Owns sites, salts, API tokens, and the signatures we issued.
 """
 
-from app.merchants.model import MessageFormat, NotAuthentic, Scope, Site, SiteId, WalletMode
+from app.merchants.model import MessageFormat, NotAuthentic, Scope, Site, SiteId, WalletMode, site_number
 from app.merchants.operations import (
     BadOrigin,
     CreatedSite,
@@ -38,5 +38,6 @@ __all__ = [
     "rotate_salt",
     "shown",
     "site",
+    "site_number",
     "site_of_token",
 ]

@@ -18,6 +18,7 @@ __all__ = [
     "SiteId",
     "WalletMode",
     "accepted_salts",
+    "site_number",
 ]
 
 SiteId = NewType("SiteId", int)
@@ -25,6 +26,7 @@ SiteId = NewType("SiteId", int)
 # 48 h: both servers of a merchant are redeployed within a working day, and a rotation done on a Friday can be
 # repaired on Sunday.
 SALT_OVERLAP = timedelta(hours=48)
+_LONGEST_NUMBER = 9  # digits; fits PostgreSQL's integer
 
 
 class NotAuthentic(Refusal):
@@ -96,6 +98,11 @@ class Site:
     def notification_url(self, *, success: bool) -> str:
         """Where a final state is told: failures go to their own address where the site has one."""
         return self.notify_url if success or not self.notify_failure_url else self.notify_failure_url
+
+
+def site_number(text: str) -> int:
+    """The number of a site from a stranger's text; 0, which no site has, when it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else 0
 
 
 def accepted_salts(salts: tuple[Salt, ...], now: datetime) -> tuple[str, ...]:

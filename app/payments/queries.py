@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.engine import Row
 
-from app import players
+from app import merchants, players
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.model import Attention, DepositFacts, Kind, Status, SubStatus
@@ -270,8 +270,7 @@ def view_hash(view_token: str) -> bytes:
 
 def site_of_view(view_token: str) -> int:
     """The site number that leads a view token; 0 when there is none."""
-    head = view_token.partition("-")[0]
-    return int(head) if head.isascii() and head.isdigit() and len(head) <= 9 else 0  # noqa: PLR2004  an int4
+    return merchants.site_number(view_token.partition("-")[0])
 
 
 def _payment(row: Row[Any]) -> Payment:

@@ -95,8 +95,7 @@ async def use_key(tx: Transaction, key: str, *, now: datetime) -> Session:
     Raises:
         merchants.NotAuthentic: no such key, or it is stale.
     """
-    head, _, _ = key.partition("-")
-    site_id = int(head) if head.isascii() and head.isdigit() and len(head) <= 9 else 0  # noqa: PLR2004  an int4
+    site_id = merchants.site_number(key.partition("-")[0])
     joined = sessions.join(
         players, (players.c.site_id == sessions.c.site_id) & (players.c.player_id == sessions.c.player_id)
     )

@@ -109,9 +109,8 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
             await providers.account(tx, site_id, offer.account, must_be_enabled=True)
         except providers.AccountNotFound as gone:
             raise methods.MethodUnavailable(method=wish.method) from gone
-        await players.remember_method(
-            tx, session.player, wish.method
-        )  # and lock the player: one count at a time
+        # This also locks the player's row: of two deposits at once the second counts the first.
+        await players.remember_method(tx, session.player, wish.method)
         if await open_deposits(tx, site_id, session.player.player_id) >= OPEN_AT_MOST:
             raise TooManyOpenDeposits(most=OPEN_AT_MOST)
         payment_id = await _create(tx, session, wish, offer.account, now)

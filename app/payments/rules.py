@@ -114,19 +114,15 @@ def _after_money(deposit: DepositFacts, evidence: Evidence) -> Step:
 
 
 def _after_the_end(deposit: DepositFacts, evidence: Evidence) -> Step:
-    """The deposit failed or was cancelled.
-
-    Only the provider's own signed answer can make it a late success.
-    """
+    """It failed or was cancelled: only the provider's own signed answer can make it a late success."""
     if evidence.verdict is not Verdict.PAID:
         is_answer = evidence.source >= Source.STATUS_QUERY and evidence.verdict is not Verdict.UNKNOWN
         return Step(settles=is_answer)
     if evidence.source < Source.STATUS_QUERY:
         return Step(ask_again=True)
     if STATUS_OF[deposit.sub_status] is Status.CANCELLED:
-        return Step(
-            attention=Attention.PAID_AFTER_CANCEL
-        )  # the policy is to return the money: a person's deed
+        # The policy is to return the money: a person's deed.
+        return Step(attention=Attention.PAID_AFTER_CANCEL)
     return _paid(deposit, evidence, is_late=True)
 
 

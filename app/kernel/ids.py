@@ -5,6 +5,7 @@ names, sorts by the instant it was made at (to the microsecond: the twelve bits 
 of section 6.2), and keeps 62 random bits. `seeded` makes all of it repeatable for simulations.
 """
 
+import math
 import random
 import re
 from collections.abc import Iterator
@@ -55,6 +56,10 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 # Crockford base 32 leaves out i, l, o and u, which people read as other characters.
 _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+# Two digits at a time: every request and every operation gets an id.
+_PAIRS: Final = {
+    alphabet: [first + second for first in alphabet for second in alphabet] for alphabet in (_BASE32, _BASE62)
+}
 _ID_LENGTH: Final = 26  # 128 bits in characters of 5 bits; so the first one is never above 7
 _PREFIX: Final = re.compile(r"[a-z][a-z0-9]{1,7}")
 _ID: Final = re.compile(rf"([a-z][a-z0-9]{{1,7}})_([0-7][{_BASE32}]{{25}})")
@@ -134,7 +139,7 @@ def secret(nbytes: int = 32) -> str:
     if nbytes < _LEAST_SECRET_BYTES:
         raise ValueError("a secret has at least 16 bytes")
     bits = 8 * nbytes
-    length = len(_digits((1 << bits) - 1, len(_BASE62)))
+    length = math.ceil(bits / math.log2(len(_BASE62)))
     return _written(_chance().getrandbits(bits), _BASE62, length)
 
 
@@ -156,16 +161,12 @@ def _chance() -> random.Random:
     return _source.get() or _system
 
 
-def _digits(number: int, base: int) -> list[int]:
-    """Return the digits of a number, most significant first; none for zero."""
-    digits = []
-    while number:
-        number, digit = divmod(number, base)
-        digits.append(digit)
-    return digits[::-1]
-
-
 def _written(number: int, alphabet: str, length: int) -> str:
     """Write a number in the alphabet's base, padded to `length`, so that numbers and texts sort alike."""
-    text = "".join(alphabet[digit] for digit in _digits(number, len(alphabet)))
-    return text.rjust(length, alphabet[0])
+    pairs = _PAIRS[alphabet]
+    base = len(pairs)
+    written = []
+    for _ in range(-(-length // 2)):
+        number, pair = divmod(number, base)
+        written.append(pairs[pair])
+    return "".join(reversed(written))[-length:]

@@ -5,6 +5,7 @@ caller that goes away never cancels the batch that carries its item.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Self, TypeVar
@@ -23,70 +24,73 @@ class Overloaded(Refusal):
 
 @dataclass
 class Batcher(Generic[Item, Answer]):
-    """Collects items and hands them to one handler, a list at a time and one list after the other.
+    """Collects items and hands them to one handler, a list at a time.
 
     Args:
-        handler: gets 1 to `most` items, returns as many answers in the same order; what it raises reaches
-            every caller.
+        handler: gets 1 to `most` items, returns as many answers in the same order; an answer that is an
+            exception reaches its caller alone, what the handler raises reaches every caller.
         most: items in one batch.
         waiting: items that may wait; a further one is refused.
+        abreast: batches under way at once. With two, one is decided while the other commits.
     """
 
-    handler: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]
+    handler: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | BaseException]]]
     most: int = 128
     waiting: int = 4096
-    _queue: "asyncio.Queue[tuple[Item, asyncio.Future[Answer]]]" = field(init=False)
-    _worker: "asyncio.Task[None] | None" = None
+    abreast: int = 1
+    _queue: "deque[tuple[Item, asyncio.Future[Answer]]]" = field(default_factory=deque)
+    _workers: "set[asyncio.Task[None]]" = field(default_factory=set)
     _closed: bool = False
 
-    def __post_init__(self) -> None:
-        """Bound the queue."""
-        self._queue = asyncio.Queue(self.waiting)
-
     async def __aenter__(self) -> Self:
-        self._worker = asyncio.create_task(self._work())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Take no more, handle what has queued, then stop."""
         self._closed = True
-        await self._queue.join()
-        if self._worker is not None:
-            self._worker.cancel()
-            await asyncio.wait({self._worker})
+        while self._workers:
+            await asyncio.wait(self._workers)
 
     async def __call__(self, item: Item) -> Answer:
         """Queue one item and wait for its answer.
 
         Raises:
             Overloaded: the queue is full; nothing was done.
-            RuntimeError: outside the `async with` block there is nobody who would answer.
+            RuntimeError: it is closed.
         """
-        if self._closed or self._worker is None or self._worker.done():
+        if self._closed:
             raise RuntimeError("the batcher is closed")
+        if len(self._queue) >= self.waiting:
+            raise Overloaded(retry_after_seconds=1)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        try:
-            self._queue.put_nowait((item, future))
-        except asyncio.QueueFull:
-            raise Overloaded(retry_after_seconds=1) from None
+        self._queue.append((item, future))
+        if len(self._workers) < self.abreast:
+            # It starts when this turn of the loop is over, so that what comes in the same turn rides along.
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
         return await future
 
     async def _work(self) -> None:
-        while True:
-            taken = [await self._queue.get()]
-            while len(taken) < self.most and not self._queue.empty():
-                taken.append(self._queue.get_nowait())
+        queue = self._queue
+        while queue:
+            taken = [queue.popleft() for _ in range(min(self.most, len(queue)))]
             try:
-                answered = list(zip(taken, await self.handler([item for item, _ in taken]), strict=True))
+                answers = await self.handler([item for item, _ in taken])
+                for (_, future), answer in zip(taken, answers, strict=True):
+                    _tell(future, answer)
             except Exception as error:  # noqa: BLE001  the callers decide what a failed batch means
                 for _, future in taken:
-                    if not future.done():
-                        future.set_exception(error)
-            else:
-                for (_, future), answer in answered:
-                    if not future.done():
-                        future.set_result(answer)
+                    _tell(future, error)
             finally:
                 for _, future in taken:
                     future.cancel()  # of no effect where there is an answer; nobody may wait for ever
-                    self._queue.task_done()
+
+
+def _tell(future: "asyncio.Future[Answer]", answer: Answer | BaseException) -> None:
+    if future.done():
+        return  # the caller went away
+    if isinstance(answer, BaseException):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

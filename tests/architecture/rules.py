@@ -46,7 +46,7 @@ LONGER: dict[str, int] = {}
 
 SAYS_NOTHING = {"models", "services", "utils", "util", "common", "core", "helpers", "helper", "misc"}
 MONEY = ("kernel/money.py", "ledger", "payments", "wallet")
-TRANSACTIONS = "app/plumbing/database.py"
+TRANSACTIONS = "app/plumbing/database/"
 TRANSACTION_VERBS = {"commit", "rollback", "begin", "begin_nested", "begin_twophase", "autocommit"}
 TRANSACTION_WORDS = re.compile(
     r"\s*(BEGIN|START\s+TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT)\s*(;|$|\w)", re.IGNORECASE
@@ -232,7 +232,7 @@ def files_fit(root: Path) -> Iterator[str]:
 
 
 def commits_are_in_one_place(root: Path) -> Iterator[str]:
-    """Transactions begin and end in plumbing/database.py only: a deed's `async with` is the whole truth."""
+    """Transactions begin and end in plumbing/database only: a deed's `async with` is the whole truth."""
     for path in source_files(root, "app"):
         if _at(root, path).startswith((TRANSACTIONS, *FOREIGN)):
             continue

@@ -62,7 +62,7 @@ def skeleton(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *(f"{name}.py" for name in {"__init__", *FILES}),
         *(f"{folder}/__init__.py" for folder in folders),
         *(f"ledger/{name}.py" for name in ("model", "queries", "operations", "routes", "jobs")),
-        *("kernel/money.py", "plumbing/http.py", "plumbing/database.py", "plumbing/pipes.py"),
+        *("kernel/money.py", "plumbing/http.py", "plumbing/database/__init__.py", "plumbing/pipes.py"),
         *("providers/gateways/sandbox.py", "providers/gateways/other.py", "payments/model.py"),
     ]
     for name in files:
@@ -94,7 +94,7 @@ TRESPASSES = [
     ("stack", "ledger/operations.py", "from app import payments"),
     ("stack", "payments/model.py", "from app import wallet"),
     ("stack", "providers/__init__.py", "from app import webhooks"),
-    ("stack", "plumbing/database.py", "from app import merchants"),
+    ("stack", "plumbing/database/__init__.py", "from app import merchants"),
     ("stack", "cashier/__init__.py", "from app import ops"),
     ("stack", "attic/__init__.py", ""),
     ("anatomy", "ledger/utils.py", ""),
@@ -102,7 +102,7 @@ TRESPASSES = [
     ("anatomy", "ledger/model.py", "from app.ledger import queries"),
     ("kernel", "kernel/helpers.py", ""),
     ("plumbing", "plumbing/misc.py", ""),
-    ("plumbing", "plumbing/database.py", "from app.plumbing import http"),
+    ("plumbing", "plumbing/database/__init__.py", "from app.plumbing import http"),
     ("rings", "demo/left.py", "from app.demo import right"),
     ("pure", "ledger/model.py", "import sqlalchemy"),
     ("pure", "kernel/money.py", "from app.plumbing import database"),

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.plumbing import database as database_module
+from app.plumbing.database import engine as database_module
 from app.plumbing.database import (
     CommitUnknown,
     Database,

@@ -29,6 +29,12 @@ from app.plumbing.fence import NetworkInsideTransaction, forbid_network
 from app.plumbing.fence import transaction_is_open as _open
 
 __all__ = [
+    "DOWN_CLASSES",
+    "DOWN_SQLSTATES",
+    "FAILURES",
+    "RETRIED_SQLSTATES",
+    "RETRY_LIMIT",
+    "CheckedConnection",
     "CommitUnknown",
     "Database",
     "DatabaseDown",
@@ -43,6 +49,7 @@ __all__ = [
     "forbid_network",
     "metadata",
     "sqlstate",
+    "to_the_end",
 ]
 
 metadata = MetaData(
@@ -62,9 +69,9 @@ POOL_WAIT_SECONDS = 3
 # The server ends statements after `statement_timeout`; this is for a server that no longer answers at all.
 ANSWER_SECONDS = 10
 # Connection exceptions, insufficient resources (disk, memory, connections), operator intervention.
-_DOWN_CLASSES = frozenset({"08", "53"})
-_DOWN_SQLSTATES = frozenset({"57P01", "57P02", "57P03"})
-_FAILURES = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+DOWN_CLASSES = frozenset({"08", "53"})
+DOWN_SQLSTATES = frozenset({"57P01", "57P02", "57P03"})
+FAILURES = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 T = TypeVar("T")
 
 
@@ -162,7 +169,7 @@ class Transaction(Reader):
         return await self._connection.execute(statement, parameters)
 
 
-class _Connection(asyncpg.Connection):  # type: ignore[misc]  # published without types
+class CheckedConnection(asyncpg.Connection):  # type: ignore[misc]  # published without types
     """A connection that reads the answer to COMMIT."""
 
     @override
@@ -223,7 +230,7 @@ class Database:
             pool_pre_ping=True,
             hide_parameters=True,  # they hold what players and merchants told us; errors are logged
             connect_args={
-                "connection_class": _Connection,
+                "connection_class": CheckedConnection,
                 "server_settings": self.settings.as_server_settings(),
                 "timeout": 5,
                 "command_timeout": ANSWER_SECONDS,
@@ -255,8 +262,8 @@ class Database:
             await connection.execute(text(f"SET LOCAL lock_timeout = {int(self.settings.lock_timeout)}"))
             yield Transaction(connection)
             try:
-                await _to_the_end(connection.commit())
-            except _FAILURES as error:
+                await to_the_end(connection.commit())
+            except FAILURES as error:
                 if sqlstate(error) and not _is_lost(connection, error):
                     raise  # the server lives and refused, so it certainly did not commit
                 raise CommitUnknown("the connection was lost at COMMIT") from error
@@ -295,7 +302,7 @@ class Database:
             raise TransactionAlreadyOpen
         try:
             connection = await self._engine.connect()
-        except (*_FAILURES, PoolTimeout) as error:
+        except (*FAILURES, PoolTimeout) as error:
             raise DatabaseDown("the database could not be reached") from error
         opened = _open.set(True)
         try:
@@ -304,20 +311,20 @@ class Database:
             yield connection
         except BaseException as error:
             is_lost = _is_lost(connection, error)
-            await _to_the_end(_rolled_back(connection))
+            await to_the_end(_rolled_back(connection))
             if is_lost:
                 raise DatabaseDown("the database was lost") from error
             raise
         finally:
             _open.reset(opened)
-            await _to_the_end(connection.close())
+            await to_the_end(connection.close())
 
 
 def _is_lost(connection: AsyncConnection, error: BaseException) -> bool:
     """Tell whether the connection or the server is gone, rather than a statement refused."""
-    if sqlstate(error)[:2] in _DOWN_CLASSES or sqlstate(error) in _DOWN_SQLSTATES:
+    if sqlstate(error)[:2] in DOWN_CLASSES or sqlstate(error) in DOWN_SQLSTATES:
         return True
-    return isinstance(error, _FAILURES) and (
+    return isinstance(error, FAILURES) and (
         connection.invalidated or _driver_connection(connection).is_closed()
     )
 
@@ -333,12 +340,12 @@ def _driver_connection(connection: AsyncConnection) -> asyncpg.Connection:
 async def _rolled_back(connection: AsyncConnection) -> None:
     try:
         await connection.rollback()
-    except _FAILURES:
+    except FAILURES:
         # A broken connection has no transaction, and must not return to the pool.
         await connection.invalidate()
 
 
-async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """Wait for `work` however often the caller is cancelled: a half-sent COMMIT must not be left behind."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

@@ -1,0 +1,43 @@
+"""One visible transaction at a time, never held across the network; the only place that begins and ends one.
+
+`Database` serves the deeds, through SQLAlchemy. `Lanes` serves batches of many callers, on few connections of
+their own and with asyncpg alone: same promises, a fifth of the cost.
+"""
+
+from app.plumbing.database.engine import (
+    RETRY_LIMIT,
+    CommitUnknown,
+    Database,
+    DatabaseDown,
+    NetworkInsideTransaction,
+    NotCommitted,
+    Reader,
+    SessionSettings,
+    Transaction,
+    TransactionAlreadyOpen,
+    asyncpg_dsn,
+    checked,
+    forbid_network,
+    metadata,
+    sqlstate,
+)
+from app.plumbing.database.lanes import Lanes
+
+__all__ = [
+    "RETRY_LIMIT",
+    "CommitUnknown",
+    "Database",
+    "DatabaseDown",
+    "Lanes",
+    "NetworkInsideTransaction",
+    "NotCommitted",
+    "Reader",
+    "SessionSettings",
+    "Transaction",
+    "TransactionAlreadyOpen",
+    "asyncpg_dsn",
+    "checked",
+    "forbid_network",
+    "metadata",
+    "sqlstate",
+]

@@ -1,0 +1,175 @@
+"""Few connections for batches: begin, two or three set-based statements, commit; nothing else on the wire.
+
+A pooled SQLAlchemy connection asks whether it lives, sets its lock time-out and resets itself around every
+transaction: five round trips that a batch of thirty operations would pay for in full. A lane sets itself up
+once and is thrown away when anything about it is in doubt.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+import asyncpg
+
+from app.plumbing.database.engine import (
+    DOWN_CLASSES,
+    DOWN_SQLSTATES,
+    FAILURES,
+    CheckedConnection,
+    CommitUnknown,
+    Database,
+    DatabaseDown,
+    SessionSettings,
+    TransactionAlreadyOpen,
+    asyncpg_dsn,
+    sqlstate,
+    to_the_end,
+)
+from app.plumbing.fence import transaction_is_open
+
+__all__ = ["Lanes"]
+
+# The plans of a batch: lookups by index, made once for many batches, since planning one costs more than a
+# batch of thirty itself. But a plan made while the tables were empty takes any index that begins with the
+# site and reads all of it; so plans are forgotten and made again by the tables' real size: first after a hundred
+# rows, then after twice as many, at last after every `_PLANNED_FOR`.
+_PLANS: Final[Mapping[str, str]] = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_material": "off",
+    "enable_memoize": "off",
+}
+_PLANNED_FIRST_FOR: Final = 128
+_PLANNED_FOR: Final = 4_096
+
+
+@dataclass
+class Lanes:
+    """A few connections of one process, for batches only.
+
+    Args:
+        database: whose address and session settings they take.
+        size: how many batches may be under way at once.
+    """
+
+    database: Database
+    size: int = 3
+    _idle: list[asyncpg.Connection] = field(default_factory=list)
+    # By connection: rows since its plans were made, and how many they are made for.
+    _planned: dict[asyncpg.Connection, tuple[int, int]] = field(default_factory=dict)
+    _free: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count what is free."""
+        self._free = asyncio.Semaphore(self.size)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close what is idle; nothing may be under way any more."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    @asynccontextmanager
+    async def transaction(self, *, rows: int = 1) -> AsyncIterator[asyncpg.Connection]:
+        """Begin, hand out the connection, and commit at the end of the block; an exception rolls back.
+
+        Args:
+            rows: how many rows a table may grow by; plans are made anew after some thousands.
+
+        Raises:
+            DatabaseDown: no connection could be had, or it was lost before COMMIT.
+            TransactionAlreadyOpen: inside another transaction of the same task.
+            CommitUnknown: the connection was lost at COMMIT.
+        """
+        if transaction_is_open.get():
+            raise TransactionAlreadyOpen
+        async with self._free:
+            opened = transaction_is_open.set(True)
+            try:
+                async with self._begun(rows) as connection:
+                    yield connection
+            finally:
+                transaction_is_open.reset(opened)
+
+    @asynccontextmanager
+    async def _begun(self, rows: int) -> AsyncIterator[asyncpg.Connection]:
+        connection = await self._connected()
+        try:
+            await self._count(connection, rows)
+            await connection.execute("BEGIN;")
+            yield connection
+        except BaseException as error:
+            await to_the_end(self._given_up(connection, error))
+            if _is_lost(connection, error):
+                raise DatabaseDown("the database was lost") from error
+            raise
+        try:
+            await to_the_end(connection.execute("COMMIT;"))
+        except FAILURES as error:
+            if sqlstate(error) and not _is_lost(connection, error):
+                await to_the_end(self._given_up(connection, error))
+                raise  # the server lives and refused, so it certainly did not commit
+            self._dropped(connection)
+            raise CommitUnknown("the connection was lost at COMMIT") from error
+        except BaseException:
+            self._dropped(connection)
+            raise
+        self._idle.append(connection)
+
+    async def _given_up(self, connection: asyncpg.Connection, error: BaseException) -> None:
+        """Roll back and keep the connection after a failed statement; after anything else throw it away."""
+        if isinstance(error, asyncpg.PostgresError) and not _is_lost(connection, error):
+            try:
+                await connection.execute("ROLLBACK;")
+            except FAILURES:
+                self._dropped(connection)
+            else:
+                self._idle.append(connection)
+        else:
+            self._dropped(connection)
+
+    async def _count(self, connection: asyncpg.Connection, rows: int) -> None:
+        grown, planned_for = self._planned.get(connection, (0, _PLANNED_FIRST_FOR))
+        if grown >= planned_for:
+            await connection.execute("DISCARD PLANS")
+            grown, planned_for = 0, min(2 * planned_for, _PLANNED_FOR)
+        self._planned[connection] = (grown + rows, planned_for)
+
+    def _dropped(self, connection: asyncpg.Connection) -> None:
+        self._planned.pop(connection, None)
+        connection.terminate()
+
+    async def _connected(self) -> asyncpg.Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            self._planned.pop(connection, None)
+        settings = self.database.settings
+        try:
+            return await asyncpg.connect(
+                asyncpg_dsn(self.database.url.render_as_string(hide_password=False)),
+                connection_class=CheckedConnection,
+                server_settings=_of_lane(settings),
+                timeout=5,
+                command_timeout=settings.statement_timeout / 1000 * 2,
+            )
+        except FAILURES as error:
+            raise DatabaseDown("the database could not be reached") from error
+
+
+def _of_lane(settings: SessionSettings) -> dict[str, str]:
+    return {**settings.as_server_settings(), **_PLANS}
+
+
+def _is_lost(connection: asyncpg.Connection, error: BaseException) -> bool:
+    """Tell whether the connection or the server is gone, rather than a statement refused."""
+    if sqlstate(error)[:2] in DOWN_CLASSES or sqlstate(error) in DOWN_SQLSTATES:
+        return True
+    return isinstance(error, FAILURES) and bool(connection.is_closed())

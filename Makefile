@@ -48,6 +48,10 @@ check-architecture:
 check-openapi:
 	@$(BIN)/cashier openapi --check
 
+.PHONY: mutate
+mutate: .venv/.development ## plant faults in the pure decisions and count what the tests notice (docs/mutation.md)
+	@$(BIN)/python -m tests.mutation $(WORKERS)
+
 .PHONY: format
 format: .venv/.development ## rewrite the files as the formatter and the linter's safe repairs want them
 	@$(BIN)/ruff check --quiet --fix-only . && $(BIN)/ruff format .

@@ -5,40 +5,56 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 
-from app import ledger, merchants, openapi, webhooks, wiring, worker
+from app import ledger, merchants, openapi, players, webhooks, wiring, worker
 from app.demo.facts import Demo
 from app.demo.prepare import DATABASE
 from app.demo.seed import offer_everything
 from app.kernel.errors import Refusal
+from app.kernel.money import MAX_MINOR, Money
 from app.kernel.signing import Dialect
 from app.main import run as serve_web
 from app.plumbing import embedded, schema
 from app.plumbing.addresses import BadPeerAddress
-from app.plumbing.database import CommitUnknown, DatabaseDown, NotCommitted, Transaction
+from app.plumbing.database import CommitUnknown, DatabaseDown, NotCommitted, Reader, Transaction
 from app.plumbing.pipes import Pipes
 from app.settings import BadSetting, Settings
+from app.wallet import audit
+from app.wallet.contract import Refused
+from app.wallet.operations import add_game, decide
+from app.wallet.queries import Game
+from app.wallet.rounds import stuck_rounds
+from app.wallet.sweeps import grant_bonus
+from app.wallet.terms import Code
 
 __all__ = ["main"]
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Reader)
 program = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 site = typer.Typer(help="Merchants' sites.", no_args_is_help=True)
 token = typer.Typer(help="API tokens.", no_args_is_help=True)
 webhook = typer.Typer(help="Notifications to merchants.", no_args_is_help=True)
-program.add_typer(site, name="site")
-program.add_typer(token, name="token")
-program.add_typer(webhook, name="webhooks")
+player = typer.Typer(help="Players of a site.", no_args_is_help=True)
+purse = typer.Typer(help="Players' money and how it is played with.", no_args_is_help=True)
+game = typer.Typer(help="Games of a site's catalogue.", no_args_is_help=True)
+for _name, _group in {"site": site, "token": token, "webhooks": webhook, "player": player}.items():
+    program.add_typer(_group, name=_name)
+program.add_typer(purse, name="wallet")
+purse.add_typer(game, name="game")
 _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
+_BECOMES = {"block": "blocked", "unblock": "active", "close": "closed"}
 _NAME_IT = (
     "In a demo an address of your own machine is named, as host:port, in CASHIER_ALLOWED_PRIVATE_PEERS "
     "when `cashier up` starts."
@@ -58,7 +74,7 @@ def main() -> None:
     except NotCommitted as error:
         _err.print(f"[bold red]error:[/] {error}; nothing was changed.")
         sys.exit(1)
-    except (BadSetting, Refusal, DatabaseDown) as error:
+    except (BadSetting, Refusal, Refused, DatabaseDown) as error:
         _err.print(f"[bold red]error:[/] {error}")
         sys.exit(1)
 
@@ -186,26 +202,17 @@ def site_create(
         is_test=demo is not None,
     )
 
-    async def work(pipes: Pipes) -> merchants.CreatedSite:
-        async with pipes.database.transaction() as tx:
-            created = await merchants.create_site(tx, new, at=pipes.clock.now(), allowed_private_peers=peers)
-            if demo is not None:
-                for code in new.currencies:
-                    await offer_everything(
-                        tx,
-                        created.site_id,
-                        code,
-                        sandbox_url=demo.sandbox_url,
-                        secret=demo.sandbox_secret,
-                        peers=peers,
-                    )
+    async def work(tx: Transaction, at: datetime) -> merchants.CreatedSite:
+        created = await merchants.create_site(tx, new, at=at, allowed_private_peers=peers)
+        if demo is not None:
+            url, secret = demo.sandbox_url, demo.sandbox_secret
+            for code in new.currencies:
+                await offer_everything(tx, created.site_id, code, sandbox_url=url, secret=secret, peers=peers)
         return created
 
-    made = _with_pipes(work)
+    made = _done(work)
     if demo is not None and settings.allowed_private_peers - demo.peers:
-        _err.print(
-            f"[bold yellow]note:[/] the demo that runs may not call every address named here. {_NAME_IT}"
-        )
+        _err.print(f"[bold yellow]note:[/] the demo that runs may not call every address here. {_NAME_IT}")
     _show_once(made, as_json=as_json)
 
 
@@ -224,48 +231,144 @@ def _show_once(made: merchants.CreatedSite, *, as_json: bool) -> None:
 @site.command("show")
 def site_show(site_id: int) -> None:
     """Print a site's settings, without its secrets."""
-
-    async def work(pipes: Pipes) -> merchants.Site:
-        async with pipes.database.reading() as reader:
-            return await merchants.site(reader, site_id)
-
-    _out.print_json(data=merchants.shown(_with_pipes(work)))
+    _out.print_json(data=merchants.shown(_told(lambda reader, _: merchants.site(reader, site_id))))
 
 
 @site.command("rotate-salt")
 def site_rotate_salt(site_id: int) -> None:
     """Sign with a new salt; the one before is accepted for 48 hours more."""
-
-    async def work(pipes: Pipes) -> str:
-        async with pipes.database.transaction() as tx:
-            await merchants.site(tx, site_id)
-            return await merchants.rotate_salt(tx, site_id, at=pipes.clock.now())
-
-    _out.print(_with_pipes(work))
+    _out.print(_done(lambda tx, at: merchants.rotate_salt(tx, site_id, at=at)))
 
 
 @token.command("create")
 def token_create(site_id: int, scope: merchants.Scope, label: str = "") -> None:
     """Print a new API token, once."""
 
-    async def work(pipes: Pipes) -> str:
-        async with pipes.database.transaction() as tx:
-            await merchants.site(tx, site_id)
-            return await merchants.create_token(tx, site_id, scope, at=pipes.clock.now(), label=label)
+    async def work(tx: Transaction, at: datetime) -> str:
+        await merchants.site(tx, site_id)
+        return await merchants.create_token(tx, site_id, scope, at=at, label=label)
 
-    _out.print(_with_pipes(work))
+    _out.print(_done(work))
 
 
 @webhook.command("replay")
 def webhooks_replay(site_id: int, webhook_id: str) -> None:
     """Send a notification again from the start of its schedule, with the same id."""
-
-    async def work(pipes: Pipes) -> None:
-        async with pipes.database.transaction() as tx:
-            await webhooks.replay(tx, site_id, webhook_id, at=pipes.clock.now())
-
-    _with_pipes(work)
+    _done(lambda tx, at: webhooks.replay(tx, site_id, webhook_id, at=at))
     _out.print("queued")
+
+
+@site.command("wallet-mode")
+def site_wallet_mode(
+    site_id: int,
+    callback_url: Annotated[str, typer.Option(help="None: balance transfer mode.")] = "",
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what stands in the way.")] = False,
+) -> None:
+    """Change who keeps the players' balances; refused while there is money or an open round."""
+    peers = Settings.read().allowed_private_peers
+
+    async def work(tx: Transaction, at: datetime) -> list[str]:
+        blockers = await audit.mode_blockers(tx, site_id)
+        if not blockers and not dry_run:
+            await merchants.set_callback_url(tx, site_id, callback_url, at=at, allowed_private_peers=peers)
+        return blockers
+
+    blockers = _done(work)
+    for blocker in blockers:
+        _err.print(f"in the way: {blocker}")
+    _out.print("nothing was changed" if blockers or dry_run else "changed")
+    raise typer.Exit(1 if blockers else 0)
+
+
+@player.command("block")
+@player.command("unblock")
+@player.command("close")
+def player_status(called: typer.Context, site_id: int, external_id: str) -> None:
+    """Let a player play or not; wins and refunds reach everybody."""
+    status = players.PlayerStatus(_BECOMES[called.info_name or ""])
+    before = _done(lambda tx, _: players.set_status(tx, site_id, external_id, status))
+    _out.print(f"{status.value}; was {before.value}")
+
+
+@purse.command("policy")
+def wallet_policy(
+    site_id: int,
+    decisions: Annotated[list[str] | None, typer.Argument(help="KEY=VALUE; none: show.")] = None,
+    platform: Annotated[str, typer.Option(help="A game platform; none: the site itself.")] = "",
+) -> None:
+    """Decide something for a site or one platform there, and show what is decided."""
+    _out.print_json(data=asdict(_done(lambda tx, at: decide(tx, site_id, platform, decisions or [], at=at))))
+
+
+@purse.command("stuck")
+def wallet_stuck(site_id: int) -> None:
+    """List rounds that are open longer than the site allows."""
+    for one in _told(lambda reader, now: stuck_rounds(reader, site_id, now=now)):
+        typer.echo(one)
+
+
+@purse.command("balances")
+def wallet_balances(site_id: int) -> None:
+    """List the players who have money, in minor units."""
+    for one in _told(lambda reader, _: audit.players_with_balance(reader, site_id)):
+        typer.echo(one)
+
+
+@purse.command("closing")
+def wallet_closing(site_id: int, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])]) -> None:
+    """Print a day's closing (UTC) by currency, as JSON in minor units; status 1 if it does not add up."""
+    closings = _told(lambda reader, _: audit.closing(reader, site_id, day.date()))
+    sys.stdout.write(json.dumps([one.told() for one in closings]) + "\n")
+    raise typer.Exit(0 if all(one.is_balanced for one in closings) else 1)
+
+
+@purse.command("grant-bonus")
+def wallet_grant_bonus(
+    site_id: int,
+    external_id: str,
+    currency: str,
+    amount: Annotated[int, typer.Argument(min=1, max=MAX_MINOR, help="Minor units.")],
+    key: Annotated[str, typer.Option("--id", help="Yours; the same id grants once.")],
+) -> None:
+    """Give a player bonus money."""
+    bonus = Money(amount, currency)
+    code, is_new = _with_pipes(lambda pipes: grant_bonus(pipes, site_id, external_id, bonus, key))
+    _out.print(code.value if is_new else f"{code.value} (granted before)")
+    raise typer.Exit(0 if code is Code.OK else 1)
+
+
+@game.command("add")
+def game_add(
+    site_id: int,
+    platform: str,
+    code: str,
+    name: Annotated[str, typer.Option(help="What players see.")],
+    url: Annotated[str, typer.Option(help="Where the platform serves it; none: our demo table.")] = "",
+    *,
+    off: Annotated[bool, typer.Option("--off", help="It cannot be launched.")] = False,
+) -> None:
+    """List a game, or change how it is listed."""
+    made = Game(platform, code, name, url, not off)
+    _done(lambda tx, at: add_game(tx, site_id, made, at=at))
+    _out.print("listed")
+
+
+def _told(work: Callable[[Reader, datetime], Awaitable[T]]) -> T:
+    """Ask one snapshot of the database."""
+    return _with_pipes(lambda pipes: _inside(pipes.database.reading(), work, pipes))
+
+
+def _done(work: Callable[[Transaction, datetime], Awaitable[T]]) -> T:
+    """Do something in one transaction."""
+    return _with_pipes(lambda pipes: _inside(pipes.database.transaction(), work, pipes))
+
+
+async def _inside(
+    opened: AbstractAsyncContextManager[R], work: Callable[[R, datetime], Awaitable[T]], pipes: Pipes
+) -> T:
+    async with opened as reader:
+        return await work(reader, pipes.clock.now())
 
 
 def _with_pipes(work: Callable[[Pipes], Awaitable[T]]) -> T:
@@ -279,10 +382,7 @@ def _with_pipes(work: Callable[[Pipes], Awaitable[T]]) -> T:
 
 
 def _reachable(settings: Settings) -> Settings:
-    """The settings with the database's address.
-
-    The one that is set, else the embedded one of a running `cashier up`.
-    """
+    """The settings with the database's address: as set, or the embedded one of a running `cashier up`."""
     if settings.database_url:
         return settings
     url = embedded.running_url(settings.data_dir.resolve() / "postgres", DATABASE)
@@ -293,9 +393,7 @@ def _reachable(settings: Settings) -> Settings:
 
 def _require_database(settings: Settings) -> None:
     if not settings.database_url:
-        raise BadSetting(
-            "CASHIER_DATABASE_URL is not set; `cashier up` starts everything including a database"
-        )
+        raise BadSetting("CASHIER_DATABASE_URL is not set; `cashier up` starts everything, a database too")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from datetime import timedelta
 import app.ledger.jobs
 import app.payments.jobs
 import app.players.jobs
+import app.wallet.jobs
 import app.webhooks.jobs
 from app import wiring
 from app.plumbing import logs
@@ -23,6 +24,7 @@ def create_worker(pipes: Pipes, *, stale_after: timedelta = timedelta(seconds=30
     app.ledger.jobs.register(worker, pipes)
     app.payments.jobs.register(worker, pipes)
     app.players.jobs.register(worker, pipes)
+    app.wallet.jobs.register(worker, pipes)
     app.webhooks.jobs.register(worker, pipes)
     return worker
 

@@ -36,6 +36,7 @@ __all__ = [
     "parse",
     "secret",
     "seeded",
+    "series",
 ]
 
 AccountId = NewType("AccountId", str)
@@ -61,6 +62,7 @@ _PAIRS: Final = {
     alphabet: [first + second for first in alphabet for second in alphabet] for alphabet in (_BASE32, _BASE62)
 }
 _ID_LENGTH: Final = 26  # 128 bits in characters of 5 bits; so the first one is never above 7
+_HALF_BITS: Final = 5 * _ID_LENGTH // 2
 _PREFIX: Final = re.compile(r"[a-z][a-z0-9]{1,7}")
 _ID: Final = re.compile(rf"([a-z][a-z0-9]{{1,7}})_([0-7][{_BASE32}]{{25}})")
 _VERSION_7: Final = 7 << 76
@@ -95,6 +97,14 @@ def new(prefix: str, *, at: datetime) -> str:
     Raises:
         ValueError: another prefix, an instant without a zone, or one outside the years 1970 to 10889.
     """
+    return next(series(prefix, at=at))
+
+
+def series(prefix: str, *, at: datetime) -> Iterator[str]:
+    """Return ids of one instant, one after the other, without end; cheaper than `new` for each of many.
+
+    Arguments and errors as for `new`; errors come with the first.
+    """
     if not _PREFIX.fullmatch(prefix):
         raise ValueError("a prefix is two to eight lower-case letters and digits")
     if at.tzinfo is None:
@@ -104,8 +114,12 @@ def new(prefix: str, *, at: datetime) -> str:
         raise ValueError("a UUIDv7 knows the years 1970 to 10889")
     # Rounded up, so that reading it back (rounded down) gives the very microsecond.
     fraction = -(-microseconds * 4096 // 1000)
-    number = milliseconds << 80 | _VERSION_7 | fraction << 64 | _VARIANT | _chance().getrandbits(62)
-    return f"{prefix}_{_written(number, _BASE32, _ID_LENGTH)}"
+    number = milliseconds << 80 | _VERSION_7 | fraction << 64 | _VARIANT
+    # The first half of the digits has nothing but the instant.
+    same, rest = divmod(number, 1 << _HALF_BITS)
+    begin = f"{prefix}_{_written(same, _BASE32, _ID_LENGTH // 2)}"
+    while True:
+        yield begin + _written(rest | _chance().getrandbits(62), _BASE32, _ID_LENGTH // 2)
 
 
 def parse(text: str, prefix: str) -> Id:

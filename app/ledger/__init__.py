@@ -7,12 +7,27 @@ Nothing is ever edited: a mistake is mended by a further transfer.
 """
 
 from app.ledger.audit import Report, checkpoint, seal, verify
-from app.ledger.chart import DEPOSIT_TO_MERCHANT, DEPOSIT_TO_PLAYER
+from app.ledger.chart import (
+    BET_BONUS,
+    BET_CASH,
+    DEPOSIT_TO_MERCHANT,
+    DEPOSIT_TO_PLAYER,
+    GRANT_BONUS,
+    REFUND_BONUS,
+    REFUND_CASH,
+    REVERSE_BONUS,
+    REVERSE_CASH,
+    TRANSFER_IN,
+    TRANSFER_OUT,
+    WIN_BONUS,
+    WIN_CASH,
+)
 from app.ledger.model import (
     AccountName,
     Hold,
     InsufficientFunds,
     KeyReused,
+    Movement,
     Outcome,
     Posted,
     PostRequest,
@@ -28,33 +43,15 @@ from app.ledger.queries import (
     open_holds,
     seal_lag,
 )
+from app.ledger.transfers import Move, move, open_accounts
 
+# fmt: off
 __all__ = [
-    "DEPOSIT_TO_MERCHANT",
-    "DEPOSIT_TO_PLAYER",
-    "AccountName",
-    "Hold",
-    "HoldExpired",
-    "HoldRequest",
-    "InsufficientFunds",
-    "KeyReused",
-    "Outcome",
-    "PostRequest",
-    "Posted",
-    "Purpose",
-    "Report",
-    "account_statement",
-    "balance",
-    "balance_at",
-    "balances",
-    "capture",
-    "checkpoint",
-    "find_hold",
-    "hold",
-    "open_holds",
-    "post",
-    "release",
-    "seal",
-    "seal_lag",
-    "verify",
+    "BET_BONUS", "BET_CASH", "DEPOSIT_TO_MERCHANT", "DEPOSIT_TO_PLAYER", "GRANT_BONUS", "REFUND_BONUS",
+    "REFUND_CASH", "REVERSE_BONUS", "REVERSE_CASH", "TRANSFER_IN", "TRANSFER_OUT", "WIN_BONUS", "WIN_CASH",
+    "AccountName", "Hold", "HoldExpired", "HoldRequest", "InsufficientFunds", "KeyReused", "Move", "Movement",
+    "Outcome", "PostRequest", "Posted", "Purpose", "Report", "account_statement", "balance", "balance_at",
+    "balances", "capture", "checkpoint", "find_hold", "hold", "move", "open_accounts", "open_holds", "post",
+    "release", "seal", "seal_lag", "verify",
 ]
+# fmt: on

@@ -5,12 +5,23 @@ from typing import Final
 from app.ledger.model import Movement, Purpose
 
 __all__ = [
+    "BET_BONUS",
+    "BET_CASH",
     "DEPOSIT_TO_MERCHANT",
     "DEPOSIT_TO_PLAYER",
+    "GRANT_BONUS",
     "HOLD_CAPTURE",
     "HOLD_PLACE",
     "HOLD_RELEASE",
     "MOVEMENTS",
+    "REFUND_BONUS",
+    "REFUND_CASH",
+    "REVERSE_BONUS",
+    "REVERSE_CASH",
+    "TRANSFER_IN",
+    "TRANSFER_OUT",
+    "WIN_BONUS",
+    "WIN_CASH",
 ]
 
 # Balance transfer mode: the player's account with us is credited.
@@ -24,8 +35,41 @@ HOLD_RELEASE: Final = Movement("hold.release", Purpose.PLAYER_HELD, Purpose.PLAY
 # The provider has paid the player out: what was held leaves the house through the provider.
 HOLD_CAPTURE: Final = Movement("hold.capture", Purpose.PLAYER_HELD, Purpose.PROVIDER_CLEARING)
 
+
+# Wallet: the operator brings a player's money to us, and takes it back.
+TRANSFER_IN: Final = Movement("wallet.deposit", Purpose.OPERATOR_FLOAT, Purpose.PLAYER_CASH)
+TRANSFER_OUT: Final = Movement("wallet.withdraw", Purpose.PLAYER_CASH, Purpose.OPERATOR_FLOAT)
+# Games: what a stake took from cash and from bonus goes back to where it came from.
+BET_CASH: Final = Movement("wallet.bet_cash", Purpose.PLAYER_CASH, Purpose.HOUSE_GAMING)
+BET_BONUS: Final = Movement("wallet.bet_bonus", Purpose.PLAYER_BONUS, Purpose.HOUSE_GAMING)
+WIN_CASH: Final = Movement("wallet.win_cash", Purpose.HOUSE_GAMING, Purpose.PLAYER_CASH)
+WIN_BONUS: Final = Movement("wallet.win_bonus", Purpose.HOUSE_GAMING, Purpose.PLAYER_BONUS)
+REFUND_CASH: Final = Movement("wallet.refund_cash", Purpose.HOUSE_GAMING, Purpose.PLAYER_CASH)
+REFUND_BONUS: Final = Movement("wallet.refund_bonus", Purpose.HOUSE_GAMING, Purpose.PLAYER_BONUS)
+# A win that was taken back.
+REVERSE_CASH: Final = Movement("wallet.reverse_cash", Purpose.PLAYER_CASH, Purpose.HOUSE_GAMING)
+REVERSE_BONUS: Final = Movement("wallet.reverse_bonus", Purpose.PLAYER_BONUS, Purpose.HOUSE_GAMING)
+GRANT_BONUS: Final = Movement("wallet.grant_bonus", Purpose.HOUSE_GAMING, Purpose.PLAYER_BONUS)
+
 # A migration writes the same rows into the table `movement`; a test compares.
 MOVEMENTS: Final = {
     movement.kind: movement
-    for movement in (DEPOSIT_TO_PLAYER, DEPOSIT_TO_MERCHANT, HOLD_PLACE, HOLD_RELEASE, HOLD_CAPTURE)
+    for movement in (
+        DEPOSIT_TO_PLAYER,
+        DEPOSIT_TO_MERCHANT,
+        HOLD_PLACE,
+        HOLD_RELEASE,
+        HOLD_CAPTURE,
+        TRANSFER_IN,
+        TRANSFER_OUT,
+        BET_CASH,
+        BET_BONUS,
+        WIN_CASH,
+        WIN_BONUS,
+        REFUND_CASH,
+        REFUND_BONUS,
+        REVERSE_CASH,
+        REVERSE_BONUS,
+        GRANT_BONUS,
+    )
 }

@@ -38,6 +38,7 @@ KEY_LENGTH: Final = 128
 _FINGERPRINT_BYTES: Final = 32
 
 # Drawn from one sequence while the accounts are locked: on each account later transfers have higher numbers.
+# Below zero: decided, not written yet.
 TransferNumber = NewType("TransferNumber", int)
 
 
@@ -111,7 +112,10 @@ class AccountName(NamedTuple):
 
 @dataclass(slots=True)
 class AccountState:
-    """An account as locked by this transaction, then as each decision leaves it; amounts in minor units."""
+    """An account as locked by this transaction, then as each decision leaves it; amounts in minor units.
+
+    `moved_at` stays as it was found.
+    """
 
     account_id: int
     balance: int

@@ -50,7 +50,7 @@ _HOLD_SOURCE: Final = "ledger.hold"  # the namespace of the keys of captures and
 # migrations/sql/ledger_journal.sql
 _LOCK: Final = "SELECT * FROM ledger_lock_accounts($1, $2, $3, $4, $5, $6, $7, $8)"
 _KNOWN: Final = "SELECT * FROM ledger_known_keys($1, $2, $3)"
-_WRITE: Final = f"SELECT ledger_write({', '.join(f'${number}' for number in range(1, 30))})"
+_WRITE: Final = "SELECT numbers FROM ledger_write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 
 
 class KeyRaced(asyncpg.SerializationError):  # type: ignore[misc]  # asyncpg has no types
@@ -93,9 +93,9 @@ async def post(
 ) -> list[Posted]:
     """Decide and write requests of one site in the caller's transaction; answers in their order.
 
-    Opens missing accounts, locks all of them in the order of their ids, looks the keys up after the locks,
-    decides in plain Python, and writes everything with one statement. A refused request is a stored answer
-    and harms no other.
+    Opens missing accounts, locks all of them (those with a floor first, each by id), looks the keys up after
+    the locks, decides in plain Python, and writes everything by one call. A refused request is a stored
+    answer and harms no other.
 
     Args:
         tx: the caller's transaction.
@@ -111,17 +111,18 @@ async def post(
         return []
     raw = tx.raw
     accounts = await _locked(raw, site_id, requests, at)
-    seen, numbers = await _seen(raw, site_id, requests)
-    book = Book(accounts=accounts, seen=seen, numbers=iter(numbers), at=at)
+    seen = await _seen(raw, site_id, requests)
+    book = Book(accounts=accounts, seen=seen, at=at)
     answers = [book.post(request) for request in requests]
-    if book.transfers:
-        try:
-            await raw.execute(_WRITE, site_id, *_columns(book))
-        except asyncpg.UniqueViolationError as error:
-            if error.constraint_name == _KEYS:
-                raise KeyRaced(str(error)) from error
-            raise
-    return answers
+    if not book.transfers:
+        return answers
+    try:
+        numbers = await raw.fetchval(_WRITE, site_id, book.at, *_columns(book))
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name == _KEYS:
+            raise KeyRaced(str(error)) from error
+        raise
+    return [book.numbered(answer, numbers) for answer in answers]
 
 
 async def hold(tx: Transaction, site_id: int, wish: HoldRequest, *, at: datetime) -> Hold | Posted:
@@ -349,11 +350,11 @@ async def _seen(
     raw: Any,  # noqa: ANN401  asyncpg has no types
     site_id: int,
     requests: Sequence[PostRequest],
-) -> tuple[dict[Key, Stored], list[int]]:
+) -> dict[Key, Stored]:
     rows = await raw.fetch(
         _KNOWN, site_id, [item.source for item in requests], [item.key for item in requests]
     )
-    seen = {
+    return {
         Key(row["source"], row["key"]): Stored(
             TransferNumber(row["transfer_id"]),
             row["fingerprint"],
@@ -363,37 +364,25 @@ async def _seen(
             row["recorded_at"],
         )
         for row in rows
-        if row["transfer_id"] is not None
     }
-    return seen, sorted(row["number"] for row in rows)
 
 
 def _columns(book: Book) -> list[list[Any]]:
     """The rows of a book as the arrays that `ledger_write` takes, in its order."""
     rows = [
         (
-            number,
             item.source,
-            item.key,
-            item.movement.kind,
+            item.actor,
             stored.outcome.value,
             stored.fingerprint,
-            item.amount.minor,
             item.amount.currency,
-            *stored.source,
-            *stored.target,
+            item.key,
+            item.movement.kind,
+            item.amount.minor,
+            stored.source.account_id,
+            stored.target.account_id,
             item.because,
-            item.actor,
-            stored.recorded_at,
         )
-        for number, item, stored in book.transfers
+        for item, stored in book.transfers
     ]
-    moved = [
-        (account.account_id, account.balance, account.version, account.moved_at)
-        for account in book.touched.values()
-    ]
-    return [*_transposed(rows, 17), *_transposed(moved, 4), *_transposed(book.entries, 7)]
-
-
-def _transposed(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+    return [list(column) for column in zip(*rows, strict=True)]

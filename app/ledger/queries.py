@@ -88,14 +88,12 @@ async def balances(reader: Reader, site_id: int, owner: str) -> dict[AccountName
 
 
 async def balance_at(reader: Reader, site_id: int, name: AccountName, at: datetime) -> Money:
-    """The balance as it was at an instant, entries of that very instant included: one probe of an index."""
-    account_id = select(accounts.c.account_id).where(_is(site_id, name)).scalar_subquery()
-    found = await reader.scalar(
-        select(entries.c.balance_after_minor)
-        .where(entries.c.site_id == site_id, entries.c.account_id == account_id, entries.c.recorded_at <= at)
-        .order_by(entries.c.recorded_at.desc(), entries.c.account_version.desc())
-        .limit(1)
-    )
+    """The balance as it was at an instant, entries of that very instant included.
+
+    Found by halving over the account's entries: some twenty probes of their primary key for a million.
+    """
+    asked = select(func.ledger_balance_at(accounts.c.site_id, accounts.c.account_id, at))
+    found = await reader.scalar(asked.where(_is(site_id, name)))
     return Money(found or 0, name.currency)
 
 

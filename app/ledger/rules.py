@@ -7,7 +7,7 @@ run through the same lines.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -29,7 +29,7 @@ from app.ledger.model import (
     length_prefixed,
 )
 
-__all__ = ["NO_SEAL", "Book", "EntryRow", "TransferRow", "UndeclaredMovement", "next_head"]
+__all__ = ["NO_SEAL", "Book", "TransferRow", "UndeclaredMovement", "next_head"]
 
 # What the first seal of a site continues from.
 NO_SEAL: Final = Seal(number=0, last_recorded_in=0, last_transfer_id=0, head=bytes(32))
@@ -42,21 +42,8 @@ class UndeclaredMovement(RuntimeError):
 class TransferRow(NamedTuple):
     """A transfer as it will be written; posted or refused."""
 
-    transfer_id: TransferNumber
     request: PostRequest
     stored: Stored
-
-
-class EntryRow(NamedTuple):
-    """One side of a posted transfer as it will be written."""
-
-    account_id: int
-    version: int
-    transfer_id: TransferNumber
-    amount_minor: int
-    currency: str
-    balance_after_minor: int
-    recorded_at: datetime
 
 
 @dataclass(slots=True)
@@ -66,17 +53,20 @@ class Book:
     Args:
         accounts: every account of every request whose key is not in `seen`, locked.
         seen: the requests decided earlier, looked up after the locks.
-        numbers: as many fresh transfer numbers as there are requests, ascending.
-        at: this instant.
+        at: this instant; what is written is never before any of these accounts moved last, because an
+            account's history has one order, whatever the clocks of several machines say.
+
+    What is decided now is numbered -1, -2, ... until the database, which writes it, has drawn its numbers.
     """
 
     accounts: Mapping[AccountName, AccountState]
     seen: dict[Key, Stored]
-    numbers: Iterator[int]
     at: datetime
     transfers: list[TransferRow] = field(default_factory=list)
-    entries: list[EntryRow] = field(default_factory=list)
-    touched: dict[int, AccountState] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Never back-date; `ledger_write` does the same."""
+        self.at = max((self.at, *(account.moved_at for account in self.accounts.values())))
 
     def post(self, item: PostRequest) -> Posted:
         """Decide one request upon what the earlier ones left.
@@ -97,26 +87,21 @@ class Book:
             return self._conflict(item, known)
         source, target = self.accounts[item.source_account], self.accounts[item.target_account]
         outcome = _verdict(source, target, item.amount.minor)
-        # Never back-dated: an account's history has one order, whatever the clocks of several machines say.
-        recorded_at = max(self.at, source.moved_at, target.moved_at)
-        number = TransferNumber(next(self.numbers))
         if outcome is Outcome.POSTED:
-            self._move(source, -item.amount, number, recorded_at)
-            self._move(target, item.amount, number, recorded_at)
-        stored = Stored(number, fingerprint, outcome, _side(source), _side(target), recorded_at)
+            for account, gain in ((source, -item.amount.minor), (target, item.amount.minor)):
+                account.balance += gain
+                account.version += 1
+        number = TransferNumber(-len(self.transfers) - 1)
+        stored = Stored(number, fingerprint, outcome, _side(source), _side(target), self.at)
         self.seen[item.identity] = stored
-        self.transfers.append(TransferRow(number, item, stored))
+        self.transfers.append(TransferRow(item, stored))
         return self._told(item, stored, duplicate=False)
 
-    def _move(self, account: AccountState, amount: Money, number: TransferNumber, at: datetime) -> None:
-        account.balance += amount.minor
-        account.version += 1
-        account.moved_at = at
-        self.touched[account.account_id] = account
-        row = EntryRow(
-            account.account_id, account.version, number, amount.minor, amount.currency, account.balance, at
-        )
-        self.entries.append(row)
+    def numbered(self, answer: Posted, numbers: Sequence[int]) -> Posted:
+        """Give an answer the number that its transfer got; `numbers` are in the order of `transfers`."""
+        if answer.transfer_id > 0:
+            return answer
+        return replace(answer, transfer_id=TransferNumber(numbers[-answer.transfer_id - 1]))
 
     def _told(self, item: PostRequest, stored: Stored, *, duplicate: bool) -> Posted:
         currency = item.amount.currency

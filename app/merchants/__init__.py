@@ -15,8 +15,9 @@ from app.merchants.operations import (
     is_first_seen,
     remember_issued_signature,
     rotate_salt,
+    set_callback_url,
 )
-from app.merchants.queries import SiteNotFound, authentic_site, shown, site, site_of_token
+from app.merchants.queries import SiteNotFound, authentic_site, bearer, shown, site, site_of_token
 
 __all__ = [
     "BadOrigin",
@@ -30,12 +31,14 @@ __all__ = [
     "SiteNotFound",
     "WalletMode",
     "authentic_site",
+    "bearer",
     "create_site",
     "create_token",
     "forget_signatures",
     "is_first_seen",
     "remember_issued_signature",
     "rotate_salt",
+    "set_callback_url",
     "shown",
     "site",
     "site_number",

@@ -36,6 +36,7 @@ __all__ = [
     "is_first_seen",
     "remember_issued_signature",
     "rotate_salt",
+    "set_callback_url",
 ]
 
 _SALT_BYTES = 32
@@ -175,6 +176,30 @@ async def rotate_salt(tx: Transaction, site_id: int, *, at: datetime) -> str:
         site_salts.insert().values(site_id=site_id, number=newest + 1, value=salt, created_at=at)
     )
     return salt
+
+
+async def set_callback_url(
+    tx: Transaction,
+    site_id: int,
+    url: str,
+    *,
+    at: datetime,
+    allowed_private_peers: frozenset[Peer] = frozenset(),
+) -> None:
+    """Set where a seamless site's wallet is called; an empty address is balance transfer mode.
+
+    Whether the mode may change just now is for the caller to know.
+
+    Raises:
+        BadPeerAddress: an address that we may not call.
+        SiteNotFound: no such number.
+    """
+    found = await tx.first(select(sites.c.is_test).where(sites.c.site_id == site_id))
+    if found is None:
+        raise SiteNotFound(site_id=site_id)
+    if url:
+        check_registered_url(url, test_profile=found.is_test, allowed_private_peers=allowed_private_peers)
+    await tx.execute(update(sites).where(sites.c.site_id == site_id).values(callback_url=url, changed_at=at))
 
 
 async def is_first_seen(tx: Transaction, site_id: int, signature: str, *, at: datetime) -> bool:

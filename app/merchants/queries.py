@@ -27,7 +27,7 @@ from app.merchants.model import (
 from app.merchants.tables import api_tokens, issued_signatures, site_salts, sites
 from app.plumbing.database import Reader
 
-__all__ = ["SiteNotFound", "authentic_site", "shown", "site", "site_of_token", "token_hash"]
+__all__ = ["SiteNotFound", "authentic_site", "bearer", "shown", "site", "site_of_token", "token_hash"]
 
 _security = structlog.get_logger("security")
 _KEPT_SALTS = 2  # the newest and its predecessor
@@ -119,6 +119,23 @@ async def site_of_token(reader: Reader, token: str, scope: Scope) -> Site:
         _security.warning("token.refused", scope=scope)
         raise NotAuthentic
     return await site(reader, row.site_id)
+
+
+async def bearer(reader: Reader, token: str) -> tuple[Site, Scope]:
+    """The site and the scope of a bearer token, whatever it may do.
+
+    Raises:
+        NotAuthentic: unknown or revoked.
+    """
+    row = await reader.first(
+        select(api_tokens.c.site_id, api_tokens.c.scope).where(
+            api_tokens.c.hash == token_hash(token), api_tokens.c.revoked_at.is_(None)
+        )
+    )
+    if row is None:
+        _security.warning("token.refused")
+        raise NotAuthentic
+    return await site(reader, row.site_id), Scope(row.scope)
 
 
 def token_hash(token: str) -> bytes:

@@ -4,9 +4,17 @@ Promises that a key is bound to site, player and currency, dies after an hour id
 kept only as a hash.
 """
 
-from app.players.model import KEY_IDLE, KEY_LIFETIME, Player, Session
-from app.players.operations import CurrencyNotOffered, forget_habits, obtain_key, remember_method, use_key
-from app.players.queries import PlayerNotFound, player
+from app.players.model import KEY_IDLE, KEY_LIFETIME, Player, PlayerStatus, Session
+from app.players.operations import (
+    CurrencyNotOffered,
+    forget_habits,
+    known_player,
+    obtain_key,
+    remember_method,
+    set_status,
+    use_key,
+)
+from app.players.queries import PlayerNotFound, logins, player, player_of_login
 
 __all__ = [
     "KEY_IDLE",
@@ -14,10 +22,15 @@ __all__ = [
     "CurrencyNotOffered",
     "Player",
     "PlayerNotFound",
+    "PlayerStatus",
     "Session",
     "forget_habits",
+    "known_player",
+    "logins",
     "obtain_key",
     "player",
+    "player_of_login",
     "remember_method",
+    "set_status",
     "use_key",
 ]

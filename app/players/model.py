@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from app.kernel.ids import PlayerId
 
-__all__ = ["KEY_IDLE", "KEY_LIFETIME", "PERSONAL_FIELDS", "Player", "Session", "is_stale"]
+__all__ = [
+    "KEY_IDLE",
+    "KEY_LIFETIME",
+    "PERSONAL_FIELDS",
+    "Player",
+    "PlayerStatus",
+    "Session",
+    "is_stale",
+]
 
 KEY_IDLE = timedelta(minutes=60)  # protocol.md section 15
 KEY_LIFETIME = timedelta(hours=12)
@@ -28,6 +37,14 @@ PERSONAL_FIELDS = frozenset(
         "timezone",
     }
 )
+
+
+class PlayerStatus(StrEnum):
+    """Whether a player may play and move money; wins and refunds reach everybody."""
+
+    ACTIVE = "active"
+    BLOCKED = "blocked"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)

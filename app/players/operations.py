@@ -1,18 +1,19 @@
-"""What can be done with players: let one in with a key, use the key, forget its habits."""
+"""What can be done with players: let one in with a key, use the key, forget habits, block."""
 
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 
 import structlog
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Boolean, delete, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app import merchants
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.ids import PlayerId
-from app.players.model import KEY_LIFETIME, PERSONAL_FIELDS, Player, Session, is_stale
+from app.players.model import KEY_LIFETIME, PERSONAL_FIELDS, Player, PlayerStatus, Session, is_stale
+from app.players.queries import PlayerNotFound
 from app.players.tables import players, sessions
 from app.plumbing.database import Transaction
 
@@ -20,8 +21,10 @@ __all__ = [
     "CurrencyNotOffered",
     "forget_habits",
     "forget_sessions",
+    "known_player",
     "obtain_key",
     "remember_method",
+    "set_status",
     "use_key",
 ]
 
@@ -69,7 +72,7 @@ async def obtain_key(
     personal = {name: value for name, value in fields.items() if name in PERSONAL_FIELDS}
     if not await merchants.is_first_seen(tx, site.site_id, fields["signature"], at=at):
         personal = {}  # the protocol has no time: an old request must not bring old data back
-    player_id = await _seen(tx, site.site_id, fields["site_login"], personal, at)
+    player_id, _ = await known_player(tx, site.site_id, fields["site_login"], personal, at=at)
     # The site number leads, so that a key finds its shard; the rest is random.
     key = f"{site.site_id}-{ids.secret(_KEY_BYTES)}"
     await tx.execute(
@@ -141,12 +144,16 @@ async def forget_habits(tx: Transaction, site_id: int, site_login: str) -> bool:
     return done.rowcount > 0
 
 
-async def _seen(
-    tx: Transaction, site_id: int, site_login: str, personal: Mapping[str, str], at: datetime
-) -> str:
-    """The player's id, creating the player.
+async def known_player(
+    tx: Transaction, site_id: int, site_login: str, personal: Mapping[str, str], *, at: datetime
+) -> tuple[PlayerId, bool]:
+    """Create a player or link to the one that is known, from the cashier or the wallet.
 
-    What is told now replaces what was told before, field by field.
+    What is told now replaces what was told before, field by field. The player's row stays locked until the
+    caller's transaction ends.
+
+    Returns:
+        our id of the player, and whether the player is new.
     """
     adding = insert(players).values(
         site_id=site_id,
@@ -160,7 +167,27 @@ async def _seen(
         index_elements=["site_id", "site_login"],
         set_={"personal": players.c.personal.op("||")(adding.excluded.personal), "seen_at": at},
     )
-    return str((await tx.one(known.returning(players.c.player_id))).player_id)
+    # A row that was only just inserted has been locked or changed by nobody.
+    is_new = literal_column("xmax = 0", Boolean).label("is_new")
+    row = await tx.one(known.returning(players.c.player_id, is_new))
+    return PlayerId(row.player_id), row.is_new
+
+
+async def set_status(tx: Transaction, site_id: int, site_login: str, status: PlayerStatus) -> PlayerStatus:
+    """Block, unblock or close a player; operations that are under way at this moment are still carried out.
+
+    Returns:
+        how it stood before.
+
+    Raises:
+        PlayerNotFound: no such player at this site.
+    """
+    its = (players.c.site_id == site_id) & (players.c.site_login == site_login)
+    before = await tx.scalar(select(players.c.status).where(its).with_for_update(key_share=True))
+    if before is None:
+        raise PlayerNotFound
+    await tx.execute(update(players).where(its).values(status=status))
+    return PlayerStatus(before)
 
 
 def _hash(key: str) -> bytes:

@@ -1,12 +1,16 @@
 """What is true of a player."""
 
+from collections.abc import Collection
+
+from sqlalchemy import select
+
 from app.kernel.errors import Refusal
 from app.kernel.ids import PlayerId
-from app.players.model import Player
+from app.players.model import Player, PlayerStatus
 from app.players.tables import players
 from app.plumbing.database import Reader
 
-__all__ = ["PlayerNotFound", "player"]
+__all__ = ["PlayerNotFound", "logins", "player", "player_of_login"]
 
 
 class PlayerNotFound(Refusal):
@@ -25,3 +29,30 @@ async def player(reader: Reader, site_id: int, player_id: str) -> Player:
     if row is None:
         raise PlayerNotFound
     return Player(site_id, PlayerId(row.player_id), row.site_login, row.personal, row.last_method)
+
+
+async def player_of_login(reader: Reader, site_id: int, site_login: str) -> tuple[Player, PlayerStatus]:
+    """One player by the site's own id, and whether the player may play.
+
+    Raises:
+        PlayerNotFound: no such player at this site.
+    """
+    row = await reader.first(
+        players.select().where(players.c.site_id == site_id, players.c.site_login == site_login)
+    )
+    if row is None:
+        raise PlayerNotFound
+    found = Player(site_id, PlayerId(row.player_id), row.site_login, row.personal, row.last_method)
+    return found, PlayerStatus(row.status)
+
+
+async def logins(reader: Reader, site_id: int, player_ids: Collection[str]) -> dict[str, str]:
+    """The site's own ids of players, by ours; whom the site does not have is left out."""
+    if not player_ids:
+        return {}
+    rows = await reader.all(
+        select(players.c.player_id, players.c.site_login).where(
+            players.c.site_id == site_id, players.c.player_id.in_(player_ids)
+        )
+    )
+    return {row.player_id: row.site_login for row in rows}

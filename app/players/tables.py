@@ -14,7 +14,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.plumbing.database import metadata
+from app.players.model import PlayerStatus
+from app.plumbing.database import checked, metadata
 
 __all__ = ["players", "sessions"]
 
@@ -32,10 +33,12 @@ players = Table(
         comment="what the merchant told about the person",
     ),
     Column("last_method", Text, nullable=False, server_default="", comment="preselected on the next visit"),
+    Column("status", Text, nullable=False, server_default=PlayerStatus.ACTIVE),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     UniqueConstraint("site_id", "site_login"),
     ForeignKeyConstraint(["site_id"], ["site.site_id"]),
+    checked("status", PlayerStatus),
 )
 
 sessions = Table(

@@ -40,6 +40,8 @@ class Batcher(Generic[Item, Answer]):
     abreast: int = 1
     _queue: "deque[tuple[Item, asyncio.Future[Answer]]]" = field(default_factory=deque)
     _workers: "set[asyncio.Task[None]]" = field(default_factory=set)
+    # Counted apart from the tasks: a worker that found the queue empty is done before its task is.
+    _busy: int = 0
     _closed: bool = False
 
     async def __aenter__(self) -> Self:
@@ -64,27 +66,34 @@ class Batcher(Generic[Item, Answer]):
             raise Overloaded(retry_after_seconds=1)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append((item, future))
-        if len(self._workers) < self.abreast:
+        if self._busy < self.abreast:
             # It starts when this turn of the loop is over, so that what comes in the same turn rides along.
+            self._busy += 1
             worker = asyncio.create_task(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
         return await future
 
     async def _work(self) -> None:
-        queue = self._queue
-        while queue:
-            taken = [queue.popleft() for _ in range(min(self.most, len(queue)))]
-            try:
-                answers = await self.handler([item for item, _ in taken])
-                for (_, future), answer in zip(taken, answers, strict=True):
-                    _tell(future, answer)
-            except Exception as error:  # noqa: BLE001  the callers decide what a failed batch means
-                for _, future in taken:
-                    _tell(future, error)
-            finally:
-                for _, future in taken:
-                    future.cancel()  # of no effect where there is an answer; nobody may wait for ever
+        try:
+            while self._queue:
+                await self._batch()
+        finally:
+            self._busy -= 1
+
+    async def _batch(self) -> None:
+        taken = [self._queue.popleft() for _ in range(min(self.most, len(self._queue)))]
+        try:
+            answered = list(zip(taken, await self.handler([item for item, _ in taken]), strict=True))
+        except Exception as error:  # noqa: BLE001  the callers decide what a failed batch means
+            for _, future in taken:
+                _tell(future, error)
+        else:
+            for (_, future), answer in answered:
+                _tell(future, answer)
+        finally:
+            for _, future in taken:
+                future.cancel()  # of no effect where there is an answer; nobody may wait for ever
 
 
 def _tell(future: "asyncio.Future[Answer]", answer: Answer | BaseException) -> None:

@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import asyncpg
@@ -31,6 +32,7 @@ __all__ = [
     "BODY_LIMIT_BYTES",
     "BODY_SECONDS",
     "STATUS_BY_CODE",
+    "FrameworkRefusal",
     "NotReadable",
     "RequestContext",
     "body_of",
@@ -63,6 +65,8 @@ _GONE: Final = 499  # nginx' word for a caller who left; nobody hears it, log an
 _log = structlog.get_logger("web")
 
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+# What the framework itself refuses, for a room whose every answer has a form of its own.
+FrameworkRefusal = HTTPException
 
 # One row a refusal: HTTP status by its code (payments.md section 3.3). A test keeps it complete.
 STATUS_BY_CODE: Final[Mapping[str, int]] = {
@@ -128,14 +132,17 @@ def problem(status: int, code: str, detail: str, **more: object) -> JSONResponse
     return JSONResponse(content, status, media_type="application/problem+json")
 
 
-def install(app: FastAPI, *, over_tls: bool = False) -> None:
+def install(
+    app: FastAPI, *, over_tls: bool = False, body_limits: Mapping[str, int] = MappingProxyType({})
+) -> None:
     """Give an application its manners: the handlers of refusals and failures, and the request context.
 
     Args:
         app: the application, before it serves.
         over_tls: browsers reach it by https, and are told to never try anything else.
+        body_limits: paths whose bodies may be larger than `BODY_LIMIT_BYTES`, and how large, in bytes.
     """
-    app.add_middleware(RequestContext, over_tls=over_tls)
+    app.add_middleware(RequestContext, over_tls=over_tls, body_limits=body_limits)
     app.add_exception_handler(DatabaseDown, _database_down)
     app.add_exception_handler(DBAPIError, _database_refused)
     app.add_exception_handler(asyncpg.PostgresError, _database_refused)
@@ -262,8 +269,9 @@ def read_json(body: bytes) -> Any:  # noqa: ANN401  any JSON value
 class _Body:
     """How one request's body is read: bounded in bytes and in time."""
 
-    def __init__(self, scope: Mapping[str, Any], receive: _Receive) -> None:
+    def __init__(self, scope: Mapping[str, Any], receive: _Receive, limit: int) -> None:
         self.is_abandoned = False  # the caller left before it was complete
+        self._limit = limit
         self._declared = _declared_length(scope)
         self._receive = receive
         self._received = 0
@@ -283,7 +291,7 @@ class _Body:
         self.is_abandoned = message["type"] == "http.disconnect"
         self._is_complete = not message.get("more_body", False)
         self._received += len(message.get("body", b""))
-        if max(self._received, self._declared) > BODY_LIMIT_BYTES:
+        if max(self._received, self._declared) > self._limit:
             raise HTTPException(413)
         return message
 
@@ -296,9 +304,16 @@ class RequestContext:
     What no handler caught ends here: the log has it with the request's id, the caller hears only that id.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]], *, over_tls: bool = False) -> None:
+    def __init__(
+        self,
+        app: Callable[..., Awaitable[None]],
+        *,
+        over_tls: bool = False,
+        body_limits: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """Wrap an ASGI application."""
         self._app = app
+        self._limits = body_limits
         self._headers = (*_HEADERS, _STRICT_TRANSPORT) if over_tls else _HEADERS
 
     async def __call__(
@@ -317,7 +332,7 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id, **_correlation(scope))
         began = time.perf_counter()
         status = 0  # nothing was answered: the caller went away
-        body = _Body(scope, receive)
+        body = _Body(scope, receive, self._limits.get(scope["path"], BODY_LIMIT_BYTES))
 
         async def answered(message: MutableMapping[str, Any]) -> None:
             nonlocal status
@@ -348,7 +363,9 @@ class RequestContext:
             route = getattr(scope.get("route"), "path", "none")
             metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
             metrics.HTTP_SECONDS.labels(method, route).observe(seconds)
-            _log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+            # What comes thousands of times a second and went well is counted, not told.
+            tell = _log.debug if scope.get("counted_only") else _log.info
+            tell("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 
 def _correlation(scope: Mapping[str, Any]) -> dict[str, str]:

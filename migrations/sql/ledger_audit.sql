@@ -35,7 +35,7 @@ CREATE FUNCTION ledger_i2(the_site integer, is_full boolean, since bigint) RETUR
    WHERE t.outcome <> 'posted'
 $$
 -- ;;
--- I3: the entries of each transfer sum to zero per currency, and are what the transfer says.
+-- I3: the entries of each transfer sum to zero per currency, and are what the transfer says; and it joins what its kind joins.
 CREATE FUNCTION ledger_i3(the_site integer, is_full boolean, since bigint) RETURNS TABLE (what text) STABLE LANGUAGE sql AS $$
   SELECT format('the entries of transfer %s sum to %s %s', f.transfer_id, sum(f.amount_minor), f.currency)
     FROM ledger_fresh_entries(the_site, is_full) f GROUP BY f.transfer_id, f.currency HAVING sum(f.amount_minor) <> 0
@@ -54,6 +54,13 @@ CREATE FUNCTION ledger_i3(the_site integer, is_full boolean, since bigint) RETUR
       AND g.account_version = r.target_version AND g.transfer_id = r.transfer_id AND g.currency = r.currency
       AND g.amount_minor = r.amount_minor AND g.balance_after_minor = r.target_balance_minor
    WHERE r.outcome = 'posted' AND (s.account_id IS NULL OR g.account_id IS NULL)
+  UNION ALL
+  SELECT format('transfer %s is no legal movement: %s', r.transfer_id, r.kind)
+    FROM (SELECT * FROM transfer WHERE site_id = the_site AND recorded_in >= since) r
+    JOIN account s ON s.site_id = r.site_id AND s.account_id = r.source_account_id
+    JOIN account g ON g.site_id = r.site_id AND g.account_id = r.target_account_id
+   WHERE NOT EXISTS (SELECT FROM movement m WHERE m.kind = r.kind AND m.source_purpose = s.purpose
+                        AND m.target_purpose = g.purpose AND s.currency = r.currency AND g.currency = r.currency)
 $$
 -- ;;
 -- I4: the stored balance of every account is the sum of its entries.

@@ -99,6 +99,15 @@ CORRUPTIONS = {
     ),
     "one side larger": ("I3", "UPDATE entry SET amount_minor = amount_minor + 1 WHERE {last}"),
     "another currency": ("I3", "UPDATE entry SET currency = 'USD' WHERE {last}"),
+    "an undeclared movement": (
+        "I3",
+        "ALTER TABLE transfer DROP CONSTRAINT ck_transfer_kind",
+        "UPDATE transfer SET kind = 'gift' WHERE key = 'd4'",
+    ),
+    "a movement between other purposes": (
+        "I3",
+        "UPDATE transfer SET kind = 'hold.release' WHERE key = 'refused'",
+    ),
     "a transfer without entries": (
         "I3",
         COPY.format(key="'new'"),
@@ -126,7 +135,13 @@ CORRUPTIONS = {
     "the last entry cut off": ("I6", "DELETE FROM entry WHERE {last}"),
 }
 # What no look at the news can see: a change of an entry that was verified before.
-ONLY_FULL = {"one side larger", "another currency", "an entry without its transfer"}
+ONLY_FULL = {
+    "one side larger",
+    "another currency",
+    "an entry without its transfer",
+    "an undeclared movement",
+    "a movement between other purposes",
+}
 
 
 async def planted(owner: Database, statements: Sequence[str]) -> tuple[set[str], set[str]]:

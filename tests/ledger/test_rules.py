@@ -19,6 +19,7 @@ from app.ledger.model import (
     Outcome,
     PostRequest,
     Purpose,
+    Side,
     length_prefixed,
 )
 from app.ledger.rules import NO_SEAL, Book, UndeclaredMovement, next_head
@@ -32,7 +33,7 @@ def book(*, cash: int = 0, held: int = 0, clearing: int = 0, moved_at: datetime 
         name: AccountState(number, balance, 0, name.purpose.floor_minor, moved_at)
         for number, (name, balance) in enumerate([(CASH, cash), (HELD, held), (CLEARING, clearing)], start=1)
     }
-    return Book(accounts=accounts, seen={}, numbers=itertools.count(1), at=NOON)
+    return Book(accounts=accounts, seen={}, at=NOON)
 
 
 def test_a_deposit_moves_both_sides_and_counts_both_accounts() -> None:
@@ -41,10 +42,8 @@ def test_a_deposit_moves_both_sides_and_counts_both_accounts() -> None:
     assert (answer.outcome, answer.duplicate) == (Outcome.POSTED, False)
     assert (answer.source_after, answer.target_after) == (kzt(-100), kzt(150))
     assert (answer.source_version, answer.target_version) == (1, 1)
-    assert [(row.account_id, row.amount_minor, row.balance_after_minor) for row in desk.entries] == [
-        (3, -100, -100),
-        (1, 100, 150),
-    ]
+    [row] = desk.transfers
+    assert (row.stored.source, row.stored.target) == (Side(3, 1, -100), Side(1, 1, 150))
 
 
 def test_a_refusal_is_a_row_without_entries_and_tells_the_balance() -> None:
@@ -53,9 +52,8 @@ def test_a_refusal_is_a_row_without_entries_and_tells_the_balance() -> None:
     assert answer.outcome is Outcome.INSUFFICIENT_FUNDS
     assert answer.source_after == kzt(99)
     assert str(answer.refusal) == "There is not enough money: 0.99 KZT is available."
-    assert len(desk.transfers) == 1
-    assert desk.entries == []
-    assert desk.touched == {}
+    [row] = desk.transfers
+    assert (row.stored.source, row.stored.target) == (Side(1, 0, 99), Side(2, 0, 0))
 
 
 def test_the_floor_itself_can_be_reached() -> None:
@@ -121,8 +119,9 @@ def test_the_actor_is_not_part_of_the_content() -> None:
 @pytest.mark.parametrize(("cash", "clearing"), [(MAX_BALANCE - 99, 0), (0, -MAX_BALANCE + 99)])
 def test_a_sum_beyond_bigint_is_refused_before_it_is_written(cash: int, clearing: int) -> None:
     desk = book(cash=cash, clearing=clearing)
-    assert desk.post(deposit("a", 100)).outcome is Outcome.BALANCE_LIMIT_REACHED
-    assert desk.entries == []
+    refused = desk.post(deposit("a", 100))
+    assert refused.outcome is Outcome.BALANCE_LIMIT_REACHED
+    assert (refused.source_after, refused.target_after) == (kzt(clearing), kzt(cash))
     assert desk.post(deposit("b", 99)).is_posted
 
 
@@ -130,7 +129,16 @@ def test_history_is_never_back_dated_when_a_clock_lags() -> None:
     ahead = NOON + timedelta(seconds=3)
     desk = book(moved_at=ahead)
     assert desk.post(deposit("a")).recorded_at == ahead
-    assert {row.recorded_at for row in desk.entries} == {ahead}
+    assert book(moved_at=NOON - timedelta(days=1)).post(deposit("a")).recorded_at == NOON
+
+
+def test_what_is_decided_gets_its_number_when_it_is_written() -> None:
+    desk = book()
+    answers = [desk.post(deposit(key)) for key in "aba"]
+    assert [answer.transfer_id for answer in answers] == [-1, -2, -1]
+    told = [desk.numbered(answer, [17, 20]) for answer in answers]
+    assert [answer.transfer_id for answer in told] == [17, 20, 17]
+    assert [desk.numbered(answer, []) for answer in told] == told
 
 
 def test_an_undeclared_movement_is_a_fault_of_the_code() -> None:
@@ -219,21 +227,21 @@ def test_whatever_is_asked_the_book_stays_a_ledger(asked: list[tuple[str, Moveme
         source = "sandbox" if movement.source is Purpose.PROVIDER_CLEARING else CASH.owner
         target = "sandbox" if movement.target is Purpose.PROVIDER_CLEARING else CASH.owner
         desk.post(moving(key, movement, minor, source, target))
-    assert all(total == 0 for total in _totals(desk).values())
     for account in desk.accounts.values():
-        mine = [row for row in desk.entries if row.account_id == account.account_id]
-        assert [row.version for row in mine] == list(range(1, account.version + 1))
-        assert account.balance == sum(row.amount_minor for row in mine)
-        assert account.floor is None or all(row.balance_after_minor >= account.floor for row in mine)
+        # What the ledger will write for this account: version, gain, and balance left.
+        mine = [
+            (side.version, gain, side.balance_minor)
+            for item, stored in desk.transfers
+            for side, gain in ((stored.source, -item.amount.minor), (stored.target, item.amount.minor))
+            if stored.outcome is Outcome.POSTED and side.account_id == account.account_id
+        ]
+        assert [version for version, _, _ in mine] == list(range(1, account.version + 1))
+        assert [left for _, _, left in mine] == list(itertools.accumulate(gain for _, gain, _ in mine))
+        assert account.balance == sum(gain for _, gain, _ in mine)
+        assert account.floor is None or all(left >= account.floor for _, _, left in mine)
+    assert sum(account.balance for account in desk.accounts.values()) == 0
     keys = Counter(row.request.identity for row in desk.transfers)
     assert all(count == 1 for count in keys.values())
-
-
-def _totals(desk: Book) -> Counter[int]:
-    totals: Counter[int] = Counter()
-    for row in desk.entries:
-        totals[row.transfer_id] += row.amount_minor
-    return totals
 
 
 def test_one_account_on_both_sides_is_refused() -> None:

@@ -117,8 +117,6 @@ async def test_closing_answers_what_has_queued_and_takes_nothing_more() -> None:
     assert [await first, await second] == [0, 2]
     with pytest.raises(RuntimeError, match="closed"):
         await batcher(2)
-    with pytest.raises(RuntimeError, match="closed"):
-        await Batcher(doubling)(3)
 
 
 async def test_a_handler_that_was_cancelled_leaves_nobody_waiting() -> None:
@@ -126,8 +124,29 @@ async def test_a_handler_that_was_cancelled_leaves_nobody_waiting() -> None:
         raise asyncio.CancelledError
 
     async with Batcher(cancelled) as batcher:
-        calling = asyncio.create_task(batcher(1))
-        await asyncio.wait({calling}, timeout=1)
-        assert calling.cancelled()
-        with pytest.raises(RuntimeError, match="closed"):
-            await batcher(2)
+        for number in (1, 2):
+            calling = asyncio.create_task(batcher(number))
+            await asyncio.wait({calling}, timeout=1)
+            assert calling.cancelled()
+
+
+async def test_an_answer_that_is_an_exception_reaches_its_caller_alone() -> None:
+    async def picky(items: Sequence[int]) -> list[int | BaseException]:
+        return [LookupError(str(item)) if item == 2 else item for item in items]
+
+    async with Batcher(picky) as batcher:
+        answers = await asyncio.gather(*(batcher(n) for n in (1, 2, 3)), return_exceptions=True)
+    assert (answers[0], type(answers[1]), answers[2]) == (1, LookupError, 3)
+
+
+async def test_batches_abreast_run_at_once_and_share_the_queue() -> None:
+    doubling = Doubling()
+    async with Batcher(doubling, most=2, abreast=2) as batcher:
+        first = await blocked(batcher, doubling)
+        others = [asyncio.create_task(batcher(n)) for n in range(1, 6)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert doubling.batches == [[0], [1, 2]]
+        doubling.may_go_on.set()
+        assert await asyncio.gather(first, *others) == [0, 2, 4, 6, 8, 10]
+    assert sorted(item for batch in doubling.batches for item in batch) == list(range(6))

@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.plumbing.database import engine as database_module
 from app.plumbing.database import (
     CommitUnknown,
     Database,
@@ -16,6 +15,7 @@ from app.plumbing.database import (
     asyncpg_dsn,
     sqlstate,
 )
+from app.plumbing.database import engine as database_module
 from app.plumbing.fence import transaction_is_open
 from tests.plumbing.postgres_proxy import Mischief, standing_before
 from tests.plumbing.sessions import (

@@ -19,6 +19,7 @@ from app.plumbing.database.engine import (
     checked,
     forbid_network,
     metadata,
+    pause_seconds,
     sqlstate,
 )
 from app.plumbing.database.lanes import Lanes
@@ -39,5 +40,6 @@ __all__ = [
     "checked",
     "forbid_network",
     "metadata",
+    "pause_seconds",
     "sqlstate",
 ]

@@ -48,6 +48,7 @@ __all__ = [
     "checked",
     "forbid_network",
     "metadata",
+    "pause_seconds",
     "sqlstate",
     "to_the_end",
 ]
@@ -110,6 +111,11 @@ def checked(column: str, values: type[StrEnum]) -> CheckConstraint:
     """A CHECK that a text column holds one of an enum's values; a test holds the two together."""
     listed = ", ".join(f"'{value.value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column, info={"enum": values, "column": column})
+
+
+def pause_seconds(run: int) -> float:
+    """How long to wait before a transaction runs again after its `run`-th time: full jitter, growing."""
+    return random.uniform(0, 0.02 * 2**run)  # noqa: S311, TID251  jitter, not a secret
 
 
 def asyncpg_dsn(url: str) -> str:
@@ -294,7 +300,7 @@ class Database:
                 run += 1
                 if sqlstate(error) not in RETRIED_SQLSTATES or run == RETRY_LIMIT:
                     raise
-                await asyncio.sleep(random.uniform(0, 0.02 * 2**run))  # noqa: S311, TID251  jitter, not a secret
+                await asyncio.sleep(pause_seconds(run))
 
     @asynccontextmanager
     async def _connected(self, **options: object) -> AsyncIterator[AsyncConnection]:

@@ -33,8 +33,8 @@ __all__ = ["Lanes"]
 
 # The plans of a batch: lookups by index, made once for many batches, since planning one costs more than a
 # batch of thirty itself. But a plan made while the tables were empty takes any index that begins with the
-# site and reads all of it; so plans are forgotten and made again by the tables' real size: first after a hundred
-# rows, then after twice as many, at last after every `_PLANNED_FOR`.
+# site and reads all of it; so plans are forgotten and made again by the tables' real size: first after a
+# hundred rows, then after twice as many, at last after every `_PLANNED_FOR`.
 _PLANS: Final[Mapping[str, str]] = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",

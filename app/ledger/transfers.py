@@ -1,0 +1,122 @@
+"""Moving money for who has locked and decided: the wallet's batches, hundreds of transfers at a time.
+
+`operations.post` looks keys up and decides. Here that was done by the caller, who keeps the keys and the
+answers of its own operations; what is written is the same, by the same function of the database.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from app.ledger import chart
+from app.ledger.model import AccountName, Movement
+from app.ledger.rules import UndeclaredMovement
+from app.plumbing.database import Transaction
+
+__all__ = ["Move", "move", "open_accounts"]
+
+# migrations/sql/ledger_journal.sql
+_OPEN: Final = "SELECT ledger_open($1, $2, $3, $4, $5, $6)"
+_WRITE: Final = (
+    "SELECT recorded_at FROM ledger_write($1, $2, $3, $4, '{posted}', '{\"\"}', $5, $6, $7, $8, $9, $10, $11)"
+)
+
+
+class Move(NamedTuple):
+    """Money that goes from one account to another, as it was decided.
+
+    Args:
+        movement: one of `chart`.
+        amount_minor: 1 to 10**15 minor units.
+        currency: that of both accounts.
+        source_account_id, target_account_id: from `open_accounts`, of the movement's purposes.
+        key: unique for ever within its source; 1-128 characters.
+        because: what caused it, e.g. the id of the wallet's operation.
+    """
+
+    movement: Movement
+    amount_minor: int
+    currency: str
+    source_account_id: int
+    target_account_id: int
+    key: str
+    because: str
+
+
+async def open_accounts(
+    tx: Transaction, site_id: int, names: Sequence[AccountName], *, at: datetime
+) -> dict[AccountName, int]:
+    """Open the accounts that do not exist yet, empty; none is locked.
+
+    Args:
+        tx: the caller's transaction.
+        site_id: whose accounts.
+        names: which.
+        at: this instant; those that exist keep theirs.
+
+    Returns:
+        the ids of all of them.
+    """
+    ids = await tx.raw.fetchval(
+        _OPEN,
+        site_id,
+        [name.owner for name in names],
+        [name.purpose.value for name in names],
+        [name.currency for name in names],
+        [name.purpose.floor_minor for name in names],
+        at,
+    )
+    return dict(zip(names, ids, strict=True))
+
+
+async def move(
+    raw: Any,  # noqa: ANN401  asyncpg has no types
+    site_id: int,
+    moves: Sequence[Move],
+    *,
+    source: str,
+    actor: str,
+    at: datetime,
+) -> datetime:
+    """Write posted transfers, in their order, with their entries and balances.
+
+    The caller has locked every account with a floor (by `ledger_lock`, all by one call) and decided that the
+    money is there; accounts without one are locked here. A key used before, an amount out of bounds, an
+    account of another currency, purpose or site, and a balance under its floor are errors of the database.
+
+    Args:
+        raw: a connection inside the caller's transaction.
+        site_id: whose accounts and keys.
+        moves: one or many.
+        source: the namespace of the keys.
+        actor: who asked, for the sealed record.
+        at: this instant.
+
+    Returns:
+        the instant they are recorded at: `at`, or later when an account has moved later, as another machine's
+        clock says. On each account the recorded instants never go back.
+
+    Raises:
+        UndeclaredMovement: a movement that `chart` does not declare; nothing is written.
+    """
+    if not moves:
+        return at
+    movements, amounts, currencies, sources, targets, keys, reasons = zip(*moves, strict=True)
+    for movement in {id(one): one for one in movements}.values():
+        if chart.MOVEMENTS.get(movement.kind) != movement:
+            raise UndeclaredMovement(movement.kind)
+    recorded_at: datetime = await raw.fetchval(
+        _WRITE,
+        site_id,
+        at,
+        (source,),
+        (actor,),
+        currencies[:1] if len(set(currencies)) == 1 else currencies,
+        keys,
+        [movement.kind for movement in movements],
+        amounts,
+        sources,
+        targets,
+        reasons,
+    )
+    return recorded_at

@@ -1,0 +1,148 @@
+"""Who calls: the site behind a bearer token, what the token may do, and what the site has decided.
+
+A token is looked up once in `_KEPT_SECONDS` and kept in this process: a revoked token or a changed policy
+takes effect within that time.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
+from typing_extensions import override
+
+from app import merchants
+from app.plumbing.batching import Overloaded
+from app.plumbing.database import DatabaseDown
+from app.plumbing.limits import Buckets, TooManyRequests
+from app.plumbing.pipes import Pipes
+from app.plumbing.web import FrameworkRefusal
+from app.wallet.contract import MEANINGS, Refused, envelope, rendered
+from app.wallet.queries import policies_of
+from app.wallet.terms import Code, Policy
+
+__all__ = ["Access", "Caller", "Enveloped"]
+
+# Long enough that thousands of calls a second read no token; short enough for a revocation to matter.
+_KEPT_SECONDS: Final = 2
+_MOST_KEPT: Final = 10_000
+_BEARER: Final = "Bearer "
+# Generous: a platform's peak. Who is over it hears 429 and has lost nothing.
+_PER_SECOND: Final = 20_000
+_log = structlog.get_logger("wallet")
+_security = structlog.get_logger("security")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A site's server, authenticated: its site, its token's scope, its decisions."""
+
+    site: merchants.Site
+    scope: merchants.Scope
+    policies: dict[str, Policy]
+
+    @property
+    def site_id(self) -> int:
+        """The number of its site."""
+        return self.site.site_id
+
+    def policy(self, provider: str = "") -> Policy:
+        """What the site has decided, for one platform or for all."""
+        return self.policies.get(provider) or self.policies[""]
+
+
+@dataclass(slots=True)
+class Access:
+    """The door of the wallet's surface."""
+
+    pipes: Pipes
+    _known: "OrderedDict[str, tuple[int | float, Caller]]" = field(default_factory=OrderedDict)
+    _buckets: Buckets = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count per site."""
+        self._buckets = Buckets(self.pipes.clock, per_second=_PER_SECOND, burst=_PER_SECOND)
+
+    async def caller(self, request: Request, scopes: frozenset[merchants.Scope]) -> Caller:
+        """The site behind a request's token.
+
+        Args:
+            request: its `Authorization` header counts.
+            scopes: any of these will do.
+
+        Raises:
+            Refused: UNAUTHENTICATED, FORBIDDEN or RATE_LIMITED.
+        """
+        header = request.headers.get("authorization", "")
+        if not header.startswith(_BEARER):
+            raise Refused(Code.UNAUTHENTICATED)
+        found = await self._found(header[len(_BEARER) :].strip())
+        if found.scope not in scopes:
+            _security.warning("token.scope", site_id=found.site_id, scope=found.scope)
+            raise Refused(Code.FORBIDDEN)
+        try:
+            self._buckets.take(str(found.site_id))
+        except TooManyRequests as refusal:
+            raise Refused(Code.RATE_LIMITED, retryAfter=refusal.fields["retry_after_seconds"]) from refusal
+        return found
+
+    async def _found(self, token: str) -> Caller:
+        now = self.pipes.clock.monotonic()
+        known = self._known.get(token)
+        if known is not None and now - known[0] < _KEPT_SECONDS:
+            return known[1]
+        async with self.pipes.database.reading() as reader:
+            try:
+                site, scope = await merchants.bearer(reader, token)
+            except merchants.NotAuthentic as refusal:
+                self._known.pop(token, None)
+                raise Refused(Code.UNAUTHENTICATED) from refusal
+            caller = Caller(site, scope, await policies_of(reader, site.site_id))
+        self._known[token] = (now, caller)
+        if len(self._known) > _MOST_KEPT:
+            self._known.popitem(last=False)
+        return caller
+
+
+class Enveloped(APIRoute):
+    """A route of the wallet's surface: whatever happens, the answer has the wallet's one form."""
+
+    @override
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Turn what a handler raises into an envelope."""
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            try:
+                response = await handle(request)
+                # Each call stands in the wallet's own history; a line in the log costs more than the call.
+                request.scope["counted_only"] = response.status_code < 500  # noqa: PLR2004
+                return response
+            except Refused as refusal:
+                return _refused(refusal)
+            except (Overloaded, DatabaseDown) as error:
+                _log.warning("wallet.overloaded", reason=repr(error))
+                return _refused(Refused(Code.OVERLOADED, retryAfter=1))
+            except FrameworkRefusal as error:  # a body too large, or too slow
+                return _refused(Refused(Code.VALIDATION, f"body: {error.detail}.", field="body"))
+            except ClientDisconnect:
+                raise
+            # Whatever it was, its caller must ask by id.
+            except Exception:  # noqa: BLE001
+                _log.exception("wallet.failed")
+                return _refused(Refused(Code.INTERNAL))
+
+        return handled
+
+
+def _refused(refusal: Refused) -> Response:
+    meaning = MEANINGS[refusal.code]
+    data = {**refusal.data, "final": meaning.final}
+    headers = {"retry-after": str(refusal.data["retryAfter"])} if "retryAfter" in refusal.data else None
+    if refusal.code is Code.UNAUTHENTICATED:
+        headers = {"www-authenticate": "Bearer"}
+    return rendered(meaning.status, envelope(refusal.code, data, str(refusal)), headers)

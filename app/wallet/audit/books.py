@@ -1,0 +1,116 @@
+"""Other people's books held against ours: only the lines on which they differ (wallet.md 3)."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from sqlalchemy import ARRAY, BindParameter, Text, all_, any_, literal
+
+from app.kernel import ids
+from app.plumbing.database import Reader
+from app.wallet.queries import select_operations, with_player
+from app.wallet.rules import SUCCESSES
+from app.wallet.tables import operations
+from app.wallet.terms import Operation
+
+__all__ = ["Difference", "Item", "differences"]
+
+# An operation's id is made at the instant that is recorded; clocks that differ by more are broken.
+_MARGIN: Final = timedelta(seconds=60)
+
+
+class Item(NamedTuple):
+    """One line of somebody else's book; minor units."""
+
+    key: str
+    amount: int
+    currency: str
+
+
+def _texts(values: Iterable[str]) -> BindParameter[list[str]]:
+    """Many values as one array: a statement of ten thousand parameters is slow to prepare."""
+    return literal(list(values), ARRAY(Text))
+
+
+class Difference(NamedTuple):
+    """A line on which two books disagree; None: the line is missing in that book."""
+
+    key: str
+    why: str
+    here: Operation | None
+    there: Item | None
+
+
+async def differences(
+    reader: Reader,
+    site_id: int,
+    items: Sequence[Item],
+    sources: Sequence[str],
+    period: tuple[datetime, datetime] | None,
+    *,
+    limit: int,
+) -> list[Difference]:
+    """Hold somebody's book against ours; only what differs.
+
+    Args:
+        reader: one snapshot.
+        site_id: whose operations.
+        items: their book.
+        sources: the namespaces of their ids; an id that stands in several may agree with any of them.
+        period: what moved money here in it must stand in their book too; None: only their lines count.
+        limit: differences at most.
+    """
+    here: dict[str, list[Operation]] = {}
+    asked = select_operations(site_id).where(
+        operations.c.source.in_(sources), operations.c.key == any_(_texts([item.key for item in items]))
+    )
+    for row in await reader.all(asked):
+        operation = with_player(row)
+        here.setdefault(operation.key.key, []).append(operation)
+    found = [told for item in items if (told := _compared(item, here.get(item.key, []))) is not None]
+    if period is not None:
+        theirs = {item.key for item in items}
+        missing = await _only_here(reader, site_id, sources, period, theirs, limit)
+        found += [Difference(one.key.key, "missing_there", one, None) for one in missing]
+    return found[:limit]
+
+
+def _compared(item: Item, here: Sequence[Operation]) -> Difference | None:
+    """The least difference between a line and what stands here under its id."""
+    whys = [(_why(item, operation), operation) for operation in here]
+    if not whys:
+        return Difference(item.key, "missing_here", None, item)
+    why, operation = min(whys, key=lambda pair: ("", "amount", "currency", "refused_here").index(pair[0]))
+    return Difference(item.key, why, operation, item) if why else None
+
+
+def _why(item: Item, operation: Operation) -> str:
+    if operation.code not in SUCCESSES:
+        return "refused_here"
+    if operation.currency != item.currency:
+        return "currency"
+    return "" if operation.amount == item.amount else "amount"
+
+
+async def _only_here(
+    reader: Reader,
+    site_id: int,
+    sources: Sequence[str],
+    period: tuple[datetime, datetime],
+    theirs: Collection[str],
+    limit: int,
+) -> list[Operation]:
+    """What moved money in a time and stands in nobody else's book, oldest first."""
+    since, until = period
+    # Ids ascend with the instants they were made at, and are what the primary key is sorted by.
+    first, last = ids.new("wop", at=since - _MARGIN), ids.new("wop", at=until + _MARGIN)
+    asked = select_operations(site_id).where(
+        operations.c.applied,
+        operations.c.source.in_(sources),
+        operations.c.operation_id.between(first, last),
+        operations.c.recorded_at >= since,
+        operations.c.recorded_at < until,
+        operations.c.key != all_(_texts(theirs)),
+    )
+    rows = await reader.all(asked.order_by(operations.c.operation_id).limit(limit))
+    return [with_player(row) for row in rows]

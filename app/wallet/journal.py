@@ -1,0 +1,326 @@
+"""The journal: many callers, one transaction. Every operation of every wallet is decided and written here.
+
+Concurrent calls of a site share a transaction: lock, look everything up, decide each in plain Python, write
+all with two statements, commit, answer. One refused item never harms its neighbours. A batch that fails runs
+again, then in halves, down to the one that cannot; a commit whose fate is unknown is asked about by running
+the same batch again: what was written is then repeated from its rows, what was not is done now.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import asyncpg
+import structlog
+
+from app import ledger
+from app.kernel import ids
+from app.plumbing.batching import Batcher, Overloaded
+from app.plumbing.database import RETRY_LIMIT, CommitUnknown, Lanes, pause_seconds, sqlstate
+from app.plumbing.pipes import Pipes
+from app.wallet import chart
+from app.wallet.contract import Answer
+from app.wallet.queries import operation_of, round_of, wallet_of
+from app.wallet.rules import SUCCESSES, Page, Seat
+from app.wallet.terms import Ask, Code, Leg, Operation, OperationKey, Type
+
+__all__ = ["Journal"]
+
+_MOST_TOGETHER: Final = 128
+# About a fifth of a second of work; who comes on top hears 503 at once instead of waiting in vain.
+_MOST_WAITING: Final = 1024
+_MOST_RUNNING: Final = 16  # batches of a caller's own making, a thousand operations each at most
+_RETRIED: Final = frozenset({"40001", "40P01", "23505"})  # serialization, deadlock, a key that raced
+_LOCKED: Final = frozenset({"55P03", "57014"})  # lock_timeout, statement_timeout: nothing was done
+
+# migrations/sql/wallet_journal.sql
+_LOAD: Final = "SELECT * FROM wallet_load($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+_WRITE: Final = f"SELECT wallet_write({', '.join(f'${number}' for number in range(1, 45))})"
+# Columns of an operation that `wallet_write` takes once when they are the same throughout.
+_ALIKE: Final = (1, 2, 4, 5, 6, 9, 11, 13, 17, 18, 19, 20, 21, 22, 23)
+_HOUSE: Final = """
+SELECT purpose, currency, account_id FROM account
+ WHERE site_id = $1 AND owner = 'site' AND purpose = ANY ('{house_gaming,operator_float}')
+"""
+_VOID: Final = """
+INSERT INTO wallet_operation (site_id, operation_id, source, within, key, type, code, applied, fingerprint,
+  currency, amount_minor, win_minor, cash_minor, bonus_minor, balance_before_minor, balance_after_minor,
+  sequence, provider_id, request_id, recorded_at)
+VALUES ($1, $2, 'operator', '', $3, 'void', 'VOIDED', false, '', '', 0, 0, 0, 0, 0, 0, 0, '', $4, $5)
+ON CONFLICT (site_id, source, within, key) DO NOTHING
+"""
+_STANDING: Final = """
+SELECT o.*, q.site_login FROM wallet_operation o
+  LEFT JOIN wallet w ON w.site_id = o.site_id AND w.wallet_id = o.wallet_id
+  LEFT JOIN player q ON q.site_id = o.site_id AND q.player_id = w.player_id
+ WHERE o.site_id = $1 AND o.source = 'operator' AND o.within = '' AND o.key = $2
+"""
+_log = structlog.get_logger("wallet")
+
+
+class _Undone(Exception):
+    """Ends a transaction whose items were to be done all or none."""
+
+
+@dataclass
+class Journal:
+    """What the wallet's routes, sweeps and commands post to.
+
+    Args:
+        pipes: the database and the clock.
+        lanes: batches that may be under way at once in this process.
+    """
+
+    pipes: Pipes
+    lanes: Lanes = field(init=False)
+    _batchers: dict[int, Batcher[Ask, Answer]] = field(default_factory=dict)
+    _house: dict[tuple[int, str, str], int] = field(default_factory=dict)
+    _running: int = 0
+
+    def __post_init__(self) -> None:
+        """Connect nothing yet."""
+        self.lanes = Lanes(self.pipes.database)
+
+    async def aclose(self) -> None:
+        """Finish what has queued, and close the connections."""
+        for batcher in self._batchers.values():
+            await batcher.__aexit__()
+        await self.lanes.__aexit__()
+
+    async def post(self, site_id: int, ask: Ask) -> Answer:
+        """Decide one operation, together with whatever else is asked at this site just now.
+
+        Raises:
+            Overloaded: too many are waiting; nothing was done.
+            DatabaseDown: nothing was done.
+            CommitUnknown: it may have been done; ask again with the same id.
+        """
+        batcher = self._batchers.get(site_id)
+        if batcher is None:
+            batcher = Batcher(
+                lambda asks: self._done(site_id, asks), most=_MOST_TOGETHER, waiting=_MOST_WAITING, abreast=2
+            )
+            self._batchers[site_id] = batcher
+        return await batcher(ask)
+
+    async def run(self, site_id: int, asks: Sequence[Ask], *, all_or_none: bool = False) -> list[Answer]:
+        """Decide operations in their order, in one transaction of their own.
+
+        Args:
+            site_id: whose.
+            asks: one to a thousand.
+            all_or_none: one refusal undoes all, and nothing is stored, not even refusals.
+
+        Raises:
+            Overloaded: too many batches are waiting; nothing was done.
+            DatabaseDown: nothing was done.
+            CommitUnknown: they may have been done; ask again with the same ids.
+        """
+        if self._running >= _MOST_RUNNING:
+            raise Overloaded(retry_after_seconds=1)
+        self._running += 1
+        try:
+            answers = await self._done(site_id, asks, all_or_none=all_or_none)
+        finally:
+            self._running -= 1
+        told = []
+        for ask, answer in zip(asks, answers, strict=True):
+            if isinstance(answer, BaseException):
+                _log.error("journal.item_failed", site_id=site_id, reason=repr(answer))
+                answer = Answer(ask, Code.INTERNAL)  # noqa: PLW2901  its neighbours are answered
+            told.append(answer)
+        return told
+
+    async def void(self, site_id: int, key: str, request_id: str) -> tuple[Operation, str, bool]:
+        """Promise that a transfer which has not come will never be carried out.
+
+        Args:
+            site_id: whose.
+            key: the operator's id of the transfer.
+            request_id: of the call.
+
+        Returns:
+            the operation that stands under the id now (of type `void`, or the transfer, done or refused), the
+            site's id of its player, and whether it had stood there before.
+
+        Raises:
+            DatabaseDown: nothing was done.
+            CommitUnknown: it may have been done; void it again.
+        """
+        at = self.pipes.clock.now()
+        operation_id = ids.new("wop", at=at)
+        async with self.lanes.transaction() as raw:
+            # Waits for a transfer that is just being written under the same id.
+            await raw.execute(_VOID, site_id, operation_id, key, request_id, at)
+            row = await raw.fetchrow(_STANDING, site_id, key)
+            return operation_of(row), row["site_login"] or "", row["operation_id"] != operation_id
+
+    async def _done(
+        self, site_id: int, asks: Sequence[Ask], *, all_or_none: bool = False
+    ) -> list[Answer | BaseException]:
+        """Run a batch until it is done, in halves if need be; an exception stands for an item that cannot."""
+        ours: set[str] = set()
+        for run in range(1, RETRY_LIMIT + 1):
+            answers: list[Answer] = []
+            try:
+                await self._once(site_id, asks, answers, all_or_none=all_or_none)
+            except CommitUnknown:
+                if run == RETRY_LIMIT:
+                    raise
+                _log.warning("journal.commit_unknown", site_id=site_id, items=len(asks))
+                ours |= {one.operation.operation_id for one in answers if one.operation and not one.duplicate}
+            except asyncpg.PostgresError as error:
+                if sqlstate(error) not in _RETRIED or run == RETRY_LIMIT:
+                    return await self._halved(site_id, asks, error, all_or_none=all_or_none)
+                _log.info("journal.again", site_id=site_id, items=len(asks), sqlstate=sqlstate(error))
+                await asyncio.sleep(pause_seconds(run))
+            else:
+                for answer in answers if ours else ():
+                    # What our own lost commit wrote is no repetition to who asked once.
+                    answer.duplicate &= answer.operation is None or answer.operation.operation_id not in ours
+                return [*answers]
+        raise AssertionError("the last run returns or raises")
+
+    async def _halved(
+        self, site_id: int, asks: Sequence[Ask], error: asyncpg.PostgresError, *, all_or_none: bool
+    ) -> list[Answer | BaseException]:
+        if len(asks) > 1 and not all_or_none:
+            _log.warning("journal.halved", site_id=site_id, items=len(asks), sqlstate=sqlstate(error))
+            middle = len(asks) // 2
+            first = await self._done(site_id, asks[:middle])
+            return [*first, *await self._done(site_id, asks[middle:])]
+        if sqlstate(error) in _LOCKED:
+            return [Answer(ask, Code.IN_PROGRESS) for ask in asks]
+        return [error for _ in asks]
+
+    async def _once(
+        self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool
+    ) -> None:
+        """Decide and write everything in one transaction; `answers` has them before the commit."""
+        try:
+            async with self.lanes.transaction(rows=len(asks)) as raw:
+                page, seats = await self._loaded(raw, site_id, asks)
+                for ask, seat in zip(asks, seats, strict=True):
+                    code, operation, wallet, duplicate, wrong = page.post(ask, seat)
+                    answers.append(Answer(ask, code, wallet, operation, duplicate, wrong))
+                if all_or_none and any(answer.code not in SUCCESSES for answer in answers):
+                    raise _Undone
+                await self._write(raw, site_id, page)
+        except _Undone:
+            answers[:] = [Answer(answer.ask, answer.code, field=answer.field) for answer in answers]
+
+    async def _loaded(
+        self, raw: asyncpg.Connection, site_id: int, asks: Sequence[Ask]
+    ) -> tuple[Page, list[Seat]]:
+        at = self.pipes.clock.now()
+        rows = await raw.fetch(
+            _LOAD,
+            site_id,
+            [ask.player for ask in asks],
+            _once_if_alike([ask.currency for ask in asks]),
+            _once_if_alike([ask.source for ask in asks]),
+            _once_if_alike([ask.within for ask in asks]),
+            [ask.key for ask in asks],
+            _once_if_alike([ask.reference for ask in asks]),
+            _once_if_alike([ask.provider for ask in asks]),
+            _once_if_alike([ask.round_id for ask in asks]),
+            _once_if_alike([ask.session for ask in asks]),
+            _once_if_alike([_asks_open(ask) for ask in asks]),
+            at,
+        )
+        page = Page(max([at, *(row["moved_at"] for row in rows if row["moved_at"] is not None)]))
+        return page, [_seated(page, ask, row) for ask, row in zip(asks, rows, strict=True)]
+
+    async def _write(self, raw: asyncpg.Connection, site_id: int, page: Page) -> None:
+        if not page.written:
+            return
+        await raw.execute(_WRITE, site_id, page.at, *_columns(page))
+        if page.moved:
+            moves = [
+                chart.move(*one, await self._house_of(raw, site_id, one.leg, one.wallet.currency))
+                for one in page.moved
+            ]
+            await ledger.move(raw, site_id, moves, source="wallet", actor="wallet", at=page.at)
+
+    async def _house_of(self, raw: asyncpg.Connection, site_id: int, leg: Leg, currency: str) -> int:
+        """The house's account on the other side of a leg; opened with the first wallet of the currency."""
+        key = (site_id, chart.HOUSE[leg], currency)
+        if key not in self._house:
+            for purpose, its_currency, account_id in await raw.fetch(_HOUSE, site_id):
+                self._house[site_id, ledger.Purpose(purpose), its_currency] = account_id
+        return self._house[key]
+
+
+def _seated(page: Page, ask: Ask, row: Any) -> Seat:  # noqa: ANN401  asyncpg has no types
+    """Lay what was found around one ask onto the page."""
+    own, known, reference = row["wallet"], row["known"], row["reference"]
+    wallet = None
+    if own is not None:
+        wallet = page.wallets.get(own["wallet_id"])
+        if wallet is None:
+            wallet = page.wallets[own["wallet_id"]] = wallet_of(row, ask.player)
+            if wallet.cash_version != own["cash_version"] or wallet.bonus_version != own["bonus_version"]:
+                page.adopt(wallet, own["balance_minor"])
+    if known is not None:
+        _found(page, known, "")
+    if reference is not None:
+        found = _found(page, reference, row["reference_player"])
+        found.is_reversed, found.is_settled = row["is_reversed"], row["is_settled"] or found.is_settled
+    elif known is not None:
+        page.operations[ask.operation_key].is_reversed = row["is_reversed"]
+    if row["is_tombstoned"]:
+        page.tombstoned.add(ask.reference_key or ask.operation_key)
+    if row["around"] is not None:
+        around = round_of(row["around"])
+        page.rounds.setdefault(around.key, around)
+    return Seat(row["player_id"] is not None, wallet, row["session_ok"], row["round_open"])
+
+
+def _found(page: Page, row: Any, player_id: str) -> Operation:  # noqa: ANN401  asyncpg has no types
+    key = OperationKey(row["source"], row["within"], row["key"])
+    operation = page.operations.get(key)
+    if operation is None:
+        operation = page.operations[key] = operation_of(row)
+    operation.player_id = operation.player_id or player_id
+    return operation
+
+
+def _columns(page: Page) -> list[list[Any]]:
+    """A page as the arrays that `wallet_write` takes, in its order."""
+    operations = [
+        (
+            *(one.operation_id, *one.key, one.type, one.code, one.applied, one.fingerprint, one.wallet_id),
+            *(one.currency, one.amount, one.win, one.cash, one.bonus, one.before, one.after, one.sequence),
+            *(one.reference, one.round_id, one.provider, one.game, one.session, one.detail, one.request_id),
+        )
+        for one in page.written
+    ]
+    wallets = [
+        (one.wallet_id, one.sequence, one.cash_version, one.bonus_version, one.balance)
+        for one in page.touched_wallets.values()
+    ]
+    rounds = [
+        (
+            *(*one.key, one.game, one.currency, one.state, one.is_free, one.open_bets, one.bet, one.win),
+            *(one.reversed, one.first_sequence, one.last_sequence),
+        )
+        for one in page.touched_rounds.values()
+    ]
+    columns = _transposed(operations, 24)
+    for number in _ALIKE:
+        columns[number] = _once_if_alike(columns[number])
+    return [*columns, *_transposed(wallets, 5), *_transposed(rounds, 13)]
+
+
+def _transposed(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
+def _once_if_alike(column: list[Any]) -> list[Any]:
+    """One value for all of a batch: each element of an array costs on both sides of the wire."""
+    return column[:1] if column.count(column[0]) == len(column) else column
+
+
+def _asks_open(ask: Ask) -> bool:
+    return ask.type is Type.WITHDRAW and not ask.policy.withdraw_while_round_open

@@ -1,0 +1,300 @@
+"""How one operation is decided. Pure.
+
+`EFFECTS` is the effect matrix (wallet.md 2.13): it says what an operation does, given how the operation it is
+about stands. `decide` reads it, then holds rounds, sessions, blocks, limits and funds against the wish, in
+that order: the first "no" is the answer. Amounts are minor units of the wallet's currency.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from app.kernel.money import MAX_MINOR
+from app.wallet.terms import (
+    Ask,
+    Code,
+    Decision,
+    Facts,
+    Kind,
+    Leg,
+    Operation,
+    Policy,
+    Round,
+    RoundState,
+    ShortReversal,
+    StakeOrder,
+    Type,
+    Wallet,
+)
+
+__all__ = [
+    "EFFECTS",
+    "Asked",
+    "Effect",
+    "Standing",
+    "decide",
+    "standing_of",
+]
+
+
+class Asked(StrEnum):
+    """The rows of the effect matrix: what is asked about operation B."""
+
+    BET_SAME_PRINT = "bet B again, same print"
+    BET_OTHER_PRINT = "bet B, other print"
+    WIN = "win of B"
+    ROLLBACK_NEW_ID = "rollback of B, new id"
+    ROLLBACK_SAME_ID = "rollback of B, same id"
+
+
+class Standing(StrEnum):
+    """The columns of the effect matrix: how operation B stands."""
+
+    NONE = "none"
+    OPEN = "applied, open"
+    REFUSED = "refused earlier"
+    TOMBSTONED = "tombstoned"
+    REVERSED = "reversed"
+    SETTLED = "settled or closed"
+
+
+class Effect(StrEnum):
+    """What happens then; the words in capitals are answers that move no money."""
+
+    DEBIT = "debit"
+    CREDIT = "credit"
+    CREDIT_IF_ROUND_OPEN = "credit if the round is open, else ROUND_CLOSED"
+    REFUND = "refund"
+    TOMBSTONE = "tombstone, NOTHING_TO_REVERSE"
+    REPLAY = "replay of the first answer"
+    CONFLICT = "ID_CONFLICT"
+    BET_NOT_FOUND = "BET_NOT_FOUND"
+    ROLLED_BACK = "ROLLED_BACK"
+    PARENT_FAILED = "PARENT_FAILED"
+    ALREADY_ROLLED_BACK = "ALREADY_ROLLED_BACK"
+    ALREADY_SETTLED = "ALREADY_SETTLED"
+
+
+def _row(
+    none: Effect, opened: Effect, refused: Effect, tombstoned: Effect, *rest: Effect
+) -> dict[Standing, Effect]:
+    return dict(zip(Standing, (none, opened, refused, tombstoned, *rest), strict=True))
+
+
+# Asking B's own bet again before B came (NONE, other print) cannot be; it is the first bet then: a debit.
+EFFECTS: Final[Mapping[Asked, Mapping[Standing, Effect]]] = {
+    Asked.BET_SAME_PRINT: _row(
+        Effect.DEBIT, Effect.REPLAY, Effect.REPLAY, Effect.ROLLED_BACK, Effect.REPLAY, Effect.REPLAY
+    ),
+    Asked.BET_OTHER_PRINT: _row(
+        Effect.DEBIT, Effect.CONFLICT, Effect.CONFLICT, Effect.ROLLED_BACK, Effect.CONFLICT, Effect.CONFLICT
+    ),
+    Asked.WIN: _row(
+        Effect.BET_NOT_FOUND,
+        Effect.CREDIT,
+        Effect.BET_NOT_FOUND,
+        Effect.ROLLED_BACK,
+        Effect.ROLLED_BACK,
+        Effect.CREDIT_IF_ROUND_OPEN,
+    ),
+    Asked.ROLLBACK_NEW_ID: _row(
+        Effect.TOMBSTONE,
+        Effect.REFUND,
+        Effect.PARENT_FAILED,
+        Effect.ALREADY_ROLLED_BACK,
+        Effect.ALREADY_ROLLED_BACK,
+        Effect.ALREADY_SETTLED,
+    ),
+    Asked.ROLLBACK_SAME_ID: dict.fromkeys(Standing, Effect.REPLAY),
+}
+
+
+_REPLAY: Final = Decision(Code.OK, stored=False, is_replay=True)
+# By effect: answers that move no money, and whether they are kept. A win before its bet may come again.
+_ANSWERS: Final[Mapping[Effect, Decision]] = {
+    Effect.REPLAY: _REPLAY,
+    Effect.CONFLICT: Decision(Code.ID_CONFLICT, stored=False),
+    Effect.BET_NOT_FOUND: Decision(Code.BET_NOT_FOUND, stored=False),
+    Effect.TOMBSTONE: Decision(Code.NOTHING_TO_REVERSE),
+    Effect.ROLLED_BACK: Decision(Code.ROLLED_BACK),
+    Effect.PARENT_FAILED: Decision(Code.PARENT_FAILED),
+    Effect.ALREADY_ROLLED_BACK: Decision(Code.ALREADY_ROLLED_BACK),
+    Effect.ALREADY_SETTLED: Decision(Code.ALREADY_SETTLED),
+}
+_BETS: Final = frozenset({Type.BET, Type.BETWIN})
+
+
+def standing_of(operation: Operation | None, around: Round | None, *, is_tombstoned: bool) -> Standing:
+    """The column of the effect matrix for an operation, found or not.
+
+    Args:
+        operation: what was found by its key.
+        around: the round it belongs to.
+        is_tombstoned: a rollback named it before it came.
+    """
+    if is_tombstoned:
+        return Standing.TOMBSTONED
+    if operation is None:
+        return Standing.NONE
+    if operation.code is not Code.OK:
+        return Standing.REFUSED
+    if operation.is_reversed:
+        return Standing.REVERSED
+    closed = around is not None and around.state is not RoundState.OPEN
+    # A bet that came with its win is settled from the start.
+    settled = operation.is_settled or operation.type is Type.BETWIN
+    return Standing.SETTLED if settled or closed else Standing.OPEN
+
+
+def decide(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
+    """Decide one operation upon what the earlier ones left.
+
+    The key is looked at before anything else, so that a repeat always gets its first answer (rule 7).
+
+    Args:
+        ask: what is wanted.
+        wallet: whose money; for a rollback the wallet of the operation it names, where there is one.
+        facts: what is known around it.
+    """
+    known = facts.known
+    if known is not None:
+        if known.type is Type.VOID or known.fingerprint == ask.fingerprint:
+            return _REPLAY
+        return _ANSWERS[EFFECTS[Asked.BET_OTHER_PRINT][standing_of(known, facts.round, is_tombstoned=False)]]
+    match ask.type:
+        case Type.DEPOSIT:
+            return _deposit(ask, wallet)
+        case Type.WITHDRAW:
+            return _withdraw(ask, wallet, facts)
+        case Type.WIN:
+            return _win(ask, wallet, facts)
+        case Type.ROLLBACK:
+            return _rollback(ask, wallet, facts)
+        case Type.BONUS:
+            legs = _legs((Leg.GRANT_BONUS, ask.amount or 0))
+            return Decision(Code.OK, applied=True, amount=ask.amount or 0, legs=legs)
+        case _:
+            return _bet(ask, wallet, facts)
+
+
+def _deposit(ask: Ask, wallet: Wallet) -> Decision:
+    amount, policy = ask.amount or 0, ask.policy
+    if wallet.is_blocked and not policy.blocked_may_transfer:
+        return Decision(Code.PLAYER_BLOCKED, amount=amount)
+    most = min(policy.max_balance or MAX_MINOR, MAX_MINOR)
+    if amount > (policy.max_transfer or MAX_MINOR) or wallet.balance + amount > most:
+        return Decision(Code.LIMIT_EXCEEDED, amount=amount)
+    return Decision(Code.OK, applied=True, amount=amount, legs=((Leg.DEPOSIT, amount),))
+
+
+def _withdraw(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
+    policy = ask.policy
+    amount = wallet.cash if ask.amount is None else ask.amount
+    if facts.round_open and not policy.withdraw_while_round_open:
+        return Decision(Code.IN_PROGRESS, stored=False, amount=amount)
+    if wallet.is_blocked and not policy.blocked_may_transfer:
+        return Decision(Code.PLAYER_BLOCKED, amount=amount)
+    if policy.max_transfer and amount > policy.max_transfer:
+        return Decision(Code.LIMIT_EXCEEDED, amount=amount)
+    if amount > wallet.cash:
+        return Decision(Code.INSUFFICIENT_FUNDS, amount=amount)
+    if not amount:
+        return Decision(Code.OK)
+    return Decision(Code.OK, applied=True, amount=amount, legs=((Leg.WITHDRAW, amount),))
+
+
+def _bet(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
+    amount, policy, around = ask.amount or 0, ask.policy, facts.round
+    if facts.is_tombstoned:
+        # The effect is the matrix's; some platforms want to hear it as a success without money (rule 23).
+        return Decision(Code.OK if policy.tombstoned_bet_ok else Code.ROLLED_BACK, amount=amount)
+    if around is not None and (
+        around.state is not RoundState.OPEN or (policy.one_bet_per_round and around.open_bets)
+    ):
+        return Decision(Code.ROUND_CLOSED, amount=amount)
+    if not facts.session_ok:
+        return Decision(Code.SESSION_EXPIRED, amount=amount)
+    if wallet.is_blocked:
+        return Decision(Code.PLAYER_BLOCKED, amount=amount)
+    if policy.max_bet and amount > policy.max_bet:
+        return Decision(Code.LIMIT_EXCEEDED, amount=amount)
+    if amount > wallet.balance:
+        return Decision(Code.INSUFFICIENT_FUNDS, amount=amount)
+    cash, bonus = _stake(wallet, amount, policy.stake_order)
+    legs = _legs((Leg.BET_CASH, cash), (Leg.BET_BONUS, bonus), *_won(ask.win, bonus, amount))
+    return Decision(Code.OK, applied=True, amount=amount, legs=legs)
+
+
+def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
+    amount, bet, around = ask.amount or 0, facts.reference, facts.round
+    if ask.kind is not Kind.WIN:
+        return Decision(Code.OK, applied=True, amount=amount, legs=_legs((Leg.WIN_CASH, amount)))
+    if bet is not None and (bet.type not in _BETS or bet.player_id != wallet.player_id):
+        return Decision(Code.BET_NOT_FOUND, stored=False)
+    effect = EFFECTS[Asked.WIN][standing_of(bet, around, is_tombstoned=facts.is_tombstoned)]
+    if effect in _ANSWERS:
+        return _about(effect, amount)
+    assert bet is not None, "the matrix credits no win without its bet"
+    if ask.currency != bet.currency:
+        return Decision(Code.CURRENCY_MISMATCH, stored=False)
+    if ask.round_id != bet.round_id:
+        return Decision(Code.VALIDATION, stored=False, field="roundId")
+    if around is not None and around.state is not RoundState.OPEN:
+        return Decision(Code.ROUND_CLOSED, amount=amount)
+    return Decision(Code.OK, applied=True, amount=amount, legs=_legs(*_won(amount, bet.bonus, bet.amount)))
+
+
+def _rollback(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
+    original = facts.reference
+    if original is not None:
+        if original.player_id != wallet.player_id or ask.round_id not in {None, original.round_id}:
+            return Decision(Code.TRANSACTION_NOT_FOUND, stored=False)
+        if (
+            original.type is Type.WIN
+            and original.applied
+            and ask.policy.reverse_wins
+            and not original.is_reversed
+        ):
+            return _reverse_win(ask.policy, wallet, original)
+    standing = standing_of(original, facts.round, is_tombstoned=facts.is_tombstoned)
+    if original is not None and original.type not in _BETS and standing is Standing.OPEN:
+        standing = Standing.SETTLED
+    effect = EFFECTS[Asked.ROLLBACK_NEW_ID][standing]
+    if effect in _ANSWERS:
+        return _about(effect, 0 if original is None else original.amount)
+    assert original is not None, "the matrix refunds nothing that is not there"
+    legs = _legs((Leg.REFUND_CASH, original.cash), (Leg.REFUND_BONUS, original.bonus))
+    return Decision(Code.OK, applied=True, amount=original.amount, legs=legs)
+
+
+def _reverse_win(policy: Policy, wallet: Wallet, won: Operation) -> Decision:
+    """Take a win back, as far as it is still there; what is missing stands in the operation as a debt."""
+    cash, bonus = min(won.cash, wallet.cash), min(won.bonus, wallet.bonus)
+    if cash + bonus < won.amount and policy.short_reversal is ShortReversal.REFUSE:
+        return Decision(Code.INSUFFICIENT_FUNDS, amount=won.amount, turned=Type.REVERSE_WIN)
+    legs = _legs((Leg.REVERSE_CASH, cash), (Leg.REVERSE_BONUS, bonus))
+    return Decision(Code.OK, applied=True, amount=won.amount, legs=legs, turned=Type.REVERSE_WIN)
+
+
+def _stake(wallet: Wallet, amount: int, order: StakeOrder) -> tuple[int, int]:
+    """The cash and the bonus part of a stake."""
+    if order is StakeOrder.CASH_FIRST:
+        cash = min(amount, wallet.cash)
+        return cash, amount - cash
+    bonus = min(amount, wallet.bonus)
+    return amount - bonus, bonus
+
+
+def _won(amount: int, bet_bonus: int, bet: int) -> tuple[tuple[Leg, int], ...]:
+    """A win split like the stake it belongs to; what rounding leaves over is cash (rule 36)."""
+    bonus = amount * bet_bonus // bet if bet else 0
+    return (Leg.WIN_CASH, amount - bonus), (Leg.WIN_BONUS, bonus)
+
+
+def _legs(*legs: tuple[Leg, int]) -> tuple[tuple[Leg, int], ...]:
+    return tuple([leg for leg in legs if leg[1]])  # faster than a generator
+
+
+def _about(effect: Effect, amount: int) -> Decision:
+    found = _ANSWERS[effect]
+    return Decision(found.code, stored=found.stored, amount=amount)

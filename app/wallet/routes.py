@@ -1,0 +1,185 @@
+"""The wallet's money calls over HTTP: transfers, bets, wins, rollbacks, batches, voids (wallet.md 4).
+
+Bodies are read by `schemas` and answers written by `contract`; FastAPI only finds the way here. `/check` is
+the same call without its effect: for integrators who ask whether a request is understood.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from app.kernel import ids
+from app.merchants import Scope, WalletMode
+from app.plumbing.pipes import Pipes
+from app.wallet import lookups
+from app.wallet.access import Access, Caller, Enveloped
+from app.wallet.contract import MEANINGS, Answer, DroppedAnswer, Refused, answered, envelope, rendered, told
+from app.wallet.journal import Journal
+from app.wallet.rules import SUCCESSES
+from app.wallet.schemas import checked_ask, game_ask, operations_of, read_body, text_of, transfer_ask
+from app.wallet.terms import Ask, Code, Type
+
+__all__ = ["router"]
+
+_WALLET: Final = frozenset({Scope.WALLET})
+_PLAY: Final = frozenset({Scope.PLAY})
+_ANY: Final = frozenset(Scope)
+_TRANSFERS: Final = {"deposit": Type.DEPOSIT, "withdraw": Type.WITHDRAW}
+_PLAYS: Final = {"bet": Type.BET, "win": Type.WIN, "betwin": Type.BETWIN, "rollback": Type.ROLLBACK}
+# These reach the player whatever the site has changed meanwhile.
+_IN_ANY_MODE: Final = frozenset({Type.WIN, Type.ROLLBACK})
+_DELAY_SECONDS: Final = 3  # of the fault "delay": longer than platforms wait for a bet
+
+_Read = Callable[[Caller, Type, Mapping[str, Any], Request], Ask]
+
+
+def router(pipes: Pipes, journal: Journal) -> APIRouter:
+    """The whole surface of the wallet.
+
+    Args:
+        pipes: the database, the clock, the public address.
+        journal: where operations are posted; opened and closed by the process.
+    """
+    routes = APIRouter(route_class=Enveloped, tags=["wallet"])
+    access = Access(pipes)
+    # In the order of how often they are called: paths are tried one after the other.
+    for name, kind in _PLAYS.items():
+        _single(routes, f"/v1/game/{name}", kind, access, journal, _game, _PLAY)
+    for name, kind in _TRANSFERS.items():
+        _single(routes, f"/v1/player/wallet/{name}", kind, access, journal, _transfer, _WALLET)
+    _check(routes, pipes, access)
+    _batch(routes, "/v1/player/wallet/batch", _TRANSFERS, access, journal, _transfer, _WALLET)
+    _batch(routes, "/v1/game/batch", _PLAYS, access, journal, _game, _PLAY)
+    _void(routes, access, journal)
+    routes.include_router(lookups.router(pipes, access))
+    return routes
+
+
+def _single(
+    routes: APIRouter,
+    path: str,
+    kind: Type,
+    access: Access,
+    journal: Journal,
+    read: _Read,
+    scopes: frozenset[Scope],
+) -> None:
+    @routes.post(path, name=path.rpartition("/")[2])
+    async def single(request: Request) -> Response:
+        caller = await access.caller(request, scopes)
+        _check_mode(caller, kind)
+        ask = read(caller, kind, read_body(await request.body()), request)
+        if caller.site.is_test and "x-sandbox-fault" in request.headers:
+            return await _faulty(request.headers["x-sandbox-fault"], journal, caller, ask)
+        return _told(await journal.post(caller.site_id, ask))
+
+
+def _batch(
+    routes: APIRouter,
+    path: str,
+    kinds: Mapping[str, Type],
+    access: Access,
+    journal: Journal,
+    read: _Read,
+    scopes: frozenset[Scope],
+) -> None:
+    @routes.post(path, name=path.split("/")[2] + " batch")
+    async def batch(request: Request) -> Response:
+        caller = await access.caller(request, scopes)
+        _check_mode(caller, Type.DEPOSIT)
+        body = read_body(await request.body())
+
+        def asked(kind: Type, item: Mapping[str, Any]) -> Ask:
+            return read(caller, kind, item, request)
+
+        found, all_or_none = operations_of(body, kinds, asked)
+        return await _posted(journal, caller, found, all_or_none=all_or_none)
+
+
+def _void(routes: APIRouter, access: Access, journal: Journal) -> None:
+    @routes.post("/v1/player/wallet/transfer/{transfer_id}/void", name="void")
+    async def void(request: Request, transfer_id: str) -> Response:
+        caller = await access.caller(request, _WALLET)
+        _check_mode(caller, Type.VOID)
+        key = text_of({"transferId": transfer_id}, "transferId")
+        operation, player, duplicate = await journal.void(caller.site_id, key, _request_id(request))
+        code = Code.TRANSFER_COMPLETED if operation.code in SUCCESSES else Code.OK
+        data = {**told(operation, player, caller.policy()), "transferId": key, "duplicate": duplicate}
+        return rendered(MEANINGS[code].status, envelope(code, data))
+
+
+def _check(routes: APIRouter, pipes: Pipes, access: Access) -> None:
+    @routes.post("/v1/wallet/check/{name}", name="check")
+    async def check(request: Request, name: str) -> Response:
+        caller = await access.caller(request, _ANY)
+        kind = (_TRANSFERS | _PLAYS).get(name)
+        if kind is None:
+            raise Refused(Code.VALIDATION, "There is no such operation.", field="name")
+        read = _transfer if name in _TRANSFERS else _game
+        ask = read(caller, kind, read_body(await request.body()), request)
+        return _told(checked_ask(ask, ids.new("wop", at=pipes.clock.now()), pipes.clock.now()))
+
+
+async def _posted(
+    journal: Journal, caller: Caller, found: list[Ask | Refused], *, all_or_none: bool
+) -> Response:
+    """A batch, with what could not be read answered in its place."""
+    asks = [one for one in found if not isinstance(one, Refused)]
+    refused = [one for one in found if isinstance(one, Refused)]
+    answers: list[Answer] = []
+    if not (all_or_none and refused) and asks:
+        answers = await journal.run(caller.site_id, asks, all_or_none=all_or_none)
+    told_in_turn = iter(answers)
+    results = [
+        envelope(one.code, one.data, str(one))
+        if isinstance(one, Refused)
+        else answered(next(told_in_turn, None) or Answer(one, Code.IN_PROGRESS))
+        for one in found
+    ]
+    codes = [*(one.code for one in refused), *(one.code for one in answers)]
+    failed = [code for code in codes if code not in SUCCESSES]
+    code = failed[0] if all_or_none and failed else Code.OK
+    return rendered(MEANINGS[code].status, envelope(code, {"results": results}))
+
+
+async def _faulty(fault: str, journal: Journal, caller: Caller, ask: Ask) -> Response:
+    """Do what was asked, and then what integrators fear; test sites only."""
+    answer = await journal.post(caller.site_id, ask)
+    match fault:
+        case "delay":
+            await asyncio.sleep(_DELAY_SECONDS)
+        case "duplicate":
+            answer = await journal.post(caller.site_id, ask)
+        case "drop-after-commit":
+            return DroppedAnswer()
+        case "error-500":
+            raise Refused(Code.INTERNAL)
+        case "garbage":
+            return Response(b"<html>\x00 bad gateway", media_type="text/html")
+        case _:
+            pass
+    return _told(answer)
+
+
+def _check_mode(caller: Caller, kind: Type) -> None:
+    if caller.site.wallet_mode is not WalletMode.TRANSFER and kind not in _IN_ANY_MODE:
+        raise Refused(Code.WRONG_WALLET_MODE)
+
+
+def _transfer(caller: Caller, kind: Type, body: Mapping[str, Any], request: Request) -> Ask:
+    header = request.headers.get("idempotency-key")
+    return transfer_ask(kind, body, caller.policy(), _request_id(request), header)
+
+
+def _game(caller: Caller, kind: Type, body: Mapping[str, Any], request: Request) -> Ask:
+    return game_ask(kind, body, caller.policy, _request_id(request))
+
+
+def _request_id(request: Request) -> str:
+    return str(request.scope.get("request_id", ""))
+
+
+def _told(answer: Answer) -> Response:
+    return rendered(MEANINGS[answer.code].status, answered(answer))

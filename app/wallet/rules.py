@@ -1,0 +1,299 @@
+"""How one transaction's worth of operations is decided, each upon what the earlier ones left. Pure.
+
+A `Page` holds what a transaction has locked and looked up. `Page.post` decides one ask after the other and
+collects what is to be written: operations, what moves, and how wallets and rounds stand. Nothing here touches
+a database; one operation at the desk and a thousand in a batch run through the same lines.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from app.kernel import ids
+from app.wallet.model import decide
+from app.wallet.terms import (
+    Ask,
+    Code,
+    Decision,
+    Facts,
+    Kind,
+    Leg,
+    Operation,
+    OperationKey,
+    Policy,
+    Round,
+    RoundKey,
+    RoundState,
+    Type,
+    Wallet,
+)
+
+__all__ = ["GAINS", "SUCCESSES", "Moved", "Page", "Seat", "Verdict"]
+
+SUCCESSES: Final = frozenset({Code.OK, Code.NOTHING_TO_REVERSE, Code.ALREADY_ROLLED_BACK})
+_NO_POLICY: Final = Policy()
+# What each leg adds to cash and to bonus.
+GAINS: Final = {
+    Leg.DEPOSIT: (1, 0),
+    Leg.WITHDRAW: (-1, 0),
+    Leg.BET_CASH: (-1, 0),
+    Leg.BET_BONUS: (0, -1),
+    Leg.WIN_CASH: (1, 0),
+    Leg.WIN_BONUS: (0, 1),
+    Leg.REFUND_CASH: (1, 0),
+    Leg.REFUND_BONUS: (0, 1),
+    Leg.REVERSE_CASH: (-1, 0),
+    Leg.REVERSE_BONUS: (0, -1),
+    Leg.GRANT_BONUS: (0, 1),
+}
+
+
+class Seat(NamedTuple):
+    """What was found around one ask.
+
+    Args:
+        is_known: the site has such a player.
+        wallet: the player's wallet in the ask's currency; for a rollback any of the player's.
+        session_ok: the session it names lives and is this player's on this platform.
+        round_open: the wallet has an open round; looked up only where the policy asks.
+    """
+
+    is_known: bool
+    wallet: Wallet | None
+    session_ok: bool
+    round_open: bool
+
+
+class Moved(NamedTuple):
+    """Money to be moved by the ledger: one leg of an operation."""
+
+    operation_id: str
+    leg: Leg
+    amount: int
+    wallet: Wallet
+
+
+class Verdict(NamedTuple):
+    """What became of one ask: the operation that tells it, or the code why there is none."""
+
+    code: Code
+    operation: Operation | None
+    wallet: Wallet | None
+    duplicate: bool = False
+    field: str = ""
+
+
+@dataclass(slots=True)
+class Page:
+    """What one transaction knows and has decided.
+
+    Args:
+        at: this instant, not before the last movement of any account locked.
+        wallets: by their numbers, every wallet an ask or its reference is about.
+        operations: those already recorded, by what they are known by.
+        tombstoned: bets that were rolled back before they came.
+        rounds: those already recorded.
+    """
+
+    at: datetime
+    wallets: dict[int, Wallet] = field(default_factory=dict)
+    operations: dict[OperationKey, Operation] = field(default_factory=dict)
+    tombstoned: set[OperationKey] = field(default_factory=set)
+    rounds: dict[RoundKey, Round] = field(default_factory=dict)
+    written: list[Operation] = field(default_factory=list)
+    moved: list[Moved] = field(default_factory=list)
+    touched_wallets: dict[int, Wallet] = field(default_factory=dict)
+    touched_rounds: dict[RoundKey, Round] = field(default_factory=dict)
+    _ids: Iterator[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Number operations by this instant."""
+        self._ids = ids.series("wop", at=self.at)
+
+    def post(self, ask: Ask, seat: Seat) -> Verdict:
+        """Decide one ask and note what it changes."""
+        if not seat.is_known:
+            return Verdict(Code.PLAYER_NOT_FOUND, None, None)
+        reference_key = ask.reference_key
+        reference = self.operations.get(reference_key) if reference_key else None
+        wallet = self._wallet(ask, seat, reference)
+        if wallet is None:
+            code = Code.PLAYER_NOT_FOUND if ask.type is Type.ROLLBACK else Code.CURRENCY_MISMATCH
+            return Verdict(code, None, None)
+        key = ask.operation_key
+        around = self._round(ask, wallet, reference)
+        facts = Facts(
+            known=self.operations.get(key),
+            reference=reference,
+            is_tombstoned=(reference_key or key) in self.tombstoned,
+            round=around,
+            session_ok=seat.session_ok and not (ask.policy.session_required and ask.session is None),
+            round_open=seat.round_open,
+        )
+        decision = decide(ask, wallet, facts)
+        if decision.is_replay:
+            assert facts.known is not None, "there is something to repeat"
+            return Verdict(facts.known.code, _repeated(facts.known, wallet), wallet, duplicate=True)
+        if not decision.stored:
+            return Verdict(decision.code, None, wallet, field=decision.field)
+        return self._carried_out(ask, wallet, facts, decision)
+
+    def adopt(self, wallet: Wallet, told: int) -> None:
+        """Take money that another room moved on the wallet's accounts into its sequence.
+
+        So each balance in a wallet's history follows from the one before (rule 85), whoever moved it.
+
+        Args:
+            wallet: as its accounts stand.
+            told: the balance that its last operation left.
+        """
+        self.touched_wallets[wallet.wallet_id] = wallet
+        if wallet.balance == told:
+            return
+        wallet.sequence += 1
+        amount = abs(wallet.balance - told)
+        key = OperationKey("cashier", "", f"{wallet.wallet_id}.{wallet.sequence}")
+        ask = Ask(Type.CASHIER, key.source, key.key, wallet.player, _NO_POLICY, b"", "", amount=amount)
+        decision = Decision(Code.OK, applied=True, amount=amount)
+        self._record(ask, wallet, decision, (amount, 0), told)
+
+    def _wallet(self, ask: Ask, seat: Seat, reference: Operation | None) -> Wallet | None:
+        """Whose money: for a rollback, of the operation it names, also if that came in this very batch."""
+        if ask.type is Type.ROLLBACK and reference is not None and reference.wallet_id is not None:
+            found = self.wallets.get(reference.wallet_id)
+            if found is not None and found.player == ask.player:
+                return found
+        return seat.wallet
+
+    def _round(self, ask: Ask, wallet: Wallet, reference: Operation | None) -> Round | None:
+        round_id, provider = ask.round_id, ask.provider
+        if reference is not None:
+            round_id, provider = round_id or reference.round_id, provider or reference.provider
+        return None if round_id is None else self.rounds.get(RoundKey(wallet.wallet_id, provider, round_id))
+
+    def _carried_out(self, ask: Ask, wallet: Wallet, facts: Facts, decision: Decision) -> Verdict:
+        before = wallet.balance
+        parts = [0, 0]
+        for leg, minor in decision.legs:
+            cash, bonus = GAINS[leg]
+            wallet.cash += cash * minor
+            wallet.bonus += bonus * minor
+            wallet.cash_version += abs(cash)
+            wallet.bonus_version += abs(bonus)
+            # Of a bet with its win, the stake's parts: a later win is split like them.
+            if ask.type is not Type.BETWIN or leg in {Leg.BET_CASH, Leg.BET_BONUS}:
+                parts[0] += abs(cash) * minor
+                parts[1] += abs(bonus) * minor
+        if decision.applied:
+            # A wallet's place among its operations; refusals stand beside it, not in it.
+            wallet.sequence += 1
+            self.touched_wallets[wallet.wallet_id] = wallet
+        if ask.type is Type.ROLLBACK and facts.reference is not None:
+            # It belongs where its operation does, whether its caller said so or not.
+            ask.round_id, ask.provider = facts.reference.round_id, facts.reference.provider
+        operation = self._record(ask, wallet, decision, (parts[0], parts[1]), before)
+        for leg, minor in decision.legs:
+            self.moved.append(Moved(operation.operation_id, leg, minor, wallet))
+        if decision.applied:
+            self._note_round(ask, wallet, facts, operation)
+        elif decision.code is Code.NOTHING_TO_REVERSE and ask.reference_key is not None:
+            self.tombstoned.add(ask.reference_key)
+        return Verdict(operation.code, operation, wallet)
+
+    def _record(
+        self, ask: Ask, wallet: Wallet, decision: Decision, parts: tuple[int, int], before: int
+    ) -> Operation:
+        key = ask.operation_key
+        operation = Operation(
+            operation_id=next(self._ids),
+            key=key,
+            type=decision.turned or ask.type,
+            code=decision.code,
+            applied=decision.applied,
+            fingerprint=ask.fingerprint,
+            wallet_id=wallet.wallet_id,
+            currency=wallet.currency,
+            amount=decision.amount,
+            win=ask.win,
+            cash=parts[0],
+            bonus=parts[1],
+            before=before,
+            after=wallet.balance,
+            sequence=wallet.sequence,
+            reference=ask.reference,
+            round_id=ask.round_id,
+            provider=ask.provider,
+            game=ask.game,
+            session=ask.session,
+            detail=ask.free_round or (None if ask.kind is Kind.WIN else ask.kind.value),
+            request_id=ask.request_id,
+            recorded_at=self.at,
+            player_id=wallet.player_id,
+            is_settled=ask.type is Type.BETWIN,
+        )
+        self.operations[key] = operation
+        self.written.append(operation)
+        return operation
+
+    def _note_round(self, ask: Ask, wallet: Wallet, facts: Facts, operation: Operation) -> None:
+        """What an applied operation makes of the one it names and of its round."""
+        reference, around = facts.reference, facts.round
+        match operation.type:
+            case Type.BET | Type.BETWIN:
+                around = around or self._opened(ask, wallet)
+                around.open_bets += 1
+                around.bet += operation.amount
+                around.win += operation.win
+                around.is_free &= ask.free_round is not None
+            case Type.WIN if ask.kind is Kind.WIN and reference is not None:
+                reference.is_settled = True
+                if around is not None:
+                    around.win += operation.amount
+            case Type.ROLLBACK if reference is not None:
+                reference.is_reversed = True
+                if around is not None:
+                    around.open_bets -= 1
+                    around.reversed += operation.amount
+                    if not around.open_bets:
+                        around.state = RoundState.CANCELLED
+            case Type.REVERSE_WIN if reference is not None:
+                reference.is_reversed = True
+                around = None
+            case _:
+                around = None
+        if around is not None:
+            if ask.is_finished and around.state is RoundState.OPEN:
+                around.state = RoundState.COMPLETED
+            around.last_sequence = operation.sequence
+            around.changed_at = self.at
+            self.touched_rounds[around.key] = around
+
+    def _opened(self, ask: Ask, wallet: Wallet) -> Round:
+        assert ask.round_id is not None, "a bet names its round"
+        key = RoundKey(wallet.wallet_id, ask.provider, ask.round_id)
+        made = Round(
+            key=key,
+            game=ask.game or "",
+            currency=wallet.currency,
+            state=RoundState.OPEN,
+            is_free=True,
+            open_bets=0,
+            bet=0,
+            win=0,
+            reversed=0,
+            first_sequence=wallet.sequence,
+            last_sequence=wallet.sequence,
+            opened_at=self.at,
+            changed_at=self.at,
+        )
+        self.rounds[key] = made
+        return made
+
+
+def _repeated(known: Operation, wallet: Wallet) -> Operation:
+    """A void was told about no wallet; to a transfer that comes after it, it is told about the transfer's."""
+    if known.type is not Type.VOID:
+        return known
+    balance = wallet.balance
+    return replace(known, currency=wallet.currency, sequence=wallet.sequence, before=balance, after=balance)

@@ -1,0 +1,131 @@
+"""What the house does by itself: rounds that nobody ends (rules 55, 56), and bonus money that it gives."""
+
+import structlog
+
+from app import players
+from app.kernel.money import Money
+from app.plumbing import metrics
+from app.plumbing.database import Transaction
+from app.plumbing.pipes import Pipes
+from app.wallet.journal import Journal
+from app.wallet.rounds import (
+    Stuck,
+    close_round,
+    list_stuck,
+    operations_of_round,
+    sites_with_open_rounds,
+    stuck_rounds,
+)
+from app.wallet.terms import Ask, Code, Operation, Policy, StuckRound, Type
+
+__all__ = ["grant_bonus", "sweep_stuck"]
+
+_log = structlog.get_logger("wallet")
+
+
+async def sweep_stuck(pipes: Pipes, journal: Journal) -> int:
+    """List every round that is open too long, and end those that the site wants ended; returns how many.
+
+    One that cannot be ended now does not keep the others waiting.
+    """
+    async with pipes.database.reading() as reader:
+        found = [
+            (site_id, stuck)
+            for site_id in await sites_with_open_rounds(reader)
+            for stuck in await stuck_rounds(reader, site_id, now=pipes.clock.now(), only_due=True)
+        ]
+    for site_id, stuck in found:
+        try:
+            await _sweep(pipes, journal, site_id, stuck)
+        except Exception:  # noqa: BLE001  whatever ails this one, the others must not wait
+            metrics.ALARMS.labels("round_not_ended").inc()
+            _log.exception("round.not_ended", site_id=site_id, round_id=stuck.around.key.round_id)
+    return len(found)
+
+
+async def grant_bonus(pipes: Pipes, site_id: int, player: str, amount: Money, key: str) -> tuple[Code, bool]:
+    """Give a player bonus money, once for each key.
+
+    Args:
+        pipes: the database and the clock.
+        site_id: whose player.
+        player: the site's own id of the player.
+        amount: above zero.
+        key: the id of the grant, as whoever grants it chose it.
+
+    Returns:
+        how it ended, and whether it was done now.
+    """
+    content = f"{amount.minor} {amount.currency} {player}".encode()
+    ask = Ask(Type.BONUS, "desk", key, player, Policy(), content, key)
+    ask.currency, ask.amount = amount.currency, amount.minor
+    journal = Journal(pipes)
+    try:
+        [answer] = await journal.run(site_id, [ask])
+    finally:
+        await journal.aclose()
+    return answer.code, not answer.duplicate
+
+
+async def _sweep(pipes: Pipes, journal: Journal, site_id: int, stuck: Stuck) -> None:
+    key = stuck.around.key
+    async with pipes.database.transaction() as tx:
+        is_new = await list_stuck(tx, site_id, key, at=pipes.clock.now())
+    if is_new:
+        metrics.ALARMS.labels("stuck_round").inc()
+        _log.warning(
+            "round.stuck",
+            site_id=site_id,
+            provider=key.provider,
+            round_id=key.round_id,
+            opened_at=stuck.around.opened_at.isoformat(),
+            action=stuck.policy.stuck_action,
+        )
+    if stuck.policy.stuck_action is StuckRound.WAIT:
+        return
+    if stuck.policy.stuck_action is StuckRound.REFUND:
+        await _refund(pipes, journal, site_id, stuck)
+
+    async def close(tx: Transaction) -> bool:
+        return await close_round(tx, site_id, stuck.player_id, key, at=pipes.clock.now())
+
+    # After refunds it is cancelled already, unless a win has settled one of its bets.
+    await pipes.database.retried(close)
+
+
+async def _refund(pipes: Pipes, journal: Journal, site_id: int, stuck: Stuck) -> None:
+    """Give back every bet of a round that no win has settled."""
+    async with pipes.database.reading() as reader:
+        found = await operations_of_round(reader, site_id, stuck.around)
+        player = await players.player(reader, site_id, stuck.player_id)
+    settled = {one.reference for one in found if one.type is Type.WIN}
+    asks = [
+        _rollback(bet, player.site_login, stuck)
+        for bet in found
+        if bet.type is Type.BET and not bet.is_reversed and bet.key.key not in settled
+    ]
+    if asks:
+        answers = await journal.run(site_id, asks)
+        _log.info(
+            "round.refunded",
+            site_id=site_id,
+            round_id=stuck.around.key.round_id,
+            codes=[answer.code.value for answer in answers],
+        )
+
+
+def _rollback(bet: Operation, player: str, stuck: Stuck) -> Ask:
+    """A rollback as the platform would ask for it, under an id of ours: swept twice, it is still one."""
+    return Ask(
+        Type.ROLLBACK,
+        bet.key.source,
+        f"sweeper-{bet.operation_id}",
+        player,
+        stuck.policy,
+        b"sweeper",
+        "sweeper",
+        within=bet.key.within,
+        reference=bet.key.key,
+        round_id=bet.round_id,
+        provider=bet.provider,
+    )

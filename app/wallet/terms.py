@@ -1,0 +1,384 @@
+"""The words of the wallet: types, codes, states, and the records that a decision is made of. Pure.
+
+Amounts are minor units of the wallet's currency. What is asked is an `Ask`; what was decided is an
+`Operation`, which is written once and never changed. `Wallet` and `Round` are the two things that an
+operation changes.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+__all__ = [
+    "ID_LENGTH",
+    "Ask",
+    "Code",
+    "Decision",
+    "Facts",
+    "Kind",
+    "Leg",
+    "Operation",
+    "OperationKey",
+    "Policy",
+    "Round",
+    "RoundKey",
+    "RoundState",
+    "Scope",
+    "ShortReversal",
+    "StakeOrder",
+    "StuckRound",
+    "Type",
+    "Wallet",
+]
+
+ID_LENGTH: Final = 128  # wallet.md 4
+
+
+class Type(StrEnum):
+    """What an operation is."""
+
+    DEPOSIT = "deposit"
+    WITHDRAW = "withdraw"
+    BET = "bet"
+    WIN = "win"
+    BETWIN = "betwin"
+    ROLLBACK = "rollback"
+    REVERSE_WIN = "reverse_win"
+    VOID = "void"
+    # Money that another room moved on the same account, taken into the wallet's sequence.
+    CASHIER = "cashier"
+    BONUS = "bonus"
+
+
+class Kind(StrEnum):
+    """Where a win comes from; all but WIN need no bet and leave rounds alone (rule 34)."""
+
+    WIN = "win"
+    JACKPOT = "jackpot"
+    PROMO = "promo"
+    FREE_ROUND = "free_round"
+
+
+class Code(StrEnum):
+    """What is answered (wallet.md 4)."""
+
+    OK = "OK"
+    NOTHING_TO_REVERSE = "NOTHING_TO_REVERSE"
+    ALREADY_ROLLED_BACK = "ALREADY_ROLLED_BACK"
+    VALIDATION = "VALIDATION"
+    TRANSFER_ID_REQUIRED = "TRANSFER_ID_REQUIRED"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
+    ZERO_BALANCE = "ZERO_BALANCE"
+    PLAYER_NOT_FOUND = "PLAYER_NOT_FOUND"
+    TRANSACTION_NOT_FOUND = "TRANSACTION_NOT_FOUND"
+    TRANSFER_NOT_FOUND = "TRANSFER_NOT_FOUND"
+    BET_NOT_FOUND = "BET_NOT_FOUND"
+    ID_CONFLICT = "ID_CONFLICT"
+    IN_PROGRESS = "IN_PROGRESS"
+    ROLLED_BACK = "ROLLED_BACK"
+    ALREADY_SETTLED = "ALREADY_SETTLED"
+    ROUND_CLOSED = "ROUND_CLOSED"
+    PARENT_FAILED = "PARENT_FAILED"
+    VOIDED = "VOIDED"
+    TRANSFER_COMPLETED = "TRANSFER_COMPLETED"
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
+    PLAYER_BLOCKED = "PLAYER_BLOCKED"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    SESSION_EXPIRED = "SESSION_EXPIRED"
+    WRONG_WALLET_MODE = "WRONG_WALLET_MODE"
+    RATE_LIMITED = "RATE_LIMITED"
+    OVERLOADED = "OVERLOADED"
+    INTERNAL = "INTERNAL"
+
+
+class RoundState(StrEnum):
+    """A round is open until it is completed or cancelled; both are final (rule 55)."""
+
+    OPEN = "open"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class Scope(StrEnum):
+    """Where a platform's ids are unique (rule 9)."""
+
+    SITE = "site"
+    PLAYER = "player"
+    PROVIDER = "provider"
+    ROUND = "round"
+
+
+class StakeOrder(StrEnum):
+    """Which money a bet takes first (rule 26)."""
+
+    CASH_FIRST = "cash_first"
+    BONUS_FIRST = "bonus_first"
+
+
+class ShortReversal(StrEnum):
+    """What happens to a taken-back win that is not there any more (rule 45)."""
+
+    DEBT = "debt"
+    REFUSE = "refuse"
+
+
+class StuckRound(StrEnum):
+    """What the sweeper does with a round that is open too long (rule 56)."""
+
+    WAIT = "wait"
+    REFUND = "refund"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a site, or one platform at a site, has decided. The defaults are those of wallet.md.
+
+    Args:
+        amount_unit: "minor" or "major": how amounts are written on the wire.
+        id_scope: where ids are unique.
+        legacy_transfers: a transfer may come without an id; it cannot be retried safely then.
+        stake_order: which money a bet takes first.
+        session_required: a bet names a living session.
+        many_sessions: a player may play in several sessions at once; else a launch ends the earlier ones.
+        listed_games_only: bets and launches name a game of the catalogue.
+        one_bet_per_round: a second bet of a round is refused.
+        tombstoned_bet_ok: a bet that was rolled back before it came is answered OK, without money.
+        reverse_wins: a rollback may name a win.
+        short_reversal: what happens when the money of such a win is gone.
+        blocked_may_transfer: transfers of blocked players are carried out.
+        withdraw_while_round_open: else a withdrawal waits for the round's end.
+        max_transfer, max_balance, max_bet: minor units; 0 = no limit.
+        stuck_after_hours, stuck_action: when a round is open too long, and what is done then.
+    """
+
+    amount_unit: str = "minor"
+    id_scope: Scope = Scope.SITE
+    legacy_transfers: bool = False
+    stake_order: StakeOrder = StakeOrder.CASH_FIRST
+    session_required: bool = False
+    many_sessions: bool = True
+    listed_games_only: bool = False
+    one_bet_per_round: bool = False
+    tombstoned_bet_ok: bool = False
+    reverse_wins: bool = False
+    short_reversal: ShortReversal = ShortReversal.DEBT
+    blocked_may_transfer: bool = False
+    withdraw_while_round_open: bool = True
+    max_transfer: int = 0
+    max_balance: int = 0
+    max_bet: int = 0
+    stuck_after_hours: int = 48
+    stuck_action: StuckRound = StuckRound.WAIT
+
+
+class OperationKey(NamedTuple):
+    """What makes an operation the same operation, for ever, within its site."""
+
+    source: str
+    within: str
+    key: str
+
+
+class RoundKey(NamedTuple):
+    """Which round: of one wallet, by the platform's own id."""
+
+    wallet_id: int
+    provider: str
+    round_id: str
+
+
+@dataclass(slots=True)
+class Ask:
+    """One operation as it is asked for; validated, not yet decided.
+
+    Args:
+        type: what is asked; a rollback may turn out to be a reverse_win.
+        source, key: the namespace and the caller's id in it.
+        within: where the key is unique; empty: in all of the source.
+        player: the site's own id of the player.
+        currency: of the amount; empty for a rollback, which takes its operation's.
+        amount: minor units; None: all there is (a withdrawal).
+        win: minor units, of a bet and its win in one.
+        reference: the caller's id of the operation this one is about.
+        fingerprint: digest of the content: one key must have one.
+        policy: what the site or platform has decided.
+    """
+
+    type: Type
+    source: str
+    key: str
+    player: str
+    policy: Policy
+    fingerprint: bytes
+    request_id: str
+    within: str = ""
+    currency: str = ""
+    amount: int | None = 0
+    win: int = 0
+    reference: str | None = None
+    round_id: str | None = None
+    provider: str = ""
+    game: str | None = None
+    session: str | None = None
+    kind: Kind = Kind.WIN
+    free_round: str | None = None
+    is_finished: bool = False
+
+    @property
+    def operation_key(self) -> OperationKey:
+        """What it is known by."""
+        return OperationKey(self.source, self.within, self.key)
+
+    @property
+    def reference_key(self) -> OperationKey | None:
+        """What the operation it is about is known by."""
+        return None if self.reference is None else OperationKey(self.source, self.within, self.reference)
+
+
+@dataclass(slots=True)
+class Wallet:
+    """A player's money in one currency, as locked, then as each decision leaves it."""
+
+    wallet_id: int
+    player_id: str
+    player: str
+    currency: str
+    is_blocked: bool
+    sequence: int
+    cash: int
+    bonus: int
+    cash_account_id: int
+    bonus_account_id: int
+    cash_version: int
+    bonus_version: int
+
+    @property
+    def balance(self) -> int:
+        """Cash and bonus."""
+        return self.cash + self.bonus
+
+
+@dataclass(slots=True)
+class Round:
+    """One round of a game, as each decision leaves it."""
+
+    key: RoundKey
+    game: str
+    currency: str
+    state: RoundState
+    is_free: bool
+    open_bets: int
+    bet: int
+    win: int
+    reversed: int
+    first_sequence: int
+    last_sequence: int
+    opened_at: datetime
+    changed_at: datetime
+
+
+@dataclass(slots=True)
+class Operation:
+    """An operation as it was decided: what its answer says, now and in every replay.
+
+    Args:
+        code: what was answered.
+        applied: it took the next sequence number of its wallet.
+        cash, bonus: the parts of `amount`, not negative.
+        before, after: cash and bonus together, around this operation alone.
+        player_id: whose wallet it is; empty where it does not matter.
+        is_reversed, is_settled: what later operations did to it, found by their references.
+    """
+
+    operation_id: str
+    key: OperationKey
+    type: Type
+    code: Code
+    applied: bool
+    fingerprint: bytes
+    wallet_id: int | None
+    currency: str
+    amount: int
+    win: int
+    cash: int
+    bonus: int
+    before: int
+    after: int
+    sequence: int
+    reference: str | None
+    round_id: str | None
+    provider: str
+    game: str | None
+    session: str | None
+    detail: str | None
+    request_id: str
+    recorded_at: datetime
+    player_id: str = ""
+    is_reversed: bool = False
+    is_settled: bool = False
+
+
+class Leg(StrEnum):
+    """One part of what an operation moves; `rules` maps each to a declared movement of the ledger."""
+
+    DEPOSIT = "deposit"
+    WITHDRAW = "withdraw"
+    BET_CASH = "bet_cash"
+    BET_BONUS = "bet_bonus"
+    WIN_CASH = "win_cash"
+    WIN_BONUS = "win_bonus"
+    REFUND_CASH = "refund_cash"
+    REFUND_BONUS = "refund_bonus"
+    REVERSE_CASH = "reverse_cash"
+    REVERSE_BONUS = "reverse_bonus"
+    GRANT_BONUS = "grant_bonus"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known around one ask, after the locks.
+
+    Args:
+        known: what its own key stands for already.
+        reference: the operation it is about.
+        is_tombstoned: a rollback named this bet (of a win or rollback: its bet) before it came.
+        round: the round it names, or its reference's.
+        session_ok: the session it names lives and is this player's; False too when a required one is missing.
+        round_open: this wallet has an open round; looked up for withdrawals that ask.
+    """
+
+    known: Operation | None = None
+    reference: Operation | None = None
+    is_tombstoned: bool = False
+    round: Round | None = None
+    session_ok: bool = True
+    round_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be answered and done.
+
+    Args:
+        code: the answer; OK for everything that moves money.
+        stored: it is written, and repeated to whoever asks again.
+        applied: it takes the next sequence number.
+        amount: what it is about; of a rollback the bet's, of "all" what there was.
+        legs: what moves, none of them zero; positive minor units, the leg says which way.
+        field: the request's field that is wrong (VALIDATION).
+        is_replay: answer as `Facts.known` says.
+        turned: the type it turned out to be.
+    """
+
+    code: Code
+    stored: bool = True
+    applied: bool = False
+    amount: int = 0
+    legs: tuple[tuple[Leg, int], ...] = ()
+    field: str = ""
+    is_replay: bool = False
+    turned: Type | None = None

@@ -1,0 +1,386 @@
+"""The wallet as a plain, slow, obviously right model, written from the contract alone."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.wallet.answers import (
+    GAME,
+    SUCCESSES,
+    TRANSFERS,
+    Answer,
+    Operation,
+    Round,
+    Wallet,
+    envelope,
+    refused,
+    said,
+    told,
+)
+from tests.wallet.wishes import MOST, Kind, No, Policy, Wish, read
+
+__all__ = ["Oracle"]
+
+Body = Mapping[str, Any]
+Key = tuple[str, str, str]
+
+
+@dataclass
+class Oracle:
+    """Every method takes a request's body and returns (HTTP status, envelope)."""
+
+    policy: Policy = field(default_factory=Policy)
+    players: dict[str, str] = field(default_factory=dict)
+    wallets: dict[tuple[str, str], Wallet] = field(default_factory=dict)
+    operations: dict[Key, Operation] = field(default_factory=dict)
+    tombstones: set[Key] = field(default_factory=set)
+    rounds: dict[tuple[str, str, str, str], Round] = field(default_factory=dict)
+    # Session: its player while it lives, "" once it has ended.
+    sessions: dict[str, str] = field(default_factory=dict)
+
+    def create(self, player: str, *currencies: str) -> None:
+        self.players.setdefault(player, "active")
+        for currency in currencies:
+            self.wallets.setdefault((player, currency), Wallet())
+
+    def adopt(self, player: str, currency: str, cash: int = 0, bonus: int = 0) -> None:
+        """Money that another room moved becomes an operation of the wallet before its next one."""
+        wallet = self.wallets[player, currency]
+        wallet.cash += cash
+        wallet.bonus += bonus
+        wallet.sequence += 1
+
+    def deposit(self, body: object, key: str | None = None) -> Answer:
+        return self._answered("deposit", body, key)
+
+    def withdraw(self, body: object, key: str | None = None) -> Answer:
+        return self._answered("withdraw", body, key)
+
+    def bet(self, body: object) -> Answer:
+        return self._answered("bet", body)
+
+    def win(self, body: object) -> Answer:
+        return self._answered("win", body)
+
+    def betwin(self, body: object) -> Answer:
+        return self._answered("betwin", body)
+
+    def rollback(self, body: object) -> Answer:
+        return self._answered("rollback", body)
+
+    def void(self, transfer: str) -> Answer:
+        key = ("operator", "", transfer)
+        known = self.operations.get(key)
+        if known is not None and known.wish is not None:
+            if known.code in SUCCESSES:
+                return refused("TRANSFER_COMPLETED")
+            return envelope("OK", transferId=transfer, status="refused")
+        self.operations.setdefault(key, Operation(None, "VOIDED", applied=False))
+        return envelope("OK", transferId=transfer, status="voided", duplicate=known is not None)
+
+    def transfer_status(self, transfer: str) -> Answer:
+        known = self.operations.get(("operator", "", transfer))
+        if known is None:
+            return refused("TRANSFER_NOT_FOUND")
+        if known.wish is None:
+            return envelope("OK", transferId=transfer, status="voided")
+        status = "completed" if known.code in SUCCESSES else "refused"
+        return envelope("OK", transferId=transfer, status=status)
+
+    def wallet_batch(self, body: Body) -> Answer:
+        return self._batch(body, TRANSFERS)
+
+    def game_batch(self, body: Body) -> Answer:
+        return self._batch(body, GAME)
+
+    def balance(self, player: str, currency: str) -> Answer:
+        if player not in self.players:
+            return refused("PLAYER_NOT_FOUND")
+        if (player, currency) not in self.wallets:
+            return refused("CURRENCY_MISMATCH")
+        return envelope("OK", currency=currency, **self._now(player, currency))
+
+    def round(self, player: str, currency: str, provider: str, round_id: str) -> Answer:
+        found = self.rounds.get((player, currency, provider, round_id))
+        if found is None:
+            return refused("TRANSACTION_NOT_FOUND")
+        bets, wins = sum(bet.amount or 0 for bet in found.bets), found.wins
+        if found.noted:
+            return envelope("OK", state=found.state, **said(self.policy, currency, {"bet": bets}))
+        sums = {"bet": bets, "win": wins, "reversed": found.reversed, "net": wins - bets + found.reversed}
+        return envelope("OK", state=found.state, **said(self.policy, currency, sums))
+
+    def listed(self, player: str, currency: str, *, include_refused: bool = False) -> list[Operation]:
+        """A wallet's operations in the order in which they happened."""
+        return [
+            found
+            for found in self.operations.values()
+            if found.wish is not None
+            and (found.wish.player, found.currency) == (player, currency)
+            and (include_refused or found.code in SUCCESSES)
+        ]
+
+    def _answered(self, kind: Kind, body: object, header: str | None = None) -> Answer:
+        try:
+            return self._do(read(kind, body, self.policy, header))
+        except No as no:
+            return refused(no.code, no.field)
+
+    def _do(self, wish: Wish) -> Answer:
+        if wish.player not in self.players:
+            raise No("PLAYER_NOT_FOUND")
+        if wish.currency is not None and (wish.player, wish.currency) not in self.wallets:
+            raise No("CURRENCY_MISMATCH")
+        key = self._key(wish, wish.id or f"made here: {len(self.operations)}")
+        known = self.operations.get(key)
+        if known is not None:
+            if known.wish is None:
+                raise No("VOIDED")
+            if known.wish.fingerprint != wish.fingerprint:
+                raise No("ID_CONFLICT")
+            return self._tell(known, duplicate=True)
+        operation = Operation(wish, amount=wish.amount, currency=self._currency(wish))
+        before = self._wallet(operation)
+        operation.before = before.total
+        deeds: dict[Kind, Callable[[Operation, Wish], None]] = {
+            "deposit": self._deposit,
+            "withdraw": self._withdraw,
+            "bet": self._bet,
+            "win": self._win,
+            "betwin": self._betwin,
+            "rollback": self._rollback,
+        }
+        try:
+            deeds[wish.kind](operation, wish)
+        except No as no:
+            if not no.stored:
+                raise
+            operation.code, operation.applied = no.code, False
+        wallet = self._wallet(operation)
+        wallet.sequence += int(operation.applied)
+        operation.after, operation.sequence = wallet.total, wallet.sequence
+        self.operations[key] = operation
+        return self._tell(operation, duplicate=False)
+
+    def _deposit(self, operation: Operation, wish: Wish) -> None:
+        wallet, amount = self._wallet(operation), wish.amount or 0
+        self._refuse_blocked(wish)
+        too_much = amount > (self.policy.max_transfer or MOST)
+        if too_much or wallet.total + amount > min(self.policy.max_balance or MOST, MOST):
+            raise No("LIMIT_EXCEEDED", stored=True)
+        wallet.cash += amount
+        operation.cash_part = amount
+
+    def _withdraw(self, operation: Operation, wish: Wish) -> None:
+        wallet = self._wallet(operation)
+        mine = [found for key, found in self.rounds.items() if key[:2] == (wish.player, wish.currency)]
+        refuse = self.policy.withdraw_while_round_open == "refuse"
+        if refuse and any(found.state == "open" for found in mine):
+            raise No("IN_PROGRESS")
+        self._refuse_blocked(wish)
+        if wish.everything:
+            operation.amount = wallet.cash
+            operation.applied = wallet.cash > 0
+        amount = operation.amount or 0
+        if amount > wallet.cash:
+            raise No("INSUFFICIENT_FUNDS", stored=True)
+        wallet.cash -= amount
+        operation.cash_part = amount
+
+    def _bet(self, operation: Operation, wish: Wish) -> None:
+        wallet, amount = self._wallet(operation), wish.amount or 0
+        if self._key(wish, wish.id or "") in self.tombstones:
+            raise No("ROLLED_BACK", stored=True)
+        found = self.rounds.get(self._round(wish), Round())
+        if found.state != "open" or (self.policy.one_bet_per_round and found.bets):
+            raise No("ROUND_CLOSED", stored=True)
+        asked = wish.session is not None or self.policy.session_required
+        if asked and self.sessions.get(wish.session or "") != wish.player:
+            raise No("SESSION_EXPIRED", stored=True)
+        self._refuse_blocked(wish)
+        if amount > (self.policy.max_bet or MOST):
+            raise No("LIMIT_EXCEEDED", stored=True)
+        if amount > wallet.total:
+            raise No("INSUFFICIENT_FUNDS", stored=True)
+        if self.policy.stake_order == "cash_first":
+            operation.cash_part = min(wallet.cash, amount)
+        else:
+            operation.cash_part = amount - min(wallet.bonus, amount)
+        operation.bonus_part = amount - operation.cash_part
+        wallet.cash -= operation.cash_part
+        wallet.bonus -= operation.bonus_part
+        found.bets.append(operation)
+        found.state = "completed" if wish.finished else found.state
+        self.rounds[self._round(wish)] = found
+
+    def _betwin(self, operation: Operation, wish: Wish) -> None:
+        self._bet(operation, wish)
+        operation.settled = True
+        self._credit(self._wallet(operation), operation, wish.win or 0)
+        self.rounds[self._round(wish)].wins += wish.win or 0
+
+    def _credit(self, wallet: Wallet, bet: Operation, amount: int) -> int:
+        """Split a win as the bet's stake was split; returns the bonus part."""
+        bonus = amount * bet.bonus_part // bet.amount if bet.amount else 0
+        wallet.bonus += bonus
+        wallet.cash += amount - bonus
+        return bonus
+
+    def _win(self, operation: Operation, wish: Wish) -> None:
+        wallet, amount = self._wallet(operation), wish.amount or 0
+        if wish.win_kind != "win":
+            operation.cash_part = amount
+            wallet.cash += amount
+            noted = self.rounds.get(self._round(wish))
+            if noted is not None:
+                noted.noted = True
+            return
+        bet = self._bet_of(wish)
+        assert bet.wish is not None
+        found = self.rounds[self._round(bet.wish)]
+        if found.state != "open":
+            raise No("ROUND_CLOSED", stored=True)
+        operation.bonus_part = self._credit(wallet, bet, amount)
+        operation.cash_part = amount - operation.bonus_part
+        bet.settled = True
+        found.wins += amount
+        found.state = "completed" if wish.finished else found.state
+
+    def _bet_of(self, wish: Wish) -> Operation:
+        """The bet that a win names, in this order of refusals."""
+        key = self._key(wish, wish.reference or "")
+        bet = self.operations.get(key)
+        if bet is None and key in self.tombstones:
+            raise No("ROLLED_BACK", stored=True)
+        if bet is None or bet.wish is None or bet.wish.player != wish.player:
+            raise No("BET_NOT_FOUND")
+        if bet.wish.kind not in {"bet", "betwin"}:
+            raise No("BET_NOT_FOUND")
+        if bet.reversed or bet.code == "ROLLED_BACK":
+            raise No("ROLLED_BACK", stored=True)
+        if bet.code != "OK":
+            raise No("BET_NOT_FOUND")
+        if bet.currency != wish.currency:
+            raise No("CURRENCY_MISMATCH")
+        if bet.wish.round != wish.round:
+            raise No("VALIDATION", "roundId")
+        return bet
+
+    def _rollback(self, operation: Operation, wish: Wish) -> None:
+        operation.applied, operation.amount = False, 0
+        key = self._key(wish, wish.reference or "")
+        other = self.operations.get(key)
+        if other is None:
+            again = key in self.tombstones
+            operation.code = "ALREADY_ROLLED_BACK" if again else "NOTHING_TO_REVERSE"
+            self.tombstones.add(key)
+            return
+        assert other.wish is not None
+        if other.wish.player != wish.player or wish.round not in {None, other.wish.round}:
+            raise No("TRANSACTION_NOT_FOUND")
+        if other.reversed or (other.wish.kind in {"bet", "betwin"} and other.code == "ROLLED_BACK"):
+            operation.code = "ALREADY_ROLLED_BACK"
+            return
+        if other.code not in SUCCESSES:
+            raise No("PARENT_FAILED", stored=True)
+        if other.wish.kind == "win" and self.policy.reverse_wins:
+            self._reverse_win(operation, other)
+            return
+        found = self.rounds.get(self._round(other.wish), Round("completed"))
+        if other.wish.kind != "bet" or other.settled or found.state == "completed":
+            raise No("ALREADY_SETTLED", stored=True)
+        wallet = self._wallet(operation)
+        wallet.cash += other.cash_part
+        wallet.bonus += other.bonus_part
+        operation.cash_part, operation.bonus_part = other.cash_part, other.bonus_part
+        operation.applied, operation.amount = True, other.amount
+        other.reversed = True
+        found.reversed += other.amount or 0
+        found.state = "cancelled" if all(bet.reversed for bet in found.bets) else found.state
+
+    def _reverse_win(self, operation: Operation, win: Operation) -> None:
+        wallet = self._wallet(operation)
+        from_cash, from_bonus = min(win.cash_part, wallet.cash), min(win.bonus_part, wallet.bonus)
+        missing = (win.amount or 0) - from_cash - from_bonus
+        if missing and self.policy.short_reversal == "refuse":
+            raise No("INSUFFICIENT_FUNDS", stored=True)
+        wallet.cash -= from_cash
+        wallet.bonus -= from_bonus
+        wallet.debt += missing
+        operation.applied, operation.amount = True, win.amount
+        win.reversed = True
+
+    def _batch(self, body: Body, kinds: tuple[Kind, ...]) -> Answer:
+        items = body.get("operations")
+        if not isinstance(items, list) or not 1 <= len(items) <= 1000:
+            return refused("VALIDATION", "operations")
+        if not isinstance(body.get("allOrNone", False), bool):
+            return refused("VALIDATION", "allOrNone")
+        if body.get("allOrNone", False):
+            return self._all_or_none(items, kinds)
+        return envelope("OK", results=[self._item(*item, kinds)[1] for item in enumerate(items)])
+
+    def _all_or_none(self, items: list[object], kinds: tuple[Kind, ...]) -> Answer:
+        """One refusal undoes all; what cannot even be read keeps the others from being tried."""
+        before = copy.deepcopy(self.__dict__)
+        tried = [self._item(number, item, kinds, only_read=True) for number, item in enumerate(items)]
+        readable = all(said["success"] for _, said in tried)
+        if readable:
+            tried = [self._item(number, item, kinds) for number, item in enumerate(items)]
+        failed = [answer for answer in tried if not answer[1]["success"]]
+        if not failed:
+            return envelope("OK", results=[said for _, said in tried])
+        self.__dict__ = before
+        status, first = failed[0]
+        shown = [{"code": said["code"]} for _, said in tried] if readable else []
+        return status, {"success": False, "code": first["code"], "data": {"results": shown}}
+
+    def _item(self, number: int, item: object, kinds: tuple[Kind, ...], *, only_read: bool = False) -> Answer:
+        if not isinstance(item, Mapping):
+            return refused("VALIDATION", f"operations.{number}")
+        if item.get("type") not in kinds:
+            return refused("VALIDATION", f"operations.{number}.type")
+        try:
+            wish = read(item["type"], item, self.policy)
+            return envelope("OK") if only_read else self._do(wish)
+        except No as no:
+            return refused(no.code, f"operations.{number}.{no.field}" if no.field else None)
+
+    def _tell(self, operation: Operation, *, duplicate: bool) -> Answer:
+        assert operation.wish is not None
+        data = told(operation, self.policy, duplicate=duplicate)
+        if operation.currency is not None:
+            data |= self._now(operation.wish.player, operation.currency)
+        return envelope(operation.code, **data)
+
+    def _now(self, player: str, currency: str) -> dict[str, Any]:
+        wallet = self.wallets[player, currency]
+        now = {"balance": wallet.total, "cash": wallet.cash, "bonus": wallet.bonus}
+        return said(self.policy, currency, now)
+
+    def _key(self, wish: Wish, name: str) -> Key:
+        return (wish.source, wish.scope(self.policy), name)
+
+    def _round(self, wish: Wish) -> tuple[str, str, str, str]:
+        return (wish.player, wish.currency or "", wish.provider or "", wish.round or "")
+
+    def _currency(self, wish: Wish) -> str | None:
+        """The wallet of a rollback is that of what it reverses, or the player's only one."""
+        if wish.currency is not None:
+            return wish.currency
+        other = self.operations.get(self._key(wish, wish.reference or ""))
+        if other is not None and other.wish is not None and other.wish.player == wish.player:
+            return other.currency
+        mine = [currency for player, currency in self.wallets if player == wish.player]
+        return mine[0] if len(mine) == 1 else None
+
+    def _wallet(self, operation: Operation) -> Wallet:
+        assert operation.wish is not None
+        if operation.currency is None:
+            return Wallet()
+        return self.wallets[operation.wish.player, operation.currency]
+
+    def _refuse_blocked(self, wish: Wish) -> None:
+        if self.players[wish.player] != "active":
+            raise No("PLAYER_BLOCKED", stored=True)

@@ -1,0 +1,183 @@
+"""What a person does to wallets from the command line: decide, look, close a day, grant, block."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from app import cli
+from app.kernel.clock import MovableClock
+from app.kernel.money import Money
+from app.plumbing.database import Database
+from app.wallet import audit
+from app.wallet.contract import Refused
+from app.wallet.sweeps import grant_bonus
+from tests import invariants
+from tests.wallet.counter import Counter, opened
+
+
+@dataclass
+class Desk:
+    """A counter, and the command line over the same database."""
+
+    counter: Counter
+    url: str
+
+    async def run(self, line: str, *more: str) -> Result:
+        """Run one command; SITE stands for the site's number."""
+        words = line.replace("SITE", str(self.counter.site_id)).split()
+        environment = {"CASHIER_DATABASE_URL": self.url}
+
+        def invoked() -> Result:
+            return CliRunner().invoke(cli.program, [*words, *more], env=environment)
+
+        # A command has an event loop of its own.
+        return await asyncio.to_thread(invoked)
+
+    async def said(self, line: str) -> str:
+        done = await self.run(line)
+        assert done.exit_code == 0, (done.output, done.exception)
+        return str(done.stdout)
+
+
+@pytest.fixture
+async def desk(database: Database, clock: MovableClock, clone_url: str) -> AsyncIterator[Desk]:
+    async with opened(database, clock) as counter:
+        await counter.player(cash=1000)
+        yield Desk(counter, clone_url)
+        await invariants.hold(database)
+
+
+async def closings(counter: Counter, day: date) -> dict[str, dict[str, Any]]:
+    async with counter.pipes.database.reading() as reader:
+        found = await audit.closing(reader, counter.site_id, day)
+    assert all(one.is_balanced for one in found)
+    return {one.currency: one.told() for one in found}
+
+
+async def test_a_policy_is_decided_and_shown(desk: Desk) -> None:
+    told = json.loads(await desk.said("wallet policy SITE max_bet=500 reverse_wins=true"))
+    assert (told["max_bet"], told["reverse_wins"]) == (500, True)
+    told = json.loads(await desk.said("wallet policy SITE --platform acme max_bet=900"))
+    assert (told["max_bet"], told["reverse_wins"]) == (900, True)
+    assert json.loads(await desk.said("wallet policy SITE"))["max_bet"] == 500
+    done = await desk.run("wallet policy SITE max_bet=many")
+    assert isinstance(done.exception, Refused)
+
+
+async def test_stuck_rounds_are_listed(desk: Desk) -> None:
+    await desk.counter.play("bet", amount=100)
+    # The command asks the machine's clock, for which the round may still lie ahead.
+    await desk.counter.decide(stuck_after_hours="1")
+    told = await desk.said("wallet stuck SITE")
+    assert told in {"", "2026-11-21 12:00  acme  r-1  wait\n"}
+
+
+async def test_players_with_money_are_listed(desk: Desk) -> None:
+    await desk.counter.player("[bolat]")
+    await desk.counter.player("[red]", cash=5, currency="USD")
+    assert await desk.said("wallet balances SITE") == (
+        "aigerim  KZT  cash 1000  bonus 0  held 0\n[red]  USD  cash 5  bonus 0  held 0\n"
+    )
+
+
+async def test_a_bonus_is_granted_once_and_can_be_played(desk: Desk) -> None:
+    assert await desk.said("wallet grant-bonus SITE aigerim KZT 250 --id gift-1") == "OK\n"
+    assert await desk.said("wallet grant-bonus SITE aigerim KZT 250 --id gift-1") == "OK (granted before)\n"
+    assert (await desk.run("wallet grant-bonus SITE aigerim KZT 251 --id gift-1")).exit_code == 1
+    assert (await desk.run("wallet grant-bonus SITE nobody KZT 250 --id gift-2")).exit_code == 1
+    _, told = await desk.counter.get("/v1/player/info", playerExternalId="aigerim")
+    purse = told["data"]["balances"]["KZT"]
+    assert (purse["cash"], purse["bonus"], purse["withdrawable"]) == (1000, 250, 1000)
+    assert (await desk.counter.play("bet", amount=1100))["data"]["bonusPart"] == 100
+
+
+async def test_a_player_is_blocked_and_let_in_again(desk: Desk) -> None:
+    assert await desk.said("player block SITE aigerim") == "blocked; was active\n"
+    assert (await desk.counter.play("bet", amount=1))["code"] == "PLAYER_BLOCKED"
+    assert await desk.said("player unblock SITE aigerim") == "active; was blocked\n"
+    assert await desk.said("player close SITE aigerim") == "closed; was active\n"
+    assert (await desk.run("player block SITE nobody")).exit_code == 1
+
+
+async def test_a_game_is_listed_and_switched_off(desk: Desk) -> None:
+    body = {"playerExternalId": "aigerim", "currency": "KZT", "gameCode": "aviator"}
+    await desk.run("wallet game add SITE acme aviator --name", "Aviator")
+    assert (await desk.counter.post("/v1/game/launch", body))[1]["data"]["providerId"] == "acme"
+    await desk.run("wallet game add SITE acme aviator --off --name", "Aviator")
+    assert (await desk.counter.post("/v1/game/launch", body))[1]["code"] == "VALIDATION"
+
+
+async def test_the_wallet_mode_changes_only_when_nothing_is_left(desk: Desk) -> None:
+    """Money first, then an open round."""
+    url = "https://shop.example.com/wallet"
+    await desk.counter.play("bet", "b-1", amount=400)
+    done = await desk.run(f"site wallet-mode SITE --callback-url {url}")
+    assert done.exit_code == 1
+    assert done.stderr == "in the way: 1 player(s) have 6.00 KZT in all\nin the way: 1 round(s) are open\n"
+    await desk.counter.transfer("withdraw", 600)
+    done = await desk.run(f"site wallet-mode SITE --callback-url {url}")
+    assert (done.exit_code, done.stderr) == (1, "in the way: 1 round(s) are open\n")
+    await desk.counter.play("win", referenceId="b-1", amount=0, isRoundFinished=True)
+    assert await desk.said(f"site wallet-mode SITE --dry-run --callback-url {url}") == "nothing was changed\n"
+    assert (await desk.counter.deposit(5, "t-still"))["code"] == "OK"
+    await desk.counter.transfer("withdraw", 5)
+    assert await desk.said(f"site wallet-mode SITE --callback-url {url}") == "changed\n"
+    desk.counter.clock.advance(3)
+    assert (await desk.counter.deposit(5))["code"] == "WRONG_WALLET_MODE"
+    assert await desk.said("site wallet-mode SITE") == "changed\n"
+    desk.counter.clock.advance(3)
+    assert (await desk.counter.deposit(5))["code"] == "OK"
+
+
+async def test_a_callback_url_that_may_not_be_called_is_refused(desk: Desk) -> None:
+    await desk.counter.transfer("withdraw", 1000)
+    done = await desk.run("site wallet-mode SITE --callback-url http://127.0.0.1/wallet")
+    assert done.exit_code == 1
+    assert (await desk.counter.deposit(5))["code"] == "OK"
+
+
+async def test_a_day_is_closed_by_currency(desk: Desk) -> None:
+    counter = desk.counter
+    await counter.decide(reverse_wins="true")
+    await grant_bonus(counter.pipes, counter.site_id, "aigerim", Money(50, "KZT"), "gift-1")
+    day = counter.clock.now().date()
+    await counter.play("bet", "b-1", amount=100)
+    await counter.play("bet", "b-2", amount=200)
+    await counter.play("bet", amount=99_999)
+    await counter.play("rollback", referenceId="b-2")
+    await counter.play("win", "w-1", referenceId="b-1", amount=70)
+    await counter.play("rollback", referenceId="w-1")
+    await counter.play("betwin", betAmount=10, winAmount=25, amount=None)
+    counter.clock.advance(timedelta(days=1))
+    await counter.transfer("withdraw", 300)
+    await counter.player("bolat", cash=77, currency="USD")
+    first, second = await closings(counter, day), await closings(counter, day + timedelta(days=1))
+    assert {name: value for name, value in first["KZT"].items() if name not in {"sha256", "closing"}} == {
+        "currency": "KZT",
+        "opening": 0,
+        "deposits": 1000,
+        "withdrawals": 0,
+        "cashier": 0,
+        "bonuses": 50,
+        "bets": 310,
+        "wins": 95,
+        "reversals": 200,
+        "reversed_wins": 70,
+        "count": 8,
+    }
+    assert (first["USD"]["closing"], second["USD"]["deposits"], second["USD"]["count"]) == (0, 77, 1)
+    assert (second["KZT"]["opening"], second["KZT"]["withdrawals"]) == (first["KZT"]["closing"], 300)
+    assert await closings(counter, day) == first
+    assert first["KZT"]["sha256"] != second["KZT"]["sha256"]
+
+
+async def test_the_closing_is_printed_as_json(desk: Desk) -> None:
+    told = json.loads(await desk.said("wallet closing SITE 2026-11-21"))
+    assert [(one["currency"], one["deposits"], one["closing"]) for one in told] == [("KZT", 1000, 1000)]
+    assert json.loads(await desk.said("wallet closing SITE 2026-11-20"))[0]["count"] == 0

@@ -1,0 +1,232 @@
+"""The product and the oracle side by side: each request goes to both, and the answers must be equal."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from app import ledger, players
+from app.kernel.clock import MovableClock
+from app.kernel.money import Money
+from app.plumbing.database import Database
+from tests.wallet.answers import Answer
+from tests.wallet.counter import Counter, Json, opened
+from tests.wallet.oracle import Oracle
+from tests.wallet.wishes import Policy
+
+__all__ = ["CURRENCIES", "PATHS", "World", "difference", "world"]
+
+CURRENCIES: Final = ("KZT", "USD")
+PATHS: Final = {
+    "deposit": "/v1/player/wallet/deposit",
+    "withdraw": "/v1/player/wallet/withdraw",
+    "wallet_batch": "/v1/player/wallet/batch",
+    "bet": "/v1/game/bet",
+    "win": "/v1/game/win",
+    "betwin": "/v1/game/betwin",
+    "rollback": "/v1/game/rollback",
+    "game_batch": "/v1/game/batch",
+}
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def difference(expected: object, found: object, where: str = "") -> str | None:
+    """Where the product's answer is not as foretold; what was not foretold is not looked at."""
+    match expected, found:
+        case dict(), dict():
+            lacking = [f"{where}.{name} is missing" for name in expected if name not in found]
+            inner = (
+                difference(value, found[name], f"{where}.{name}")
+                for name, value in expected.items()
+                if name in found
+            )
+            return next(iter(lacking), None) or next((found for found in inner if found), None)
+        case list(), list() if len(expected) == len(found):
+            pairs = zip(expected, found, strict=True)
+            differing = (difference(*pair, f"{where}[{at}]") for at, pair in enumerate(pairs))
+            return next((found for found in differing if found), None)
+        case _:
+            same = type(expected) is type(found) and expected == found
+            return None if same else f"{where} should be {expected!r} and is {found!r}"
+
+
+@dataclass
+class World:
+    """Two wallets that must not differ: one of PostgreSQL, one of dictionaries."""
+
+    counter: Counter
+    database: Database
+    oracle: Oracle = field(default_factory=Oracle)
+    codes: dict[str, str] = field(default_factory=dict)
+    recorded: dict[tuple[bool, str], tuple[str, str]] = field(default_factory=dict)
+    asked: list[tuple[str, object]] = field(default_factory=list)
+    grants: int = 0
+
+    def forget(self) -> None:
+        """Begin again, on the same database, with ids that were never used."""
+        self.oracle, self.asked = Oracle(self.oracle.policy), []
+        self.recorded.clear()
+
+    async def create(self, *names: str, currencies: tuple[str, ...] = CURRENCIES) -> None:
+        for name in names:
+            for currency in currencies:
+                made = await self.counter.player(name, currency=currency)
+                self.codes[name] = made["playerCode"]
+            self.oracle.create(name, *currencies)
+
+    async def ask(self, kind: str, body: object, *, header: str | None = None) -> Json:
+        """Ask both; returns the product's envelope."""
+        keyed = {} if header is None else {"idempotency-key": header}
+        status, found = await self.raw(kind, json.dumps(body).encode(), **keyed)
+        before = (body, header) if kind in {"deposit", "withdraw"} else (body,)
+        return self.check(
+            f"{kind} {header or ''}", body, getattr(self.oracle, kind)(*before), (status, found)
+        )
+
+    async def raw(self, kind: str, content: bytes, **headers: str) -> Answer:
+        scope = "wallet" if "/wallet/" in PATHS[kind] else "play"
+        headers |= {
+            "authorization": f"Bearer {self.counter.tokens[scope]}",
+            "content-type": "application/json",
+        }
+        answer = await self.counter.http.post(PATHS[kind], content=content, headers=headers)
+        return answer.status_code, answer.json()
+
+    async def void(self, transfer: str) -> Json:
+        found = await self.counter.post(f"/v1/player/wallet/transfer/{transfer}/void", {})
+        return self.check("void", transfer, self.oracle.void(transfer), found)
+
+    async def transfer_status(self, transfer: str) -> Json:
+        found = await self.counter.get(f"/v1/player/wallet/transfer/{transfer}")
+        return self.check("transfer", transfer, self.oracle.transfer_status(transfer), found)
+
+    def check(self, what: str, body: object, expected: Answer, found: Answer) -> Json:
+        self.asked.append((what, body))
+        status, envelope = found
+        differing = difference({"status": expected[0], **expected[1]}, {"status": status, **envelope})
+        told = f"{differing}\nexpected {expected}\nfound    {found}\nafter " + "\n".join(map(str, self.asked))
+        assert differing is None, told
+        assert envelope["message"], told
+        for result in envelope["data"].get("results", [envelope]):
+            assert self._is_recorded_once(result), told
+        return envelope
+
+    def _is_recorded_once(self, envelope: Json) -> bool:
+        """Our id and the instant are there for what is stored, and the same whenever it is told again."""
+        data = envelope["data"]
+        if "externalId" not in data or "recordedAt" not in data:
+            return "sequence" not in data and "transactionId" not in data
+        ours = (data["transactionId"], data["recordedAt"])
+        if not data["transactionId"].startswith("wop_") or not _INSTANT.fullmatch(data["recordedAt"]):
+            return False
+        return self.recorded.setdefault(("transferId" in data, data["externalId"]), ours) == ours
+
+    async def grant(self, player: str, currency: str, *, cash: int = 0, bonus: int = 0) -> None:
+        """Move money on the wallet's accounts as other rooms do; it is adopted with the next operation."""
+        kinds = ((ledger.DEPOSIT_TO_PLAYER, cash), (ledger.GRANT_BONUS, bonus))
+        self.grants += 1
+        requests = [
+            ledger.PostRequest(
+                source="other room",
+                key=f"grant-{self.grants}-{movement.kind}",
+                movement=movement,
+                amount=Money(minor, currency),
+                source_owner="site",
+                target_owner=self.codes[player],
+                because="a test",
+            )
+            for movement, minor in kinds
+            if minor
+        ]
+        async with self.database.transaction() as tx:
+            await ledger.post(tx, self.counter.site_id, requests, at=self.counter.clock.now())
+        self.oracle.adopt(player, currency, cash, bonus)
+        deposit = {
+            "playerExternalId": player,
+            "currency": currency,
+            "amount": 1,
+            "transferId": f"{player}-{self.grants}",
+        }
+        await self.ask("deposit", deposit)
+
+    async def stand(self, player: str, status: players.PlayerStatus) -> None:
+        """Block a player, or not."""
+        async with self.database.transaction() as tx:
+            await players.set_status(tx, self.counter.site_id, player, status)
+        self.oracle.players[player] = status.value
+
+    async def launch(self, player: str, currency: str) -> str | None:
+        """A session, if there is anything to play with."""
+        body = {
+            "playerExternalId": player,
+            "currency": currency,
+            "gameCode": "aviator",
+            "providerId": "acme",
+        }
+        _, found = await self.counter.post("/v1/game/launch", body, scope="play")
+        if found["code"] != "OK":
+            return None
+        self.oracle.sessions[found["data"]["sessionId"]] = player
+        return str(found["data"]["sessionId"])
+
+    async def end(self, session: str) -> None:
+        status, _ = await self.counter.post("/v1/session/end", {"sessionId": session}, scope="play")
+        assert status == 200
+        self.oracle.sessions[session] = ""
+
+    async def history(self, player: str, currency: str) -> list[Json]:
+        """Everything of one wallet, the refused as well, page by page."""
+        found: list[Json] = []
+        asked: dict[str, object] = {"playerExternalId": player, "currency": currency, "limit": 40}
+        while True:
+            asked["includeRefused"] = "true"
+            _, told = await self.counter.get("/v1/transaction/list", **asked)
+            found += told["data"]["transactions"]
+            if told["data"]["nextCursor"] is None:
+                return found
+            asked["cursor"] = told["data"]["nextCursor"]
+
+    async def compare(self) -> None:
+        """Balances, histories and rounds of everybody are equal."""
+        for player, currency in self.oracle.wallets:
+            asked = {"playerExternalId": player, "currency": currency}
+            found = await self.counter.get("/v1/player/wallet/balance", **asked)
+            self.check("balance", asked, self.oracle.balance(player, currency), found)
+            await self._compare_history(player, currency)
+        for player, currency, provider, round_id in self.oracle.rounds:
+            asked = {"playerExternalId": player, "providerId": provider, "roundId": round_id}
+            found = await self.counter.get("/v1/transaction/round", **asked)
+            self.check("round", asked, self.oracle.round(player, currency, provider, round_id), found)
+
+    async def _compare_history(self, player: str, currency: str) -> None:
+        expected = [
+            (it.wish and it.wish.id, it.code == "OK", it.sequence, it.before, it.after)
+            for it in self.oracle.listed(player, currency, include_refused=True)
+        ]
+        rows = await self.history(player, currency)
+        found = [_row(row) for row in rows if row["type"] not in {"cashier", "bonus"}]
+        # What is not applied shares its number with what was applied before it, in no promised order.
+        assert sorted(map(repr, found)) == sorted(map(repr, expected)), (player, currency, self.asked)
+        applied = [row for row in rows if row["applied"]]
+        numbers = sorted(row["sequence"] for row in applied)
+        assert numbers == list(range(1, self.oracle.wallets[player, currency].sequence + 1))
+        balance = 0
+        for row in sorted(applied, key=lambda row: int(row["sequence"])):
+            assert row["balanceBefore"] == balance, row
+            balance = row["balanceAfter"]
+
+
+def _row(row: Mapping[str, Any]) -> tuple[object, ...]:
+    code = row.get("code", "OK")
+    return (row["externalId"], code == "OK", row["sequence"], row["balanceBefore"], row["balanceAfter"])
+
+
+@asynccontextmanager
+async def world(database: Database, clock: MovableClock, **decisions: object) -> AsyncIterator[World]:
+    """Both on a fresh database, with the same policy."""
+    async with opened(database, clock) as counter:
+        if decisions:
+            await counter.decide(**{name: str(value).lower() for name, value in decisions.items()})
+        yield World(counter, database, Oracle(Policy(**decisions)))  # type: ignore[arg-type]

@@ -233,6 +233,7 @@ async def open_launch(tx: Transaction, secret: str, *, at: datetime) -> tuple[Se
             sessions.c.launch_hash == key,
             sessions.c.opened_at.is_(None),
             sessions.c.ended_at.is_(None),
+            sessions.c.launched_at > at - LAUNCH_LIFE,
         )
         .values(opened_at=at)
         .returning(sessions.c.session_id)

@@ -48,6 +48,10 @@ check-architecture:
 check-openapi:
 	@$(BIN)/cashier openapi --check
 
+.PHONY: bench
+bench: .venv/.runtime ## measure the product beside its peers, write docs/benchmarks.md (ARGS=--quick: a smoke run)
+	@$(BIN)/python -m bench $(ARGS)
+
 .PHONY: mutate
 mutate: .venv/.development ## plant faults in the pure decisions and count what the tests notice (docs/mutation.md)
 	@$(BIN)/python -m tests.mutation $(WORKERS)

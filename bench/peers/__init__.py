@@ -1,0 +1,1 @@
+"""What the product is measured against: the usual ways to do the same, done well."""

@@ -54,7 +54,7 @@ def create_app(pipes: Pipes, *, production: bool = False, metrics_token: str = "
 
     composed = _bare(docs=not production, over_tls=pipes.public_url.startswith("https://"))
     composed.router.lifespan_context = lifespan
-    composed.include_router(app.wallet.routes.router(pipes, journal))
+    app.wallet.routes.mount(composed, pipes, journal)
     composed.include_router(app.cashier.routes.router(pipes))
     composed.include_router(app.players.routes.router(pipes))
     composed.include_router(app.payments.routes.router(pipes))
@@ -75,7 +75,7 @@ def merchant_api(pipes: Pipes) -> FastAPI:
 def wallet_api(pipes: Pipes) -> FastAPI:
     """Only what operators and game platforms call: the source of openapi/wallet.json."""
     composed = _bare(docs=False)
-    composed.include_router(app.wallet.routes.router(pipes, Journal(pipes)))
+    app.wallet.routes.mount(composed, pipes, Journal(pipes))
     return composed
 
 

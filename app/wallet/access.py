@@ -13,6 +13,8 @@ import structlog
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Send
+from starlette.types import Scope as ASGIScope
 from typing_extensions import override
 
 from app import merchants
@@ -25,7 +27,9 @@ from app.wallet.contract import MEANINGS, Refused, envelope, rendered
 from app.wallet.queries import policies_of
 from app.wallet.terms import Code, Policy
 
-__all__ = ["Access", "Caller", "Enveloped"]
+__all__ = ["Access", "Caller", "Direct", "Enveloped"]
+
+_Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 # Long enough that thousands of calls a second read no token; short enough for a revocation to matter.
 _KEPT_SECONDS: Final = 2
@@ -112,31 +116,51 @@ class Enveloped(APIRoute):
     """A route of the wallet's surface: whatever happens, the answer has the wallet's one form."""
 
     @override
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> _Handle:
         """Turn what a handler raises into an envelope."""
-        handle = super().get_route_handler()
+        return _enveloped(super().get_route_handler())
 
-        async def handled(request: Request) -> Response:
-            try:
-                response = await handle(request)
-                # Each call stands in the wallet's own history; a line in the log costs more than the call.
-                request.scope["counted_only"] = response.status_code < 500  # noqa: PLR2004
-                return response
-            except Refused as refusal:
-                return _refused(refusal)
-            except (Overloaded, DatabaseDown) as error:
-                _log.warning("wallet.overloaded", reason=repr(error))
-                return _refused(Refused(Code.OVERLOADED, retryAfter=1))
-            except FrameworkRefusal as error:  # a body too large, or too slow
-                return _refused(Refused(Code.VALIDATION, f"body: {error.detail}.", field="body"))
-            except ClientDisconnect:
-                raise
-            # Whatever it was, its caller must ask by id.
-            except Exception:  # noqa: BLE001
-                _log.exception("wallet.failed")
-                return _refused(Refused(Code.INTERNAL))
 
-        return handled
+class Direct(Enveloped):
+    """The same for an endpoint that takes the request and nothing else.
+
+    The framework would look for parameters to solve; finding none costs as much as deciding a bet.
+    """
+
+    def __init__(self, path: str, endpoint: _Handle, **options: Any) -> None:  # noqa: ANN401  FastAPI's own
+        """Make the route, for the API's documents and for matching, and answer without the rest."""
+        super().__init__(path, endpoint, **options)
+        handle = _enveloped(endpoint)
+
+        async def direct(scope: ASGIScope, receive: Receive, send: Send) -> None:
+            response = await handle(Request(scope, receive))
+            await response(scope, receive, send)
+
+        self.app = direct
+
+
+def _enveloped(handle: _Handle) -> _Handle:
+    async def handled(request: Request) -> Response:
+        try:
+            response = await handle(request)
+        except Refused as refusal:
+            response = _refused(refusal)
+        except (Overloaded, DatabaseDown) as error:
+            _log.warning("wallet.overloaded", reason=repr(error))
+            return _refused(Refused(Code.OVERLOADED, retryAfter=1))
+        except FrameworkRefusal as error:  # a body too large, or too slow
+            return _refused(Refused(Code.VALIDATION, f"body: {error.detail}.", field="body"))
+        except ClientDisconnect:
+            raise
+        # Whatever it was, its caller must ask by id.
+        except Exception:  # noqa: BLE001
+            _log.exception("wallet.failed")
+            return _refused(Refused(Code.INTERNAL))
+        # Each call stands in the wallet's own history; a line in the log costs more than the call.
+        request.scope["counted_only"] = True
+        return response
+
+    return handled
 
 
 def _refused(refusal: Refused) -> Response:

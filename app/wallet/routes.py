@@ -8,20 +8,20 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 
 from app.kernel import ids
 from app.merchants import Scope, WalletMode
 from app.plumbing.pipes import Pipes
 from app.wallet import lookups
-from app.wallet.access import Access, Caller, Enveloped
+from app.wallet.access import Access, Caller, Direct
 from app.wallet.contract import MEANINGS, Answer, DroppedAnswer, Refused, answered, envelope, rendered, told
 from app.wallet.journal import Journal
 from app.wallet.rules import SUCCESSES
 from app.wallet.schemas import checked_ask, game_ask, operations_of, read_body, text_of, transfer_ask
 from app.wallet.terms import Ask, Code, Type
 
-__all__ = ["router"]
+__all__ = ["mount"]
 
 _WALLET: Final = frozenset({Scope.WALLET})
 _PLAY: Final = frozenset({Scope.PLAY})
@@ -35,14 +35,15 @@ _DELAY_SECONDS: Final = 3  # of the fault "delay": longer than platforms wait fo
 _Read = Callable[[Caller, Type, Mapping[str, Any], Request], Ask]
 
 
-def router(pipes: Pipes, journal: Journal) -> APIRouter:
-    """The whole surface of the wallet.
+def mount(app: FastAPI, pipes: Pipes, journal: Journal) -> None:
+    """Put the whole surface of the wallet on an application, the money calls before everything else.
 
     Args:
+        app: the application; nothing else is on it yet.
         pipes: the database, the clock, the public address.
         journal: where operations are posted; opened and closed by the process.
     """
-    routes = APIRouter(route_class=Enveloped, tags=["wallet"])
+    routes = APIRouter(route_class=Direct, tags=["wallet"])
     access = Access(pipes)
     # In the order of how often they are called: paths are tried one after the other.
     for name, kind in _PLAYS.items():
@@ -53,8 +54,9 @@ def router(pipes: Pipes, journal: Journal) -> APIRouter:
     _batch(routes, "/v1/player/wallet/batch", _TRANSFERS, access, journal, _transfer, _WALLET)
     _batch(routes, "/v1/game/batch", _PLAYS, access, journal, _game, _PLAY)
     _void(routes, access, journal)
-    routes.include_router(lookups.router(pipes, access))
-    return routes
+    # Not included but put there: an included router is searched through twice for each call.
+    app.router.routes.extend(routes.routes)
+    app.include_router(lookups.router(pipes, access))
 
 
 def _single(
@@ -99,11 +101,11 @@ def _batch(
 
 
 def _void(routes: APIRouter, access: Access, journal: Journal) -> None:
-    @routes.post("/v1/player/wallet/transfer/{transfer_id}/void", name="void")
-    async def void(request: Request, transfer_id: str) -> Response:
+    @routes.post("/v1/player/wallet/transfer/{transfer_id}/void", name="void")  # noqa: FAST003  a direct route
+    async def void(request: Request) -> Response:
         caller = await access.caller(request, _WALLET)
         _check_mode(caller, Type.VOID)
-        key = text_of({"transferId": transfer_id}, "transferId")
+        key = text_of({"transferId": request.path_params["transfer_id"]}, "transferId")
         operation, player, duplicate = await journal.void(caller.site_id, key, _request_id(request))
         code = Code.TRANSFER_COMPLETED if operation.code in SUCCESSES else Code.OK
         data = {**told(operation, player, caller.policy()), "transferId": key, "duplicate": duplicate}
@@ -111,9 +113,10 @@ def _void(routes: APIRouter, access: Access, journal: Journal) -> None:
 
 
 def _check(routes: APIRouter, pipes: Pipes, access: Access) -> None:
-    @routes.post("/v1/wallet/check/{name}", name="check")
-    async def check(request: Request, name: str) -> Response:
+    @routes.post("/v1/wallet/check/{name}", name="check")  # noqa: FAST003  a direct route
+    async def check(request: Request) -> Response:
         caller = await access.caller(request, _ANY)
+        name = request.path_params["name"]
         kind = (_TRANSFERS | _PLAYS).get(name)
         if kind is None:
             raise Refused(Code.VALIDATION, "There is no such operation.", field="name")

@@ -11,6 +11,7 @@ import app.callouts.schemas
 import app.webhooks.schemas
 from app import main, wiring
 from app.settings import Settings
+from app.wallet import examples
 
 __all__ = ["differences", "write"]
 
@@ -37,6 +38,7 @@ def _documents() -> dict[str, str]:
     )
     found = {
         "merchant.json": main.merchant_api(pipes).openapi(),
+        "wallet.json": examples.alone(examples.described(main.wallet_api(pipes).openapi())),
         "callouts.json": _sent(
             "Open Cashier: callouts", "What we ask your server, and wait for.", app.callouts.schemas.describe
         ),

@@ -7,7 +7,7 @@ import pytest
 
 from app import callouts, openapi
 
-NAMES = {"merchant.json", "callouts.json", "webhooks.json"}
+NAMES = {"merchant.json", "wallet.json", "callouts.json", "webhooks.json"}
 
 
 def test_what_was_written_has_no_differences(tmp_path: Path) -> None:

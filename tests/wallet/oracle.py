@@ -175,8 +175,7 @@ class Oracle:
     def _withdraw(self, operation: Operation, wish: Wish) -> None:
         wallet = self._wallet(operation)
         mine = [found for key, found in self.rounds.items() if key[:2] == (wish.player, wish.currency)]
-        refuse = self.policy.withdraw_while_round_open == "refuse"
-        if refuse and any(found.state == "open" for found in mine):
+        if not self.policy.withdraw_while_round_open and any(found.state == "open" for found in mine):
             raise No("IN_PROGRESS")
         self._refuse_blocked(wish)
         if wish.everything:
@@ -268,7 +267,8 @@ class Oracle:
         return bet
 
     def _rollback(self, operation: Operation, wish: Wish) -> None:
-        operation.applied, operation.amount = False, 0
+        # Of a rollback that moves nothing no amount is promised.
+        operation.applied, operation.amount = False, None
         key = self._key(wish, wish.reference or "")
         other = self.operations.get(key)
         if other is None:
@@ -319,22 +319,29 @@ class Oracle:
             return refused("VALIDATION", "allOrNone")
         if body.get("allOrNone", False):
             return self._all_or_none(items, kinds)
-        return envelope("OK", results=[self._item(*item, kinds)[1] for item in enumerate(items)])
+        return self._executed([self._item(*item, kinds) for item in enumerate(items)])
+
+    def _executed(self, answers: list[Answer]) -> Answer:
+        """The balance now is the one when the whole batch is answered."""
+        for _, item in answers:
+            if "balance" in item["data"]:
+                item["data"] |= self._now(item["data"]["playerExternalId"], item["data"]["currency"])
+        return envelope("OK", results=[item for _, item in answers])
 
     def _all_or_none(self, items: list[object], kinds: tuple[Kind, ...]) -> Answer:
         """One refusal undoes all; what cannot even be read keeps the others from being tried."""
         before = copy.deepcopy(self.__dict__)
         tried = [self._item(number, item, kinds, only_read=True) for number, item in enumerate(items)]
-        readable = all(said["success"] for _, said in tried)
+        readable = all(item["success"] for _, item in tried)
         if readable:
             tried = [self._item(number, item, kinds) for number, item in enumerate(items)]
         failed = [answer for answer in tried if not answer[1]["success"]]
         if not failed:
-            return envelope("OK", results=[said for _, said in tried])
+            return self._executed(tried)
         self.__dict__ = before
         status, first = failed[0]
-        shown = [{"code": said["code"]} for _, said in tried] if readable else []
-        return status, {"success": False, "code": first["code"], "data": {"results": shown}}
+        shown = {"results": [{"code": item["code"]} for _, item in tried]} if readable else {}
+        return status, {"success": False, "code": first["code"], "data": shown}
 
     def _item(self, number: int, item: object, kinds: tuple[Kind, ...], *, only_read: bool = False) -> Answer:
         if not isinstance(item, Mapping):

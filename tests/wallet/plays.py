@@ -214,6 +214,23 @@ PLAYS: Final[dict[str, dict[str, Play]]] = {
             *FUNDED,
             step("game batch", operations=[_PROMO, {"type": "win", "example": "win"}]),
         ),
+        "OK of rollbacks": (
+            *FUNDED,
+            BET,
+            step(
+                "game batch",
+                operations=[
+                    {"type": "rollback", "example": "rollback"},
+                    {"type": "rollback", "example": "rollback", "transactionId": "rollback-2"},
+                    {
+                        "type": "rollback",
+                        "example": "rollback",
+                        "transactionId": "r-3",
+                        "referenceId": "bet-3",
+                    },
+                ],
+            ),
+        ),
         **_batch("game batch", _PROMO, ("bet", _BET), ("win", _WIN), ("rollback", _ROLLBACK)),
     },
     "list": {

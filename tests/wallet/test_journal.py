@@ -32,15 +32,16 @@ OPERATIONS = "SELECT key, type, code, applied, operation_id FROM wallet_operatio
 TRANSFERS = "SELECT because FROM transfer WHERE source = 'wallet' ORDER BY because"
 # Fails as told, the first times only: a sequence counts on when a transaction is rolled back.
 FAILING = """
-CREATE SEQUENCE failures;
-CREATE FUNCTION failing() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+CREATE SEQUENCE failures_{name};
+CREATE FUNCTION failing_{name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-  IF NEW.key LIKE '{key}' AND nextval('failures') <= {times} THEN
+  IF NEW.key LIKE '{key}' AND nextval('failures_{name}') <= {times} THEN
     RAISE EXCEPTION 'planted' USING ERRCODE = '{state}';
   END IF;
   RETURN NEW;
 END $$;
-CREATE TRIGGER failing BEFORE INSERT ON wallet_operation FOR EACH ROW EXECUTE FUNCTION failing()"""
+CREATE TRIGGER failing_{name} BEFORE INSERT ON wallet_operation
+   FOR EACH ROW EXECUTE FUNCTION failing_{name}()"""
 
 
 @pytest.fixture
@@ -125,9 +126,10 @@ async def blocked(url: str, sessions: int = 1) -> None:
         await connection.close()
 
 
-async def planted(owner: Database, **failing: object) -> None:
+async def planted(owner: Database, key: str, state: str, times: int = 10**6) -> None:
+    name = f"at_{state}".lower()
     async with owner.transaction() as tx:
-        await tx.raw.execute(FAILING.format_map(failing))
+        await tx.raw.execute(FAILING.format(name=name, key=key, state=state, times=times))
 
 
 async def by_key(counter: Counter) -> Mapping[str, tuple[str, bool]]:
@@ -209,7 +211,9 @@ async def test_a_database_that_is_lost_with_a_commit_leaves_it_unknown(
         proxy.target = "/nonexistent"
         with pytest.raises(CommitUnknown):
             await journal.post(counter.site_id, deposit("in-1"))
-        assert (await by_key(counter))["in-1"] == ("OK", True), "it was done, and must not be told as not done"
+        assert (await by_key(counter))["in-1"] == ("OK", True), (
+            "it was done, and must not be told as not done"
+        )
         proxy.mischief, proxy.target = Mischief.NONE, target
         again = await journal.post(counter.site_id, deposit("in-1"))
         assert (again.code, again.duplicate) == (Code.OK, True)
@@ -262,7 +266,7 @@ async def in_locking_order(counter: Counter) -> list[str]:
 async def test_one_item_that_cannot_be_written_harms_no_neighbour(
     counter: Counter, owner_database: Database
 ) -> None:
-    await planted(owner_database, key="g-poison", times=10**6, state="22000")
+    await planted(owner_database, key="g-poison", state="22000")
     keys = ["g-1", "g-2", "g-3", "g-poison", "g-4", "g-5", "g-6"]
     asks = [bet(key, LOGINS[number % 3]) for number, key in enumerate(keys)]
     posted = [counter.journal.post(counter.site_id, ask) for ask in asks]
@@ -276,10 +280,26 @@ async def test_one_item_that_cannot_be_written_harms_no_neighbour(
     assert "g-poison" not in await by_key(counter)
 
 
+async def test_a_half_that_is_done_is_answered_although_the_other_half_is_lost(
+    counter: Counter, owner_database: Database
+) -> None:
+    await planted(owner_database, key="g-poison", state="22000")
+    await planted(owner_database, key="g-end", state="57P01")  # as of a server that shuts down
+    keys = ["g-1", "g-2", "g-poison", "g-end"]
+    posted = [counter.journal.post(counter.site_id, bet(key)) for key in keys]
+    *done, poisoned, lost = await asyncio.gather(*posted, return_exceptions=True)
+    for answer in done:
+        assert isinstance(answer, Answer), "it was done, and must not be told as not done"
+        await check_once(counter, answer, -100)
+    assert isinstance(poisoned, asyncpg.DataError)
+    assert isinstance(lost, DatabaseDown)
+    assert not {"g-poison", "g-end"} & (await by_key(counter)).keys()
+
+
 async def test_a_poisoned_item_of_a_callers_batch_is_answered_in_its_place(
     counter: Counter, owner_database: Database
 ) -> None:
-    await planted(owner_database, key="g-poison", times=10**6, state="22000")
+    await planted(owner_database, key="g-poison", state="22000")
     item = {"type": "bet", "playerExternalId": "aigerim", "currency": "KZT", "amount": 100, "roundId": "r"}
     item |= {"gameCode": "aviator", "providerId": "acme"}
     items = [{**item, "transactionId": key} for key in ("g-1", "g-poison", "g-2")]
@@ -294,7 +314,7 @@ async def test_a_poisoned_item_of_a_callers_batch_is_answered_in_its_place(
 async def test_all_or_none_with_a_poisoned_item_does_nothing(
     counter: Counter, owner_database: Database
 ) -> None:
-    await planted(owner_database, key="g-poison", times=10**6, state="22000")
+    await planted(owner_database, key="g-poison", state="22000")
     asks = [bet("g-1"), bet("g-poison", "bolat"), bet("g-2", "dana")]
     answers = await counter.journal.run(counter.site_id, asks, all_or_none=True)
     assert {answer.code for answer in answers} == {Code.INTERNAL}
@@ -314,9 +334,7 @@ async def test_who_waits_too_long_for_a_lock_hears_in_progress_and_the_others_ar
         await check_once(counter, await journal.post(counter.site_id, bet("g-bolat", "bolat")), -100)
 
 
-async def test_a_locked_wallet_is_a_409_that_is_not_final(
-    counter: Counter, clone_url: str, owner_database: Database
-) -> None:
+async def test_a_locked_wallet_is_a_409_that_is_not_final(counter: Counter, clone_url: str) -> None:
     async with locked(clone_url, "aigerim"):
         answer = await counter.play("bet", "g-1", amount=100)
         assert (answer["code"], answer["success"], answer["data"]["final"]) == ("IN_PROGRESS", False, False)
@@ -379,4 +397,3 @@ async def test_a_caller_who_leaves_does_not_stop_what_was_begun(counter: Counter
             await asking
     again = await counter.journal.post(counter.site_id, bet("g-1"))
     assert (again.code, again.duplicate) == (Code.OK, True)
-    assert await balance(counter) == 900

@@ -82,6 +82,8 @@ async def test_a_refund_leaves_what_was_won_and_completes(counter: Counter) -> N
     await swept(counter)
     found = await told(counter)
     assert (found["state"], found["reversed"], await balance(counter)) == ("completed", 200, 950)
+    # What cannot be given back is not even asked for.
+    assert not await counter.rows("SELECT 1 FROM wallet_operation WHERE code = 'ALREADY_SETTLED'")
 
 
 async def test_closing_keeps_the_stake(counter: Counter) -> None:

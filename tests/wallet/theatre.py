@@ -19,7 +19,7 @@ from tests.wallet.plays import MADE_SESSION, MADE_TRANSACTION, Play, Step
 BY_NAME: Final = {call.name: call for call in CALLS}
 SCOPES: Final = ("wallet", "play", "read")
 _NOON: Final = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-_ID: Final = re.compile(r"\b(wop|plr|gse)_[0-9a-z]{26}\b")
+_ID: Final = re.compile(r"\b(wop|ply|gse)_[0-9a-z]{26}\b")
 _REQUEST: Final = re.compile(r"\breq_[0-9A-Za-z_-]{16,}")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _URL_SECRET: Final = re.compile(r"/play/\d+-[\w-]+")

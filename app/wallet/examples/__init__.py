@@ -1,7 +1,7 @@
 """What the API's document shows of the wallet: each call's forms, and an example of each of its answers."""
 
 from app.wallet.examples.calls import CALLS, Call, codes_of
-from app.wallet.examples.document import ANSWERS, described, title_of
+from app.wallet.examples.document import ANSWERS, alone, described
 from app.wallet.examples.wishes import BODIES, PATHS, QUERIES, SESSION, TRANSACTION
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "SESSION",
     "TRANSACTION",
     "Call",
+    "alone",
     "codes_of",
     "described",
-    "title_of",
 ]

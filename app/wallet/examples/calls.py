@@ -3,6 +3,7 @@
 from typing import Any, Final, NamedTuple
 
 from app.wallet.examples import shapes
+from app.wallet.rules import SUCCESSES
 from app.wallet.terms import Code
 
 __all__ = ["CALLS", "Call", "codes_of"]
@@ -204,14 +205,14 @@ CALLS: Final = (
         shapes.Betwin,
     ),
     Call(
-        "rollback",
-        "post",
-        "/v1/game/rollback",
-        "Undo an operation, whether it has come or not",
-        PLATFORMS,
-        shapes.Money,
-        _UNDONE,
-        shapes.Rollback,
+        name="rollback",
+        method="post",
+        path="/v1/game/rollback",
+        summary="Undo an operation, whether it has come or not",
+        scopes=PLATFORMS,
+        answer=shapes.Money,
+        codes=_UNDONE,
+        body=shapes.Rollback,
     ),
     Call(
         "game batch",
@@ -220,7 +221,8 @@ CALLS: Final = (
         "Up to a thousand operations of games in one call, in their order",
         PLATFORMS,
         shapes.Results,
-        tuple(dict.fromkeys((*_STAKE, *_WON, *(code for code in _UNDONE if code is not Code.OK)))),
+        # The envelope of a batch is OK where its operations end well in whatever way.
+        tuple(dict.fromkeys((*_STAKE, *_WON, *(code for code in _UNDONE if code not in SUCCESSES)))),
         _PLAYS,
     ),
     Call(

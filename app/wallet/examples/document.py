@@ -17,7 +17,7 @@ from app.wallet.examples.calls import CALLS, Call, codes_of
 from app.wallet.examples.wishes import BODIES, PATHS, QUERIES
 from app.wallet.terms import Code
 
-__all__ = ["ANSWERS", "described", "title_of"]
+__all__ = ["ANSWERS", "alone", "described"]
 
 Json = dict[str, Any]
 # Played and written by tests/wallet/test_openapi.py: no line of it was thought up.
@@ -38,6 +38,7 @@ def described(document: Json) -> Json:
     """
     played: Mapping[str, Mapping[str, Json]] = json.loads(ANSWERS.read_text())
     forms, schemas = _schemas()
+    alike = _alike(played)
     for call in CALLS:
         path = next(path for path in document["paths"] if path.replace(":path}", "}") == call.path)
         operation = document["paths"][path][call.method]
@@ -46,25 +47,26 @@ def described(document: Json) -> Json:
                 "summary": call.summary,
                 "description": f"Scope: {' or '.join(f'`{scope}`' for scope in call.scopes)}.",
                 "operationId": f"wallet_{call.name.replace(' ', '_')}",
+                "security": [{"token": []}],
                 "parameters": _parameters(operation, call),
-                "responses": _responses(call, forms, played[call.name]),
+                "responses": _responses(call, forms, played[call.name], alike),
             }
         )
         if call.body is not None:
             operation["requestBody"] = _body(call, forms)
     components = document.setdefault("components", {})
-    components["schemas"] = {
-        name: schema
-        for name, schema in sorted({**components.get("schemas", {}), **schemas}.items())
-        if not name.endswith("ValidationError")
-    }
+    components["schemas"] = dict(sorted({**components.get("schemas", {}), **schemas}.items()))
+    components["examples"] = {name: _shown(example) for name, example in alike.items()}
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    document["security"] = [{"token": []}]
     return document
 
 
-def title_of(document: Json) -> Json:
-    """Say whose document it is."""
+def alone(document: Json) -> Json:
+    """The document where it holds nothing but the wallet: its title, and no forms of others."""
+    schemas = document["components"]["schemas"]
+    # Every answer is an envelope: the framework's own refusal is not among them.
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
     document["info"] |= {
         "title": "Open Cashier: wallet API",
         "description": "What operators and game platforms call; see docs/wallet.md. Amounts are minor units; "
@@ -95,6 +97,7 @@ def _parameters(operation: Json, call: Call) -> list[Json]:
     found = [
         {**parameter, "example": examples[parameter["name"]]} if parameter["name"] in examples else parameter
         for parameter in operation.get("parameters", [])
+        if parameter["in"] != "header"
     ]
     if call.name in _MONEY_BODIES:
         header = {"name": "Idempotency-Key", "in": "header", "required": False}
@@ -131,7 +134,23 @@ def _typed(name: str, form: Json) -> Json:
     return {"allOf": [says, form]}
 
 
-def _responses(call: Call, forms: Mapping[Any, Json], played: Mapping[str, Json]) -> Json:
+def _alike(played: Mapping[str, Mapping[str, Json]]) -> dict[str, Json]:
+    """The answers that several calls give word for word."""
+    found: dict[str, Json] = {}
+    for code in Code:
+        told = [answers[code] for answers in played.values() if code in answers]
+        if len(told) > 1 and all(answer == told[0] for answer in told):
+            found[code.value] = told[0]
+    return found
+
+
+def _shown(example: Json) -> Json:
+    return {"summary": MEANINGS[Code(example["code"])].sentence, "value": example}
+
+
+def _responses(
+    call: Call, forms: Mapping[Any, Json], played: Mapping[str, Json], alike: Mapping[str, Json]
+) -> Json:
     """By HTTP status: the form of the envelope, and an example for each code that it may carry."""
     found: Json = {}
     for code in sorted(codes_of(call), key=lambda code: MEANINGS[code].status):
@@ -147,9 +166,10 @@ def _responses(call: Call, forms: Mapping[Any, Json], played: Mapping[str, Json]
         examples = response["content"]["application/json"]["examples"]
         for name, example in played.items():
             if example["code"] == code:
-                examples[name] = {"summary": MEANINGS[code].sentence, "value": example}
-        codes = ", ".join(dict.fromkeys(example["value"]["code"] for example in examples.values()))
-        response["description"] = f"{HTTPStatus(status).phrase}: {codes}"
+                is_alike = name in alike
+                examples[name] = {"$ref": f"#/components/examples/{name}"} if is_alike else _shown(example)
+        codes = [code for code in codes_of(call) if MEANINGS[code].status == status]
+        response["description"] = f"{HTTPStatus(status).phrase}: {', '.join(codes)}"
     return found
 
 

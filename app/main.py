@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from app.plumbing import logs, web
 from app.plumbing.pipes import Pipes
 from app.plumbing.server import BoundedProtocol
 from app.settings import Settings
+from app.wallet import examples
 from app.wallet.journal import Journal
 
 __all__ = ["create_app", "merchant_api", "run", "wallet_api"]
@@ -60,8 +62,19 @@ def create_app(pipes: Pipes, *, production: bool = False, metrics_token: str = "
     composed.include_router(app.payments.routes.router(pipes))
     composed.include_router(app.providers.routes.router(pipes))
     composed.include_router(app.ops.routes.router(pipes, production=production, metrics_token=metrics_token))
+    _describe(composed)
     composed.mount("/cashier/static", StaticFiles(directory=_STATIC), name="static")
     return composed
+
+
+def _describe(composed: FastAPI) -> None:
+    """Let the API's page show the wallet's calls as openapi/wallet.json does; made when first asked for."""
+    bare = composed.openapi
+
+    def openapi() -> dict[str, Any]:
+        return composed.openapi_schema or examples.described(bare())
+
+    composed.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way of extending it
 
 
 def merchant_api(pipes: Pipes) -> FastAPI:

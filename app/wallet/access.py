@@ -24,7 +24,7 @@ from app.plumbing.limits import Buckets, TooManyRequests
 from app.plumbing.pipes import Pipes
 from app.plumbing.web import FrameworkRefusal
 from app.wallet.contract import MEANINGS, Refused, envelope, rendered
-from app.wallet.queries import policies_of
+from app.wallet.queries import listed_games, policies_of
 from app.wallet.terms import Code, Policy
 
 __all__ = ["Access", "Caller", "Direct", "Enveloped"]
@@ -43,11 +43,17 @@ _security = structlog.get_logger("security")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A site's server, authenticated: its site, its token's scope, its decisions."""
+    """A site's server, authenticated: its site, its token's scope, its decisions.
+
+    Args:
+        policies: by platform; "" for all others and for transfers.
+        games: platform and code of the games in its catalogue; looked up where a policy asks.
+    """
 
     site: merchants.Site
     scope: merchants.Scope
     policies: dict[str, Policy]
+    games: frozenset[tuple[str, str]]
 
     @property
     def site_id(self) -> int:
@@ -105,7 +111,10 @@ class Access:
             except merchants.NotAuthentic as refusal:
                 self._known.pop(token, None)
                 raise Refused(Code.UNAUTHENTICATED) from refusal
-            caller = Caller(site, scope, await policies_of(reader, site.site_id))
+            policies = await policies_of(reader, site.site_id)
+            listed = any(policy.listed_games_only for policy in policies.values())
+            games = await listed_games(reader, site.site_id) if listed else frozenset()
+            caller = Caller(site, scope, policies, games)
         self._known[token] = (now, caller)
         if len(self._known) > _MOST_KEPT:
             self._known.popitem(last=False)

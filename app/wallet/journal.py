@@ -17,10 +17,10 @@ import structlog
 from app import ledger
 from app.kernel import ids
 from app.plumbing.batching import Batcher, Overloaded
-from app.plumbing.database import RETRY_LIMIT, CommitUnknown, Lanes, pause_seconds, sqlstate
+from app.plumbing.database import RETRY_LIMIT, CommitUnknown, DatabaseDown, Lanes, pause_seconds, sqlstate
 from app.plumbing.pipes import Pipes
 from app.wallet import chart
-from app.wallet.contract import Answer
+from app.wallet.contract import Answer, Refused
 from app.wallet.queries import operation_of, round_of, wallet_of
 from app.wallet.rules import SUCCESSES, Page, Seat
 from app.wallet.terms import Ask, Code, Leg, Operation, OperationKey, Type
@@ -145,33 +145,47 @@ class Journal:
             site's id of its player, and whether it had stood there before.
 
         Raises:
+            Refused: IN_PROGRESS: the transfer is being written just now, and for long.
             DatabaseDown: nothing was done.
             CommitUnknown: it may have been done; void it again.
         """
         at = self.pipes.clock.now()
         operation_id = ids.new("wop", at=at)
-        async with self.lanes.transaction() as raw:
-            # Waits for a transfer that is just being written under the same id.
-            await raw.execute(_VOID, site_id, operation_id, key, request_id, at)
-            row = await raw.fetchrow(_STANDING, site_id, key)
-            return operation_of(row), row["site_login"] or "", row["operation_id"] != operation_id
+        try:
+            async with self.lanes.transaction() as raw:
+                # Waits for a transfer that is just being written under the same id.
+                await raw.execute(_VOID, site_id, operation_id, key, request_id, at)
+                row = await raw.fetchrow(_STANDING, site_id, key)
+        except asyncpg.PostgresError as error:
+            if sqlstate(error) in _LOCKED:
+                raise Refused(Code.IN_PROGRESS) from error
+            raise
+        return operation_of(row), row["site_login"] or "", row["operation_id"] != operation_id
 
     async def _done(
         self, site_id: int, asks: Sequence[Ask], *, all_or_none: bool = False
     ) -> list[Answer | BaseException]:
         """Run a batch until it is done, in halves if need be; an exception stands for an item that cannot."""
         ours: set[str] = set()
+        may_be_done = False
         for run in range(1, RETRY_LIMIT + 1):
             answers: list[Answer] = []
             try:
                 await self._once(site_id, asks, answers, all_or_none=all_or_none)
-            except CommitUnknown:
-                if run == RETRY_LIMIT:
+            except (CommitUnknown, DatabaseDown) as error:
+                may_be_done |= isinstance(error, CommitUnknown)
+                if not may_be_done:
                     raise
+                if run == RETRY_LIMIT:
+                    raise CommitUnknown("lost at COMMIT, and not found out since") from error
                 _log.warning("journal.commit_unknown", site_id=site_id, items=len(asks))
                 ours |= {one.operation.operation_id for one in answers if one.operation and not one.duplicate}
+                await asyncio.sleep(pause_seconds(run))
             except asyncpg.PostgresError as error:
                 if sqlstate(error) not in _RETRIED or run == RETRY_LIMIT:
+                    # "Nothing was done" may be said of this run, but not of the one before.
+                    if may_be_done:
+                        raise CommitUnknown("lost at COMMIT, and not found out since") from error
                     return await self._halved(site_id, asks, error, all_or_none=all_or_none)
                 _log.info("journal.again", site_id=site_id, items=len(asks), sqlstate=sqlstate(error))
                 await asyncio.sleep(pause_seconds(run))
@@ -188,11 +202,18 @@ class Journal:
         if len(asks) > 1 and not all_or_none:
             _log.warning("journal.halved", site_id=site_id, items=len(asks), sqlstate=sqlstate(error))
             middle = len(asks) // 2
-            first = await self._done(site_id, asks[:middle])
-            return [*first, *await self._done(site_id, asks[middle:])]
+            first = await self._half(site_id, asks[:middle])
+            return [*first, *await self._half(site_id, asks[middle:])]
         if sqlstate(error) in _LOCKED:
             return [Answer(ask, Code.IN_PROGRESS) for ask in asks]
         return [error for _ in asks]
+
+    async def _half(self, site_id: int, asks: Sequence[Ask]) -> list[Answer | BaseException]:
+        """Run a part; what it cannot do it tells its own callers only, for the other part may be done."""
+        try:
+            return await self._done(site_id, asks)
+        except (CommitUnknown, DatabaseDown) as error:
+            return [error for _ in asks]
 
     async def _once(
         self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool

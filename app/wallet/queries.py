@@ -35,6 +35,7 @@ __all__ = [
     "found_operations",
     "has_open_round",
     "is_reversed",
+    "listed_games",
     "lock_wallets",
     "operation_by_id",
     "operation_by_key",
@@ -375,3 +376,9 @@ async def find_games(reader: Reader, site_id: int, *, code: str, provider: str =
     asked = games.select().where(games.c.site_id == site_id, games.c.game_code == code)
     rows = await reader.all(asked.where(games.c.provider_id == provider) if provider else asked)
     return [Game(row.provider_id, row.game_code, row.name, row.launch_url, row.is_enabled) for row in rows]
+
+
+async def listed_games(reader: Reader, site_id: int) -> frozenset[tuple[str, str]]:
+    """Platform and code of every enabled game in a site's catalogue."""
+    rows = await reader.all(games.select().where(games.c.site_id == site_id, games.c.is_enabled))
+    return frozenset((row.provider_id, row.game_code) for row in rows)

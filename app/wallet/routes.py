@@ -28,6 +28,7 @@ _PLAY: Final = frozenset({Scope.PLAY})
 _ANY: Final = frozenset(Scope)
 _TRANSFERS: Final = {"deposit": Type.DEPOSIT, "withdraw": Type.WITHDRAW}
 _PLAYS: Final = {"bet": Type.BET, "win": Type.WIN, "betwin": Type.BETWIN, "rollback": Type.ROLLBACK}
+_BETS: Final = frozenset({Type.BET, Type.BETWIN})
 # These reach the player whatever the site has changed meanwhile.
 _IN_ANY_MODE: Final = frozenset({Type.WIN, Type.ROLLBACK})
 _DELAY_SECONDS: Final = 3  # of the fault "delay": longer than platforms wait for a bet
@@ -134,17 +135,26 @@ async def _posted(
     answers: list[Answer] = []
     if not (all_or_none and refused) and asks:
         answers = await journal.run(caller.site_id, asks, all_or_none=all_or_none)
-    told_in_turn = iter(answers)
-    results = [
-        envelope(one.code, one.data, str(one))
-        if isinstance(one, Refused)
-        else answered(next(told_in_turn, None) or Answer(one, Code.IN_PROGRESS))
-        for one in found
-    ]
     codes = [*(one.code for one in refused), *(one.code for one in answers)]
     failed = [code for code in codes if code not in SUCCESSES]
     code = failed[0] if all_or_none and failed else Code.OK
+    told_in_turn = iter(answers)
+    results = []
+    for one in found:
+        answer = None if isinstance(one, Refused) else next(told_in_turn, None)
+        if isinstance(one, Refused):
+            results.append(envelope(one.code, one.data, str(one)))
+        elif answer is None or (code is not Code.OK and answer.code in SUCCESSES):
+            results.append(_undone(one, code))
+        else:
+            results.append(answered(answer))
     return rendered(MEANINGS[code].status, envelope(code, {"results": results}))
+
+
+def _undone(ask: Ask, code: Code) -> dict[str, object]:
+    """An operation that would have been done, had another of its batch not been refused."""
+    data = {"externalId": ask.key, "applied": False, "duplicate": False, "final": MEANINGS[code].final}
+    return envelope(code, data, "Not done: another operation of this batch was refused.")
 
 
 async def _faulty(fault: str, journal: Journal, caller: Caller, ask: Ask) -> Response:
@@ -177,7 +187,11 @@ def _transfer(caller: Caller, kind: Type, body: Mapping[str, Any], request: Requ
 
 
 def _game(caller: Caller, kind: Type, body: Mapping[str, Any], request: Request) -> Ask:
-    return game_ask(kind, body, caller.policy, _request_id(request))
+    ask = game_ask(kind, body, caller.policy, _request_id(request))
+    is_strange = (ask.provider, ask.game) not in caller.games
+    if kind in _BETS and ask.policy.listed_games_only and is_strange:
+        raise Refused(Code.VALIDATION, "gameCode is not in this site's catalogue.", field="gameCode")
+    return ask
 
 
 def _request_id(request: Request) -> str:

@@ -36,17 +36,18 @@ STORED = frozenset(
 RECORDED = (
     "transactionId amount balanceBefore balanceAfter cashPart bonusPart sequence applied status recordedAt"
 )
-# What the ledger moved on a wallet's own accounts because of an operation, where that is not what was told.
+# What the ledger moved on players' accounts because of an operation, where that is not what was told.
 OTHERWISE = """
-    SELECT o.key, o.balance_after_minor - o.balance_before_minor AS told, m.moved
+    SELECT o.key, o.balance_after_minor - o.balance_before_minor AS told, m.because, m.moved
       FROM wallet_operation o
-      LEFT JOIN wallet w USING (site_id, wallet_id),
-      LATERAL (
-        SELECT coalesce(sum(e.amount_minor), 0) AS moved
-          FROM transfer t JOIN entry e USING (site_id, transfer_id)
-         WHERE t.site_id = o.site_id AND t.source = 'wallet' AND t.because = o.operation_id
-           AND e.account_id IN (w.cash_account_id, w.bonus_account_id)) m
-     WHERE m.moved <> o.balance_after_minor - o.balance_before_minor"""
+      FULL JOIN (
+        SELECT t.because, sum(e.amount_minor) AS moved
+          FROM transfer t
+          JOIN entry e USING (site_id, transfer_id)
+          JOIN account a USING (site_id, account_id)
+         WHERE a.purpose IN ('player_cash', 'player_bonus')
+         GROUP BY t.because) m ON m.because = o.operation_id
+     WHERE coalesce(m.moved, 0) IS DISTINCT FROM o.balance_after_minor - o.balance_before_minor"""
 BALANCES = """
     SELECT p.site_login, w.sequence, w.balance_minor, c.balance_minor + b.balance_minor
       FROM wallet w
@@ -68,7 +69,7 @@ def site() -> Iterator[Machines]:
         yield made
 
 
-@pytest.mark.timeout(1800 if IS_NIGHT else 180)
+@pytest.mark.timeout(1800 if IS_NIGHT else 240)
 async def test_kills_under_load_lose_nothing_and_repeat_nothing(site: Machines) -> None:
     load = Load(site.addresses, site.tokens, PLAYERS, Random(20261121))
     unknown: dict[str, Counter[str]] = defaultdict(Counter)
@@ -77,7 +78,7 @@ async def test_kills_under_load_lose_nothing_and_repeat_nothing(site: Machines) 
         for number in range(2 * KILLS):
             victim = "postgres" if number % 2 else "web"
             async with load.running(CLIENTS):
-                await asyncio.sleep(load.chance.uniform(1.0, 2.0))
+                await asyncio.sleep(load.chance.uniform(0.7, 1.7))
                 # Two kills of three fall between commits and their answers, the third anywhere.
                 if number // 2 % 3 < 2:
                     await site.hold_commits()
@@ -94,7 +95,8 @@ async def test_kills_under_load_lose_nothing_and_repeat_nothing(site: Machines) 
         await check_stored(load)
     await check_books(site, load)
     # Else the kills fell where nothing could go wrong.
-    assert all(unknown[victim]["done"] and unknown[victim]["not done"] for victim in unknown), unknown
+    assert unknown["web"]["not done"], unknown
+    assert not IS_NIGHT or all(unknown[victim]["done"] for victim in ("web", "postgres")), unknown
 
 
 def kill(site: Machines, victim: str, number: int) -> None:

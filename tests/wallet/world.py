@@ -56,7 +56,7 @@ def difference(expected: object, found: object, where: str = "") -> str | None:
             return None if same else f"{where} should be {expected!r} and is {found!r}"
 
 
-@dataclass
+@dataclass(repr=False)
 class World:
     """Two wallets that must not differ: one of PostgreSQL, one of dictionaries."""
 
@@ -183,6 +183,7 @@ class World:
 
     async def history(self, player: str, currency: str) -> list[Json]:
         """Everything of one wallet, the refused as well, page by page."""
+        await self.counter.settled()
         found: list[Json] = []
         asked: dict[str, object] = {"playerExternalId": player, "currency": currency, "limit": 40}
         while True:

@@ -43,6 +43,7 @@ _PLANS: Final[Mapping[str, str]] = {
     "enable_material": "off",
     "enable_memoize": "off",
 }
+_LOCK_MILLISECONDS: Final = 500
 _PLANNED_FIRST_FOR: Final = 128
 _PLANNED_FOR: Final = 4_096
 
@@ -165,7 +166,9 @@ class Lanes:
 
 
 def _of_lane(settings: SessionSettings) -> dict[str, str]:
-    return {**settings.as_server_settings(), **_PLANS}
+    # A batch waits for its slowest lock, and so does everybody in it: soon given up, then tried in halves.
+    lock_timeout = min(settings.lock_timeout, _LOCK_MILLISECONDS)
+    return {**settings.as_server_settings(), **_PLANS, "lock_timeout": str(lock_timeout)}
 
 
 def _is_lost(connection: asyncpg.Connection, error: BaseException) -> bool:

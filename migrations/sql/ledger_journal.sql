@@ -3,7 +3,8 @@
 -- One order of locks for everybody: accounts with a floor by id, because decisions depend on them; then those without one,
 -- the hot ones, by id and as late as can be.
 -- Whatever the statistics of young tables say, and however long ago a plan was made, each row here is found by a probe of a
--- unique index. LATERAL with OFFSET 0 (or a lock) says so: the planner may not turn such a join round and scan the table.
+-- unique index. LATERAL with OFFSET 0 (or a lock) says so: the planner may not turn such a join round and scan the table. So
+-- one plan serves for ever, and is kept.
 
 -- Open what is missing; answers in the order asked.
 CREATE FUNCTION ledger_open(the_site integer, owners text[], purposes text[], currencies text[], floors bigint[], at timestamptz)
@@ -41,7 +42,8 @@ END $$
 -- is known: a replay or a conflict writes nothing.
 CREATE FUNCTION ledger_lock_accounts(
   the_site integer, sources text[], keys text[], owners text[], purposes text[], currencies text[], floors bigint[], at timestamptz)
-  RETURNS SETOF account LANGUAGE plpgsql ROWS 50 SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  RETURNS SETOF account LANGUAGE plpgsql ROWS 50 SECURITY DEFINER SET search_path = public, pg_temp
+  SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
   INSERT INTO account (site_id, owner, purpose, currency, floor_minor, opened_at, moved_at)
     SELECT DISTINCT the_site, w.owner, w.purpose, w.currency, w.floor_minor, at, at
@@ -65,7 +67,8 @@ END $$
 -- ;;
 -- What is known of some keys.
 CREATE FUNCTION ledger_known_keys(the_site integer, sources text[], keys text[]) RETURNS SETOF transfer
-  LANGUAGE plpgsql ROWS 50 SET search_path = public, pg_temp AS $$
+  LANGUAGE plpgsql ROWS 50 SET search_path = public, pg_temp
+  SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
   RETURN QUERY
     SELECT t.* FROM unnest(sources, keys) AS w (source, key),
@@ -84,7 +87,8 @@ CREATE FUNCTION ledger_write(
   the_site integer, at timestamptz, sources text[], actors text[], outcomes text[], fingerprints bytea[], currencies text[],
   keys text[], kinds text[], amounts bigint[], source_ids bigint[], target_ids bigint[], reasons text[],
   OUT recorded_at timestamptz, OUT numbers bigint[])
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+  SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
   many CONSTANT integer := cardinality(keys);
@@ -172,4 +176,18 @@ BEGIN
    WHERE coalesce(w.outcome, outcomes[1]) = 'posted';
   recorded_at := the_instant;
   numbers := the_numbers;
+END $$
+-- ;;
+-- While a table is empty the planner takes one site's rows for one row, any index that begins with the site for as good as the
+-- right one, and a session keeps what it planned then. So it is told beforehand that a site has many rows; what it learns later
+-- takes this place. PostgreSQL 18; before, plans made on empty tables stay until the first ANALYZE.
+DO $$
+DECLARE name text;
+BEGIN
+  IF to_regproc('pg_catalog.pg_restore_attribute_stats') IS NOT NULL THEN
+    FOREACH name IN ARRAY ARRAY['account', 'transfer', 'entry', 'hold', 'seal'] LOOP
+      PERFORM pg_restore_attribute_stats('schemaname', 'public', 'relname', name, 'attname', 'site_id', 'inherited', false,
+        'null_frac', 0::real, 'avg_width', 4, 'n_distinct', 1::real);
+    END LOOP;
+  END IF;
 END $$

@@ -224,3 +224,55 @@ async def test_the_hot_account_and_the_slow_rooms_never_deadlock(
     assert await balance(database, FLOAT) == -180
     assert await balance(database, HOUSE) == 90
     await invariants.hold(database)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off"},
+        {"plan_cache_mode": "force_generic_plan"},
+        {"plan_cache_mode": "force_custom_plan"},
+    ],
+)
+async def test_plans_made_on_empty_tables_serve_when_the_tables_have_grown(
+    clone_url: str, now: datetime, settings: dict[str, str]
+) -> None:
+    session = await asyncpg.connect(asyncpg_dsn(clone_url), server_settings=settings)
+    fetched = """
+    SELECT sum(pg_stat_get_xact_tuples_fetched(indexrelid)) FROM pg_index
+     WHERE indrelid IN ('account'::regclass, 'transfer'::regclass)
+    """
+
+    async def batch(first: int) -> int:
+        """Pay in to ten players, all by the same plans; how many rows were looked at for it."""
+        owners = [f"plr_{number}" for number in range(first, first + 10)]
+        async with session.transaction():
+            house, *ids = await session.fetchval(
+                "SELECT ledger_open($1, $2, $3, $4, $5, $6)",
+                SITE,
+                ["site", *owners],
+                ["operator_float"] + ["player_cash"] * 10,
+                ["KZT"] * 11,
+                [None] + [0] * 10,
+                now,
+            )
+            await session.fetch("SELECT FROM ledger_lock($1, $2)", SITE, ids)
+            moves = [
+                ledger.Move(ledger.TRANSFER_IN, 1, "KZT", house, player, f"{first}.{player}", "x")
+                for player in ids
+            ]
+            await ledger.move(session, SITE, moves, source="wallet", actor="x", at=now)
+            keys = [one.key for one in moves]
+            known = await session.fetch(
+                "SELECT * FROM ledger_known_keys($1, $2, $3)", SITE, ["wallet"] * 10, keys
+            )
+            assert len(known) == 10
+            return int(await session.fetchval(fetched))
+
+    await batch(0)
+    await session.execute(
+        "INSERT INTO account (site_id, owner, purpose, currency, floor_minor, opened_at, moved_at) "
+        "SELECT 7, 'x' || i, 'player_cash', 'KZT', 0, now(), now() FROM generate_series(1, 3000) AS i"
+    )
+    assert 10 <= await batch(10) < 150
+    await session.close()

@@ -127,8 +127,13 @@ class Load:
             assert made.status_code == 200, made.text
 
     async def get(self, path: str) -> httpx.Response:
-        """Ask a question."""
-        return await self.chance.choice(self._webs).get(path, headers=self._token("read"))
+        """Ask a question, until somebody answers."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                try:
+                    return await self.chance.choice(self._webs).get(path, headers=self._token("read"))
+                except httpx.TransportError:
+                    await asyncio.sleep(_PAUSE_SECONDS)
 
     async def post(self, path: str, body: object, scope: str) -> httpx.Response:
         """Ask for anything."""

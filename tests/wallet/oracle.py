@@ -340,8 +340,11 @@ class Oracle:
             return self._executed(tried)
         self.__dict__ = before
         status, first = failed[0]
-        shown = {"results": [{"code": item["code"]} for _, item in tried]} if readable else {}
-        return status, {"success": False, "code": first["code"], "data": shown}
+        undone: list[dict[str, Any]] = [{"data": {"applied": False}} for _ in tried]
+        for (_, item), shown in zip(tried, undone, strict=True):
+            shown |= {} if item["success"] else {"code": item["code"]}
+        data = {"results": undone} if readable else {}
+        return status, {"success": False, "code": first["code"], "data": data}
 
     def _item(self, number: int, item: object, kinds: tuple[Kind, ...], *, only_read: bool = False) -> Answer:
         if not isinstance(item, Mapping):

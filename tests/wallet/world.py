@@ -64,7 +64,7 @@ class World:
     database: Database
     oracle: Oracle = field(default_factory=Oracle)
     codes: dict[str, str] = field(default_factory=dict)
-    recorded: dict[tuple[bool, str], tuple[str, str]] = field(default_factory=dict)
+    recorded: dict[tuple[object, ...], tuple[str, str]] = field(default_factory=dict)
     asked: list[tuple[str, object]] = field(default_factory=list)
     heard: Counter[tuple[str, str]] = field(default_factory=Counter)
     grants: int = 0
@@ -128,7 +128,8 @@ class World:
         ours = (data["transactionId"], data["recordedAt"])
         if not data["transactionId"].startswith("wop_") or not _INSTANT.fullmatch(data["recordedAt"]):
             return False
-        return self.recorded.setdefault(("transferId" in data, data["externalId"]), ours) == ours
+        key = (data["externalId"], "transferId" in data, data["playerExternalId"], data.get("roundId"))
+        return self.recorded.setdefault(key, ours) == ours
 
     async def grant(self, player: str, currency: str, minor: int) -> None:
         """Give a bonus, which is an operation of its own."""

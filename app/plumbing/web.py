@@ -26,7 +26,7 @@ from app.kernel import ids, signing
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.plumbing import metrics
-from app.plumbing.database import DatabaseDown, sqlstate
+from app.plumbing.database import BUSY_SQLSTATES, DatabaseDown, sqlstate
 
 __all__ = [
     "BODY_LIMIT_BYTES",
@@ -59,8 +59,6 @@ _HEADERS: Final = (
 )
 # A year, as browsers' preload lists ask; without the subdomains, which may not be ours.
 _STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
-# lock_not_available, query_canceled (statement_timeout): rolled back, and likely to pass later.
-_BUSY_SQLSTATES: Final = frozenset({"55P03", "57014"})
 _GONE: Final = 499  # nginx' word for a caller who left; nobody hears it, log and metrics show it
 _log = structlog.get_logger("web")
 
@@ -182,7 +180,7 @@ async def _database_down(request: Request, error: Exception) -> JSONResponse:
 
 async def _database_refused(request: Request, error: Exception) -> JSONResponse:
     """A lock or a statement that took too long is the database's load, anything else our mistake."""
-    if sqlstate(error) not in _BUSY_SQLSTATES:
+    if sqlstate(error) not in BUSY_SQLSTATES:
         raise error
     _log.warning("database.busy", sqlstate=sqlstate(error))
     return _overloaded(request)

@@ -4,14 +4,17 @@ A token is looked up once in `_KEPT_SECONDS` and kept in this process: a revoked
 takes effect within that time.
 """
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import asyncpg
 import structlog
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import DBAPIError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Send
 from starlette.types import Scope as ASGIScope
@@ -19,7 +22,7 @@ from typing_extensions import override
 
 from app import merchants
 from app.plumbing.batching import Overloaded
-from app.plumbing.database import DatabaseDown
+from app.plumbing.database import BUSY_SQLSTATES, DatabaseDown, sqlstate
 from app.plumbing.limits import Buckets, TooManyRequests
 from app.plumbing.pipes import Pipes
 from app.plumbing.web import FrameworkRefusal
@@ -34,6 +37,7 @@ _Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 # Long enough that thousands of calls a second read no token; short enough for a revocation to matter.
 _KEPT_SECONDS: Final = 2
 _MOST_KEPT: Final = 10_000
+_MOST_ASKING: Final = 3
 _BEARER: Final = "Bearer "
 # Generous: a platform's peak. Who is over it hears 429 and has lost nothing.
 _PER_SECOND: Final = 20_000
@@ -48,12 +52,14 @@ class Caller:
     Args:
         policies: by platform; "" for all others and for transfers.
         games: platform and code of the games in its catalogue; looked up where a policy asks.
+        rollbacks_name_platform: what a rollback does depends on the platform, so it must name it.
     """
 
     site: merchants.Site
     scope: merchants.Scope
     policies: dict[str, Policy]
     games: frozenset[tuple[str, str]]
+    rollbacks_name_platform: bool
 
     @property
     def site_id(self) -> int:
@@ -72,6 +78,7 @@ class Access:
     pipes: Pipes
     _known: "OrderedDict[str, tuple[int | float, Caller]]" = field(default_factory=OrderedDict)
     _buckets: Buckets = field(init=False)
+    _asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_ASKING))
 
     def __post_init__(self) -> None:
         """Count per site."""
@@ -105,7 +112,8 @@ class Access:
         known = self._known.get(token)
         if known is not None and now - known[0] < _KEPT_SECONDS:
             return known[1]
-        async with self.pipes.database.reading() as reader:
+        # Strangers' tokens wait for each other, not for the connections that known callers need.
+        async with self._asking, self.pipes.database.reading() as reader:
             try:
                 site, scope = await merchants.bearer(reader, token)
             except merchants.NotAuthentic as refusal:
@@ -114,11 +122,15 @@ class Access:
             policies = await policies_of(reader, site.site_id)
             listed = any(policy.listed_games_only for policy in policies.values())
             games = await listed_games(reader, site.site_id) if listed else frozenset()
-            caller = Caller(site, scope, policies, games)
+            caller = Caller(site, scope, policies, games, _differ_on_rollbacks(policies))
         self._known[token] = (now, caller)
         if len(self._known) > _MOST_KEPT:
             self._known.popitem(last=False)
         return caller
+
+
+def _differ_on_rollbacks(policies: Mapping[str, Policy]) -> bool:
+    return len({(one.id_scope, one.reverse_wins, one.short_reversal) for one in policies.values()}) > 1
 
 
 class Enveloped(APIRoute):
@@ -156,6 +168,11 @@ def _enveloped(handle: _Handle) -> _Handle:
             response = _refused(refusal)
         except (Overloaded, DatabaseDown) as error:
             _log.warning("wallet.overloaded", reason=repr(error))
+            return _refused(Refused(Code.OVERLOADED, retryAfter=1))
+        except (DBAPIError, asyncpg.PostgresError) as error:
+            if sqlstate(error) not in BUSY_SQLSTATES:
+                _log.exception("wallet.failed")
+                return _refused(Refused(Code.INTERNAL))
             return _refused(Refused(Code.OVERLOADED, retryAfter=1))
         except FrameworkRefusal as error:  # a body too large, or too slow
             return _refused(Refused(Code.VALIDATION, f"body: {error.detail}.", field="body"))

@@ -7,7 +7,9 @@ the same batch again: what was written is then repeated from its rows, what was 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,7 +19,15 @@ import structlog
 from app import ledger
 from app.kernel import ids
 from app.plumbing.batching import Batcher, Overloaded
-from app.plumbing.database import RETRY_LIMIT, CommitUnknown, DatabaseDown, Lanes, pause_seconds, sqlstate
+from app.plumbing.database import (
+    BUSY_SQLSTATES,
+    RETRY_LIMIT,
+    CommitUnknown,
+    DatabaseDown,
+    Lanes,
+    pause_seconds,
+    sqlstate,
+)
 from app.plumbing.pipes import Pipes
 from app.wallet import chart
 from app.wallet.contract import Answer, Refused
@@ -30,9 +40,12 @@ __all__ = ["Journal"]
 _MOST_TOGETHER: Final = 128
 # About a fifth of a second of work; who comes on top hears 503 at once instead of waiting in vain.
 _MOST_WAITING: Final = 1024
-_MOST_RUNNING: Final = 16  # batches of a caller's own making, a thousand operations each at most
+# Batches of a caller's own making, and voids: of one site, so that it does not take all there is. All sites'
+# together use one lane less than there are: that one is for the calls that come one by one.
+_MOST_RUNNING: Final = 4
+_LANES: Final = 3
 _RETRIED: Final = frozenset({"40001", "40P01", "23505"})  # serialization, deadlock, a key that raced
-_LOCKED: Final = frozenset({"55P03", "57014"})  # lock_timeout, statement_timeout: nothing was done
+_TOO_SLOW: Final = "57014"  # statement_timeout: halves of it would be slow too
 
 # migrations/sql/wallet_journal.sql
 _LOAD: Final = "SELECT * FROM wallet_load($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
@@ -76,11 +89,12 @@ class Journal:
     lanes: Lanes = field(init=False)
     _batchers: dict[int, Batcher[Ask, Answer]] = field(default_factory=dict)
     _house: dict[tuple[int, str, str], int] = field(default_factory=dict)
-    _running: int = 0
+    _running: Counter[int] = field(default_factory=Counter)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LANES - 1))
 
     def __post_init__(self) -> None:
         """Connect nothing yet."""
-        self.lanes = Lanes(self.pipes.database)
+        self.lanes = Lanes(self.pipes.database, size=_LANES)
 
     async def aclose(self) -> None:
         """Finish what has queued, and close the connections."""
@@ -113,17 +127,12 @@ class Journal:
             all_or_none: one refusal undoes all, and nothing is stored, not even refusals.
 
         Raises:
-            Overloaded: too many batches are waiting; nothing was done.
+            Overloaded: too many batches of this site are waiting; nothing was done.
             DatabaseDown: nothing was done.
             CommitUnknown: they may have been done; ask again with the same ids.
         """
-        if self._running >= _MOST_RUNNING:
-            raise Overloaded(retry_after_seconds=1)
-        self._running += 1
-        try:
+        async with self._turn(site_id):
             answers = await self._done(site_id, asks, all_or_none=all_or_none)
-        finally:
-            self._running -= 1
         told = []
         for ask, answer in zip(asks, answers, strict=True):
             if isinstance(answer, BaseException):
@@ -146,21 +155,33 @@ class Journal:
 
         Raises:
             Refused: IN_PROGRESS: the transfer is being written just now, and for long.
+            Overloaded: too many voids or batches of this site are waiting; nothing was done.
             DatabaseDown: nothing was done.
             CommitUnknown: it may have been done; void it again.
         """
         at = self.pipes.clock.now()
         operation_id = ids.new("wop", at=at)
         try:
-            async with self.lanes.transaction() as raw:
+            async with self._turn(site_id), self.lanes.transaction() as raw:
                 # Waits for a transfer that is just being written under the same id.
                 await raw.execute(_VOID, site_id, operation_id, key, request_id, at)
                 row = await raw.fetchrow(_STANDING, site_id, key)
         except asyncpg.PostgresError as error:
-            if sqlstate(error) in _LOCKED:
+            if sqlstate(error) in BUSY_SQLSTATES:
                 raise Refused(Code.IN_PROGRESS) from error
             raise
         return operation_of(row), row["site_login"] or "", row["operation_id"] != operation_id
+
+    @asynccontextmanager
+    async def _turn(self, site_id: int) -> AsyncIterator[None]:
+        if self._running[site_id] >= _MOST_RUNNING:
+            raise Overloaded(retry_after_seconds=1)
+        self._running[site_id] += 1
+        try:
+            async with self._turns:
+                yield
+        finally:
+            self._running[site_id] -= 1
 
     async def _done(
         self, site_id: int, asks: Sequence[Ask], *, all_or_none: bool = False
@@ -199,12 +220,12 @@ class Journal:
     async def _halved(
         self, site_id: int, asks: Sequence[Ask], error: asyncpg.PostgresError, *, all_or_none: bool
     ) -> list[Answer | BaseException]:
-        if len(asks) > 1 and not all_or_none:
+        if len(asks) > 1 and not all_or_none and sqlstate(error) != _TOO_SLOW:
             _log.warning("journal.halved", site_id=site_id, items=len(asks), sqlstate=sqlstate(error))
             middle = len(asks) // 2
             first = await self._half(site_id, asks[:middle])
             return [*first, *await self._half(site_id, asks[middle:])]
-        if sqlstate(error) in _LOCKED:
+        if sqlstate(error) in BUSY_SQLSTATES:
             return [Answer(ask, Code.IN_PROGRESS) for ask in asks]
         return [error for _ in asks]
 
@@ -229,7 +250,17 @@ class Journal:
                     raise _Undone
                 await self._write(raw, site_id, page)
         except _Undone:
-            answers[:] = [Answer(answer.ask, answer.code, field=answer.field) for answer in answers]
+            # What had been done before this batch stays done, and is told.
+            answers[:] = [
+                Answer(
+                    one.ask,
+                    one.code,
+                    operation=one.operation if one.duplicate else None,
+                    duplicate=one.duplicate,
+                    field=one.field,
+                )
+                for one in answers
+            ]
 
     async def _loaded(
         self, raw: asyncpg.Connection, site_id: int, asks: Sequence[Ask]
@@ -250,6 +281,7 @@ class Journal:
             _once_if_alike([_asks_open(ask) for ask in asks]),
             at,
         )
+        # Never before what a wallet or its account has seen, whatever the clocks of several machines say.
         page = Page(max([at, *(row["moved_at"] for row in rows if row["moved_at"] is not None)]))
         return page, [_seated(page, ask, row) for ask, row in zip(asks, rows, strict=True)]
 
@@ -292,6 +324,8 @@ def _seated(page: Page, ask: Ask, row: Any) -> Seat:  # noqa: ANN401  asyncpg ha
         page.operations[ask.operation_key].is_reversed = row["is_reversed"]
     if row["is_tombstoned"]:
         page.tombstoned.add(ask.reference_key or ask.operation_key)
+    if row["is_own_tombstoned"]:
+        page.tombstoned.add(ask.operation_key)
     if row["around"] is not None:
         around = round_of(row["around"])
         page.rounds.setdefault(around.key, around)

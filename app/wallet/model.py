@@ -122,17 +122,13 @@ _ANSWERS: Final[Mapping[Effect, Decision]] = {
     Effect.ALREADY_SETTLED: Decision(Code.ALREADY_SETTLED),
 }
 _BETS: Final = frozenset({Type.BET, Type.BETWIN})
+_MOST_KEPT: Final = 2**63 - 1  # a PostgreSQL BIGINT
 
 
 def standing_of(operation: Operation | None, around: Round | None, *, is_tombstoned: bool) -> Standing:
-    """The column of the effect matrix for an operation, found or not.
-
-    Args:
-        operation: what was found by its key.
-        around: the round it belongs to.
-        is_tombstoned: a rollback named it before it came.
-    """
-    if is_tombstoned:
+    """The column of the effect matrix for an operation, found or not, and the round it belongs to."""
+    # Money that moved counts more than a rollback that went elsewhere: one that named another player, say.
+    if is_tombstoned and (operation is None or not operation.applied):
         return Standing.TOMBSTONED
     if operation is None:
         return Standing.NONE
@@ -152,9 +148,7 @@ def decide(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     The key is looked at before anything else, so that a repeat always gets its first answer (rule 7).
 
     Args:
-        ask: what is wanted.
         wallet: whose money; for a rollback the wallet of the operation it names, where there is one.
-        facts: what is known around it.
     """
     known = facts.known
     if known is not None:
@@ -194,7 +188,7 @@ def _withdraw(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
         return Decision(Code.IN_PROGRESS, stored=False, amount=amount)
     if wallet.is_blocked and not policy.blocked_may_transfer:
         return Decision(Code.PLAYER_BLOCKED, amount=amount)
-    if policy.max_transfer and amount > policy.max_transfer:
+    if amount > (policy.max_transfer or MAX_MINOR):
         return Decision(Code.LIMIT_EXCEEDED, amount=amount)
     if amount > wallet.cash:
         return Decision(Code.INSUFFICIENT_FUNDS, amount=amount)
@@ -227,6 +221,10 @@ def _bet(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
 
 def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     amount, bet, around = ask.amount or 0, facts.reference, facts.round
+    if facts.is_own_tombstoned:
+        return Decision(Code.ROLLED_BACK, amount=amount)
+    if wallet.balance + amount > _MOST_KEPT:
+        return Decision(Code.LIMIT_EXCEEDED, stored=False, amount=amount)
     if ask.kind is not Kind.WIN:
         return Decision(Code.OK, applied=True, amount=amount, legs=_legs((Leg.WIN_CASH, amount)))
     if bet is not None and (bet.type not in _BETS or bet.player_id != wallet.player_id):
@@ -237,8 +235,9 @@ def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     assert bet is not None, "the matrix credits no win without its bet"
     if ask.currency != bet.currency:
         return Decision(Code.CURRENCY_MISMATCH, stored=False)
-    if ask.round_id != bet.round_id:
-        return Decision(Code.VALIDATION, stored=False, field="roundId")
+    if not _is_its(ask, wallet, bet):
+        wrong = "roundId" if ask.round_id != bet.round_id else "providerId"
+        return Decision(Code.VALIDATION, stored=False, field=wrong)
     if around is not None and around.state is not RoundState.OPEN:
         return Decision(Code.ROUND_CLOSED, amount=amount)
     return Decision(Code.OK, applied=True, amount=amount, legs=_legs(*_won(amount, bet.bonus, bet.amount)))
@@ -246,25 +245,25 @@ def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
 
 def _rollback(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     original = facts.reference
-    if original is not None:
-        if original.player_id != wallet.player_id or ask.round_id not in {None, original.round_id}:
-            return Decision(Code.TRANSACTION_NOT_FOUND, stored=False)
-        if (
-            original.type is Type.WIN
-            and original.applied
-            and ask.policy.reverse_wins
-            and not original.is_reversed
-        ):
-            return _reverse_win(ask.policy, wallet, original)
+    if original is not None and not _is_its(ask, wallet, original):
+        return Decision(Code.TRANSACTION_NOT_FOUND, stored=False)
     standing = standing_of(original, facts.round, is_tombstoned=facts.is_tombstoned)
-    if original is not None and original.type not in _BETS and standing is Standing.OPEN:
-        standing = Standing.SETTLED
+    if original is not None and original.type not in _BETS and standing is not Standing.REVERSED:
+        if original.type is Type.WIN and original.applied and ask.policy.reverse_wins:
+            return _reverse_win(ask.policy, wallet, original)
+        standing = Standing.SETTLED if standing is Standing.OPEN else standing
     effect = EFFECTS[Asked.ROLLBACK_NEW_ID][standing]
     if effect in _ANSWERS:
         return _about(effect, 0 if original is None else original.amount)
     assert original is not None, "the matrix refunds nothing that is not there"
     legs = _legs((Leg.REFUND_CASH, original.cash), (Leg.REFUND_BONUS, original.bonus))
     return Decision(Code.OK, applied=True, amount=original.amount, legs=legs)
+
+
+def _is_its(ask: Ask, wallet: Wallet, original: Operation) -> bool:
+    """Whether player, round and platform are those of the operation named (rules 35, 50)."""
+    same_round = ask.round_id in {None, original.round_id}
+    return original.player_id == wallet.player_id and same_round and ask.provider in {"", original.provider}
 
 
 def _reverse_win(policy: Policy, wallet: Wallet, won: Operation) -> Decision:

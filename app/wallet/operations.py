@@ -26,6 +26,7 @@ from app.wallet.queries import (
     Session,
     find_games,
     has_open_round,
+    has_played,
     lock_wallets,
     policies_of,
     purses,
@@ -319,9 +320,12 @@ async def set_policy(
         all that differs from the defaults now.
 
     Raises:
-        Refused: VALIDATION naming the decision that is none.
+        Refused: VALIDATION naming the decision that is none, or cannot be made any more.
     """
     decided = {**(await told_policies(tx, site_id)).get(provider, {}), **read_decisions(decisions)}
+    if "id_scope" in decisions and await has_played(tx, site_id):
+        # Every id that was used would be a new one, and every retry another bet.
+        raise Refused(Code.VALIDATION, "id_scope cannot change once a game was played.", field="id_scope")
     row = {"policy": decided, "changed_at": at}
     await tx.execute(
         insert(policies)

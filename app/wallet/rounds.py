@@ -26,7 +26,7 @@ __all__ = [
     "stuck_rounds",
 ]
 
-_MOST_OF_A_ROUND: Final = 10_000
+_MOST_OF_A_ROUND: Final = 100_000
 _MOST_STUCK: Final = 500
 
 
@@ -156,12 +156,19 @@ async def list_stuck(tx: Transaction, site_id: int, key: RoundKey, *, at: dateti
     return noted is not None
 
 
-async def close_round(tx: Transaction, site_id: int, player_id: str, key: RoundKey, *, at: datetime) -> bool:
-    """Complete a round without its platform: what was bet and not won is lost; whether it was open."""
-    await lock_wallets(tx, site_id, player_id)
+async def close_round(tx: Transaction, site_id: int, stuck: Stuck, *, at: datetime) -> bool:
+    """Complete a round without its platform: what was bet and not won is lost; whether it was open.
+
+    A round that its platform has bet in since it was found stuck is not: it is left for the next time.
+    """
+    await lock_wallets(tx, site_id, stuck.player_id)
     closed = await tx.first(
         update(rounds)
-        .where(*_is(site_id, key), rounds.c.state == RoundState.OPEN)
+        .where(
+            *_is(site_id, stuck.around.key),
+            rounds.c.state == RoundState.OPEN,
+            rounds.c.bet_minor == stuck.around.bet,
+        )
         .values(state=RoundState.COMPLETED, changed_at=at)
         .returning(rounds.c.round_id)
     )

@@ -52,7 +52,7 @@ def mount(app: FastAPI, pipes: Pipes, journal: Journal) -> None:
     for name, kind in _TRANSFERS.items():
         _single(routes, f"/v1/player/wallet/{name}", kind, access, journal, _transfer, _WALLET)
     _check(routes, pipes, access)
-    _batch(routes, "/v1/player/wallet/batch", _TRANSFERS, access, journal, _transfer, _WALLET)
+    _batch(routes, "/v1/player/wallet/batch", _TRANSFERS, access, journal, _one_of_many, _WALLET)
     _batch(routes, "/v1/game/batch", _PLAYS, access, journal, _game, _PLAY)
     _void(routes, access, journal)
     # Not included but put there: an included router is searched through twice for each call.
@@ -91,10 +91,10 @@ def _batch(
     @routes.post(path, name=path.split("/")[2] + " batch")
     async def batch(request: Request) -> Response:
         caller = await access.caller(request, scopes)
-        _check_mode(caller, Type.DEPOSIT)
         body = read_body(await request.body())
 
         def asked(kind: Type, item: Mapping[str, Any]) -> Ask:
+            _check_mode(caller, kind)
             return read(caller, kind, item, request)
 
         found, all_or_none = operations_of(body, kinds, asked)
@@ -102,7 +102,7 @@ def _batch(
 
 
 def _void(routes: APIRouter, access: Access, journal: Journal) -> None:
-    @routes.post("/v1/player/wallet/transfer/{transfer_id}/void", name="void")  # noqa: FAST003  a direct route
+    @routes.post("/v1/player/wallet/transfer/{transfer_id:path}/void", name="void")  # noqa: FAST003  a direct route
     async def void(request: Request) -> Response:
         caller = await access.caller(request, _WALLET)
         _check_mode(caller, Type.VOID)
@@ -144,7 +144,7 @@ async def _posted(
         answer = None if isinstance(one, Refused) else next(told_in_turn, None)
         if isinstance(one, Refused):
             results.append(envelope(one.code, one.data, str(one)))
-        elif answer is None or (code is not Code.OK and answer.code in SUCCESSES):
+        elif answer is None or (code is not Code.OK and answer.code in SUCCESSES and not answer.duplicate):
             results.append(_undone(one, code))
         else:
             results.append(answered(answer))
@@ -186,7 +186,15 @@ def _transfer(caller: Caller, kind: Type, body: Mapping[str, Any], request: Requ
     return transfer_ask(kind, body, caller.policy(), _request_id(request), header)
 
 
+def _one_of_many(caller: Caller, kind: Type, body: Mapping[str, Any], request: Request) -> Ask:
+    """A transfer of a batch: the header's key cannot be that of each of them."""
+    return transfer_ask(kind, body, caller.policy(), _request_id(request))
+
+
 def _game(caller: Caller, kind: Type, body: Mapping[str, Any], request: Request) -> Ask:
+    if kind is Type.ROLLBACK and caller.rollbacks_name_platform and body.get("providerId") is None:
+        sentence = "providerId is missing: this site's platforms differ in what a rollback does."
+        raise Refused(Code.VALIDATION, sentence, field="providerId")
     ask = game_ask(kind, body, caller.policy, _request_id(request))
     is_strange = (ask.provider, ask.game) not in caller.games
     if kind in _BETS and ask.policy.listed_games_only and is_strange:

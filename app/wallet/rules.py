@@ -127,9 +127,10 @@ class Page:
             known=self.operations.get(key),
             reference=reference,
             is_tombstoned=(reference_key or key) in self.tombstoned,
+            is_own_tombstoned=key in self.tombstoned,
             round=around,
             session_ok=seat.session_ok and not (ask.policy.session_required and ask.session is None),
-            round_open=seat.round_open,
+            round_open=seat.round_open or (ask.type is Type.WITHDRAW and self._has_opened(wallet)),
         )
         decision = decide(ask, wallet, facts)
         if decision.is_replay:
@@ -169,8 +170,16 @@ class Page:
     def _round(self, ask: Ask, wallet: Wallet, reference: Operation | None) -> Round | None:
         round_id, provider = ask.round_id, ask.provider
         if reference is not None:
-            round_id, provider = round_id or reference.round_id, provider or reference.provider
+            # Where the operation it names belongs, whatever this one says of it.
+            round_id, provider = reference.round_id, reference.provider
         return None if round_id is None else self.rounds.get(RoundKey(wallet.wallet_id, provider, round_id))
+
+    def _has_opened(self, wallet: Wallet) -> bool:
+        """Whether an operation of this very transaction opened a round."""
+        return any(
+            one.state is RoundState.OPEN and key.wallet_id == wallet.wallet_id
+            for key, one in self.touched_rounds.items()
+        )
 
     def _carried_out(self, ask: Ask, wallet: Wallet, facts: Facts, decision: Decision) -> Verdict:
         before = wallet.balance
@@ -259,7 +268,7 @@ class Page:
                         around.state = RoundState.CANCELLED
             case Type.REVERSE_WIN if reference is not None:
                 reference.is_reversed = True
-                around = None
+                around = _less_won(around, operation.amount)
             case _:
                 around = None
         if around is not None:
@@ -297,3 +306,9 @@ def _repeated(known: Operation, wallet: Wallet) -> Operation:
         return known
     balance = wallet.balance
     return replace(known, currency=wallet.currency, sequence=wallet.sequence, before=balance, after=balance)
+
+
+def _less_won(around: Round | None, amount: int) -> Round | None:
+    if around is not None:
+        around.win -= amount
+    return around

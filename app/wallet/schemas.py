@@ -8,15 +8,27 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
+from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import MAX_MINOR, Money, currency_exponent
 from app.wallet.contract import Answer, Refused
-from app.wallet.terms import ID_LENGTH, Ask, Code, Kind, Operation, Policy, Scope, Type, Wallet
+from app.wallet.terms import (
+    ID_LENGTH,
+    MOST_IN_A_BATCH,
+    SWEEPERS,
+    Ask,
+    Code,
+    Kind,
+    Operation,
+    Policy,
+    Scope,
+    Type,
+    Wallet,
+)
 
 __all__ = [
-    "MOST_IN_A_BATCH",
     "amount_of",
     "checked_ask",
     "currency_of",
@@ -26,8 +38,6 @@ __all__ = [
     "text_of",
     "transfer_ask",
 ]
-
-MOST_IN_A_BATCH: Final = 1000  # wallet.md 4
 
 
 class _Decimal(str):
@@ -143,7 +153,7 @@ def transfer_ask(
         kind: which of the two.
         body: the request.
         policy: of the site.
-        request_id: of the call; a legacy transfer without an id is known by it.
+        request_id: of the call.
         header_key: the header `Idempotency-Key`.
 
     Raises:
@@ -163,9 +173,9 @@ def transfer_ask(
     if body.get("transferId") is None:
         if not policy.legacy_transfers:
             raise Refused(Code.TRANSFER_ID_REQUIRED, field="transferId")
-        body = {"transferId": f"legacy-{request_id}"}
+        body = {"transferId": f"legacy-{ids.secret(16)}"}
     key = text_of(body, "transferId")
-    content = (kind, player, currency, "all" if amount is None else amount)
+    content = (kind.value, player, currency, "all" if amount is None else amount)
     return Ask(
         kind,
         "operator",
@@ -186,22 +196,24 @@ def game_ask(kind: Type, body: Mapping[str, Any], policy_of: Callable[[str], Pol
         Refused: VALIDATION.
     """
     key, player = text_of(body, "transactionId"), text_of(body, "playerExternalId")
+    if key.startswith(SWEEPERS):
+        raise _wrong("transactionId", f"must not begin with {SWEEPERS}")
     provider = (
         text_of(body, "providerId") if kind is not Type.ROLLBACK else _maybe_text(body, "providerId") or ""
     )
     policy = policy_of(provider)
     ask = Ask(kind, "game", key, player, policy, b"", request_id, provider=provider)
     ask.session = _maybe_text(body, "sessionId")
-    ask.is_finished = _flag(body, "isRoundFinished")
     if kind is Type.ROLLBACK:
         ask.reference, ask.round_id = text_of(body, "referenceId"), _maybe_text(body, "roundId")
         ask.amount = 0
     else:
+        ask.is_finished = _flag(body, "isRoundFinished")
         _read_play(ask, body, policy)
     ask.within = _within(ask, policy.id_scope)
     content = (
-        *(kind, player, ask.currency, ask.amount, ask.win, ask.round_id, ask.game),
-        *(ask.reference, ask.kind, ask.free_round),
+        *(kind.value, player, ask.currency, ask.amount, ask.win, ask.round_id, ask.game),
+        *(ask.reference, ask.kind.value, ask.free_round, "" if kind is Type.ROLLBACK else provider),
     )
     ask.fingerprint = _fingerprint(content)
     return ask
@@ -214,9 +226,8 @@ def _read_play(ask: Ask, body: Mapping[str, Any], policy: Policy) -> None:
     if ask.type is Type.WIN:
         ask.kind = _kind(body)
         ask.amount = amount_of(body, "amount", ask.currency, policy, least=0)
-        ask.reference = (
-            text_of(body, "referenceId") if ask.kind is Kind.WIN else _maybe_text(body, "referenceId")
-        )
+        # The other kinds are about no bet, and must not settle one (rule 34).
+        ask.reference = text_of(body, "referenceId") if ask.kind is Kind.WIN else None
         if ask.kind is Kind.FREE_ROUND:
             text_of(body, "freeRoundId")
     else:
@@ -304,7 +315,7 @@ def checked_ask(ask: Ask, operation_id: str, at: datetime) -> Answer:
         wallet_id=0,
         player_id="",
         player=ask.player,
-        currency=ask.currency or "XXX",
+        currency=ask.currency,
         is_blocked=False,
         sequence=0,
         cash=0,

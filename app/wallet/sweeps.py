@@ -1,5 +1,7 @@
 """What the house does by itself: rounds that nobody ends (rules 55, 56), and bonus money that it gives."""
 
+from typing import Final
+
 import structlog
 
 from app import players
@@ -16,11 +18,17 @@ from app.wallet.rounds import (
     sites_with_open_rounds,
     stuck_rounds,
 )
-from app.wallet.terms import Ask, Code, Operation, Policy, StuckRound, Type
+from app.wallet.terms import MOST_IN_A_BATCH, SWEEPERS, Ask, Code, Operation, Policy, StuckRound, Type
 
-__all__ = ["grant_bonus", "sweep_stuck"]
+__all__ = ["NotGivenBack", "grant_bonus", "sweep_stuck"]
 
+# What a refund may be answered while nothing of the stake is lost.
+_GIVEN_BACK: Final = frozenset({Code.OK, Code.ALREADY_ROLLED_BACK, Code.ALREADY_SETTLED})
 _log = structlog.get_logger("wallet")
+
+
+class NotGivenBack(RuntimeError):
+    """Not every bet of a stuck round could be given back now; it stays open and is tried again."""
 
 
 async def sweep_stuck(pipes: Pipes, journal: Journal) -> int:
@@ -87,14 +95,18 @@ async def _sweep(pipes: Pipes, journal: Journal, site_id: int, stuck: Stuck) -> 
         await _refund(pipes, journal, site_id, stuck)
 
     async def close(tx: Transaction) -> bool:
-        return await close_round(tx, site_id, stuck.player_id, key, at=pipes.clock.now())
+        return await close_round(tx, site_id, stuck, at=pipes.clock.now())
 
     # After refunds it is cancelled already, unless a win has settled one of its bets.
     await pipes.database.retried(close)
 
 
 async def _refund(pipes: Pipes, journal: Journal, site_id: int, stuck: Stuck) -> None:
-    """Give back every bet of a round that no win has settled."""
+    """Give back every bet of a round that no win has settled.
+
+    Raises:
+        NotGivenBack: not all of them could be; the round stays open.
+    """
     async with pipes.database.reading() as reader:
         found = await operations_of_round(reader, site_id, stuck.around)
         player = await players.player(reader, site_id, stuck.player_id)
@@ -104,14 +116,12 @@ async def _refund(pipes: Pipes, journal: Journal, site_id: int, stuck: Stuck) ->
         for bet in found
         if bet.type is Type.BET and not bet.is_reversed and bet.key.key not in settled
     ]
-    if asks:
-        answers = await journal.run(site_id, asks)
-        _log.info(
-            "round.refunded",
-            site_id=site_id,
-            round_id=stuck.around.key.round_id,
-            codes=[answer.code.value for answer in answers],
-        )
+    for first in range(0, len(asks), MOST_IN_A_BATCH):
+        answers = await journal.run(site_id, asks[first : first + MOST_IN_A_BATCH])
+        codes = {answer.code for answer in answers}
+        _log.info("round.refunded", site_id=site_id, round_id=stuck.around.key.round_id, codes=sorted(codes))
+        if not codes <= _GIVEN_BACK:
+            raise NotGivenBack(stuck.around.key.round_id)
 
 
 def _rollback(bet: Operation, player: str, stuck: Stuck) -> Ask:
@@ -119,7 +129,7 @@ def _rollback(bet: Operation, player: str, stuck: Stuck) -> Ask:
     return Ask(
         Type.ROLLBACK,
         bet.key.source,
-        f"sweeper-{bet.operation_id}",
+        f"{SWEEPERS}{bet.operation_id}",
         player,
         stuck.policy,
         b"sweeper",

@@ -63,8 +63,17 @@ wallets = Table(
         "balance_minor", BigInteger, nullable=False, server_default="0", comment="as its last operation told"
     ),
     Column("opened_at", DateTime(timezone=True), nullable=False),
+    Column(
+        "moved_at",
+        DateTime(timezone=True),
+        comment="the instant of its last operation; the next is not before it",
+    ),
     UniqueConstraint("site_id", "player_id", "currency"),
+    UniqueConstraint("site_id", "cash_account_id"),
+    UniqueConstraint("site_id", "bonus_account_id"),
     ForeignKeyConstraint(["site_id", "player_id"], ["player.site_id", "player.player_id"]),
+    ForeignKeyConstraint(["site_id", "cash_account_id"], ["account.site_id", "account.account_id"]),
+    ForeignKeyConstraint(["site_id", "bonus_account_id"], ["account.site_id", "account.account_id"]),
     # Room in each page for the new version of a row: sequences change without touching an index.
     postgresql_with={"fillfactor": 60},
 )
@@ -138,6 +147,8 @@ operations = Table(
         "source",
         "within",
         "reference",
+        "code",
+        "type",
         postgresql_where=text("reference IS NOT NULL"),
     ),
     Index("ix_wallet_operation_recorded", "site_id", "recorded_in", "operation_id"),

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 __all__ = [
     "ID_LENGTH",
+    "MOST_IN_A_BATCH",
+    "SWEEPERS",
     "Ask",
     "Code",
     "Decision",
@@ -33,6 +35,9 @@ __all__ = [
 ]
 
 ID_LENGTH: Final = 128  # wallet.md 4
+MOST_IN_A_BATCH: Final = 1000  # wallet.md 4
+# Our own rollbacks of stuck rounds stand in the platforms' namespace, where their bets are.
+SWEEPERS: Final = "sweeper-"
 
 
 class Type(StrEnum):
@@ -346,6 +351,7 @@ class Facts:
         known: what its own key stands for already.
         reference: the operation it is about.
         is_tombstoned: a rollback named this bet (of a win or rollback: its bet) before it came.
+        is_own_tombstoned: a rollback named this very operation before it came.
         round: the round it names, or its reference's.
         session_ok: the session it names lives and is this player's; False too when a required one is missing.
         round_open: this wallet has an open round; looked up for withdrawals that ask.
@@ -354,6 +360,7 @@ class Facts:
     known: Operation | None = None
     reference: Operation | None = None
     is_tombstoned: bool = False
+    is_own_tombstoned: bool = False
     round: Round | None = None
     session_ok: bool = True
     round_open: bool = False

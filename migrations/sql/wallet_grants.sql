@@ -7,7 +7,7 @@ GRANT SELECT ON wallet_policy, wallet, wallet_operation, wallet_round, game_sess
 GRANT INSERT, UPDATE ON wallet_policy, game TO cashier_app
 -- ;;
 GRANT INSERT (site_id, player_id, currency, cash_account_id, bonus_account_id, cash_version, bonus_version, balance_minor, opened_at),
-  UPDATE (sequence, cash_version, bonus_version, balance_minor) ON wallet TO cashier_app
+  UPDATE (sequence, cash_version, bonus_version, balance_minor, moved_at) ON wallet TO cashier_app
 -- ;;
 GRANT INSERT (site_id, operation_id, source, within, key, type, code, applied, fingerprint, wallet_id, currency, amount_minor,
   win_minor, cash_minor, bonus_minor, balance_before_minor, balance_after_minor, sequence, reference, round_id, provider_id, game_code, session_id,

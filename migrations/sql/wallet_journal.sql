@@ -11,7 +11,7 @@ CREATE FUNCTION wallet_load(
   providers text[], round_ids text[], session_ids text[], asks_open boolean[], at timestamptz)
   RETURNS TABLE (ord bigint, player_id text, status text, wallet wallet, cash_minor bigint, cash_version bigint, bonus_minor bigint,
     bonus_version bigint, moved_at timestamptz, known wallet_operation, reference wallet_operation, reference_player text, is_tombstoned boolean,
-    is_reversed boolean, is_settled boolean, around wallet_round, session_ok boolean, round_open boolean)
+    is_own_tombstoned boolean, is_reversed boolean, is_settled boolean, around wallet_round, session_ok boolean, round_open boolean)
   LANGUAGE plpgsql ROWS 50 SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -22,9 +22,14 @@ BEGIN
       LATERAL (SELECT v.* FROM wallet v WHERE v.site_id = the_site AND v.player_id = q.player_id OFFSET 0) w));
   RETURN QUERY
     SELECT i.ord, q.player_id, q.status, w.whole, c.balance_minor, c.version, coalesce(b.balance_minor, 0),
-           coalesce(b.version, 0), c.moved_at,
+           coalesce(b.version, 0), greatest(c.moved_at, (w.whole).moved_at),
            k, r, (SELECT v.player_id FROM wallet v WHERE v.site_id = the_site AND v.wallet_id = r.wallet_id),
-           coalesce(m.is_tombstoned, false), coalesce(m.is_reversed, false), coalesce(m.is_settled, false), o.whole,
+           m.is_tombstoned,
+           i.ref IS NOT NULL AND coalesce((
+             SELECT true FROM wallet_operation t
+              WHERE t.site_id = the_site AND t.source = i.source AND t.within = i.within AND t.reference = i.key
+                AND t.code = 'NOTHING_TO_REVERSE' LIMIT 1), false),
+           m.is_reversed, m.is_settled, o.whole,
            i.session_id IS NULL OR coalesce((
              SELECT s.wallet_id = w.wallet_id AND s.provider_id = i.provider AND s.ended_at IS NULL AND s.expires_at > at
                FROM game_session s WHERE s.site_id = the_site AND s.session_id = i.session_id LIMIT 1), false),
@@ -44,13 +49,23 @@ BEGIN
       LEFT JOIN player q ON q.site_id = the_site AND q.site_login = i.player
       LEFT JOIN wallet_operation k ON k.site_id = the_site AND k.source = i.source AND k.within = i.within AND k.key = i.key
       LEFT JOIN wallet_operation r ON r.site_id = the_site AND r.source = i.source AND r.within = i.within AND r.key = i.ref
-      -- What later operations did to the one this is about; for a bet: what came before it.
+      -- What later operations did to the one this is about; for a bet: what came before it. Each is one probe of an index, however
+      -- many operations name the same one.
       LEFT JOIN LATERAL (
-        SELECT bool_or(l.code = 'NOTHING_TO_REVERSE') AS is_tombstoned,
-               bool_or(l.applied AND l.type IN ('rollback', 'reverse_win')) AS is_reversed,
-               bool_or(l.applied AND l.type = 'win') AS is_settled
-          FROM wallet_operation l
-         WHERE l.site_id = the_site AND l.source = i.source AND l.within = i.within AND l.reference = coalesce(i.ref, i.key)) m ON true
+        SELECT coalesce((
+                 SELECT true FROM wallet_operation l
+                  WHERE l.site_id = the_site AND l.source = i.source AND l.within = i.within
+                    AND l.reference = coalesce(i.ref, i.key) AND l.code = 'NOTHING_TO_REVERSE' LIMIT 1), false) AS is_tombstoned,
+               (r.operation_id IS NOT NULL OR k.operation_id IS NOT NULL) AND coalesce((
+                 SELECT true FROM wallet_operation l
+                  WHERE l.site_id = the_site AND l.source = i.source AND l.within = i.within
+                    AND l.reference = coalesce(i.ref, i.key) AND l.code = 'OK' AND l.type IN ('rollback', 'reverse_win')
+                    AND l.applied LIMIT 1), false) AS is_reversed,
+               r.operation_id IS NOT NULL AND coalesce((
+                 SELECT true FROM wallet_operation l
+                  WHERE l.site_id = the_site AND l.source = i.source AND l.within = i.within
+                    AND l.reference = i.ref AND l.code = 'OK' AND l.type = 'win' AND l.applied LIMIT 1), false) AS is_settled
+        OFFSET 0) m ON true
       LEFT JOIN LATERAL (
         (SELECT v AS whole, v.wallet_id, v.cash_account_id, v.bonus_account_id, v.bonus_version FROM wallet v
           WHERE v.site_id = the_site AND v.player_id = q.player_id AND v.currency = i.currency)
@@ -67,8 +82,8 @@ BEGIN
          WHERE w.bonus_version > 0 AND a.site_id = the_site AND a.account_id = w.bonus_account_id LIMIT 1) b ON true
       LEFT JOIN LATERAL (
         SELECT x AS whole FROM wallet_round x
-         WHERE x.site_id = the_site AND x.wallet_id = w.wallet_id AND x.round_id = coalesce(i.round_id, r.round_id)
-           AND x.provider_id = coalesce(nullif(i.provider, ''), r.provider_id) LIMIT 1) o ON true
+         WHERE x.site_id = the_site AND x.wallet_id = w.wallet_id AND x.round_id = coalesce(r.round_id, i.round_id)
+           AND x.provider_id = coalesce(r.provider_id, i.provider) LIMIT 1) o ON true
      ORDER BY i.ord;
 END $$
 -- ;;
@@ -107,7 +122,8 @@ BEGIN
       AS x (operation_id, source, within, key, type, code, applied, fingerprint, wallet_id, currency, amount, win, cash, bonus,
             before, after, sequence, ref, round_id, provider_id, game, session_id, detail, request_id);
   -- Through the row's place, so that the wallets named are looked up one by one, never all of them read.
-  UPDATE wallet w SET sequence = x.sequence, cash_version = x.cash_version, bonus_version = x.bonus_version, balance_minor = x.balance
+  UPDATE wallet w SET sequence = x.sequence, cash_version = x.cash_version, bonus_version = x.bonus_version, balance_minor = x.balance,
+         moved_at = at
     FROM unnest(moved_ids, moved_sequences, cash_versions, bonus_versions, balances)
            AS x (wallet_id, sequence, cash_version, bonus_version, balance),
          LATERAL (SELECT v.ctid AS place FROM wallet v WHERE v.site_id = the_site AND v.wallet_id = x.wallet_id LIMIT 1) p
@@ -120,5 +136,17 @@ BEGIN
     ON CONFLICT (site_id, wallet_id, provider_id, round_id) DO UPDATE SET state = excluded.state, is_free = excluded.is_free,
       open_bets = excluded.open_bets, bet_minor = excluded.bet_minor, win_minor = excluded.win_minor,
       reversed_minor = excluded.reversed_minor, last_sequence = excluded.last_sequence, changed_at = excluded.changed_at;
+  END IF;
+END $$
+-- ;;
+-- Told to the planner beforehand, as for the ledger's tables (end of ledger_journal.sql): one site has many rows.
+DO $$
+DECLARE name text;
+BEGIN
+  IF to_regproc('pg_catalog.pg_restore_attribute_stats') IS NOT NULL THEN
+    FOREACH name IN ARRAY ARRAY['player', 'wallet', 'wallet_operation', 'wallet_round', 'game_session'] LOOP
+      PERFORM pg_restore_attribute_stats('schemaname', 'public', 'relname', name, 'attname', 'site_id', 'inherited', false,
+        'null_frac', 0::real, 'avg_width', 4, 'n_distinct', 1::real);
+    END LOOP;
   END IF;
 END $$

@@ -59,9 +59,7 @@ def upgrade() -> None:
             comment="the caller's id of the operation this one is about",
         ),
         sa.Column("round_id", sa.Text(), nullable=True),
-        sa.Column(
-            "provider_id", sa.Text(), nullable=False, comment="the game platform; empty for transfers"
-        ),
+        sa.Column("provider_id", sa.Text(), nullable=False, comment="the game platform; empty for transfers"),
         sa.Column("game_code", sa.Text(), nullable=True),
         sa.Column("session_id", sa.Text(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True, comment="kind of a win, id of a free round"),
@@ -111,7 +109,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_wallet_operation_reference",
         "wallet_operation",
-        ["site_id", "source", "within", "reference"],
+        ["site_id", "source", "within", "reference", "code", "type"],
         unique=False,
         postgresql_where=sa.text("reference IS NOT NULL"),
     )
@@ -232,12 +230,30 @@ def upgrade() -> None:
             comment="as its last operation told",
         ),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "moved_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="the instant of its last operation; the next is not before it",
+        ),
         sa.ForeignKeyConstraint(
             ["site_id", "player_id"],
             ["player.site_id", "player.player_id"],
             name=op.f("fk_wallet_site_id_player_id"),
         ),
         sa.PrimaryKeyConstraint("site_id", "wallet_id", name=op.f("pk_wallet")),
+        sa.ForeignKeyConstraint(
+            ["site_id", "cash_account_id"],
+            ["account.site_id", "account.account_id"],
+            name=op.f("fk_wallet_site_id_cash_account_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["site_id", "bonus_account_id"],
+            ["account.site_id", "account.account_id"],
+            name=op.f("fk_wallet_site_id_bonus_account_id"),
+        ),
+        sa.UniqueConstraint("site_id", "cash_account_id", name=op.f("uq_wallet_site_id_cash_account_id")),
+        sa.UniqueConstraint("site_id", "bonus_account_id", name=op.f("uq_wallet_site_id_bonus_account_id")),
         sa.UniqueConstraint(
             "site_id", "player_id", "currency", name=op.f("uq_wallet_site_id_player_id_currency")
         ),

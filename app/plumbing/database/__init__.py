@@ -5,6 +5,7 @@ their own and with asyncpg alone: same promises, a fifth of the cost.
 """
 
 from app.plumbing.database.engine import (
+    BUSY_SQLSTATES,
     RETRY_LIMIT,
     CommitUnknown,
     Database,
@@ -25,6 +26,7 @@ from app.plumbing.database.engine import (
 from app.plumbing.database.lanes import Lanes
 
 __all__ = [
+    "BUSY_SQLSTATES",
     "RETRY_LIMIT",
     "CommitUnknown",
     "Database",

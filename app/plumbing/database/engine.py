@@ -29,6 +29,7 @@ from app.plumbing.fence import NetworkInsideTransaction, forbid_network
 from app.plumbing.fence import transaction_is_open as _open
 
 __all__ = [
+    "BUSY_SQLSTATES",
     "DOWN_CLASSES",
     "DOWN_SQLSTATES",
     "FAILURES",
@@ -65,6 +66,8 @@ metadata = MetaData(
 
 RETRIED_SQLSTATES = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 RETRY_LIMIT = 5
+# lock_not_available, query_canceled (statement_timeout): rolled back, and likely to pass later.
+BUSY_SQLSTATES = frozenset({"55P03", "57014"})
 # Fail before the caller's own deadline: who waits longer for a connection only makes the queue longer.
 POOL_WAIT_SECONDS = 3
 # The server ends statements after `statement_timeout`; this is for a server that no longer answers at all.

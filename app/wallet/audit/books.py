@@ -89,7 +89,9 @@ def _why(item: Item, operation: Operation) -> str:
         return "refused_here"
     if operation.currency != item.currency:
         return "currency"
-    return "" if operation.amount == item.amount else "amount"
+    # What moved nothing is worth nothing in a book, whatever it was about.
+    moved = operation.amount if operation.applied else 0
+    return "" if moved == item.amount else "amount"
 
 
 async def _only_here(

@@ -29,7 +29,7 @@ from app.wallet.lookups.asking import (
 from app.wallet.queries import SOURCES, operation_by_id, operation_by_key, operations_by_their_id
 from app.wallet.rounds import operations_of_round, rounds_named
 from app.wallet.schemas import currency_of, text_of
-from app.wallet.terms import Code, Operation, OperationKey, Round, RoundState, Type
+from app.wallet.terms import ID_LENGTH, Code, Operation, OperationKey, Round, RoundState, Type
 
 __all__ = ["mount"]
 
@@ -185,7 +185,8 @@ def _read_cursor(given: Mapping[str, str], whose: str) -> dict[int, Place]:
 def _is_place(place: Place) -> bool:
     numbers = (place.sequence, place.recorded_in)
     in_range = all(type(number) is int and -1 <= number < 1 << 63 for number in numbers)
-    return in_range and type(place.operation_id) is str and place.operation_id.isascii()
+    text = place.operation_id
+    return in_range and type(text) is str and len(text) <= ID_LENGTH and text.isascii() and text.isprintable()
 
 
 async def _rows(reader: Reader, caller: Caller, found: list[Operation]) -> list[dict[str, object]]:

@@ -235,7 +235,7 @@ def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     assert bet is not None, "the matrix credits no win without its bet"
     if ask.currency != bet.currency:
         return Decision(Code.CURRENCY_MISMATCH, stored=False)
-    if not _is_its(ask, wallet, bet):
+    if (ask.round_id, ask.provider) != (bet.round_id, bet.provider):
         wrong = "roundId" if ask.round_id != bet.round_id else "providerId"
         return Decision(Code.VALIDATION, stored=False, field=wrong)
     if around is not None and around.state is not RoundState.OPEN:

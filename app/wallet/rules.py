@@ -50,13 +50,9 @@ GAINS: Final = {
 
 
 class Seat(NamedTuple):
-    """What was found around one ask.
+    """What was found around one ask: whether there is such a player, and the rest as in `Facts`.
 
-    Args:
-        is_known: the site has such a player.
-        wallet: the player's wallet in the ask's currency; for a rollback any of the player's.
-        session_ok: the session it names lives and is this player's on this platform.
-        round_open: the wallet has an open round; looked up only where the policy asks.
+    For a rollback `wallet` is any of the player's.
     """
 
     is_known: bool
@@ -75,7 +71,7 @@ class Moved(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What became of one ask: the operation that tells it, or the code why there is none."""
+    """What became of one ask: the operation that tells it, or why there is none."""
 
     code: Code
     operation: Operation | None
@@ -176,10 +172,8 @@ class Page:
 
     def _has_opened(self, wallet: Wallet) -> bool:
         """Whether an operation of this very transaction opened a round."""
-        return any(
-            one.state is RoundState.OPEN and key.wallet_id == wallet.wallet_id
-            for key, one in self.touched_rounds.items()
-        )
+        own = [one for key, one in self.touched_rounds.items() if key.wallet_id == wallet.wallet_id]
+        return any(one.state is RoundState.OPEN for one in own)
 
     def _carried_out(self, ask: Ask, wallet: Wallet, facts: Facts, decision: Decision) -> Verdict:
         before = wallet.balance
@@ -259,16 +253,10 @@ class Page:
                 reference.is_settled = True
                 if around is not None:
                     around.win += operation.amount
-            case Type.ROLLBACK if reference is not None:
+            case Type.ROLLBACK | Type.REVERSE_WIN if reference is not None:
                 reference.is_reversed = True
                 if around is not None:
-                    around.open_bets -= 1
-                    around.reversed += operation.amount
-                    if not around.open_bets:
-                        around.state = RoundState.CANCELLED
-            case Type.REVERSE_WIN if reference is not None:
-                reference.is_reversed = True
-                around = _less_won(around, operation.amount)
+                    _take_back(around, operation)
             case _:
                 around = None
         if around is not None:
@@ -282,15 +270,9 @@ class Page:
         assert ask.round_id is not None, "a bet names its round"
         key = RoundKey(wallet.wallet_id, ask.provider, ask.round_id)
         made = Round(
-            key=key,
-            game=ask.game or "",
-            currency=wallet.currency,
-            state=RoundState.OPEN,
-            is_free=True,
-            open_bets=0,
-            bet=0,
-            win=0,
-            reversed=0,
+            key,
+            ask.game or "",
+            wallet.currency,
             first_sequence=wallet.sequence,
             last_sequence=wallet.sequence,
             opened_at=self.at,
@@ -308,7 +290,11 @@ def _repeated(known: Operation, wallet: Wallet) -> Operation:
     return replace(known, currency=wallet.currency, sequence=wallet.sequence, before=balance, after=balance)
 
 
-def _less_won(around: Round | None, amount: int) -> Round | None:
-    if around is not None:
-        around.win -= amount
-    return around
+def _take_back(around: Round, operation: Operation) -> None:
+    if operation.type is Type.REVERSE_WIN:
+        around.win -= operation.amount
+        return
+    around.open_bets -= 1
+    around.reversed += operation.amount
+    if not around.open_bets:
+        around.state = RoundState.CANCELLED

@@ -274,16 +274,16 @@ class Round:
     key: RoundKey
     game: str
     currency: str
-    state: RoundState
-    is_free: bool
-    open_bets: int
-    bet: int
-    win: int
-    reversed: int
     first_sequence: int
     last_sequence: int
     opened_at: datetime
     changed_at: datetime
+    state: RoundState = RoundState.OPEN
+    is_free: bool = True
+    open_bets: int = 0
+    bet: int = 0
+    win: int = 0
+    reversed: int = 0
 
 
 @dataclass(slots=True)

@@ -33,13 +33,16 @@ class Said(TypedDict, total=False):
     win: int
     reference: str | None
     round_id: str | None
+    provider: str
     currency: str
     kind: Kind
     policy: Policy
 
 
 def ask(what: Type, **said: Unpack[Said]) -> Ask:
-    said = {"key": "new", "amount": 100, "round_id": "r1", "currency": "KZT", "policy": Policy(), **said}
+    # A rollback need not name its platform.
+    own: Said = {"key": "new", "provider": "" if what is Type.ROLLBACK else "acme", "policy": Policy()}
+    said = {"amount": 100, "round_id": "r1", "currency": "KZT", **own, **said}
     return Ask(
         type=what,
         source=GAME,

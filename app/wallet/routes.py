@@ -91,6 +91,8 @@ def _batch(
     @routes.post(path, name=path.split("/")[2] + " batch")
     async def batch(request: Request) -> Response:
         caller = await access.caller(request, scopes)
+        if kinds is _TRANSFERS:
+            _check_mode(caller, Type.DEPOSIT)
         body = read_body(await request.body())
 
         def asked(kind: Type, item: Mapping[str, Any]) -> Ask:

@@ -104,10 +104,11 @@ CORRUPTIONS = {
         "ALTER TABLE transfer DROP CONSTRAINT ck_transfer_kind",
         "UPDATE transfer SET kind = 'gift' WHERE key = 'd4'",
     ),
-    "a movement between other purposes": (
+    "a movement from another purpose": (
         "I3",
-        "UPDATE transfer SET kind = 'hold.release' WHERE key = 'refused'",
+        "UPDATE transfer SET kind = 'wallet.win_cash' WHERE key = 'd4'",
     ),
+    "a movement to another purpose": ("I3", "UPDATE transfer SET kind = 'wallet.bet_cash' WHERE key = 'h'"),
     "a transfer without entries": (
         "I3",
         COPY.format(key="'new'"),
@@ -140,7 +141,8 @@ ONLY_FULL = {
     "another currency",
     "an entry without its transfer",
     "an undeclared movement",
-    "a movement between other purposes",
+    "a movement from another purpose",
+    "a movement to another purpose",
 }
 
 

@@ -14,7 +14,19 @@ from app.ledger.operations import KeyRaced
 from app.ledger.rules import UndeclaredMovement
 from app.plumbing.database import Database, Transaction
 from tests import invariants
-from tests.ledger.examples import CASH, CLEARING, PLAYER, SITE, balance, deposit, holding, kzt, moving, posted
+from tests.ledger.examples import (
+    CASH,
+    CLEARING,
+    HELD,
+    PLAYER,
+    SITE,
+    balance,
+    deposit,
+    holding,
+    kzt,
+    moving,
+    posted,
+)
 
 
 async def _rows(database: Database) -> dict[str, int]:
@@ -221,6 +233,26 @@ async def test_transfers_to_and_fro_do_not_deadlock(database: Database, now: dat
         )
     assert counted == 0
     assert await balance(database, CLEARING) == -1060
+
+
+async def test_accounts_without_a_floor_are_locked_last(database: Database, now: datetime) -> None:
+    names = [CLEARING, HELD, CASH]
+    async with database.transaction() as tx:
+        clearing, held, cash = [
+            (await ledger.open_accounts(tx, SITE, [name], at=now))[name] for name in names
+        ]
+        rows = await tx.raw.fetch(
+            "SELECT account_id FROM ledger_lock_accounts($1, $2, $3, $4, $5, $6, $7, $8)",
+            SITE,
+            ["s"] * 3,
+            ["k"] * 3,
+            [name.owner for name in names],
+            [name.purpose.value for name in names],
+            [name.currency for name in names],
+            [name.purpose.floor_minor for name in names],
+            now,
+        )
+    assert [row["account_id"] for row in rows] == [held, cash, clearing]
 
 
 async def test_numbers_and_instants_ascend_with_the_versions_of_an_account(

@@ -139,14 +139,25 @@ BEGIN
   END IF;
 END $$
 -- ;;
--- Told to the planner beforehand, as for the ledger's tables (end of ledger_journal.sql): one site has many rows.
+-- Told to the planner beforehand, as for the ledger's tables (end of ledger_journal.sql): one site has many rows, ids are all
+-- different, and namespaces, codes and platforms are few. Positive: so many different values; negative: such a part of the rows.
 DO $$
-DECLARE name text;
+DECLARE told record;
 BEGIN
   IF to_regproc('pg_catalog.pg_restore_attribute_stats') IS NOT NULL THEN
-    FOREACH name IN ARRAY ARRAY['player', 'wallet', 'wallet_operation', 'wallet_round', 'game_session'] LOOP
-      PERFORM pg_restore_attribute_stats('schemaname', 'public', 'relname', name, 'attname', 'site_id', 'inherited', false,
-        'null_frac', 0::real, 'avg_width', 4, 'n_distinct', 1::real);
+    FOR told IN
+      SELECT * FROM (VALUES
+        ('player', 'site_id', 1), ('player', 'site_login', -1), ('player', 'player_id', -1),
+        ('wallet', 'site_id', 1), ('wallet', 'player_id', -1), ('wallet', 'currency', 2),
+        ('wallet_operation', 'site_id', 1), ('wallet_operation', 'source', 2), ('wallet_operation', 'within', 1),
+        ('wallet_operation', 'key', -1), ('wallet_operation', 'reference', -1), ('wallet_operation', 'code', 5),
+        ('wallet_operation', 'type', 5), ('wallet_operation', 'wallet_id', -0.1),
+        ('wallet_round', 'site_id', 1), ('wallet_round', 'wallet_id', -0.1), ('wallet_round', 'provider_id', 5),
+        ('wallet_round', 'round_id', -1), ('wallet_round', 'state', 2),
+        ('game_session', 'site_id', 1), ('game_session', 'session_id', -1)) AS v (table_name, column_name, differs)
+    LOOP
+      PERFORM pg_restore_attribute_stats('schemaname', 'public', 'relname', told.table_name, 'attname', told.column_name,
+        'inherited', false, 'null_frac', 0::real, 'avg_width', 8, 'n_distinct', told.differs::real);
     END LOOP;
   END IF;
 END $$

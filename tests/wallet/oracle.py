@@ -57,17 +57,8 @@ class Oracle:
     def withdraw(self, body: object, key: str | None = None) -> Answer:
         return self._answered("withdraw", body, key)
 
-    def bet(self, body: object) -> Answer:
-        return self._answered("bet", body)
-
-    def win(self, body: object) -> Answer:
-        return self._answered("win", body)
-
-    def betwin(self, body: object) -> Answer:
-        return self._answered("betwin", body)
-
-    def rollback(self, body: object) -> Answer:
-        return self._answered("rollback", body)
+    def game(self, kind: Kind, body: object) -> Answer:
+        return self._answered(kind, body)
 
     def void(self, transfer: str) -> Answer:
         key = ("operator", "", transfer)
@@ -95,10 +86,6 @@ class Oracle:
         return self._batch(body, GAME)
 
     def balance(self, player: str, currency: str) -> Answer:
-        if player not in self.players:
-            return refused("PLAYER_NOT_FOUND")
-        if (player, currency) not in self.wallets:
-            return refused("CURRENCY_MISMATCH")
         return envelope("OK", currency=currency, **self._now(player, currency))
 
     def round(self, player: str, currency: str, provider: str, round_id: str) -> Answer:
@@ -121,9 +108,15 @@ class Oracle:
             and (include_refused or found.code in SUCCESSES)
         ]
 
+    def carry_out(self, wish: Wish) -> Answer:
+        try:
+            return self._do(wish)
+        except No as no:
+            return refused(no.code, no.field)
+
     def _answered(self, kind: Kind, body: object, header: str | None = None) -> Answer:
         try:
-            return self._do(read(kind, body, self.policy, header))
+            return self.carry_out(read(kind, body, self.policy, header))
         except No as no:
             return refused(no.code, no.field)
 
@@ -141,8 +134,7 @@ class Oracle:
                 raise No("ID_CONFLICT")
             return self._tell(known, duplicate=True)
         operation = Operation(wish, amount=wish.amount, currency=self._currency(wish))
-        before = self._wallet(operation)
-        operation.before = before.total
+        operation.before = self._wallet(operation).total
         deeds: dict[Kind, Callable[[Operation, Wish], None]] = {
             "deposit": self._deposit,
             "withdraw": self._withdraw,
@@ -152,6 +144,8 @@ class Oracle:
             "rollback": self._rollback,
         }
         try:
+            if wish.kind != "rollback" and key in self.tombstones:
+                raise No("ROLLED_BACK", stored=True)
             deeds[wish.kind](operation, wish)
         except No as no:
             if not no.stored:
@@ -181,6 +175,8 @@ class Oracle:
         if wish.everything:
             operation.amount = wallet.cash
             operation.applied = wallet.cash > 0
+            if wallet.cash > MOST:
+                raise No("LIMIT_EXCEEDED", stored=True)
         amount = operation.amount or 0
         if amount > wallet.cash:
             raise No("INSUFFICIENT_FUNDS", stored=True)
@@ -189,8 +185,6 @@ class Oracle:
 
     def _bet(self, operation: Operation, wish: Wish) -> None:
         wallet, amount = self._wallet(operation), wish.amount or 0
-        if self._key(wish, wish.id or "") in self.tombstones:
-            raise No("ROLLED_BACK", stored=True)
         found = self.rounds.get(self._round(wish), Round())
         if found.state != "open" or (self.policy.one_bet_per_round and found.bets):
             raise No("ROUND_CLOSED", stored=True)
@@ -256,7 +250,7 @@ class Oracle:
             raise No("BET_NOT_FOUND")
         if bet.wish.kind not in {"bet", "betwin"}:
             raise No("BET_NOT_FOUND")
-        if bet.reversed or bet.code == "ROLLED_BACK":
+        if bet.reversed or key in self.tombstones:
             raise No("ROLLED_BACK", stored=True)
         if bet.code != "OK":
             raise No("BET_NOT_FOUND")
@@ -279,7 +273,7 @@ class Oracle:
         assert other.wish is not None
         if other.wish.player != wish.player or wish.round not in {None, other.wish.round}:
             raise No("TRANSACTION_NOT_FOUND")
-        if other.reversed or (other.wish.kind in {"bet", "betwin"} and other.code == "ROLLED_BACK"):
+        if other.reversed or (other.wish.kind != "rollback" and key in self.tombstones):
             operation.code = "ALREADY_ROLLED_BACK"
             return
         if other.code not in SUCCESSES:
@@ -331,20 +325,26 @@ class Oracle:
     def _all_or_none(self, items: list[object], kinds: tuple[Kind, ...]) -> Answer:
         """One refusal undoes all; what cannot even be read keeps the others from being tried."""
         before = copy.deepcopy(self.__dict__)
-        tried = [self._item(number, item, kinds, only_read=True) for number, item in enumerate(items)]
+        tried = [self._item(*item, kinds, only_read=True) for item in enumerate(items)]
         readable = all(item["success"] for _, item in tried)
-        if readable:
-            tried = [self._item(number, item, kinds) for number, item in enumerate(items)]
+        tried = [self._item(*item, kinds) for item in enumerate(items)] if readable else tried
         failed = [answer for answer in tried if not answer[1]["success"]]
         if not failed:
             return self._executed(tried)
         self.__dict__ = before
-        status, first = failed[0]
-        undone: list[dict[str, Any]] = [{"data": {"applied": False}} for _ in tried]
-        for (_, item), shown in zip(tried, undone, strict=True):
-            shown |= {} if item["success"] else {"code": item["code"]}
+        undone: list[dict[str, Any]] = [
+            # What was done before this batch stays done, and is told as such.
+            {} if self._is_known(item["data"]) else {"data": {"applied": False}, "success": False}
+            for _, item in tried
+        ]
+        for shown, (_, item) in zip(undone, tried, strict=True):
+            shown.update({} if item["success"] else {"code": item["code"]})
         data = {"results": undone} if readable else {}
-        return status, {"success": False, "code": first["code"], "data": data}
+        return failed[0][0], {"success": False, "code": failed[0][1]["code"], "data": data}
+
+    def _is_known(self, data: Mapping[str, Any]) -> bool:
+        keys = [known.wish.id for known in self.operations.values() if known.wish is not None]
+        return bool(data.get("duplicate")) and data["externalId"] in keys
 
     def _item(self, number: int, item: object, kinds: tuple[Kind, ...], *, only_read: bool = False) -> Answer:
         if not isinstance(item, Mapping):

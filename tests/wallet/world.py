@@ -68,6 +68,8 @@ class World:
     asked: list[tuple[str, object]] = field(default_factory=list)
     heard: Counter[tuple[str, str]] = field(default_factory=Counter)
     grants: int = 0
+    # What a test adds to its names, to have several worlds on one database.
+    own: str = ""
 
     def forget(self) -> None:
         """Begin again, on the same database, with ids that were never used."""
@@ -85,10 +87,22 @@ class World:
         """Ask both; returns the product's envelope."""
         keyed = {} if header is None else {"idempotency-key": header}
         status, found = await self.raw(kind, json.dumps(body).encode(), **keyed)
-        before = (body, header) if kind in {"deposit", "withdraw"} else (body,)
-        return self.check(
-            f"{kind} {header or ''}", body, getattr(self.oracle, kind)(*before), (status, found)
-        )
+        return self.check(f"{kind} {header or ''}", body, self._foretold(kind, body, header), (status, found))
+
+    def _foretold(self, kind: str, body: Any, header: str | None) -> Answer:  # noqa: ANN401  whatever is sent
+        match kind:
+            case "deposit":
+                return self.oracle.deposit(body, header)
+            case "withdraw":
+                return self.oracle.withdraw(body, header)
+            case "wallet_batch":
+                return self.oracle.wallet_batch(body)
+            case "game_batch":
+                return self.oracle.game_batch(body)
+            case "bet" | "win" | "betwin" | "rollback":
+                return self.oracle.game(kind, body)
+            case _:
+                raise AssertionError(kind)
 
     async def raw(self, kind: str, content: bytes, **headers: str) -> Answer:
         scope = "wallet" if "/wallet/" in PATHS[kind] else "play"
@@ -202,7 +216,11 @@ class World:
             found = await self.counter.get("/v1/player/wallet/balance", **asked)
             self.check("balance", asked, self.oracle.balance(player, currency), found)
             await self._compare_history(player, currency)
+        rounds = Counter((player, provider, name) for player, _, provider, name in self.oracle.rounds)
         for player, currency, provider, round_id in self.oracle.rounds:
+            # The question names no currency, so a round of two wallets is no question.
+            if rounds[player, provider, round_id] > 1:
+                continue
             asked = {"playerExternalId": player, "providerId": provider, "roundId": round_id}
             found = await self.counter.get("/v1/transaction/round", **asked)
             self.check("round", asked, self.oracle.round(player, currency, provider, round_id), found)

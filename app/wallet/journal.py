@@ -8,7 +8,7 @@ the same batch again: what was written is then repeated from its rows, what was 
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -240,6 +240,7 @@ class Journal:
         self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool
     ) -> None:
         """Decide and write everything in one transaction; `answers` has them before the commit."""
+        undone: set[str] = set()
         try:
             async with self.lanes.transaction(rows=len(asks)) as raw:
                 page, seats = await self._loaded(raw, site_id, asks)
@@ -247,20 +248,11 @@ class Journal:
                     code, operation, wallet, duplicate, wrong = page.post(ask, seat)
                     answers.append(Answer(ask, code, wallet, operation, duplicate, wrong))
                 if all_or_none and any(answer.code not in SUCCESSES for answer in answers):
+                    undone = {one.operation_id for one in page.written}
                     raise _Undone
                 await self._write(raw, site_id, page)
         except _Undone:
-            # What had been done before this batch stays done, and is told.
-            answers[:] = [
-                Answer(
-                    one.ask,
-                    one.code,
-                    operation=one.operation if one.duplicate else None,
-                    duplicate=one.duplicate,
-                    field=one.field,
-                )
-                for one in answers
-            ]
+            answers[:] = [_not_done(one, undone) for one in answers]
 
     async def _loaded(
         self, raw: asyncpg.Connection, site_id: int, asks: Sequence[Ask]
@@ -303,6 +295,14 @@ class Journal:
             for purpose, its_currency, account_id in await raw.fetch(_HOUSE, site_id):
                 self._house[site_id, ledger.Purpose(purpose), its_currency] = account_id
         return self._house[key]
+
+
+def _not_done(answer: Answer, undone: Collection[str]) -> Answer:
+    """An answer of a batch that was undone; what had been done before the batch stays done, and is told."""
+    known = answer.operation if answer.duplicate else None
+    if known is not None and known.operation_id in undone:
+        known = None
+    return Answer(answer.ask, answer.code, None, known, known is not None, answer.field)
 
 
 def _seated(page: Page, ask: Ask, row: Any) -> Seat:  # noqa: ANN401  asyncpg has no types

@@ -122,6 +122,7 @@ _ANSWERS: Final[Mapping[Effect, Decision]] = {
     Effect.ALREADY_SETTLED: Decision(Code.ALREADY_SETTLED),
 }
 _BETS: Final = frozenset({Type.BET, Type.BETWIN})
+_NO_FAILURES: Final = frozenset({Code.OK, Code.NOTHING_TO_REVERSE, Code.ALREADY_ROLLED_BACK})
 _MOST_KEPT: Final = 2**63 - 1  # a PostgreSQL BIGINT
 
 
@@ -251,7 +252,7 @@ def _rollback(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     if original is not None and original.type not in _BETS and standing is not Standing.REVERSED:
         if original.type is Type.WIN and original.applied and ask.policy.reverse_wins:
             return _reverse_win(ask.policy, wallet, original)
-        standing = Standing.SETTLED if standing is Standing.OPEN else standing
+        standing = Standing.SETTLED if original.code in _NO_FAILURES else standing
     effect = EFFECTS[Asked.ROLLBACK_NEW_ID][standing]
     if effect in _ANSWERS:
         return _about(effect, 0 if original is None else original.amount)

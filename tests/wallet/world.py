@@ -232,7 +232,11 @@ class World:
         ]
         rows = await self.history(player, currency)
         # A rollback of nothing belongs to no wallet of a player who has several.
-        nowhere = {it.wish.id for it in self.oracle.operations.values() if it.wish and it.currency is None}
+        nowhere = {
+            it.wish.id
+            for it in self.oracle.operations.values()
+            if it.wish and it.currency is None and it.wish.player == player
+        }
         found = [
             _row(row)
             for row in rows

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 import httpx
 
@@ -102,11 +103,16 @@ class WalletClient:
 
     def transfer(self, transfer_id: str) -> Answer:
         """What became of a transfer. TRANSFER_NOT_FOUND means not yet: it may still arrive."""
-        return self._until_final("GET", f"/v1/player/wallet/transfer/{transfer_id}", b"")
+        return self._until_final("GET", self._path(transfer_id), b"")
 
     def void(self, transfer_id: str) -> Answer:
         """Make sure that a transfer never happens; TRANSFER_COMPLETED: it has."""
-        return self._until_final("POST", f"/v1/player/wallet/transfer/{transfer_id}/void", b"")
+        return self._until_final("POST", f"{self._path(transfer_id)}/void", b"")
+
+    @staticmethod
+    def _path(transfer_id: str) -> str:
+        # Encoded whole: with "q-2%41" left as it is, another transfer would be voided.
+        return f"/v1/player/wallet/transfer/{quote(transfer_id, safe='')}"
 
     def play(self, name: str, body: Mapping[str, Any]) -> Answer:
         """A bet, win, betwin or rollback, with a `transactionId` of yours.

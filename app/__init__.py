@@ -1,6 +1,6 @@
 """The map of the house: one sentence a room, from the top of the stack down. A test keeps it true.
 
-    cli         the `cashier` command
+    cli         the `cashier` command, one file a group
     openapi     what the wire promises: the documents in openapi/, written and compared
     main        composes the web process
     worker      composes the job process

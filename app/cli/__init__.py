@@ -1,0 +1,44 @@
+"""The `cashier` command: run the processes, open sites, look after the ledger and the webhooks."""
+
+import sys
+
+from app.cli.asking import NAME_IT, err
+from app.cli.processes import program
+from app.cli.sites import site, token
+from app.cli.wallet import player, purse
+from app.cli.webhooks import webhook
+from app.kernel.errors import Refusal
+from app.plumbing.addresses import BadPeerAddress
+from app.plumbing.database import CommitUnknown, DatabaseDown, NotCommitted
+from app.settings import BadSetting
+from app.wallet.contract import Refused
+
+__all__ = ["main", "program"]
+
+program.info.help = __doc__
+for _name, _group in {
+    "site": site,
+    "token": token,
+    "webhooks": webhook,
+    "player": player,
+    "wallet": purse,
+}.items():
+    program.add_typer(_group, name=_name)
+
+
+def main() -> None:
+    """Run a command; what goes wrong is one sentence, and status 1."""
+    try:
+        program()
+    except BadPeerAddress as error:
+        err.print(f"[bold red]error:[/] {error} {NAME_IT}")
+        sys.exit(1)
+    except CommitUnknown as error:
+        err.print(f"[bold red]error:[/] {error}; it may have happened. Look before you run it again.")
+        sys.exit(1)
+    except NotCommitted as error:
+        err.print(f"[bold red]error:[/] {error}; nothing was changed.")
+        sys.exit(1)
+    except (BadSetting, Refusal, Refused, DatabaseDown) as error:
+        err.print(f"[bold red]error:[/] {error}")
+        sys.exit(1)

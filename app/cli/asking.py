@@ -1,0 +1,78 @@
+"""What commands share: the consoles, and the way to the database of this deployment."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+import typer
+from rich.console import Console
+
+from app import wiring
+from app.demo.prepare import DATABASE
+from app.plumbing import embedded
+from app.plumbing.database import Reader, Transaction
+from app.plumbing.pipes import Pipes
+from app.settings import BadSetting, Settings
+
+__all__ = ["NAME_IT", "done", "err", "group", "out", "reachable", "require_database", "told", "with_pipes"]
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Reader)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+NAME_IT = (
+    "In a demo an address of your own machine is named, as host:port, in CASHIER_ALLOWED_PRIVATE_PEERS "
+    "when `cashier up` starts."
+)
+
+
+def group(about: str) -> typer.Typer:
+    """A group of commands; `about` is what its help says."""
+    return typer.Typer(help=about, no_args_is_help=True)
+
+
+def told(work: Callable[[Reader, datetime], Awaitable[T]]) -> T:
+    """Ask one snapshot of the database."""
+    return with_pipes(lambda pipes: _inside(pipes.database.reading(), work, pipes))
+
+
+def done(work: Callable[[Transaction, datetime], Awaitable[T]]) -> T:
+    """Do something in one transaction."""
+    return with_pipes(lambda pipes: _inside(pipes.database.transaction(), work, pipes))
+
+
+async def _inside(
+    opened: AbstractAsyncContextManager[R], work: Callable[[R, datetime], Awaitable[T]], pipes: Pipes
+) -> T:
+    async with opened as reader:
+        return await work(reader, pipes.clock.now())
+
+
+def with_pipes(work: Callable[[Pipes], Awaitable[T]]) -> T:
+    """Do something with the pipes of this deployment, for as long as it takes."""
+    settings = reachable(Settings.read())
+
+    async def run() -> T:
+        async with wiring.opened(settings, name="cashier cli") as pipes:
+            return await work(pipes)
+
+    return asyncio.run(run())
+
+
+def reachable(settings: Settings) -> Settings:
+    """The settings with the database's address: as set, or the embedded one of a running `cashier up`."""
+    if settings.database_url:
+        return settings
+    url = embedded.running_url(settings.data_dir.resolve() / "postgres", DATABASE)
+    if url is None:
+        raise BadSetting("no database: set CASHIER_DATABASE_URL, or start `cashier up` first")
+    return replace(settings, database_url=url)
+
+
+def require_database(settings: Settings) -> None:
+    """Refuse to start a process that has no database to serve."""
+    if not settings.database_url:
+        raise BadSetting("CASHIER_DATABASE_URL is not set; `cashier up` starts everything, a database too")

@@ -1,0 +1,140 @@
+"""Merchants' sites: open one, look at it, rotate its salt, hand out tokens, change its wallet's mode."""
+
+import json
+import sys
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from app import merchants
+from app.cli.asking import NAME_IT, done, err, group, out, told
+from app.demo.facts import Demo
+from app.demo.seed import offer_everything
+from app.kernel.signing import Dialect
+from app.plumbing.database import Transaction
+from app.settings import Settings
+from app.wallet import audit
+
+__all__ = ["site", "token"]
+
+site = group("Merchants' sites.")
+token = group("API tokens.")
+
+
+@site.command("create")
+def site_create(
+    name: Annotated[str, typer.Option(help="What players see.")],
+    currency: Annotated[list[str], typer.Option(help="ISO 4217 code; repeat for several.")],
+    callout_url: Annotated[str, typer.Option(help="Where check_deposit is sent.")],
+    notify_url: Annotated[str, typer.Option(help="Where notifications are sent.")],
+    notify_failure_url: Annotated[str, typer.Option(help="Another address for failures.")] = "",
+    callback_url: Annotated[
+        str, typer.Option(help="Seamless Callback URL; empty = balance transfer mode.")
+    ] = "",
+    frame_origin: Annotated[
+        list[str] | None, typer.Option(help="Origin that may frame the cashier; repeat.")
+    ] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="en, ru, kk; repeat, the first is the default.")
+    ] = None,
+    message_format: Annotated[merchants.MessageFormat, typer.Option(help="How our messages are encoded.")] = (
+        merchants.MessageFormat.JSON
+    ),
+    dialect: Annotated[Dialect, typer.Option(help="Dialect of the signature rule.")] = Dialect.G,
+    *,
+    extended_info: Annotated[bool, typer.Option(help="Full set of notification fields.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Open a site and print its secrets, once.
+
+    On a running demo it offers every method by the sandbox provider.
+    """
+    settings = Settings.read()
+    demo = None if settings.production else Demo.read(settings.data_dir / "demo.json")
+    peers = settings.allowed_private_peers | (demo.peers if demo else frozenset())
+    new = merchants.NewSite(
+        name=name,
+        currencies=tuple(code.upper() for code in currency),
+        callout_url=callout_url,
+        notify_url=notify_url,
+        notify_failure_url=notify_failure_url,
+        callback_url=callback_url,
+        frame_origins=tuple(frame_origin or ()),
+        languages=tuple(language or ("en", "ru", "kk")),
+        message_format=message_format,
+        dialect=dialect.value,
+        extended_info=extended_info,
+        is_test=demo is not None,
+    )
+
+    async def work(tx: Transaction, at: datetime) -> merchants.CreatedSite:
+        created = await merchants.create_site(tx, new, at=at, allowed_private_peers=peers)
+        if demo is not None:
+            url, secret = demo.sandbox_url, demo.sandbox_secret
+            for code in new.currencies:
+                await offer_everything(tx, created.site_id, code, sandbox_url=url, secret=secret, peers=peers)
+        return created
+
+    made = done(work)
+    if demo is not None and settings.allowed_private_peers - demo.peers:
+        err.print(f"[bold yellow]note:[/] the demo that runs may not call every address here. {NAME_IT}")
+    _show_once(made, as_json=as_json)
+
+
+def _show_once(made: merchants.CreatedSite, *, as_json: bool) -> None:
+    """Print the secrets of a new site."""
+    if as_json:
+        secrets = {"site_id": made.site_id, "salt": made.salt, "tokens": made.tokens}
+        sys.stdout.write(json.dumps(secrets | {"webhook_secret": made.webhook_secret}) + "\n")
+        return
+    out.print(f"site {made.site_id}: these are shown once")
+    out.print(f"  salt            {made.salt}\n  webhook secret  {made.webhook_secret}")
+    for scope, value in made.tokens.items():
+        out.print(f"  token {scope:<9} {value}")
+
+
+@site.command("show")
+def site_show(site_id: int) -> None:
+    """Print a site's settings, without its secrets."""
+    out.print_json(data=merchants.shown(told(lambda reader, _: merchants.site(reader, site_id))))
+
+
+@site.command("rotate-salt")
+def site_rotate_salt(site_id: int) -> None:
+    """Sign with a new salt; the one before is accepted for 48 hours more."""
+    out.print(done(lambda tx, at: merchants.rotate_salt(tx, site_id, at=at)))
+
+
+@token.command("create")
+def token_create(site_id: int, scope: merchants.Scope, label: str = "") -> None:
+    """Print a new API token, once."""
+
+    async def work(tx: Transaction, at: datetime) -> str:
+        await merchants.site(tx, site_id)
+        return await merchants.create_token(tx, site_id, scope, at=at, label=label)
+
+    out.print(done(work))
+
+
+@site.command("wallet-mode")
+def site_wallet_mode(
+    site_id: int,
+    callback_url: Annotated[str, typer.Option(help="None: balance transfer mode.")] = "",
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what stands in the way.")] = False,
+) -> None:
+    """Change who keeps the players' balances; refused while there is money or an open round."""
+    peers = Settings.read().allowed_private_peers
+
+    async def work(tx: Transaction, at: datetime) -> list[str]:
+        blockers = await audit.mode_blockers(tx, site_id)
+        if not blockers and not dry_run:
+            await merchants.set_callback_url(tx, site_id, callback_url, at=at, allowed_private_peers=peers)
+        return blockers
+
+    blockers = done(work)
+    for blocker in blockers:
+        err.print(f"in the way: {blocker}")
+    out.print("nothing was changed" if blockers or dry_run else "changed")
+    raise typer.Exit(1 if blockers else 0)

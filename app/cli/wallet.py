@@ -1,0 +1,100 @@
+"""Players and their money: let them play or not, and what games may do with it."""
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from app import players
+from app.cli.asking import done, group, out, told, with_pipes
+from app.kernel.money import MAX_MINOR, Money
+from app.wallet import audit
+from app.wallet.operations import add_game, decide
+from app.wallet.queries import Game
+from app.wallet.rounds import stuck_rounds
+from app.wallet.sweeps import grant_bonus
+from app.wallet.terms import Code
+
+__all__ = ["player", "purse"]
+
+player = group("Players of a site.")
+purse = group("Players' money and how it is played with.")
+game = group("Games of a site's catalogue.")
+purse.add_typer(game, name="game")
+_BECOMES = {"block": "blocked", "unblock": "active", "close": "closed"}
+
+
+@player.command("block")
+@player.command("unblock")
+@player.command("close")
+def player_status(called: typer.Context, site_id: int, external_id: str) -> None:
+    """Let a player play or not; wins and refunds reach everybody."""
+    status = players.PlayerStatus(_BECOMES[called.info_name or ""])
+    before = done(lambda tx, _: players.set_status(tx, site_id, external_id, status))
+    out.print(f"{status.value}; was {before.value}")
+
+
+@purse.command("policy")
+def wallet_policy(
+    site_id: int,
+    decisions: Annotated[list[str] | None, typer.Argument(help="KEY=VALUE; none: show.")] = None,
+    platform: Annotated[str, typer.Option(help="A game platform; none: the site itself.")] = "",
+) -> None:
+    """Decide something for a site or one platform there, and show what is decided."""
+    out.print_json(data=asdict(done(lambda tx, at: decide(tx, site_id, platform, decisions or [], at=at))))
+
+
+@purse.command("stuck")
+def wallet_stuck(site_id: int) -> None:
+    """List rounds that are open longer than the site allows."""
+    for one in told(lambda reader, now: stuck_rounds(reader, site_id, now=now)):
+        typer.echo(one)
+
+
+@purse.command("balances")
+def wallet_balances(site_id: int) -> None:
+    """List the players who have money, in minor units."""
+    for one in told(lambda reader, _: audit.players_with_balance(reader, site_id)):
+        typer.echo(one)
+
+
+@purse.command("closing")
+def wallet_closing(site_id: int, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])]) -> None:
+    """Print a day's closing (UTC) by currency, as JSON in minor units; status 1 if it does not add up."""
+    closings = told(lambda reader, _: audit.closing(reader, site_id, day.date()))
+    sys.stdout.write(json.dumps([one.told() for one in closings]) + "\n")
+    raise typer.Exit(0 if all(one.is_balanced for one in closings) else 1)
+
+
+@purse.command("grant-bonus")
+def wallet_grant_bonus(
+    site_id: int,
+    external_id: str,
+    currency: str,
+    amount: Annotated[int, typer.Argument(min=1, max=MAX_MINOR, help="Minor units.")],
+    key: Annotated[str, typer.Option("--id", help="Yours; the same id grants once.")],
+) -> None:
+    """Give a player bonus money."""
+    bonus = Money(amount, currency)
+    code, is_new = with_pipes(lambda pipes: grant_bonus(pipes, site_id, external_id, bonus, key))
+    out.print(code.value if is_new else f"{code.value} (granted before)")
+    raise typer.Exit(0 if code is Code.OK else 1)
+
+
+@game.command("add")
+def game_add(
+    site_id: int,
+    platform: str,
+    code: str,
+    name: Annotated[str, typer.Option(help="What players see.")],
+    url: Annotated[str, typer.Option(help="Where the platform serves it; none: our demo table.")] = "",
+    *,
+    off: Annotated[bool, typer.Option("--off", help="It cannot be launched.")] = False,
+) -> None:
+    """List a game, or change how it is listed."""
+    made = Game(platform, code, name, url, not off)
+    done(lambda tx, at: add_game(tx, site_id, made, at=at))
+    out.print("listed")

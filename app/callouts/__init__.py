@@ -4,8 +4,16 @@ Promises one signed attempt within five seconds, written down before it is sent;
 answer is unknown.
 """
 
-from app.callouts.model import Answer, CalloutState, DepositQuestion
-from app.callouts.operations import check_deposit
+from app.callouts.model import Answer, CalloutState, DepositQuestion, PayoutQuestion
+from app.callouts.operations import check_deposit, request_payout
 from app.callouts.queries import accepted_order
 
-__all__ = ["Answer", "CalloutState", "DepositQuestion", "accepted_order", "check_deposit"]
+__all__ = [
+    "Answer",
+    "CalloutState",
+    "DepositQuestion",
+    "PayoutQuestion",
+    "accepted_order",
+    "check_deposit",
+    "request_payout",
+]

@@ -1,13 +1,22 @@
 """Asking the merchant: one attempt inside a deadline, written down before and after."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from sqlalchemy import update
 
 from app import merchants
-from app.callouts.model import Answer, CalloutState, DepositQuestion, check_deposit_fields, read_check_deposit
+from app.callouts.model import (
+    Answer,
+    CalloutState,
+    DepositQuestion,
+    PayoutQuestion,
+    check_deposit_fields,
+    read_check_deposit,
+    read_request_payout,
+    request_payout_fields,
+)
 from app.callouts.tables import callouts
 from app.kernel import ids
 from app.kernel.masking import mask_excerpt, mask_value
@@ -16,7 +25,7 @@ from app.plumbing.database import Transaction
 from app.plumbing.http import CallFailed, Reply
 from app.plumbing.pipes import Pipes
 
-__all__ = ["check_deposit"]
+__all__ = ["check_deposit", "request_payout"]
 
 DEADLINE_SECONDS = 5.0  # protocol.md section 15
 _KEPT_MARKS = 20_000  # of a masked answer
@@ -30,6 +39,30 @@ async def check_deposit(pipes: Pipes, site: merchants.Site, question: DepositQue
         understood.
     """
     fields = check_deposit_fields(site.site_id, question)
+    return await _asked(pipes, site, question.payment_id, fields, read_check_deposit)
+
+
+async def request_payout(pipes: Pipes, site: merchants.Site, question: PayoutQuestion) -> Answer:
+    """Ask whether the player may withdraw. No transaction may be open.
+
+    After an unknown answer the same question is asked again, under the same `transaction_id`: the merchant
+    may have taken the first one.
+
+    Returns:
+        Accepted with the merchant's order number, without funds, refused with its reason, or unknown: asked
+        and not understood.
+    """
+    fields = request_payout_fields(site.site_id, question)
+    return await _asked(pipes, site, question.payment_id, fields, read_request_payout)
+
+
+async def _asked(
+    pipes: Pipes,
+    site: merchants.Site,
+    payment_id: str,
+    fields: Mapping[str, str | int],
+    read: Callable[[int, bytes], Answer],
+) -> Answer:
     callout_id = ids.new("cal", at=pipes.clock.now())
     message = messages.signed(
         fields,
@@ -42,7 +75,7 @@ async def check_deposit(pipes: Pipes, site: merchants.Site, question: DepositQue
     )
     async with pipes.database.transaction() as tx:
         await merchants.remember_issued_signature(tx, site.site_id, message.signature, at=pipes.clock.now())
-        await _write_sent(tx, site, callout_id, question.payment_id, fields, pipes.clock.now())
+        await _write_sent(tx, site, callout_id, payment_id, fields, pipes.clock.now())
     reply: Reply | None = None
     try:
         reply = await pipes.http.call(
@@ -51,10 +84,10 @@ async def check_deposit(pipes: Pipes, site: merchants.Site, question: DepositQue
             body=message.body,
             headers=message.headers,
             deadline_seconds=DEADLINE_SECONDS,
-            # A line of its own: the breaker that a site's dead webhook address opened refuses no deposit.
+            # A line of its own: the breaker that a site's dead webhook address opened refuses no payment.
             peer=f"callouts {urlsplit(site.callout_url).netloc}",
         )
-        answer = read_check_deposit(reply.status, reply.body)
+        answer = read(reply.status, reply.body)
     except CallFailed as failed:
         answer = Answer(CalloutState.UNKNOWN, reason=f"no answer: {failed.kind.value}")
     metrics.CALLS.labels("merchant", answer.state.value).inc()

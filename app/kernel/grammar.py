@@ -23,6 +23,7 @@ from app.kernel.masking import holds_card
 __all__ = [
     "GRAMMARS",
     "KEY_OBTAINING",
+    "PAYOUT_INITIATION",
     "TRANSACTION_STATUS",
     "USER_RESET",
     "Grammar",
@@ -165,6 +166,24 @@ def _personal(most: int) -> Kind:
     return Kind(rule, lambda value: text.accepts(value) and not holds_card(value))
 
 
+def _purse(most: int) -> Kind:
+    """Where money goes: a wallet, a phone, an account number, or the mask of a card.
+
+    An IBAN's digits add up as a card's do in one case of ten; its own check sum says that it is none.
+    """
+    text = _text(most)
+    rule = f"{text.rule}, and no card number: send a mask such as 555555...4444"
+    return Kind(rule, lambda value: text.accepts(value) and (_is_iban(value) or not holds_card(value)))
+
+
+def _is_iban(value: str) -> bool:
+    """ISO 13616: country, check digits, account; the whole, turned round and read in base 36, is 1 mod 97."""
+    written = value.replace(" ", "").upper()
+    if not re.fullmatch(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", written):
+        return False
+    return int("".join(str(int(mark, 36)) for mark in written[4:] + written[:4])) % 97 == 1
+
+
 def _is_address(value: str) -> bool:
     """IPv4 or IPv6, without a zone (`%eth0` means nothing on another machine)."""
     try:
@@ -233,7 +252,10 @@ LANGUAGE: Final = _pattern("must be a lower-case language code (ISO 639)", r"[a-
 COUNTRY: Final = _pattern("must be a country code of two letters", r"[A-Za-z]{2}")
 TIMEZONE: Final = _pattern("must name a time zone, such as Asia/Almaty", r"[A-Za-z][A-Za-z0-9_+/-]{0,63}")
 URL: Final = Kind(f"must be an http(s) address of at most {MOST_URL} characters without ';'", _is_url)
-PHONE: Final = _pattern("must be a phone number", r"\+?[0-9][0-9 ()./-]{2,30}")
+# E.164 knows at most 15 digits; a card number of the usual 16 is no phone.
+PHONE: Final = _pattern(
+    "must be a phone number of at most 15 digits", r"(?!(?:[^0-9]*[0-9]){16})\+?[0-9][0-9 ()./-]{2,30}"
+)
 AMOUNT_SERIES: Final = _series("must look like 1:10,20,30;2:50,100;", r"[0-9]{1,15}(?:,[0-9]{1,15})*")
 AMOUNT_RANGE: Final = _series("must look like 1:100-1000;2,3:200-2000;50-1500", rf"{_MINOR}-{_MINOR}")
 GROUP_ORDER: Final = _pattern(
@@ -274,6 +296,39 @@ KEY_OBTAINING: Final = Grammar(
     },
 )
 
+# protocol.md section 3.3: a merchant has approved the withdrawal that `request_payout` asked about. No other
+# grammar knows `amount`, and this one knows no `payment_group_id`, which our own messages always hold.
+PAYOUT_INITIATION: Final = Grammar(
+    "payout initiation",
+    required={
+        "site_id": NUMBER,
+        "site_login": LOGIN,
+        "amount": AMOUNT,
+        "currency": CURRENCY,
+        "external_id": REFERENCE,
+    },
+    optional={
+        "action": _one_of("payout"),
+        "customer_purse": _purse(256),
+        "remember_customer_purse": FLAG,
+        "invoice_id": REFERENCE,
+        "comment": _personal(1024),
+        "first_name": _personal(128),
+        "last_name": _personal(128),
+        "user_preset_id": _text(64),
+        "customer_ip": ADDRESS,
+        "country_code": COUNTRY,
+        "billing_phone": PHONE,
+        "owner_name": _personal(255),
+        "owner_phone": PHONE,
+        "owner_address": _personal(255),
+        "bank": _personal(128),
+        "document_id": _personal(64),
+        "birthdate": DATE,
+        "external_value1": _personal(256),
+    },
+)
+
 # protocol.md section 10 (status) and 15: POST /v1/payments/status/.
 TRANSACTION_STATUS: Final = Grammar(
     "transaction status",
@@ -285,4 +340,4 @@ TRANSACTION_STATUS: Final = Grammar(
 # protocol.md section 5b. It fits no other grammar: those require more, or exactly one reference.
 USER_RESET: Final = Grammar("user reset", required={"site_id": NUMBER, "site_login": LOGIN})
 
-GRAMMARS: Final = (KEY_OBTAINING, TRANSACTION_STATUS, USER_RESET)
+GRAMMARS: Final = (KEY_OBTAINING, PAYOUT_INITIATION, TRANSACTION_STATUS, USER_RESET)

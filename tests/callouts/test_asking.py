@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Row
 
 from app import callouts, merchants
-from app.callouts import CalloutState, DepositQuestion, operations
+from app.callouts import CalloutState, DepositQuestion, PayoutQuestion, operations
 from app.kernel.clock import MovableClock, SystemClock
 from app.kernel.money import Money
 from app.plumbing.breaker import BreakerState
@@ -36,6 +36,14 @@ from tests.payments.peers import (
 ACCEPTED = {"code": 0, "external_id": "order_1"}
 QUESTION = DepositQuestion("dep_1", "100000001", "игрок", Money(150_000, "KZT"), 1, 1, "127.0.0.1", 3)
 
+PAYOUT_ACCEPTED = {"code": 50, "external_id": "704224078"}
+PAYOUT = PayoutQuestion(
+    *("wdr_1", "100000002", "игрок", Money(400_000, "KZT"), 1, 1),
+    customer_purse="555555...4444",
+    remember_customer_purse=True,
+    customer_ip="127.0.0.1",
+)
+
 
 @dataclass
 class Room:
@@ -46,9 +54,14 @@ class Room:
     created: merchants.CreatedSite
 
     async def ask(self) -> callouts.Answer:
+        return await callouts.check_deposit(self.pipes, await self.site(), QUESTION)
+
+    async def ask_payout(self) -> callouts.Answer:
+        return await callouts.request_payout(self.pipes, await self.site(), PAYOUT)
+
+    async def site(self) -> merchants.Site:
         async with self.pipes.database.reading() as reader:
-            site = await merchants.site(reader, self.created.site_id)
-        return await callouts.check_deposit(self.pipes, site, QUESTION)
+            return await merchants.site(reader, self.created.site_id)
 
     async def rows(self) -> list[Row[Any]]:
         async with self.pipes.database.reading() as reader:
@@ -200,3 +213,62 @@ async def test_a_dead_webhook_address_on_the_same_server_refuses_no_deposit(room
     assert [state.breaker for state in room.pipes.http.peers()] == [BreakerState.OPEN]
     room.server.manner = answering(ACCEPTED)
     assert (await room.ask()).state is CalloutState.ACCEPTED
+
+
+async def test_a_payout_is_accepted(room: Room) -> None:
+    room.server.manner = answering(PAYOUT_ACCEPTED)
+    answer = await room.ask_payout()
+    assert (answer.state, answer.external_id) == (CalloutState.ACCEPTED, "704224078")
+    [heard] = room.server.heard
+    assert heard.path == "/callout?shop=1"
+    assert heard.fields["action"] == "request_payout"
+    assert heard.fields["signature"] == sha1_of(heard.fields, room.created.salt)
+    [row] = await room.rows()
+    assert (row.state, row.payment_id, row.action) == ("accepted", "wdr_1", "request_payout")
+    assert row.request == {name: value for name, value in heard.fields.items() if name != "signature"}
+    async with room.pipes.database.reading() as reader:
+        assert await callouts.accepted_order(reader, room.created.site_id, "wdr_1") == "704224078"
+
+
+@pytest.mark.parametrize(
+    ("content", "state"),
+    [
+        ({"code": 402, "error_description": "Not enough funds"}, "no_funds"),
+        ({"code": 500, "error_description": "Not enough funds"}, "refused"),
+    ],
+)
+async def test_a_payout_is_refused(room: Room, content: object, state: str) -> None:
+    room.server.manner = answering(content)
+    answer = await room.ask_payout()
+    assert (answer.state, answer.reason) == (state, "Not enough funds")
+    [row] = await room.rows()
+    assert (row.state, row.reason, row.external_id) == (state, "Not enough funds", "")
+
+
+async def test_a_payout_is_written_before_it_is_asked_and_a_lost_answer_stays_unknown(room: Room) -> None:
+    """The merchant acts, the answer is lost, and the same question comes again: it is told by its number."""
+    seen: list[str] = []
+
+    async def look(_: Heard) -> None:
+        seen.extend(row.state for row in await room.rows() if row.answered_at is None)
+
+    room.server.before = look
+    room.server.manner = resetting
+    assert (await room.ask_payout()).state is CalloutState.UNKNOWN
+    room.server.manner = answering(ACCEPTED)
+    assert (await room.ask_payout()).reason == "code 0 is none of the protocol"
+    room.server.manner = answering(PAYOUT_ACCEPTED)
+    assert (await room.ask_payout()).state is CalloutState.ACCEPTED
+    assert seen == ["sent", "sent", "sent"]
+    assert sorted(row.state for row in await room.rows()) == ["accepted", "unknown", "unknown"]
+    first, second, third = (heard.fields for heard in room.server.heard)
+    assert first == second == third, "the same ids, down to the signature"
+    assert first["transaction_id"] == "100000002"
+    assert len({heard.headers["webhook-id"] for heard in room.server.heard}) == 3
+
+
+async def test_a_payout_is_never_asked_inside_a_transaction(room: Room) -> None:
+    async with room.pipes.database.transaction():
+        with pytest.raises((NetworkInsideTransaction, RuntimeError)):
+            await room.ask_payout()
+    assert room.server.heard == []

@@ -1,13 +1,24 @@
-"""How a merchant's answer to check_deposit is read: allowed, refused, or unknown (trust.md scenario 39)."""
+"""How a merchant's answer to a question is read: allowed, refused, or unknown (trust.md scenario 39)."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-from app.callouts import CalloutState, DepositQuestion
-from app.callouts.model import check_deposit_fields, read_check_deposit
+from app.callouts import Answer, CalloutState, DepositQuestion, PayoutQuestion
+from app.callouts.model import (
+    check_deposit_fields,
+    read_check_deposit,
+    read_request_payout,
+    request_payout_fields,
+)
+from app.callouts.schemas import CheckDeposit, CheckDepositAnswer, RequestPayout, RequestPayoutAnswer
+from app.kernel import signing
 from app.kernel.money import Money
 
 ACCEPTED = {"code": 0, "external_id": "order_123456"}
@@ -56,6 +67,40 @@ def test_allowed(content: object, external_id: str, status: int) -> None:
 )
 def test_refused(content: object, reason: str) -> None:
     assert read(content) == (CalloutState.REFUSED, "", reason)
+
+
+def read_payout(content: object, status: int = 200) -> tuple[CalloutState, str, str]:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    answer = read_request_payout(status, body)
+    return answer.state, answer.external_id, answer.reason
+
+
+@pytest.mark.parametrize("status", [200, 299])
+def test_a_payout_is_accepted_with_50_and_nothing_else(status: int) -> None:
+    accepted = (CalloutState.ACCEPTED, "704224078", "")
+    assert read_payout({"code": 50, "external_id": "704224078"}, status) == accepted
+    assert read_payout({"code": 50, "external_id": 704_224_078, "error_description": ""}, status) == accepted
+    for code in range(-1, 1_000):
+        if code not in {50, 402, 500}:
+            assert read_payout({"code": code, "external_id": "704224078"})[0] is CalloutState.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("content", "state", "reason"),
+    [
+        ({"code": 402}, CalloutState.NO_FUNDS, ""),
+        ({"code": 402, "error_description": "Not enough"}, CalloutState.NO_FUNDS, "Not enough"),
+        ({"code": 402, "external_id": "704224078"}, CalloutState.NO_FUNDS, ""),
+        (REFUSED, CalloutState.REFUSED, "User not found"),
+        (
+            {"code": 500, "error_description": "card 4111 1111 1111 1111"},
+            CalloutState.REFUSED,
+            "card 411111...1111",
+        ),
+    ],
+)
+def test_a_payout_is_refused_with_402_and_500(content: object, state: CalloutState, reason: str) -> None:
+    assert read_payout(content) == (state, "", reason)
 
 
 UNKNOWN: dict[str, object] = {
@@ -127,6 +172,34 @@ def test_anything_else_is_unknown(content: object) -> None:
     assert len(reason) < 600
 
 
+ABOUT_CODES = {"payout's yes", "payout's no"}
+
+
+@pytest.mark.parametrize("name", sorted(UNKNOWN.keys() - ABOUT_CODES))
+def test_what_is_no_answer_about_a_deposit_is_none_about_a_payout(name: str) -> None:
+    content = UNKNOWN[name]
+    state, external_id, reason = read_payout(content)
+    assert (state, external_id) == (CalloutState.UNKNOWN, "")
+    assert reason
+    # The same slip around the right code.
+    if isinstance(content, bytes):
+        content = content.replace(b'"code": 0', b'"code": 50')
+    elif isinstance(content, dict) and content.get("code") == 0 and type(content["code"]) is int:
+        content = {**content, "code": 50}
+    assert read_payout(content)[0] is CalloutState.UNKNOWN
+
+
+@pytest.mark.parametrize("code", [0, "50", 50.0, [50], True, None, {"code": 50}])
+def test_only_the_number_50_accepts_a_payout(code: object) -> None:
+    assert read_payout({"code": code, "external_id": "a"})[0] is CalloutState.UNKNOWN
+
+
+@pytest.mark.parametrize("status", [100, 302, 400, 402, 500, 502])
+@pytest.mark.parametrize("code", [50, 402, 500])
+def test_only_2xx_counts_for_a_payout(code: int, status: int) -> None:
+    assert read_payout({"code": code, "external_id": "a"}, status)[0] is CalloutState.UNKNOWN
+
+
 @pytest.mark.parametrize(
     "status", [100, 199, 300, 301, 302, 304, 307, 400, 401, 404, 409, 410, 429, 500, 502, 503]
 )
@@ -138,6 +211,7 @@ def test_only_2xx_counts(content: object, status: int) -> None:
 @given(st.binary(max_size=80))
 def test_no_bytes_are_taken_for_an_order(body: bytes) -> None:
     assert read(body)[0] is CalloutState.UNKNOWN
+    assert read_payout(body)[0] is CalloutState.UNKNOWN
 
 
 JSON = st.recursive(
@@ -177,3 +251,102 @@ def test_the_fields_of_the_question() -> None:
     nobody = DepositQuestion("dep_1", "100000001", "user_test", Money(5, "JPY"), 6, 18, "", 0)
     assert fields.keys() - check_deposit_fields(332, nobody).keys() == {"customer_ip"}
     assert check_deposit_fields(332, nobody)["amount"] == 5
+
+
+@given(external_id=st.text(max_size=8) | st.integers() | st.text("ab:;\u202e\x00 ", max_size=4))
+def test_whatever_a_payout_is_accepted_under_can_initiate_it(external_id: object) -> None:
+    answer = read_request_payout(200, json.dumps({"code": 50, "external_id": external_id}).encode())
+    if answer.state is CalloutState.ACCEPTED:
+        initiation = {
+            "site_id": "1",
+            "site_login": "user_test",
+            "amount": "1",
+            "currency": "USD",
+            "external_id": answer.external_id,
+            "signature": "0" * 40,
+        }
+        assert signing.read(signing.PAYOUT_INITIATION, initiation.items()) == initiation
+
+
+PAYOUT = PayoutQuestion(
+    *("wdr_1", "100000002", "user_test", Money(400_000, "USD"), 1, 1),
+    customer_purse="555555...4444",
+    remember_customer_purse=False,
+    customer_ip="127.0.0.1",
+)
+
+
+def test_the_fields_of_the_payout_question() -> None:
+    fields = {
+        "action": "request_payout",
+        "site_id": 332,
+        "site_login": "user_test",
+        "amount": 400_000,
+        "currency": "USD",
+        "payment_group_id": 1,
+        "payment_type_id": 1,
+        "customer_purse": "555555...4444",
+        "remember_customer_purse": 0,
+        "customer_ip": "127.0.0.1",
+        "transaction_id": "100000002",
+    }
+    assert request_payout_fields(332, PAYOUT) == fields
+    assert request_payout_fields(332, replace(PAYOUT, remember_customer_purse=True)) == {
+        **fields,
+        "remember_customer_purse": 1,
+    }
+    assert fields.keys() - request_payout_fields(332, replace(PAYOUT, customer_ip="")).keys() == {
+        "customer_ip"
+    }
+
+
+@pytest.mark.parametrize(
+    ("purse", "sent"),
+    [
+        ("4111111111111111", "411111...1111"),
+        ("card 4111 1111 1111 1111", "card 411111...1111"),
+        ("KZ86...0100", "KZ86...0100"),
+        ("+77011234567", "+77011234567"),
+        ("a:1;site_id:2", "a 1 site_id 2"),
+        ("a\x00b\nc", "a\\x00b\\nc"),
+        ("p" * 300, "p" * 256),
+    ],
+)
+def test_no_card_number_leaves_and_nothing_that_cannot_be_signed(purse: str, sent: str) -> None:
+    assert request_payout_fields(332, replace(PAYOUT, customer_purse=purse))["customer_purse"] == sent
+
+
+def test_no_question_of_ours_is_a_request_to_us() -> None:
+    """What we sign with the merchant's salt must not be of use when somebody sends it back."""
+    deposit = DepositQuestion("dep_1", "100000001", "user_test", Money(5, "USD"), 6, 18, "127.0.0.1", 4)
+    for fields in (check_deposit_fields(332, deposit), request_payout_fields(332, PAYOUT)):
+        pairs = [(name, str(value)) for name, value in {**fields, "signature": "0" * 40}.items()]
+        for grammar in signing.GRAMMARS:
+            with pytest.raises(signing.MalformedField):
+                signing.read(grammar, pairs)
+
+
+@pytest.mark.parametrize("shape", [CheckDeposit, RequestPayout])
+def test_the_documented_example_is_a_message_as_it_is_signed(shape: type[BaseModel]) -> None:
+    extra = shape.model_config["json_schema_extra"]
+    assert isinstance(extra, dict)
+    example = dict(cast("dict[str, str | int]", extra["example"]))
+    shape.model_validate(example)
+    assert example.pop("signature") == signing.sign(example, "test_salt")
+
+
+@pytest.mark.parametrize(
+    ("shape", "reads"),
+    [(CheckDepositAnswer, read_check_deposit), (RequestPayoutAnswer, read_request_payout)],
+)
+def test_the_documented_answers_are_understood(
+    shape: type[BaseModel], reads: Callable[[int, bytes], Answer]
+) -> None:
+    extra = shape.model_config["json_schema_extra"]
+    assert isinstance(extra, dict)
+    for example in cast("list[dict[str, str | int]]", extra["examples"]):
+        shape.model_validate(example)
+        answer = reads(200, json.dumps(example).encode())
+        assert answer.state is not CalloutState.UNKNOWN
+        assert answer.reason == example.get("error_description", "")
+        assert answer.external_id == example.get("external_id", "")

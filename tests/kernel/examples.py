@@ -99,3 +99,68 @@ BAD = {
     "trustly_uuid": ["a:b"],
     "trumo_uuid": ["a;b"],
 }
+
+# protocol.md 3.3.
+INITIATION = {
+    "site_id": "2",
+    "site_login": "6336914",
+    "amount": "400000",
+    "currency": "USD",
+    "external_id": "704224078",
+    "signature": SIGNATURE,
+}
+# protocol.md 3.3, column "Example", and what merchants may send.
+GOOD_INITIATION = {
+    **{name: GOOD[name] for name in ("site_id", "site_login", "currency", "signature", "customer_ip")},
+    "amount": ["400000", "1", "0", "007", "999999999999999"],
+    "external_id": ["704224078", "order_01", "заказ 1", "a" * 256, "4111111111111111"],
+    "action": ["payout"],
+    "customer_purse": [
+        *("555555...4444", "555555******4444", "+77011234567", "Z123456789012", "user@wallet.example"),
+        *("KZ86125KZT5004100100", "KZ75125KZT2069100100", "kz86 125k zt50 0410 0100"),
+        # All digits, and right by Luhn's rule too; the IBAN's own sum says what it is.
+        *("KZ751250000000000005", "DE89370400440532013000", "0x12312412541251", "a" * 256),
+    ],
+    "remember_customer_purse": ["0", "1"],
+    "invoice_id": ["9050976"],
+    "comment": ["#704224078", "срочно!", "c" * 1024],
+    "first_name": ["John"],
+    "last_name": ["Doe"],
+    "user_preset_id": ["100", "vip"],
+    "country_code": ["US", "kz"],
+    "billing_phone": ["7574803170", "+7 (701) 123-45-67", "123456789012345"],
+    "owner_name": ["John Doe"],
+    "owner_phone": ["7574803170"],
+    "owner_address": ["Street 1, City"],
+    "bank": ["Bank Name", "HSBKKZKX"],
+    "document_id": ["AB1234567"],
+    "birthdate": ["01-02-1989"],
+    "external_value1": ["free", "1"],
+}
+_CARDS = ["4111111111111111", "card 4111 1111 1111 1111", "5555-5555-5555-4444"]
+BAD_INITIATION = {
+    **{name: BAD[name] for name in ("site_id", "site_login", "currency", "signature", "customer_ip")},
+    "amount": ["-1", "1.0", "1e3", "+1", " 1", "1000000000000000", "１", "1;currency:EUR", "1\n"],
+    "external_id": ["a:b", "a;b", "a" * 257, "a\nb", " ", "a\u202eb", "a\u200bb", "\ud800"],
+    "action": ["request_payout", "check_deposit", "Payout", "refund", "1"],
+    "customer_purse": [
+        *_CARDS,
+        # An IBAN whose sum is wrong, and a card behind two letters that are no country's.
+        *("KZ751250000000000013", "US4111111111111111", "a;b", "a:b", "a" * 257, "a\x00"),
+    ],
+    "remember_customer_purse": ["true", "2", "yes", "01"],
+    "invoice_id": ["a;b", "a\u200bb"],
+    "comment": [*_CARDS, "c" * 1025, "a:b", "two\nlines"],
+    "first_name": ["a;last_name:b", *_CARDS],
+    "last_name": ["a\rb", *_CARDS],
+    "user_preset_id": ["a:b", "a" * 65],
+    "country_code": ["USA", "U", "U1"],
+    "billing_phone": ["+", "phone", "4111111111111111", "4111 1111 1111 1111", "1" * 16],
+    "owner_name": ["a;b", *_CARDS],
+    "owner_phone": ["x", "4111-1111-1111-1111"],
+    "owner_address": ["a;b", *_CARDS],
+    "bank": ["b" * 129, *_CARDS],
+    "document_id": ["a:b", *_CARDS],
+    "birthdate": ["1989-02-01", "31-02-1989"],
+    "external_value1": ["a;b", "v" * 257, *_CARDS],
+}

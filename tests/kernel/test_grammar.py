@@ -8,13 +8,14 @@ from app.kernel import grammar, signing
 from app.kernel.signing import (
     GRAMMARS,
     KEY_OBTAINING,
+    PAYOUT_INITIATION,
     TRANSACTION_STATUS,
     USER_RESET,
     Grammar,
     Kind,
     MalformedField,
 )
-from tests.kernel.examples import BAD, GOOD, KEY, SIGNATURE
+from tests.kernel.examples import BAD, BAD_INITIATION, GOOD, GOOD_INITIATION, INITIATION, KEY, SIGNATURE
 
 
 def refused(which: Grammar, pairs: list[tuple[str, str]]) -> tuple[object, object]:
@@ -107,6 +108,56 @@ def test_status_refuses_none_and_two() -> None:
     assert refused(TRANSACTION_STATUS, list(both.items())) == ("transaction_id", rule)
     one_empty = {**STATUS, "order_id": "1", "transaction_id": ""}
     assert signing.read(TRANSACTION_STATUS, one_empty.items()) == {**STATUS, "order_id": "1"}
+
+
+def of_every_field(examples: dict[str, list[str]]) -> list[tuple[str, str]]:
+    return [(name, value) for name, values in examples.items() for value in values]
+
+
+def test_the_examples_of_an_initiation_cover_every_field() -> None:
+    assert GOOD_INITIATION.keys() == BAD_INITIATION.keys() == PAYOUT_INITIATION.fields().keys()
+
+
+@pytest.mark.parametrize(("name", "value"), of_every_field(GOOD_INITIATION))
+def test_good_fields_of_an_initiation_are_kept_as_received(name: str, value: str) -> None:
+    asked = {**INITIATION, name: value}
+    assert signing.read(PAYOUT_INITIATION, asked.items()) == asked
+
+
+@pytest.mark.parametrize(("name", "value"), of_every_field(BAD_INITIATION))
+def test_bad_fields_of_an_initiation_are_refused_with_name_and_rule(name: str, value: str) -> None:
+    field, rule = refused(PAYOUT_INITIATION, list({**INITIATION, name: value}.items()))
+    assert field == name
+    assert str(rule).startswith("must ")
+
+
+@pytest.mark.parametrize("name", ["site_id", "site_login", "amount", "currency", "external_id", "signature"])
+def test_required_fields_of_an_initiation(name: str) -> None:
+    absent = [(key, value) for key, value in INITIATION.items() if key != name]
+    assert refused(PAYOUT_INITIATION, absent) == (name, "is required")
+    assert refused(PAYOUT_INITIATION, [*absent, (name, "")]) == (name, "is required")
+
+
+def test_an_initiation_needs_no_more() -> None:
+    assert signing.read(PAYOUT_INITIATION, INITIATION.items()) == INITIATION
+
+
+def test_a_card_number_in_the_purse_is_answered_with_what_to_send_instead() -> None:
+    asked = {**INITIATION, "customer_purse": "4111111111111111"}
+    with pytest.raises(MalformedField) as caught:
+        signing.read(PAYOUT_INITIATION, asked.items())
+    assert str(caught.value) == (
+        "The field customer_purse must be at most 256 characters without ':', ';' and control characters, "
+        "and no card number: send a mask such as 555555...4444."
+    )
+
+
+def test_what_we_ask_for_a_payout_is_no_initiation() -> None:
+    """The one message of ours that is nearest to it."""
+    ours = {**INITIATION, "action": "request_payout", "customer_purse": "555555...4444"}
+    assert refused(PAYOUT_INITIATION, list(ours.items()))[0] == "action"
+    more = {**INITIATION, "payment_group_id": "1"}
+    assert refused(PAYOUT_INITIATION, list(more.items())) == ("payment_group_id", "is not known here")
 
 
 def confusable(one: Grammar, other: Grammar) -> bool:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from app.kernel import signing
 from app.kernel.signing import GRAMMARS, KEY_OBTAINING, Grammar, Kind, MalformedField
-from tests.kernel.examples import GOOD, KEY, SIGNATURE
+from tests.kernel.examples import GOOD as GOOD_KEY
+from tests.kernel.examples import GOOD_INITIATION, INITIATION, KEY, SIGNATURE
 
+GOOD = GOOD_INITIATION | GOOD_KEY
 SALT = "a salt of the site"
 # What somebody writes who wants one field to be read as two, or two as one.
 FRAGMENTS = [
@@ -220,5 +222,7 @@ def test_5_types_are_not_signed_and_all_is_text() -> None:
 def test_6_the_endpoint_is_not_signed_and_requests_fit_one_only() -> None:
     obtaining = {name: value for name, value in KEY.items() if name != "signature"}
     status = {"site_id": "1", "site_login": "x", "order_id": "1"}
-    for fields, home in ((obtaining, "key obtaining"), (status, "transaction status")):
+    initiation = {name: value for name, value in INITIATION.items() if name != "signature"}
+    homes = ((obtaining, "key obtaining"), (initiation, "payout initiation"), (status, "transaction status"))
+    for fields, home in homes:
         assert [which.name for which in GRAMMARS if read_or_none(which, fields) is not None] == [home]

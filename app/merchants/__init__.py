@@ -16,6 +16,7 @@ from app.merchants.operations import (
     remember_issued_signature,
     rotate_salt,
     set_callback_url,
+    set_tell_every_change,
 )
 from app.merchants.queries import SiteNotFound, authentic_site, bearer, shown, site, site_of_token
 
@@ -39,6 +40,7 @@ __all__ = [
     "remember_issued_signature",
     "rotate_salt",
     "set_callback_url",
+    "set_tell_every_change",
     "shown",
     "site",
     "site_number",

@@ -82,6 +82,7 @@ class Site:
     languages: tuple[str, ...]
     extended_info: bool
     is_test: bool
+    tell_every_change: bool
     webhook_secret: str = field(repr=False)
     salts: tuple[Salt, ...] = field(repr=False)
 

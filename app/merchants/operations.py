@@ -37,6 +37,7 @@ __all__ = [
     "remember_issued_signature",
     "rotate_salt",
     "set_callback_url",
+    "set_tell_every_change",
 ]
 
 _SALT_BYTES = 32
@@ -73,6 +74,7 @@ class NewSite:
     dialect: str = "G"
     extended_info: bool = False
     is_test: bool = False
+    tell_every_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ async def create_site(
             languages=list(new.languages),
             extended_info=new.extended_info,
             is_test=new.is_test,
+            tell_every_change=new.tell_every_change,
             webhook_secret=webhook_secret,
             created_at=at,
             changed_at=at,
@@ -200,6 +203,18 @@ async def set_callback_url(
     if url:
         check_registered_url(url, test_profile=found.is_test, allowed_private_peers=allowed_private_peers)
     await tx.execute(update(sites).where(sites.c.site_id == site_id).values(callback_url=url, changed_at=at))
+
+
+async def set_tell_every_change(tx: Transaction, site_id: int, every: bool, *, at: datetime) -> None:  # noqa: FBT001  what is set
+    """Notify a site's addresses of every change of a payment, or of its final states only.
+
+    Raises:
+        SiteNotFound: no such number.
+    """
+    values = {"tell_every_change": every, "changed_at": at}
+    done = await tx.execute(update(sites).where(sites.c.site_id == site_id).values(values))
+    if not done.rowcount:
+        raise SiteNotFound(site_id=site_id)
 
 
 async def is_first_seen(tx: Transaction, site_id: int, signature: str, *, at: datetime) -> bool:

@@ -67,6 +67,7 @@ def shown(found: Site) -> dict[str, object]:
         "languages": list(found.languages),
         "extended_info": found.extended_info,
         "is_test": found.is_test,
+        "tell_every_change": found.tell_every_change,
         "salts": [{"number": salt.number, "retired_at": str(salt.retired_at or "")} for salt in found.salts],
     }
 
@@ -169,6 +170,7 @@ def _site(row: Row[Any], salts: tuple[Salt, ...]) -> Site:
         languages=tuple(row.languages),
         extended_info=row.extended_info,
         is_test=row.is_test,
+        tell_every_change=row.tell_every_change,
         webhook_secret=row.webhook_secret,
         salts=salts,
     )

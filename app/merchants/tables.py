@@ -66,6 +66,13 @@ sites = Table(
     Column("languages", ARRAY(Text), nullable=False, server_default="{en,ru,kk}"),
     Column("extended_info", Boolean, nullable=False, server_default="false"),
     Column("is_test", Boolean, nullable=False, server_default="false"),
+    Column(
+        "tell_every_change",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="notifications of every change, not of final states only",
+    ),
     Column("webhook_secret", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

@@ -5,17 +5,16 @@ bytes sent), so that a merchant can move to the better one without a switch day.
 """
 
 import base64
-import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
 from app.kernel import signing
 
-__all__ = ["SignedMessage", "signed"]
+__all__ = ["SignedMessage", "signed", "standard_headers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +54,33 @@ def signed(
         if as_form
         else json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     )
-    timestamp = str(int(at.timestamp()))
-    secret = base64.b64decode(webhook_secret.removeprefix("whsec_"))
-    mac = hmac.new(secret, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     headers = {
         "content-type": "application/x-www-form-urlencoded" if as_form else "application/json",
-        "webhook-id": message_id,
-        "webhook-timestamp": timestamp,
-        "webhook-signature": f"v1,{base64.b64encode(mac).decode()}",
+        **standard_headers(body, secrets=[webhook_secret], message_id=message_id, at=at),
     }
     return SignedMessage(body, headers, signature)
+
+
+def standard_headers(body: bytes, *, secrets: Sequence[str], message_id: str, at: datetime) -> dict[str, str]:
+    """The headers of Standard Webhooks over exactly these bytes.
+
+    Args:
+        body: as it is sent.
+        secrets: `whsec_` and base64; each makes a signature of its own, so that a receiver who knows any of
+            them believes the message: that is how a secret is changed without a refused message.
+        message_id: the same for every repeat of one message; the receiver's key against duplicates.
+        at: the instant of this attempt; receivers refuse old ones.
+    """
+    timestamp = str(int(at.timestamp()))
+    content = f"{message_id}.{timestamp}.".encode() + body
+    signatures = [
+        base64.b64encode(
+            hmac.digest(base64.b64decode(secret.removeprefix("whsec_")), content, "sha256")
+        ).decode()
+        for secret in secrets
+    ]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
+    }

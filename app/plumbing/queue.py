@@ -30,6 +30,7 @@ __all__ = [
     "DeadLetter",
     "Worker",
     "add",
+    "add_all",
     "dead_letters",
     "install_sql",
     "oldest_due_seconds",
@@ -92,6 +93,16 @@ async def add(
     queries = _queries(AsyncpgDriver(tx.raw))
     body = json.dumps(payload, separators=(",", ":")).encode()
     await queries.enqueue([name], [body], [int(urgent)], [after], [key], on_conflict="skip")
+
+
+async def add_all(tx: Transaction, name: str, payloads: Sequence[Mapping[str, Any]]) -> None:
+    """Write one job for each payload at once, as `add` would, to be run as soon as may be."""
+    if payloads:
+        count = len(payloads)
+        bodies: list[bytes | None] = [json.dumps(one, separators=(",", ":")).encode() for one in payloads]
+        await _queries(AsyncpgDriver(tx.raw)).enqueue(
+            [name] * count, bodies, [0] * count, [timedelta(0)] * count, [None] * count, on_conflict="skip"
+        )
 
 
 async def oldest_due_seconds(reader: Reader) -> float:

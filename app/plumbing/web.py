@@ -100,6 +100,10 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "unknown_currency": 422,
     "hold_amount_exceeded": 409,
     "hold_expired": 409,
+    "endpoint_not_active": 409,
+    "endpoint_not_found": 404,
+    "too_many_endpoints": 409,
+    "unknown_event_type": 422,
     "webhook_not_found": 404,
 }
 

@@ -3,7 +3,8 @@
 from app import merchants
 from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Payload, Worker
-from app.webhooks.operations import DELIVER, deliver, recover_forgotten
+from app.webhooks.deliveries import deliver, forget_attempts, recover_forgotten
+from app.webhooks.outbox import DELIVER
 
 __all__ = ["register"]
 
@@ -21,7 +22,9 @@ def register(worker: Worker, pipes: Pipes) -> None:
     async def forget() -> None:
         async with pipes.database.transaction() as tx:
             await merchants.forget_signatures(tx, now=pipes.clock.now())
+        async with pipes.database.transaction() as tx:
+            await forget_attempts(tx, now=pipes.clock.now())
 
     worker.handle(DELIVER, one)
     worker.every(60, "webhooks.recover_forgotten", sweep)
-    worker.every(3600, "merchants.forget_signatures", forget)
+    worker.every(3600, "webhooks.forget", forget)

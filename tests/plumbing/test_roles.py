@@ -12,6 +12,7 @@ from app.plumbing.database import asyncpg_dsn
 SECRETS = [
     ("site_salt", "value"),
     ("site", "webhook_secret"),
+    ("webhook_secret", "value"),
     ("provider_account", "credentials"),
     ("api_token", "hash"),
     ("player", "personal"),
@@ -24,6 +25,8 @@ UNCHANGEABLE = [
     ("notice", "body = 'forged'"),
     ("payment_event", "type = 'deposit.completed'"),
     ("webhook", "fields = '{}'"),
+    ("event", "object = '{}'"),
+    ("webhook_secret", "value = 'whsec_'"),
     ("entry", "amount_minor = 1"),
     ("transfer", "amount_minor = 1"),
 ]

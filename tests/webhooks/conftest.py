@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,10 +15,25 @@ from app.merchants import CreatedSite
 from app.plumbing.database import Database
 from app.plumbing.http import HttpClient
 from app.plumbing.pipes import Pipes
-from app.webhooks.operations import deliver
+from app.webhooks import endpoints
+from app.webhooks.deliveries import deliver
+from app.webhooks.endpoints import RegisteredEndpoint
 from tests.payments.peers import Server, answering, serving
 
 HEARD = {"code": 0}
+AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def changed(
+    sequence: int,
+    subject: str = "dep_1",
+    *,
+    type: str = "deposit.processing",  # noqa: A002  as the event calls it
+    **attributes: object,
+) -> webhooks.Event:
+    """A change of a payment."""
+    thing = {"id": subject, "object": "deposit", "status": "processing", **attributes}
+    return webhooks.Event(type, subject, sequence, thing, {"status": "pending"}, AT)
 
 
 @dataclass
@@ -49,6 +64,30 @@ class Post:
         async with self.database.transaction() as tx:
             site = await merchants.site(tx, self.created.site_id)
             return await webhooks.announce(tx, site, told, at=self.clock.now())
+
+    @property
+    def peers(self) -> frozenset[tuple[str, int]]:
+        """The private addresses that may be called."""
+        return frozenset({self.good.peer, self.bad.peer})
+
+    async def register(
+        self,
+        server: Server | None = None,
+        *,
+        path: str = "/events",
+        **more: Any,  # noqa: ANN401  any wishes
+    ) -> RegisteredEndpoint:
+        """An endpoint at one of the servers, the good one by default."""
+        new = endpoints.NewEndpoint(f"{(server or self.good).url}{path}", **more)
+        async with self.database.transaction() as tx:
+            return await endpoints.register(
+                tx, self.created.site_id, new, at=self.clock.now(), allowed_private_peers=self.peers
+            )
+
+    async def publish(self, event: webhooks.Event) -> str | None:
+        """Write an event in a transaction of its own."""
+        async with self.database.transaction() as tx:
+            return await webhooks.publish(tx, self.created.site_id, event, at=self.clock.now())
 
     async def deliver(self, webhook_id: str) -> Row[Any]:
         """One run of the job; the row afterwards."""

@@ -16,7 +16,7 @@ from app import merchants, webhooks
 from app.kernel import signing
 from app.plumbing import metrics
 from app.plumbing.queue import Worker
-from app.webhooks import jobs, operations
+from app.webhooks import deliveries, jobs
 from app.webhooks.model import SCHEDULE
 from tests.payments.peers import answering, dripping, hanging, resetting
 from tests.webhooks.conftest import HEARD, Post, opened_site
@@ -119,7 +119,7 @@ async def test_the_standard_headers_are_right_for_somebody_elses_library(live: P
 async def test_not_heard(
     post: Post, manner: object, result: str, status: int | None, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "DEADLINE_SECONDS", 0.3)
+    monkeypatch.setattr(deliveries, "DEADLINE_SECONDS", 0.3)
     post.good.manner = manner  # type: ignore[assignment]
     webhook_id = await post.announce()
     row = await post.deliver(webhook_id)
@@ -213,7 +213,7 @@ async def test_a_crash_after_sending_sends_again(post: Post, monkeypatch: pytest
 
     webhook_id = await post.announce()
     with monkeypatch.context() as patched:
-        patched.setattr(operations, "_record", dies)
+        patched.setattr(deliveries, "_record", dies)
         with pytest.raises(SystemError):
             await post.deliver(webhook_id)
     assert (await post.row(webhook_id)).state == "pending"
@@ -241,11 +241,11 @@ async def test_what_was_forgotten_is_found_again(post: Post) -> None:
     for passed, found in ((120, 0), (1, 1)):
         post.advance(passed)
         async with post.database.transaction() as tx:
-            assert await operations.recover_forgotten(tx, now=post.clock.now()) == found
+            assert await deliveries.recover_forgotten(tx, now=post.clock.now()) == found
     assert await post.jobs() == 1
     assert (await post.deliver(webhook_id)).state == "delivered"
     async with post.database.transaction() as tx:
-        assert await operations.recover_forgotten(tx, now=post.clock.now() + timedelta(days=1)) == 0
+        assert await deliveries.recover_forgotten(tx, now=post.clock.now() + timedelta(days=1)) == 0
 
 
 async def test_looking_again_and_again_does_not_breed_jobs(post: Post) -> None:
@@ -254,7 +254,7 @@ async def test_looking_again_and_again_does_not_breed_jobs(post: Post) -> None:
     for _ in range(20):
         post.advance(121)
         async with post.database.transaction() as tx:
-            await operations.recover_forgotten(tx, now=post.clock.now())
+            await deliveries.recover_forgotten(tx, now=post.clock.now())
     assert await post.jobs() == 2
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app import providers, webhooks
 from app.payments.sweeps import ASK, ask_soon
 from app.plumbing import queue
-from app.webhooks import operations
+from app.webhooks import deliveries, outbox
 from tests.payments.peers import answering, hanging
 from tests.webhooks.conftest import HEARD, Post, opened_site
 
@@ -22,7 +22,7 @@ async def busy(post: Post) -> AsyncIterator[None]:
     post.bad.manner = hanging
     waiting = [
         asyncio.create_task(post.deliver(await post.announce(f"dep_slow_{number}", success=False)))
-        for number in range(operations._AT_ONCE)
+        for number in range(deliveries._AT_ONCE)
     ]
     try:
         async with asyncio.timeout(10):
@@ -75,7 +75,7 @@ async def test_a_webhook_that_a_newer_one_has_overtaken_is_not_sent(post: Post) 
     assert (await post.deliver(other)).state == "delivered"
     # It is closed: nobody finds it again, and a replay tells nothing that is no longer true.
     async with post.database.transaction() as tx:
-        assert await operations.recover_forgotten(tx, now=post.clock.now() + timedelta(days=1)) == 0
+        assert await deliveries.recover_forgotten(tx, now=post.clock.now() + timedelta(days=1)) == 0
         await webhooks.replay(tx, post.created.site_id, expired, at=post.clock.now())
     assert (await post.deliver(expired)).state == "superseded"
     assert [heard.fields["status_id"] for heard in post.good.heard] == [4]
@@ -123,7 +123,7 @@ async def test_the_longer_the_backlog_the_longer_a_busy_endpoint_is_left_in_peac
 async def test_a_backlog_beyond_counting_is_waited_for_no_longer(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "_LONGEST_BACKLOG", 500)
+    monkeypatch.setattr(deliveries, "_LONGEST_BACKLOG", 500)
     await pile_up(post, post.created.site_id, 3_000)
     async with busy(post):
         assert timedelta(seconds=5) <= await stands_aside(post, "dep_late") <= timedelta(seconds=15)
@@ -162,10 +162,10 @@ async def test_notices_and_questions_are_claimed_before_a_backlog_of_webhooks(li
 
         worker.handle(name, note)
 
-    for name in (operations.DELIVER, ASK, providers.NOTICE_ARRIVED):
+    for name in (outbox.DELIVER, ASK, providers.NOTICE_ARRIVED):
         noting(name)
     async with asyncio.timeout(20):
         await worker.run()
     # Claimed in tens; within one claim the order is nobody's promise.
     assert {ASK, providers.NOTICE_ARRIVED} < set(claimed[:10])
-    assert claimed.count(operations.DELIVER) == 60
+    assert claimed.count(outbox.DELIVER) == 60

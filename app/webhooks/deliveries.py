@@ -1,0 +1,371 @@
+"""Sending until heard: the one machinery of notifications and events.
+
+An attempt is: a transaction that decides whether one is due, the call with no transaction open, a transaction
+that writes how it ended. A crash between the last two sends again, with the same webhook-id.
+
+Locks are taken in one order, so that nobody waits in a ring: webhooks of a payment by `sequence`, then the
+endpoint.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy.engine import Row
+
+from app import merchants
+from app.kernel.masking import mask_excerpt
+from app.plumbing import messages, metrics, queue
+from app.plumbing.database import Transaction
+from app.plumbing.http import CallFailed, FailureKind, Reply
+from app.plumbing.pipes import Pipes
+from app.webhooks import rules
+from app.webhooks.model import (
+    AttemptResult,
+    EndpointState,
+    Event,
+    WebhookState,
+    delay_after,
+    is_heard,
+)
+from app.webhooks.outbox import DELIVER, enqueue
+from app.webhooks.queries import endpoint, event_of, live_secrets
+from app.webhooks.standing import failed, succeeded
+from app.webhooks.tables import webhook_attempts, webhooks
+
+__all__ = ["deliver", "forget_attempts", "recover_forgotten"]
+
+DEADLINE_SECONDS = 15.0  # payments.md section 3.5
+_KEPT_MARKS = 2_000  # of a masked answer
+_ATTEMPTS_KEPT = timedelta(days=90)  # payments.md section 3.5
+_FORGOTTEN_AT_ONCE = 20_000
+# Nothing was asked of the endpoint, so nothing is counted: come back when its queue or breaker lets us
+# through.
+_NOT_EVEN_TRIED = frozenset({FailureKind.PEER_BUSY, FailureKind.BREAKER_OPEN})
+_STEP_BACK = timedelta(seconds=30)
+# A server that hangs for its whole deadline must leave the worker's other places (40) to the others.
+_AT_ONCE = 4
+_BUSY_STEP_BACK = timedelta(seconds=2)
+_EACH_WAITING = timedelta(milliseconds=20)
+_LONGEST_BACKLOG = 10_000
+_FORGOTTEN_AFTER = timedelta(minutes=2)
+# The job is timed by the database's clock, the row by the application's: so much difference is nobody's
+# fault.
+_CLOCK_SLACK = timedelta(seconds=2)
+_log = structlog.get_logger("webhooks")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """One attempt that is due: where to, and what."""
+
+    row: Row[Any]
+    url: str
+    body: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def peer(self) -> str:
+        """Whose bulkhead and breaker it is: an endpoint's own, so that a dead one troubles nobody else."""
+        return _peer_of(self.row, self.url)
+
+
+async def deliver(pipes: Pipes, site_id: int, webhook_id: str) -> None:
+    """Make one attempt if one is due, record it, and leave the job of the next; safe to run twice."""
+    async with pipes.database.transaction() as tx:
+        row = await _row(tx, site_id, webhook_id)
+        if row is None:
+            return
+        due = _due_event if row.endpoint_id else _due_notification
+        sending = await due(tx, pipes, row, pipes.clock.now())
+    if sending is None:
+        return
+    try:
+        reply = await pipes.http.call(
+            "POST",
+            sending.url,
+            body=sending.body,
+            headers=sending.headers,
+            deadline_seconds=DEADLINE_SECONDS,
+            peer=sending.peer,
+        )
+    except CallFailed as failure:
+        if failure.kind in _NOT_EVEN_TRIED:
+            async with pipes.database.transaction() as tx:
+                await _step_back(tx, row, _STEP_BACK, pipes.clock.now())
+            return
+        await _record(pipes, sending, None, failure.kind.value)
+        return
+    await _record(pipes, sending, reply, "")
+
+
+async def recover_forgotten(tx: Transaction, *, now: datetime) -> int:
+    """Give every overdue webhook a job again: the net under a dead-lettered or lost job. Returns how many."""
+    rows = await tx.all(
+        select(webhooks.c.site_id, webhooks.c.webhook_id)
+        .where(webhooks.c.state == WebhookState.PENDING, webhooks.c.next_at < now - _FORGOTTEN_AFTER)
+        .order_by(webhooks.c.next_at)
+        .limit(1000)
+    )
+    for row in rows:
+        job = {"site_id": row.site_id, "webhook_id": row.webhook_id}
+        await queue.add(tx, DELIVER, job, key=f"{DELIVER}:{row.webhook_id}")
+    return len(rows)
+
+
+async def forget_attempts(tx: Transaction, *, now: datetime) -> int:
+    """Drop the log of attempts that are older than anybody asks about; returns how many."""
+    old = (
+        select(webhook_attempts.c.site_id, webhook_attempts.c.webhook_id, webhook_attempts.c.number)
+        .where(webhook_attempts.c.attempted_at < now - _ATTEMPTS_KEPT)
+        .limit(_FORGOTTEN_AT_ONCE)
+        .subquery()
+    )
+    done = await tx.execute(
+        webhook_attempts.delete().where(
+            webhook_attempts.c.site_id == old.c.site_id,
+            webhook_attempts.c.webhook_id == old.c.webhook_id,
+            webhook_attempts.c.number == old.c.number,
+        )
+    )
+    return done.rowcount
+
+
+async def _row(tx: Transaction, site_id: int, webhook_id: str) -> Row[Any] | None:
+    return await tx.first(
+        select(webhooks).where(webhooks.c.site_id == site_id, webhooks.c.webhook_id == webhook_id)
+    )
+
+
+def _is(row: Row[Any]) -> ColumnElement[bool]:
+    return and_(webhooks.c.site_id == row.site_id, webhooks.c.webhook_id == row.webhook_id)
+
+
+def _is_due(row: Row[Any], now: datetime) -> bool:
+    """Whether an attempt is to be made; a row without its time is held or closed."""
+    return row.state == WebhookState.PENDING and row.next_at is not None and row.next_at <= now + _CLOCK_SLACK
+
+
+async def _due_notification(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime) -> _Sending | None:
+    """The notification, if due; one that a newer one of its payment has overtaken is closed."""
+    if not _is_due(row, now):
+        return None
+    newer = await tx.first(
+        select(webhooks.c.webhook_id).where(
+            webhooks.c.site_id == row.site_id,
+            webhooks.c.payment_id == row.payment_id,
+            webhooks.c.sequence > row.sequence,
+            webhooks.c.endpoint_id.is_(None),
+        )
+    )
+    if newer is not None:
+        # "Expired" that arrives behind "paid" would be the last word a merchant hears.
+        closed = update(webhooks).where(_is(row)).values(state=WebhookState.SUPERSEDED, next_at=None)
+        await tx.execute(closed)
+        return None
+    site = await merchants.site(tx, row.site_id)
+    url = site.notification_url(success=row.success)
+    if await _stood_aside(tx, pipes, row, url, now):
+        return None
+    message = messages.signed(
+        row.fields,
+        salt=site.signing_salt,
+        dialect=site.dialect,
+        as_form=site.message_format is merchants.MessageFormat.FORM,
+        webhook_secret=site.webhook_secret,
+        message_id=row.webhook_id,
+        at=now,
+    )
+    await merchants.remember_issued_signature(tx, row.site_id, message.signature, at=now)
+    return _Sending(row, url, message.body, message.headers)
+
+
+async def _due_event(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime) -> _Sending | None:
+    """The event, if it is due, no earlier one of its payment holds it back, and its endpoint may be called.
+
+    The payment's earlier events are locked with it: whoever closes one of them meanwhile either is seen here
+    or sees that this one waits.
+    """
+    locked = await tx.all(
+        select(webhooks)
+        .where(
+            webhooks.c.site_id == row.site_id,
+            webhooks.c.endpoint_id == row.endpoint_id,
+            webhooks.c.payment_id == row.payment_id,
+            webhooks.c.sequence <= row.sequence,
+            webhooks.c.state == WebhookState.PENDING,
+        )
+        .order_by(webhooks.c.sequence, webhooks.c.webhook_id)
+        .with_for_update()
+    )
+    if not any(one.webhook_id == row.webhook_id and _is_due(one, now) for one in locked):
+        return None
+    told = await endpoint(tx, row.site_id, row.endpoint_id)  # after the lock: no pause is missed
+    if told.state is not EndpointState.ACTIVE:
+        is_removed = told.state is EndpointState.REMOVED
+        left = WebhookState.DROPPED if is_removed else WebhookState.PENDING
+        await tx.execute(update(webhooks).where(_is(row)).values(state=left, next_at=None))
+        return None
+    holding = [one.order_ends_at for one in locked if one.sequence < row.sequence]
+    waits_until = max([*holding, told.throttle_ends_at or now])
+    if waits_until > now:
+        await _put_off(tx, row, waits_until, now)
+        return None
+    if await _stood_aside(tx, pipes, row, told.url, now):
+        return None
+    event: Event = await event_of(tx, row.site_id, row.event_id)
+    body = rules.body_of(row.event_id, event, is_thin=told.is_thin)
+    secrets = await live_secrets(tx, row.site_id, row.endpoint_id, now)
+    headers = messages.standard_headers(body, secrets=secrets, message_id=row.event_id, at=now)
+    return _Sending(row, told.url, body, {"content-type": "application/json", **headers})
+
+
+def _peer_of(row: Row[Any], url: str) -> str:
+    return f"webhooks {row.endpoint_id or urlsplit(url).netloc}"
+
+
+async def _stood_aside(tx: Transaction, pipes: Pipes, row: Row[Any], url: str, now: datetime) -> bool:
+    """Whether this process makes as many calls to the endpoint as it may, so that this one comes later.
+
+    The longer the backlog, the later.
+    """
+    peer = _peer_of(row, url)
+    under_way = sum(found.in_flight + found.waiting for found in pipes.http.peers() if found.peer == peer)
+    if under_way < _AT_ONCE:
+        return False
+    pending = select(webhooks.c.webhook_id).where(
+        webhooks.c.site_id == row.site_id,
+        webhooks.c.state == WebhookState.PENDING,
+        webhooks.c.endpoint_id.is_not_distinct_from(row.endpoint_id),
+    )
+    backlog = await tx.scalar(select(func.count()).select_from(pending.limit(_LONGEST_BACKLOG).subquery()))
+    await _step_back(tx, row, max(_BUSY_STEP_BACK, _EACH_WAITING * int(backlog or 0)), now)
+    return True
+
+
+async def _step_back(tx: Transaction, row: Row[Any], about: timedelta, now: datetime) -> None:
+    """Come back a little later."""
+    await _put_off(tx, row, now + about * random.uniform(0.5, 1.5), now)  # noqa: S311, TID251  jitter, not a secret
+
+
+async def _put_off(tx: Transaction, row: Row[Any], until: datetime, now: datetime) -> None:
+    """The row moves with its job, or the sweep would add one job more each time."""
+    moved = await tx.execute(
+        update(webhooks)
+        .where(
+            _is(row),
+            webhooks.c.state == WebhookState.PENDING,
+            webhooks.c.next_at <= now + _CLOCK_SLACK,  # else another job has seen to it meanwhile
+        )
+        .values(next_at=until)
+    )
+    if moved.rowcount:
+        await enqueue(tx, row.site_id, row.webhook_id, until - now)
+
+
+async def _record(pipes: Pipes, sending: _Sending, reply: Reply | None, reason: str) -> None:
+    now = pipes.clock.now()
+    row = sending.row
+    heard = rules.heard_of(reply.status, reply.headers, now) if reply else rules.Heard()
+    async with pipes.database.transaction() as tx:
+        stands = await tx.one(select(webhooks).where(_is(row)).with_for_update())
+        attempts, chance = stands.attempts + 1, random.random()  # noqa: S311, TID251  jitter, not a secret
+        if row.endpoint_id:
+            effect = rules.effect_of(heard, attempts, chance)
+        else:
+            effect = _effect_of_notification(reply, attempts, chance)
+        result = _result(effect, reply)
+        await _write_attempt(tx, sending, reply, result, reason, now)
+        if stands.state == WebhookState.PENDING:
+            await _advance(tx, row, effect, attempts, now)
+        if effect.state is WebhookState.DELIVERED:
+            await succeeded(tx, row)
+        elif row.endpoint_id:
+            await failed(tx, row, heard, effect.spare_for, now)
+    metrics.WEBHOOKS.labels(result.value).inc()
+
+
+def _effect_of_notification(reply: Reply | None, attempts: int, chance: float) -> rules.Effect:
+    if reply is not None and is_heard(reply.status, reply.body):
+        return rules.Effect(WebhookState.DELIVERED)
+    delay = delay_after(attempts, chance)
+    return rules.Effect(WebhookState.PENDING if delay else WebhookState.EXHAUSTED, delay)
+
+
+def _result(effect: rules.Effect, reply: Reply | None) -> AttemptResult:
+    if effect.state is WebhookState.DELIVERED:
+        return AttemptResult.HEARD
+    return AttemptResult.NOT_HEARD if reply else AttemptResult.NO_ANSWER
+
+
+async def _write_attempt(
+    tx: Transaction, sending: _Sending, reply: Reply | None, result: AttemptResult, reason: str, now: datetime
+) -> None:
+    row = sending.row
+    numbered = select(func.coalesce(func.max(webhook_attempts.c.number), 0) + 1).where(
+        webhook_attempts.c.site_id == row.site_id, webhook_attempts.c.webhook_id == row.webhook_id
+    )
+    await tx.execute(
+        webhook_attempts.insert().values(
+            site_id=row.site_id,
+            webhook_id=row.webhook_id,
+            number=numbered.scalar_subquery(),
+            url=sending.url,
+            result=result,
+            http_status=reply.status if reply else None,
+            answer=mask_excerpt(reply.body, _KEPT_MARKS) if reply else "",
+            reason=reason,
+            elapsed_ms=reply.elapsed_ms if reply else None,
+            attempted_at=now,
+        )
+    )
+
+
+async def _advance(
+    tx: Transaction, row: Row[Any], effect: rules.Effect, attempts: int, now: datetime
+) -> None:
+    """Write what became of a webhook, leave the job of its next attempt, and wake what waited for it."""
+    next_at = now + effect.again_after if effect.again_after is not None else None
+    changed: dict[str, object] = {"state": effect.state, "attempts": attempts, "next_at": next_at}
+    if effect.state is WebhookState.DELIVERED:
+        changed["delivered_at"] = now
+    await tx.execute(update(webhooks).where(_is(row)).values(changed))
+    if effect.again_after is not None:
+        await enqueue(tx, row.site_id, row.webhook_id, effect.again_after)
+        return
+    if effect.state is WebhookState.EXHAUSTED:
+        metrics.ALARMS.labels("webhook_exhausted").inc()
+        _log.error("webhook.exhausted", site_id=row.site_id, webhook_id=row.webhook_id)
+    if row.endpoint_id:
+        await _wake_next(tx, row, now)
+
+
+async def _wake_next(tx: Transaction, closed: Row[Any], now: datetime) -> None:
+    """Let the event that waited for this one go at once; one that was tried already keeps its own time."""
+    waiting = (
+        select(webhooks.c.webhook_id)
+        .where(
+            webhooks.c.site_id == closed.site_id,
+            webhooks.c.endpoint_id == closed.endpoint_id,
+            webhooks.c.payment_id == closed.payment_id,
+            webhooks.c.sequence > closed.sequence,
+            webhooks.c.state == WebhookState.PENDING,
+            webhooks.c.attempts == 0,
+            webhooks.c.next_at > now + _CLOCK_SLACK,
+        )
+        .order_by(webhooks.c.sequence, webhooks.c.webhook_id)
+        .limit(1)
+    )
+    woken = await tx.scalar(
+        update(webhooks)
+        .where(webhooks.c.site_id == closed.site_id, webhooks.c.webhook_id == waiting.scalar_subquery())
+        .values(next_at=now)
+        .returning(webhooks.c.webhook_id)
+    )
+    if woken is not None:
+        await enqueue(tx, closed.site_id, woken, timedelta(0))

@@ -1,0 +1,165 @@
+"""What is written in the transaction of a change: a notification, an event, and the jobs that send them."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, update
+
+from app import merchants
+from app.kernel import ids
+from app.kernel.errors import Refusal
+from app.plumbing import queue
+from app.plumbing.database import Reader, Transaction
+from app.webhooks.model import ORDER_KEPT, EndpointState, Event, Notification, WebhookState
+from app.webhooks.tables import endpoints, events, webhooks
+from app.webhooks.terms import is_wanted
+
+__all__ = [
+    "DELIVER",
+    "WebhookNotFound",
+    "announce",
+    "enqueue",
+    "next_sequence",
+    "publish",
+    "replay",
+    "tell",
+    "write_event",
+]
+
+DELIVER = "webhooks.deliver"
+
+
+class WebhookNotFound(Refusal):
+    """There is no webhook {webhook_id} at this site."""
+
+
+async def announce(tx: Transaction, site: merchants.Site, told: Notification, *, at: datetime) -> str:
+    """Write the protocol's notification and its job, in the transaction of the change it tells of.
+
+    Returns its id.
+    """
+    webhook_id = ids.new("whd", at=at)
+    await tx.execute(
+        webhooks.insert().values(
+            site_id=site.site_id,
+            webhook_id=webhook_id,
+            payment_id=told.payment_id,
+            sequence=told.sequence,
+            success=told.success,
+            fields=dict(told.fields),
+            next_at=at,
+            created_at=at,
+        )
+    )
+    await enqueue(tx, site.site_id, webhook_id, timedelta(0))
+    return webhook_id
+
+
+async def publish(tx: Transaction, site_id: int, event: Event, *, at: datetime) -> str | None:
+    """Write an event and its way to each endpoint that wants it, in the transaction of the change.
+
+    One query where a site has no endpoint. Two events of one change (`deposit.failed`, `transaction.failed`)
+    have the same subject and sequence and are published one after the other.
+
+    Returns:
+        The event's id; nothing where nobody is registered, and then nothing is kept.
+    """
+    rows = await tx.all(
+        select(endpoints.c.endpoint_id, endpoints.c.types, endpoints.c.state).where(
+            endpoints.c.site_id == site_id, endpoints.c.state != EndpointState.REMOVED
+        )
+    )
+    if not rows:
+        return None
+    event_id = await write_event(tx, site_id, event, at=at)
+    told = [
+        row.endpoint_id
+        for row in rows
+        if row.state != EndpointState.DISABLED and is_wanted(row.types, event.type)
+    ]
+    await tell(tx, site_id, event_id, event, told, at=at)
+    return event_id
+
+
+async def write_event(tx: Transaction, site_id: int, event: Event, *, at: datetime) -> str:
+    """Write an event that nobody is told of yet; returns its id."""
+    event_id = ids.new("evt", at=at)
+    await tx.execute(
+        events.insert().values(
+            site_id=site_id,
+            event_id=event_id,
+            type=event.type,
+            subject=event.subject,
+            sequence=event.sequence,
+            object=dict(event.object),
+            previous_attributes=dict(event.previous_attributes),
+            occurred_at=event.occurred_at,
+            created_at=at,
+        )
+    )
+    return event_id
+
+
+async def tell(
+    tx: Transaction, site_id: int, event_id: str, event: Event, endpoint_ids: Iterable[str], *, at: datetime
+) -> list[str]:
+    """Put an event on its way to these endpoints; returns the ids of the webhooks."""
+    rows = [
+        {
+            "site_id": site_id,
+            "webhook_id": ids.new("whd", at=at),
+            "payment_id": event.subject,
+            "sequence": event.sequence,
+            "endpoint_id": endpoint_id,
+            "event_id": event_id,
+            "next_at": at,
+            "order_ends_at": at + ORDER_KEPT,
+            "created_at": at,
+        }
+        for endpoint_id in endpoint_ids
+    ]
+    if rows:
+        await tx.execute(webhooks.insert().values(rows))
+        await queue.add_all(
+            tx, DELIVER, [{"site_id": site_id, "webhook_id": row["webhook_id"]} for row in rows]
+        )
+    return [str(row["webhook_id"]) for row in rows]
+
+
+async def next_sequence(reader: Reader, site_id: int, subject: str) -> int:
+    """The number of the next event of a subject of this room, whose endpoint the caller has locked."""
+    newest = select(func.coalesce(func.max(events.c.sequence), 0)).where(
+        events.c.site_id == site_id, events.c.subject == subject
+    )
+    return int(await reader.scalar(newest)) + 1
+
+
+async def replay(tx: Transaction, site_id: int, webhook_id: str, *, at: datetime) -> None:
+    """Send a webhook again from the start of its schedule, with the same id; also one that was heard.
+
+    Raises:
+        WebhookNotFound: no such webhook at this site.
+    """
+    done = await tx.execute(
+        update(webhooks)
+        .where(
+            webhooks.c.site_id == site_id,
+            webhooks.c.webhook_id == webhook_id,
+            webhooks.c.state != WebhookState.DROPPED,
+        )
+        .values(
+            state=WebhookState.PENDING,
+            attempts=0,
+            next_at=at,
+            delivered_at=None,
+            order_ends_at=at + ORDER_KEPT,
+        )
+    )
+    if not done.rowcount:
+        raise WebhookNotFound(webhook_id=webhook_id)
+    await enqueue(tx, site_id, webhook_id, timedelta(0))
+
+
+async def enqueue(tx: Transaction, site_id: int, webhook_id: str, after: timedelta) -> None:
+    """Write the job that makes one attempt."""
+    await queue.add(tx, DELIVER, {"site_id": site_id, "webhook_id": webhook_id}, after=after)

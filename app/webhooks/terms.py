@@ -1,0 +1,104 @@
+"""The events that exist, and how an endpoint chooses among them. Pure.
+
+Source: payments.md section 1.7. The catalogue is open: a receiver treats a type that it does not know as
+news that it may ignore.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from app.kernel.errors import Refusal
+
+__all__ = ["ENDPOINT_DISABLED", "EVENT_TYPES", "TEST", "UnknownEventType", "checked_types", "is_wanted"]
+
+ENDPOINT_DISABLED: Final = "webhook.endpoint_disabled"
+TEST: Final = "webhook.test"
+
+# One sentence a type; docs/webhooks.md shows them.
+EVENT_TYPES: Final[Mapping[str, str]] = {
+    "deposit.created": "A player began to pay in.",
+    "deposit.pending": "The deposit waits before it goes to the provider.",
+    "deposit.action_required": "The player has something to do at the provider's page.",
+    "deposit.processing": "The provider is working on it, or we are asking what became of it.",
+    "deposit.completed": "The money is there: credit the player, once.",
+    "deposit.late_completed": "The same, after it had been told as failed.",
+    "deposit.amount_adjusted": "Another sum than the one asked for was paid, and accepted.",
+    "deposit.failed": "No money came.",
+    "deposit.expired": "The player did not pay in time.",
+    "deposit.cancelled": "The player, you or an operator called it off.",
+    "deposit.refunded": "All of it went back.",
+    "withdrawal.requested": "A player asks for money; it is reserved.",
+    "withdrawal.pending": "The withdrawal waits before it goes to the provider.",
+    "withdrawal.under_review": "A person is to decide.",
+    "withdrawal.approved": "It was approved and will be sent.",
+    "withdrawal.rejected": "It was rejected; what was reserved is free again.",
+    "withdrawal.processing": "It is with the provider, or we are asking what became of it.",
+    "withdrawal.partly_paid": "Some parts of it are paid.",
+    "withdrawal.completed": "It is paid out.",
+    "withdrawal.late_completed": "It was paid out after it had been told as failed.",
+    "withdrawal.failed": "It was not paid; what was reserved is free again.",
+    "withdrawal.cancelled": "The player or an operator called it off.",
+    "withdrawal.returned": "The bank sent it back; the balance is restored.",
+    "withdrawal.sla_breached": "It waits longer than promised.",
+    "refund.created": "A refund of a deposit was asked for.",
+    "refund.pending": "The refund waits before it goes to the provider.",
+    "refund.processing": "The refund is with the provider.",
+    "refund.completed": "The player has the money back.",
+    "refund.failed": "The refund did not happen.",
+    "refund.cancelled": "The refund was called off.",
+    "dispute.early_warning": "A card issuer announced a dispute.",
+    "dispute.prevented": "It was settled before it was opened.",
+    "dispute.opened": "The money of a deposit is disputed.",
+    "dispute.evidence_due": "Evidence is due.",
+    "dispute.submitted": "Evidence was handed in.",
+    "dispute.won": "The money is ours again.",
+    "dispute.lost": "The money is lost.",
+    "dispute.accepted": "The dispute was accepted.",
+    "dispute.expired": "Nobody answered in time.",
+    "transaction.failed": "A deposit or withdrawal failed; beside its own `failed`.",
+    "transaction.unknown": "Nobody knows yet what became of it; it is being asked.",
+    "transaction.conflicted": "Two accounts of it differ; people look at it.",
+    "transaction.resolved": "People decided what had been unknown or conflicted.",
+    "transaction.reversed": "A success was taken back.",
+    "payment.attention": "A person should look; the status did not change.",
+    "payment_method.saved": "A player's card or account was saved.",
+    "payment_method.removed": "It was removed.",
+    "limit.changed": "A limit of a player changed.",
+    "limit.hit": "A limit stopped something.",
+    "risk.held": "A rule holds something back.",
+    "risk.cleared": "It was let go.",
+    "provider.degraded": "A provider fails more often than usual.",
+    "provider.disabled": "A provider is not used at the moment.",
+    "provider.recovered": "It is used again.",
+    "reconciliation.exception": "A statement and our books differ.",
+    ENDPOINT_DISABLED: "An endpoint of this site is sent nothing any more.",
+    TEST: "You asked for it: sent to one endpoint, whatever types it wants.",
+}
+assert all(re.fullmatch(r"[a-z_]+\.[a-z_]+", name) for name in EVENT_TYPES)
+_GROUPS: Final = frozenset(name.partition(".")[0] for name in EVENT_TYPES)
+
+
+class UnknownEventType(Refusal):
+    """There is no event type {type}; docs/webhooks.md lists them, and deposit.* means all of a group."""
+
+    param = "types"
+
+
+def checked_types(wanted: Iterable[str]) -> tuple[str, ...]:
+    """The chosen types without repetition, in order; `group.*` stands for all of a group, nothing for all.
+
+    Raises:
+        UnknownEventType: one that can never come.
+    """
+    types = tuple(dict.fromkeys(wanted))
+    for name in types:
+        group, _, rest = name.partition(".")
+        if name not in EVENT_TYPES and not (rest == "*" and group in _GROUPS):
+            raise UnknownEventType(type=name)
+    return types
+
+
+def is_wanted(types: Sequence[str], name: str) -> bool:
+    """Whether an endpoint that chose these types is told of an event of this one."""
+    return not types or name in types or f"{name.partition('.')[0]}.*" in types

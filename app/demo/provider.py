@@ -281,6 +281,7 @@ def _page(order: Order | None, *, status_code: int = 200) -> Response:
 ROUTES: Final[tuple[tuple[str, str, Callable[..., Awaitable[Response]]], ...]] = (
     ("POST", "/v1/deposits", ask_deposit),
     ("GET", "/v1/deposits/{reference}", tell_deposit),
+    ("GET", "/v1/orders/{reference}", tell_deposit),
     ("POST", "/v1/deposits/{reference}/cancel", cancel_deposit),
     ("GET", "/pay/{order_id}", pay_page),
     ("POST", "/pay/{order_id}", pay),

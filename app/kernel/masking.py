@@ -7,13 +7,17 @@ doubtful, a name too many is masked rather than one too few.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, NoReturn
+
+from typing_extensions import override
 
 __all__ = [
     "MASK",
+    "CardNumber",
     "holds_card",
     "is_secret_name",
     "looks_like_card",
+    "mask_cards",
     "mask_excerpt",
     "mask_text",
     "mask_value",
@@ -24,6 +28,9 @@ _SHORTEST_CARD: Final = 13
 _LONGEST_CARD: Final = 19
 _LONGEST_WRITTEN: Final = 64  # characters that a card number takes when it is written with blanks
 _CARD_BITS: Final = 64  # hold 19 digits; Python does not even write out much longer numbers
+_DIGITS: Final = "0123456789"
+# Major industry identifiers of ISO/IEC 7812-1 under which cards are issued that somebody pays with.
+_ISSUED: Final = "2345689"
 _DEEPEST: Final = 20  # deeper data is nobody's message, and a loop must end
 
 _SECRET_WORD: Final = re.compile(
@@ -75,6 +82,48 @@ _USER_INFO: Final = re.compile(r"""(://)[^\s/?#"'<>]+@""")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+class CardNumber:
+    """A card number on its way from a form to the provider that gives a token for it: shows its mask only.
+
+    Whatever writes it out, a log, a repr, an f-string, gets the mask; it cannot be pickled or copied, and
+    `reveal` is the only way to the digits.
+    """
+
+    __slots__ = ("_digits",)
+
+    def __init__(self, text: str) -> None:
+        """Take a number as people write it, with blanks or dashes between its groups.
+
+        Raises:
+            ValueError: it is no card number; the sentence does not repeat it.
+        """
+        stripped = text.strip()
+        if not looks_like_card(stripped):
+            raise ValueError("not a card number")
+        self._digits = "".join(_GROUP.findall(stripped))
+
+    def reveal(self) -> str:
+        """The digits, for the body of the one request that turns them into a token."""
+        return self._digits
+
+    @property
+    def masked(self) -> str:
+        """The first six and the last four digits, as `411111******1111` (PCI DSS 3.4.1)."""
+        return f"{self._digits[:6]}{'*' * (len(self._digits) - 10)}{self._digits[-4:]}"
+
+    @override
+    def __repr__(self) -> str:
+        return f"CardNumber({self.masked})"
+
+    @override
+    def __str__(self) -> str:
+        return self.masked
+
+    @override
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("a card number is not written anywhere")
+
+
 def mask_text(text: str) -> str:
     """Mask card numbers and named secrets in free text, and escape control characters: it stays one line."""
     shown = _USER_INFO.sub(rf"\1{MASK}@", text)
@@ -91,6 +140,15 @@ def mask_excerpt(raw: bytes, most: int) -> str:
     """
     text = raw[: 4 * (most + _LONGEST_WRITTEN)].decode(errors="replace").replace("\x00", "")
     return mask_text(text[: most + _LONGEST_WRITTEN])[:most]
+
+
+def mask_cards(text: str) -> str:
+    """Mask the card numbers of a text and leave everything else of it as it is.
+
+    For what is stored to be read again: numbers that no card begins with (0, 1 and 7: times in milliseconds,
+    telephones) stay.
+    """
+    return _DIGIT_GROUPS.sub(lambda found: _hide_cards(found, _ISSUED), text)
 
 
 def mask_value(value: object, name: str = "") -> object:
@@ -204,7 +262,7 @@ def _closing(text: str, at: int) -> int:
     return len(text)
 
 
-def _hide_cards(found: re.Match[str]) -> str:
+def _hide_cards(found: re.Match[str], beginnings: str = _DIGITS) -> str:
     """Mask each card within a run of digit groups: groups that together have 13 to 19 digits and add up.
 
     Whole groups only: a 30-digit order number would nearly always hold a lucky window of digits.
@@ -213,7 +271,8 @@ def _hide_cards(found: re.Match[str]) -> str:
     groups = [group.span() for group in _GROUP.finditer(text)]
     shown, done, first = [], 0, 0
     while first < len(groups):
-        last = _card_from(text, groups, first)
+        is_one = text[groups[first][0]] in beginnings
+        last = _card_from(text, groups, first) if is_one else None
         if last is None:
             first += 1
             continue

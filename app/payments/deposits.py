@@ -274,6 +274,7 @@ async def _ask_to_collect(
         language=found.language,
         return_url=f"{pipes.public_url}/cashier/payment/{view_token}?returned=yes",
         notice_url=f"{pipes.public_url}/notices/{site.site_id}/{account.account}",
+        method=found.method,
     )
     result = providers.judged(
         account, await providers.gateway_of(account).deposit(pipes.http, account, order)

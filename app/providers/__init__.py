@@ -7,14 +7,21 @@ from app.providers.contract import (
     BadNotice,
     Cap,
     DepositOrder,
+    DisputeReport,
+    DisputeStage,
     Gateway,
+    InstrumentSeen,
+    NoticeReply,
+    PayoutOrder,
     ProviderAccount,
     ProviderError,
     RawNotice,
     Redirect,
+    RefundOrder,
     Report,
     Result,
     State,
+    Tokenised,
     judged,
 )
 from app.providers.operations import (
@@ -33,28 +40,12 @@ from app.providers.queries import (
 )
 from app.providers.tables import NoticeState
 
+# fmt: off
 __all__ = [
-    "NOTICE_ARRIVED",
-    "AccountNotFound",
-    "BadNotice",
-    "Cap",
-    "DepositOrder",
-    "Gateway",
-    "NoticeState",
-    "ProviderAccount",
-    "ProviderError",
-    "RawNotice",
-    "Redirect",
-    "Report",
-    "Result",
-    "State",
-    "account",
-    "close_notice",
-    "gateway_of",
-    "judged",
-    "open_account",
-    "recover_forgotten",
-    "reports_of",
-    "stored_notice",
-    "take_notice",
+    "NOTICE_ARRIVED", "AccountNotFound", "BadNotice", "Cap", "DepositOrder", "DisputeReport", "DisputeStage",
+    "Gateway", "InstrumentSeen", "NoticeReply", "NoticeState", "PayoutOrder", "ProviderAccount",
+    "ProviderError", "RawNotice", "Redirect", "RefundOrder", "Report", "Result", "State", "Tokenised",
+    "account", "close_notice", "gateway_of", "judged", "open_account", "recover_forgotten", "reports_of",
+    "stored_notice", "take_notice",
 ]
+# fmt: on

@@ -1,8 +1,8 @@
 """The one contract that every gateway keeps, and the words in which it answers.
 
 A gateway translates: our order into its provider's request, the provider's answer into a `Result`. It never
-decides what a
-payment becomes, never stores anything, and never guesses: what it cannot read is `State.UNKNOWN`.
+decides what a payment becomes, never stores anything, and never guesses: what it cannot read is
+`State.UNKNOWN`.
 """
 
 import re
@@ -13,6 +13,7 @@ from enum import Flag, StrEnum, auto
 from typing import Protocol
 
 from app.kernel.errors import Refusal
+from app.kernel.masking import CardNumber
 from app.kernel.money import Money
 from app.plumbing.http import HttpClient
 
@@ -20,15 +21,21 @@ __all__ = [
     "BadNotice",
     "Cap",
     "DepositOrder",
+    "DisputeReport",
+    "DisputeStage",
     "Gateway",
+    "InstrumentSeen",
     "NoticeReply",
+    "PayoutOrder",
     "ProviderAccount",
     "ProviderError",
     "RawNotice",
     "Redirect",
+    "RefundOrder",
     "Report",
     "Result",
     "State",
+    "Tokenised",
     "judged",
 ]
 
@@ -47,10 +54,17 @@ class Cap(Flag):
     STATUS = auto()
     NOTICE = auto()
     REDIRECT = auto()
+    PAYOUT = auto()
+    REFUND = auto()
+    BALANCE = auto()
+    TOKENS = auto()
 
 
 class State(StrEnum):
-    """What the provider says of one order. UNKNOWN is an answer: nothing may be concluded from it."""
+    """What the provider says of one order. UNKNOWN is an answer: nothing may be concluded from it.
+
+    RETURNED: a payout that was paid came back. REVERSED: a success of a deposit or refund was taken back.
+    """
 
     REQUIRES_ACTION = "requires_action"
     PROCESSING = "processing"
@@ -59,6 +73,23 @@ class State(StrEnum):
     CANCELLED = "cancelled"
     NOT_FOUND = "not_found"
     UNKNOWN = "unknown"
+    RETURNED = "returned"
+    REVERSED = "reversed"
+
+
+class DisputeStage(StrEnum):
+    """How far the player's bank has come with taking a deposit back (payments.md section 1.3)."""
+
+    EARLY_WARNING = "early_warning"
+    PREVENTED = "prevented"
+    OPENED = "opened"
+    NEEDS_RESPONSE = "needs_response"
+    SUBMITTED = "submitted"
+    WON = "won"
+    LOST = "lost"
+    ACCEPTED = "accepted"
+    EXPIRED = "expired"
+    PRE_ARBITRATION = "pre_arbitration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +118,41 @@ class DepositOrder:
     language: str
     return_url: str
     notice_url: str
+    method: str = ""  # a code of the catalogue of `methods`; empty: the provider's page asks
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutOrder:
+    """What we ask a provider to pay to a player.
+
+    `reference` as in a deposit. `destination` has the fields of the method as `methods` reads them; of a card
+    it is the `token` that this very account gave for it, never a number.
+    """
+
+    reference: str
+    amount: Money
+    method: str
+    destination: Mapping[str, str] = field(repr=False)
+    description: str
+    player_reference: str
+    language: str
+    notice_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundOrder:
+    """What we ask a provider to give back of a deposit.
+
+    `original_reference` is our attempt that took the deposit, `provider_reference` the provider's own number
+    of it; `reference` names the refund itself.
+    """
+
+    reference: str
+    original_reference: str
+    provider_reference: str
+    amount: Money
+    reason: str
+    notice_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +172,43 @@ class ProviderError:
 
 
 @dataclass(frozen=True, slots=True)
+class InstrumentSeen:
+    """With what the player paid, or where a payout went, in the provider's words.
+
+    `fingerprint` is the same whenever the same card, account or telephone comes to this provider again;
+    `token` pays to it, where the provider gives one.
+    """
+
+    method: str
+    masked: str
+    fingerprint: str
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenised:
+    """A provider's stand-in for a card number: good at the account that gave it, worthless elsewhere."""
+
+    token: str = field(repr=False)
+    masked: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeReport:
+    """What a provider tells of one dispute; `amount` is the disputed part of the deposit.
+
+    After `due_at` an answer to it comes too late; None where there is nothing to answer.
+    """
+
+    dispute_reference: str
+    stage: DisputeStage
+    amount: Money
+    reason: str
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What one call brought. `raw` is masked: no card number, no secret."""
 
@@ -116,6 +219,7 @@ class Result:
     error: ProviderError | None = None
     raw: Mapping[str, object] = field(default_factory=dict)
     nothing_was_sent: bool = False
+    instrument: InstrumentSeen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +233,16 @@ class RawNotice:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One fact out of a notice: what became of the order that carries our `reference`."""
+    """One fact out of a notice: what became of the order that carries our `reference`.
+
+    With a `dispute`, the order is the disputed deposit and `result` says nothing of it (UNKNOWN).
+    """
 
     dedupe_key: str
     reference: str
     result: Result
     occurred_at: datetime | None
+    dispute: DisputeReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +285,33 @@ class Gateway(Protocol):
         """
         ...
 
+    async def pay_out(self, http: HttpClient, account: ProviderAccount, order: PayoutOrder) -> Result:
+        """Ask the provider to pay a player; as `deposit`.
+
+        FAILED means that the provider itself said that it did not and will not pay under this reference.
+        """
+        ...
+
+    async def refund(self, http: HttpClient, account: ProviderAccount, order: RefundOrder) -> Result:
+        """Ask the provider to give back a deposit or a part of it; as `pay_out`."""
+        ...
+
     async def status(self, http: HttpClient, account: ProviderAccount, reference: str) -> Result:
-        """Ask what became of an order of ours."""
+        """Ask what became of an order of ours: deposit, payout or refund."""
+        ...
+
+    async def balance(self, http: HttpClient, account: ProviderAccount, currency: str) -> Money | None:
+        """What the provider holds for us and can pay out now; None: it could not be had."""
+        ...
+
+    async def tokenise(
+        self, http: HttpClient, account: ProviderAccount, number: CardNumber
+    ) -> Tokenised | ProviderError:
+        """Have the provider keep a card number, in exchange for a token.
+
+        An error that is `retryable` says nothing of the card; any other is the provider's no to this card. No
+        money moves, so that asking again is harmless.
+        """
         ...
 
     async def cancel(self, http: HttpClient, account: ProviderAccount, reference: str) -> Result:

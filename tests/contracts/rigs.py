@@ -13,9 +13,20 @@ from app.demo import provider as sandbox_provider
 from app.demo.provider_orders import ProviderSettings
 from app.kernel import ids
 from app.kernel.clock import MovableClock, SystemClock
+from app.kernel.masking import CardNumber
 from app.kernel.money import Money
 from app.plumbing.http import HttpClient
-from app.providers.contract import DepositOrder, Gateway, ProviderAccount, RawNotice, Result
+from app.providers.contract import (
+    DepositOrder,
+    Gateway,
+    PayoutOrder,
+    ProviderAccount,
+    ProviderError,
+    RawNotice,
+    RefundOrder,
+    Result,
+    Tokenised,
+)
 from app.providers.gateways import GATEWAYS
 from tests.demo.servers import started
 from tests.payments.peers import Heard, Manner, answering, serving
@@ -52,6 +63,22 @@ class Rig:
         )
         return self.choose(made, what)
 
+    def payout(self, reference: str) -> PayoutOrder:
+        """A payout of the sum of `order()` to a telephone."""
+        return PayoutOrder(
+            reference=reference,
+            amount=Money(150_000, "KZT"),
+            method="mobile_operator",
+            destination={"phone": "+77011234567"},
+            description="Altyn Games, 100000002",
+            player_reference="ply_1",
+            language="en",
+            notice_url=self.notice_url,
+        )
+
+    def refund_of(self, original: DepositOrder, reference: str) -> RefundOrder:
+        return RefundOrder(reference, original.reference, "sbx_1", original.amount, "wished", self.notice_url)
+
     async def ask(self, order: DepositOrder) -> Result:
         return await self.gateway.deposit(self.http, self.account, order)
 
@@ -78,9 +105,23 @@ class Rig:
             there = replace(self.account, base_url=server.url)
             return {
                 "deposit": await self.gateway.deposit(http, there, order),
+                "pay_out": await self.gateway.pay_out(http, there, self.payout(order.reference)),
+                "refund": await self.gateway.refund(http, there, self.refund_of(order, order.reference)),
                 "status": await self.gateway.status(http, there, order.reference),
                 "cancel": await self.gateway.cancel(http, there, order.reference),
             }
+
+    async def said(self, manner: Manner) -> tuple[Money | None, Tokenised | ProviderError]:
+        """What the gateway makes of one manner of answering about a balance and a card."""
+        async with (
+            serving(manner) as server,
+            HttpClient(SystemClock(), allowed_private_peers={server.peer}) as http,
+        ):
+            there = replace(self.account, base_url=server.url)
+            return (
+                await self.gateway.balance(http, there, "KZT"),
+                await self.gateway.tokenise(http, there, CardNumber(CARD)),
+            )
 
 
 async def sandbox_rig(stack: AsyncExitStack, clock: MovableClock) -> Rig:
@@ -156,5 +197,8 @@ SPOILT: dict[str, Spoil] = {
     "unknown status": lambda paid: {**paid, "status": "settled"},
     "upper-case status": lambda paid: {**paid, "status": "APPROVED"},
     "list for status": lambda paid: {**paid, "status": ["approved"]},
+    "another kind": lambda paid: {**paid, "kind": "loan"},
+    "list for kind": lambda paid: {**paid, "kind": ["deposit"]},
+    "a card's number for id": lambda paid: {**paid, "id": CARD},
     "two statuses": lambda paid: json.dumps(paid).replace("{", '{"status": "declined", ', 1).encode(),
 }

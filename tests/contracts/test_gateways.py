@@ -163,10 +163,11 @@ async def test_cancelling_too_late_tells_how_the_order_stands(rig: Rig, what: st
     assert (await rig.status(order.reference)).state is state
 
 
-async def test_a_refused_request_is_final_for_the_deposit_alone(rig: Rig) -> None:
+async def test_a_refused_request_is_final_for_what_it_would_have_opened(rig: Rig) -> None:
     refused = {"error": "malformed", "code": "30", "message": "no"}
     results = await rig.told(lambda _: answering(refused, 400))
-    assert results["deposit"].state is State.FAILED
+    final = {name for name, result in results.items() if result.state is State.FAILED}
+    assert final == {"deposit", "pay_out", "refund"}
     assert results["status"].state is results["cancel"].state is State.UNKNOWN
 
 

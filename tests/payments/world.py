@@ -15,6 +15,7 @@ from sqlalchemy.engine import Row
 from app import ledger, merchants, methods, payments, players, providers
 from app.kernel import ids
 from app.kernel.clock import MovableClock
+from app.kernel.masking import CardNumber
 from app.kernel.money import Money
 from app.plumbing.database import Database
 from app.plumbing.http import HttpClient
@@ -60,6 +61,10 @@ class Provider:
     cancels: list[Reply] = field(default_factory=lambda: [just(State.CANCELLED)])
     asked: list[tuple[str, str]] = field(default_factory=list)
     orders: list[providers.DepositOrder] = field(default_factory=list)
+    payouts: list[providers.PayoutOrder] = field(default_factory=list)
+    refunds: list[providers.RefundOrder] = field(default_factory=list)
+    float_minor: int | None = 10**12
+    tokenised: providers.ProviderError | None = None
     during_deposit: Callable[[providers.DepositOrder], Any] | None = None
 
     async def deposit(
@@ -69,6 +74,30 @@ class Provider:
         if self.during_deposit is not None:
             await self.during_deposit(order)
         return self._say("deposit", self.answers, order.reference)
+
+    async def pay_out(
+        self, http: HttpClient, account: providers.ProviderAccount, order: providers.PayoutOrder
+    ) -> providers.Result:
+        self.payouts.append(order)
+        return self._say("pay_out", self.answers, order.reference)
+
+    async def refund(
+        self, http: HttpClient, account: providers.ProviderAccount, order: providers.RefundOrder
+    ) -> providers.Result:
+        self.refunds.append(order)
+        return self._say("refund", self.answers, order.reference)
+
+    async def balance(
+        self, http: HttpClient, account: providers.ProviderAccount, currency: str
+    ) -> Money | None:
+        return None if self.float_minor is None else Money(self.float_minor, currency)
+
+    async def tokenise(
+        self, http: HttpClient, account: providers.ProviderAccount, number: CardNumber
+    ) -> providers.Tokenised | providers.ProviderError:
+        last_four = number.masked[-4:]
+        given = providers.Tokenised(f"tok_{last_four}", number.masked, f"fpr_{last_four}")
+        return self.tokenised or given
 
     async def status(
         self, http: HttpClient, account: providers.ProviderAccount, reference: str

@@ -197,3 +197,33 @@ async def test_accounts(gate: Gate) -> None:
             tx, gate.site_id, "main", gateway="sandbox", base_url="https://new.example.com", credentials={}
         )
         assert (await providers.account(tx, gate.site_id, "main")).base_url == "https://new.example.com"
+
+
+CARD = "4111111111111111"
+
+
+async def test_a_card_number_in_a_notice_is_masked_before_it_is_stored(gate: Gate) -> None:
+    said = {"notice_id": "ntc_1", "reference": "att_1", "status": "pending"}
+    written = [
+        CARD,
+        "4111 1111 1111 1111",
+        "\u20b8 4111\u00a01111\u00a01111\u00a01111",
+        f"paid with {CARD}",
+        int(CARD),
+    ]
+    alarm = metrics.ALARMS.labels("notice_card_number")._value
+    before = float(alarm.get())
+    for number, pan in enumerate(written):
+        body = json.dumps(
+            {**said, "notice_id": f"ntc_{number}", "pan": pan, "deep": [{"x": pan}]}, ensure_ascii=False
+        ).encode()
+        for _ in range(2):
+            assert (await gate.knock(body, **{"X-Card": CARD})).status_code == 200
+    rows = await gate.rows()
+    assert [row.arrivals for row in rows] == [2] * len(written)
+    for row in rows:
+        kept = f"{bytes(row.body).decode()} {row.headers} {row.reason}"
+        assert CARD not in "".join(mark for mark in kept if mark in "0123456789")
+        assert "411111...1111" in bytes(row.body).decode()
+    assert [json.loads(bytes(row.body))["reference"] for row in rows[:4]] == ["att_1"] * 4
+    assert float(alarm.get()) == before + 2 * len(written)

@@ -11,23 +11,29 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-from app.kernel.masking import mask_text, mask_value
+from app.kernel.masking import CardNumber, holds_card, looks_like_card, mask_text, mask_value
 from app.kernel.money import MAX_MINOR, Money, UnknownCurrency, currency_exponent
 from app.plumbing.http import CallFailed, HttpClient, Reply
 from app.providers.contract import (
     BadNotice,
     Cap,
     DepositOrder,
+    DisputeReport,
+    DisputeStage,
+    InstrumentSeen,
     NoticeReply,
+    PayoutOrder,
     ProviderAccount,
     ProviderError,
     RawNotice,
     Redirect,
+    RefundOrder,
     Report,
     Result,
     State,
+    Tokenised,
 )
 
 __all__ = ["GATEWAY", "Sandbox"]
@@ -42,19 +48,24 @@ _STATES = {
     "declined": State.FAILED,
     "cancelled": State.CANCELLED,
     "not_found": State.NOT_FOUND,
+    "returned": State.RETURNED,
+    "reversed": State.REVERSED,
 }
+_KINDS = ("deposit", "payout", "refund")
+_ENDED = frozenset({State.FAILED, State.CANCELLED, State.RETURNED, State.REVERSED})
+_NO_FUNDS = "51"  # declined for want of our own money there: another time it may be paid
 
 
 class Sandbox:
     """The gateway of the sandbox provider; it keeps nothing between calls."""
 
     name = "sandbox"
-    caps = Cap.DEPOSIT | Cap.CANCEL | Cap.STATUS | Cap.NOTICE | Cap.REDIRECT
+    caps = ~Cap(0)  # all that there is
 
     async def deposit(self, http: HttpClient, account: ProviderAccount, order: DepositOrder) -> Result:
         """Place an order; the same reference again gives the same order.
 
-        Only here a refusal of the request is final: no order was opened under this reference.
+        Of placing an order, a refusal is final: none was opened under this reference.
         """
         content = {
             "reference": order.reference,
@@ -65,19 +76,72 @@ class Sandbox:
             "return_url": order.return_url,
             "notice_url": order.notice_url,
         }
-        answer = await self._call(http, account, "POST", "/v1/deposits", content)
-        return answer if isinstance(answer, Result) else _read(answer, order.reference, refusal_is_final=True)
+        if order.method:
+            content["method"] = order.method
+        return await self._place(http, account, "deposit", content)
+
+    async def pay_out(self, http: HttpClient, account: ProviderAccount, order: PayoutOrder) -> Result:
+        """Place a payout; of a card, the destination is a token of this account."""
+        content = {
+            "reference": order.reference,
+            "amount_minor": order.amount.minor,
+            "currency": order.amount.currency,
+            "description": order.description,
+            "player": order.player_reference,
+            "method": order.method,
+            "destination": dict(order.destination),
+            "notice_url": order.notice_url,
+        }
+        return await self._place(http, account, "payout", content)
+
+    async def refund(self, http: HttpClient, account: ProviderAccount, order: RefundOrder) -> Result:
+        """Place a refund of a deposit, found by our reference of it."""
+        content = {
+            "reference": order.reference,
+            "original_reference": order.original_reference,
+            "amount_minor": order.amount.minor,
+            "currency": order.amount.currency,
+            "reason": order.reason,
+            "notice_url": order.notice_url,
+        }
+        return await self._place(http, account, "refund", content)
 
     async def status(self, http: HttpClient, account: ProviderAccount, reference: str) -> Result:
-        """Ask for the order by our reference."""
-        answer = await self._call(http, account, "GET", f"/v1/deposits/{quote(reference, safe='')}", None)
+        """Ask for the order by our reference, whatever its kind."""
+        answer = await self._call(http, account, "GET", f"/v1/orders/{quote(reference, safe='')}", None)
         return answer if isinstance(answer, Result) else _read(answer, reference)
+
+    async def balance(self, http: HttpClient, account: ProviderAccount, currency: str) -> Money | None:
+        """Ask how much of our money is there."""
+        path = f"/v1/balance?{urlencode({'currency': currency})}"
+        answer = await self._call(http, account, "GET", path, None)
+        if isinstance(answer, Result) or answer.status != _OK:
+            return None
+        content = _json_object(answer.body)
+        found = _money(content.get("available_minor"), content.get("currency"), least=0)
+        return found if found is not None and found.currency == currency else None
+
+    async def tokenise(
+        self, http: HttpClient, account: ProviderAccount, number: CardNumber
+    ) -> Tokenised | ProviderError:
+        """Exchange a card number for a token; nothing of the request is kept."""
+        answer = await self._call(http, account, "POST", "/v1/cards", {"number": number.reveal()})
+        if isinstance(answer, Result):
+            code = answer.error.code if answer.error else ""
+            return ProviderError(code, "no answer", retryable=True)
+        content = _json_object(answer.body)
+        if answer.status == _REFUSED and isinstance(content.get("code"), str):
+            return _error(content, "refused")
+        token, fingerprint = _number(content.get("token")), _number(content.get("fingerprint"))
+        if answer.status not in {_OK, _CREATED} or not token or not fingerprint:
+            return ProviderError(f"http_{answer.status}", "no readable answer", retryable=True)
+        return Tokenised(token, number.masked, fingerprint)
 
     async def cancel(self, http: HttpClient, account: ProviderAccount, reference: str) -> Result:
         """Withdraw an order that nobody paid; where it is too late, the answer says how the order stands."""
         path = f"/v1/deposits/{quote(reference, safe='')}/cancel"
         answer = await self._call(http, account, "POST", path, None)
-        return answer if isinstance(answer, Result) else _read(answer, reference)
+        return answer if isinstance(answer, Result) else _read(answer, reference, kind="deposit")
 
     def verify(self, account: ProviderAccount, notice: RawNotice) -> None:
         """Compare the signature over the raw bytes, in constant time; without a secret, nothing fits."""
@@ -93,12 +157,28 @@ class Sandbox:
         notice_id, reference = _number(content.get("notice_id")), _number(content.get("reference"))
         if notice_id is None or reference is None:
             return []
-        return [Report(notice_id, reference, _result(content), _instant(content.get("occurred_at")))]
+        at = _instant(content.get("occurred_at"))
+        if "dispute" not in content:
+            return [Report(notice_id, reference, _result(content), at)]
+        dispute = _dispute(content["dispute"])
+        if dispute is None:
+            return []
+        raw = {"answer": mask_value(dict(content))}
+        return [Report(notice_id, reference, Result(State.UNKNOWN, raw=raw), at, dispute)]
 
     def reply(self, account: ProviderAccount, notice: RawNotice) -> NoticeReply:
         """Any 2xx ends the repeats."""
         del account, notice
         return NoticeReply(_OK, b'{"received":true}', "application/json")
+
+    async def _place(
+        self, http: HttpClient, account: ProviderAccount, kind: str, content: Mapping[str, object]
+    ) -> Result:
+        """Open an order of a kind, and read what became of it at once."""
+        answer = await self._call(http, account, "POST", f"/v1/{kind}s", content)
+        if isinstance(answer, Result):
+            return answer
+        return _read(answer, str(content["reference"]), kind=kind, refusal_is_final=True)
 
     async def _call(
         self,
@@ -110,7 +190,8 @@ class Sandbox:
     ) -> Reply | Result:
         url = account.base_url.rstrip("/") + path
         body = b"" if content is None else json.dumps(content, separators=(",", ":")).encode()
-        signed = body if content is not None else urlsplit(url).path.encode()
+        parts = urlsplit(url)
+        signed = body if content is not None else urlunsplit(("", "", *parts[2:4], "")).encode()
         headers = {
             "content-type": "application/json",
             "x-sandbox-account": account.credentials.get("account", ""),
@@ -130,7 +211,7 @@ class Sandbox:
             return Result(State.UNKNOWN, error=error, nothing_was_sent=failed.nothing_was_sent)
 
 
-def _read(reply: Reply, reference: str, *, refusal_is_final: bool = False) -> Result:
+def _read(reply: Reply, reference: str, *, kind: str | None = None, refusal_is_final: bool = False) -> Result:
     """An answer about the order that carries our `reference`; about another one it says nothing."""
     content = _json_object(reply.body)
     if reply.status == _TOO_LATE and isinstance(content.get("order"), dict):
@@ -143,7 +224,8 @@ def _read(reply: Reply, reference: str, *, refusal_is_final: bool = False) -> Re
             return Result(State.FAILED, error=_error(content, "refused"), raw=raw)
         error = ProviderError(f"http_{reply.status}", "no readable answer")
         return Result(State.UNKNOWN, error=error, raw=raw)
-    if content.get("reference") != reference:
+    is_another = kind is not None and content.get("kind", kind) != kind
+    if content.get("reference") != reference or is_another:
         error = ProviderError("unreadable", "the answer is not about our order")
         return Result(State.UNKNOWN, error=error, raw={"answer": mask_value(content)})
     return _result(content)
@@ -153,6 +235,9 @@ def _result(content: Mapping[str, Any]) -> Result:
     """A provider's order as ours: an unknown status, amount or currency makes it UNKNOWN, never a guess."""
     raw = {"answer": mask_value(dict(content))}
     state = _STATES.get(str(content.get("status")), State.UNKNOWN)
+    kind = content.get("kind", "deposit")
+    if kind not in _KINDS or (state is State.REQUIRES_ACTION and kind != "deposit"):
+        state = State.UNKNOWN  # a player is asked for something in a deposit only
     reference = _number(content.get("id"))
     amount = _money(content.get("amount_minor"), content.get("currency"))
     if state is State.SUCCEEDED and (amount is None or reference is None):
@@ -162,33 +247,59 @@ def _result(content: Mapping[str, Any]) -> Result:
             error=ProviderError("unreadable", "success without amount or id"),
             raw=raw,
         )
-    error = _error(content, state.value) if state in {State.FAILED, State.CANCELLED} else None
+    error = _error(content, state.value) if state in _ENDED else None
     url = content.get("redirect_url")
     action = Redirect(url) if state is State.REQUIRES_ACTION and isinstance(url, str) else None
-    return Result(state, reference, amount, action, error, raw)
+    seen = _instrument(content.get("instrument"))
+    return Result(state, reference, amount, action, error, raw, instrument=seen)
+
+
+def _instrument(content: object) -> InstrumentSeen | None:
+    """With what was paid; where a part of it cannot be, there is none."""
+    if not isinstance(content, dict):
+        return None
+    names = ("method", "masked", "fingerprint")
+    method, masked, fingerprint = (_number(content.get(name)) for name in names)
+    token = "" if content.get("token") is None else _number(content["token"])
+    if not method or not masked or not fingerprint or token is None or holds_card(masked):
+        return None
+    return InstrumentSeen(method, masked, fingerprint, token)
+
+
+def _dispute(content: object) -> DisputeReport | None:
+    """One dispute; an unknown stage, or one without number and amount, tells nothing."""
+    if not isinstance(content, dict):
+        return None
+    reference = _number(content.get("id"))
+    amount = _money(content.get("amount_minor"), content.get("currency"))
+    stage = str(content.get("stage"))
+    if reference is None or amount is None or stage not in set(DisputeStage):
+        return None
+    reason = mask_text(str(content.get("reason") or ""))[:255]
+    return DisputeReport(reference, DisputeStage(stage), amount, reason, _instant(content.get("due_at")))
 
 
 def _error(content: Mapping[str, Any], otherwise: str) -> ProviderError:
     """The provider's code and words, masked: a card number may be among them."""
     code, message = str(content.get("code") or otherwise), str(content.get("message") or "")
-    return ProviderError(mask_text(code)[:64], mask_text(message)[:255])
+    return ProviderError(mask_text(code)[:64], mask_text(message)[:255], retryable=code == _NO_FUNDS)
 
 
 def _number(text: object) -> str | None:
-    """A provider's number, or ours in its mouth, if it can be one."""
+    """A provider's number, or ours in its mouth, if it can be one; a card's number never is."""
     if isinstance(text, str) and 0 < len(text) <= _REFERENCE_LIMIT and text.isascii() and text.isprintable():
-        return text
+        return None if looks_like_card(text) else text
     return None
 
 
-def _money(minor: object, currency: object) -> Money | None:
+def _money(minor: object, currency: object, least: int = 1) -> Money | None:
     if isinstance(minor, bool) or not isinstance(minor, int) or not isinstance(currency, str):
         return None
     try:
         currency_exponent(currency)
     except UnknownCurrency:
         return None
-    return Money(minor, currency) if 0 < minor <= MAX_MINOR else None
+    return Money(minor, currency) if least <= minor <= MAX_MINOR else None
 
 
 def _instant(text: object) -> datetime | None:

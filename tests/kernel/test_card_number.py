@@ -1,4 +1,4 @@
-"""A card number on its way to a tokeniser shows its mask only; what is stored loses cards and nothing else."""
+"""A card number on its way to a tokeniser shows its mask only; what is stored loses cards, nothing else."""
 
 import copy
 import json

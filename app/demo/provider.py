@@ -74,6 +74,7 @@ class DepositAsked(BaseModel):
     return_url: WebAddress
     notice_url: WebAddress
     player: Annotated[str, Field(max_length=256)] | None = None
+    method: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")] | None = None
 
 
 class BadSignature(Exception):

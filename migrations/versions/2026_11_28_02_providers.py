@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "providers"
-down_revision = "wallet"
+down_revision = "callouts"
 
 _BEFORE = "'requires_action', 'processing', 'succeeded', 'failed', 'cancelled', 'not_found', 'unknown'"
 

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "providers"
-down_revision = "callouts"
+down_revision = "webhook_endpoints"
 
 _BEFORE = "'requires_action', 'processing', 'succeeded', 'failed', 'cancelled', 'not_found', 'unknown'"
 

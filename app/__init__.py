@@ -15,6 +15,7 @@
     providers   who moves the money: one contract, many gateways
     methods     ways to pay: what each needs from the player, where it is offered
     players     who pays: one person at one site
+    staff       who may sit at the desk: operators, roles, approvals, and the diary of what each one did
     ledger      what is owned: accounts, transfers, entries, holds
     merchants   whom we serve: merchants, their sites, keys, and what each site has switched on
     plumbing    pipes; know no business

@@ -6,8 +6,6 @@ HTTP status.
 """
 
 import asyncio
-import json
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from types import MappingProxyType
@@ -22,11 +20,12 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.kernel import ids, signing
+from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.plumbing import metrics
 from app.plumbing.database import BUSY_SQLSTATES, DatabaseDown, sqlstate
+from app.plumbing.reading import NotReadable, body_of, parameters_of, read_json, signed_pairs
 
 __all__ = [
     "BODY_LIMIT_BYTES",
@@ -46,9 +45,7 @@ __all__ = [
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
 BODY_SECONDS: Final = 10.0  # to read one; the slowest telephone sends 64 KiB faster
-_JSON_DEPTH: Final = 16
 _PROBLEM_MEMBERS: Final = frozenset({"type", "title", "status", "code", "detail", "param", "request_id"})
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 # Others are counted together: whoever invents a method must not make a metric with it.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # What an answer carries unless its route says otherwise.
@@ -105,11 +102,21 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "too_many_endpoints": 409,
     "unknown_event_type": 422,
     "webhook_not_found": 404,
+    "approval_closed": 409,
+    "approval_expired": 409,
+    "approval_not_found": 404,
+    "approval_open_already": 409,
+    "bad_operator": 422,
+    "bad_reason": 422,
+    "content_changed": 409,
+    "login_taken": 409,
+    "not_permitted": 403,
+    "operator_disabled": 403,
+    "operator_not_authentic": 401,
+    "operator_not_found": 404,
+    "own_request": 403,
+    "voted_already": 409,
 }
-
-
-class NotReadable(Refusal):
-    """The request cannot be read: {why}."""
 
 
 def status_of(refusal: type[Refusal]) -> int:
@@ -195,77 +202,6 @@ def _overloaded(request: Request) -> JSONResponse:
     answer = problem(503, "overloaded", sentence, request_id=_request_id(request))
     answer.headers["retry-after"] = "2"
     return answer
-
-
-async def signed_pairs(request: Request) -> list[tuple[str, str]]:
-    """The parameters of a signed request as text, duplicates kept.
-
-    From the query, a form, or a flat JSON object.
-
-    Raises:
-        NotReadable: the body is none of these.
-        Unreadable: the query or the form is not UTF-8, or it has too many fields.
-        MalformedField: JSON with values that the signature rule does not allow (protocol.md section 15).
-    """
-    if request.method == "GET":
-        # As it was sent: Starlette would put replacement characters where the sender signed bytes.
-        return signing.pairs_from_query(request.scope["query_string"])
-    body = await request.body()
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/x-www-form-urlencoded":
-        return signing.pairs_from_form(body)
-    if kind in {"application/json", ""}:
-        return signing.pairs_from_json(body)
-    raise NotReadable(why="send JSON or a form")
-
-
-def parameters_of(grammar: signing.Grammar) -> dict[str, Any]:
-    """OpenAPI query parameters of a signed GET request."""
-    return {
-        "parameters": [
-            {"name": name, "in": "query", "required": _is_required(grammar, name), "schema": _schema(kind)}
-            for name, kind in grammar.fields().items()
-        ]
-    }
-
-
-def body_of(grammar: signing.Grammar) -> dict[str, Any]:
-    """OpenAPI request body of a signed POST request: flat JSON or a form."""
-    fields = grammar.fields()
-    schema = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": [name for name in fields if _is_required(grammar, name)],
-        "properties": {name: _schema(kind) for name, kind in fields.items()},
-    }
-    media = {"schema": schema}
-    content = {"application/json": media, "application/x-www-form-urlencoded": media}
-    return {"requestBody": {"required": True, "content": content}}
-
-
-def _is_required(grammar: signing.Grammar, name: str) -> bool:
-    return name in grammar.required or name == "signature"
-
-
-def _schema(kind: signing.Kind) -> dict[str, str]:
-    return {"type": "string", "description": f"The field {kind.rule}."}
-
-
-def read_json(body: bytes) -> Any:  # noqa: ANN401  any JSON value
-    """JSON from a stranger: bounded depth, no NaN.
-
-    Raises:
-        NotReadable: not JSON, or nested deeper than anything of ours.
-    """
-    depth = 0
-    for mark in _STRING.sub(b"", body):
-        depth += (mark in b"[{") - (mark in b"]}")
-        if depth > _JSON_DEPTH:
-            raise NotReadable(why=f"nested deeper than {_JSON_DEPTH} levels")
-    try:
-        return json.loads(body, parse_constant=_no_constant)
-    except ValueError as error:
-        raise NotReadable(why="not JSON") from error
 
 
 class _Body:
@@ -391,7 +327,3 @@ def _plain(value: object) -> object:
     if isinstance(value, Money):
         return {"amount": value.minor, "currency": value.currency}
     return value if isinstance(value, str | int | bool | list | dict) else str(value)
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(text)

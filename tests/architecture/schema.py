@@ -31,9 +31,10 @@ __all__ = [
 # Fixed words, written by migrations only: their rows never leave, so nothing looks for who points at them.
 VOCABULARIES = {"movement"}
 # Tables of the whole house. A new one is a decision.
-WITHOUT_SITE = {"merchant": "stands above its sites"} | dict.fromkeys(
-    VOCABULARIES, "the same words at every site"
-)
+WITHOUT_SITE = {
+    "merchant": "stands above its sites",
+    "operator": "may sit at the desk of several sites",
+} | dict.fromkeys(VOCABULARIES, "the same words at every site")
 # Unique across all sites, because it is looked up before the site is known.
 UNIQUE_IN_THE_HOUSE = {
     "api_token.hash": "a request with a token names no site",

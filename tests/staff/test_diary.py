@@ -83,9 +83,19 @@ async def test_numbers_have_no_gap_whoever_writes_at_once(desk: Desk) -> None:
 
 async def test_the_lock_of_a_diary_is_held_only_at_the_end(desk: Desk) -> None:
     """A deed that has noted something and goes on for long does not keep others from noting."""
-    async with desk.database.transaction() as slow:
-        await line(desk, slow, "slow")
-        await asyncio.create_task(noted(desk, "quick"))
+    noted_first, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        async with desk.database.transaction() as tx:
+            await line(desk, tx, "slow")
+            noted_first.set()
+            await may_end.wait()
+
+    ending = asyncio.create_task(slow())
+    await noted_first.wait()
+    await noted(desk, "quick")
+    may_end.set()
+    await ending
     assert [entry.deed for entry in await desk.diary()] == ["slow", "quick"]
 
 
@@ -113,8 +123,7 @@ async def test_pages(desk: Desk) -> None:
         ("DELETE FROM diary_seal WHERE number = 3", "line 4 is not what was sealed"),
         ("DELETE FROM diary_seal WHERE number = 3", "1 lines were never sealed"),
         (
-            "INSERT INTO diary SELECT site_id, 'dia_x', actor, deed, subject, detail, recorded_at "
-            "FROM diary LIMIT 1",
+            "INSERT INTO diary SELECT site_id, 'dia_x', 'system', 'x', 'y', '{}', now() FROM diary LIMIT 1",
             "1 lines were never sealed",
         ),
         ("UPDATE diary_seal SET hash = sha256('x') WHERE number = 5", "line 5 is not what was sealed"),

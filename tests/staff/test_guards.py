@@ -181,11 +181,10 @@ FORBIDDEN = (
     "UPDATE operator SET sites = NULL",
     "UPDATE operator SET login = 'other'",
     "INSERT INTO diary_seal SELECT site_id, number + 1, entry_id, hash FROM diary_seal",
-    "SELECT staff_seal_line()",
     "ALTER TABLE approval_vote DROP CONSTRAINT ck_approval_vote_maker_is_not_checker",
     "ALTER TABLE diary DISABLE TRIGGER ALL",
     "DROP TRIGGER approval_is_decided_by_votes ON approval",
-    "SET CONSTRAINTS ALL IMMEDIATE; SET session_replication_role = replica",
+    "SET session_replication_role = replica",
 )
 
 
@@ -193,7 +192,7 @@ async def test_the_role_may_not(desk: Desk) -> None:
     await desk.operator("aigerim")
     for statement in FORBIDDEN:
         said = await attack(desk.database, statement)
-        assert DENIED in said or "must be owner" in said or "multiple commands" in said, statement
+        assert DENIED in said or "must be owner" in said, statement
 
 
 async def test_an_operator_that_cannot_be(desk: Desk, owner_database: Database) -> None:

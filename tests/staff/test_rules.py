@@ -63,9 +63,8 @@ def person(
     return Operator(OperatorId(f"opr_{name}"), name, name, frozenset(roles), sites, enabled, NOW)
 
 
-def ballot(name: str, verdict: Verdict = Verdict.APPROVE, **more: Any) -> Ballot:
-    made = Ballot(OperatorId(f"opr_{name}"), verdict, "why", "because", do_not_tip_off=False, voted_at=NOW)
-    return replace(made, **more)
+def ballot(name: str, verdict: Verdict = Verdict.APPROVE, *, do_not_tip_off: bool = False) -> Ballot:
+    return Ballot(OperatorId(f"opr_{name}"), verdict, "why", "because", do_not_tip_off, NOW)
 
 
 def asked(*votes: Ballot, state: ApprovalState = ApprovalState.OPEN, people: int = 1) -> Approval:

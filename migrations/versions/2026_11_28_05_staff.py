@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from migrations import statements
 
 revision = "staff"
-down_revision = "wallet"
+down_revision = "providers"
 
 
 def upgrade() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 
+from app.cli import staff
 from app.cli.asking import NAME_IT, err
 from app.cli.processes import program
 from app.cli.sites import site, token
@@ -24,6 +25,7 @@ for _name, _group in {
     "wallet": purse,
 }.items():
     program.add_typer(_group, name=_name)
+staff.register(program)
 
 
 def main() -> None:

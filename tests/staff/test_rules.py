@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.kernel.errors import Refusal
+from app.plumbing import web
 from app.staff import (
     RIGHTS,
     Approval,
@@ -37,6 +38,7 @@ from app.staff import (
 )
 from app.staff.model import FINAL, NEXT, RIGHT_TO_VOTE
 from app.staff.rules import admit, check_new, check_reasons, content_hash, standing
+from tests.conftest import ROOT
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 CONTENT = {"amount_minor": 100, "currency": "KZT"}
@@ -100,6 +102,32 @@ def test_a_role_may_what_the_matrix_says(role: str, right: str, may: bool) -> No
         return
     with pytest.raises(NotPermitted, match=right):
         require(one, Right(right), 7)
+
+
+def test_the_manual_has_the_same_matrix() -> None:
+    lines = [line for line in (ROOT / "docs" / "staff.md").read_text().splitlines() if line.startswith("| ")]
+    at = lines.index(next(line for line in lines if line.startswith("| right |")))
+    table = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines[at:]]
+    roles, rows = table[0][1:], [row for row in table[1:] if row[0] in set(Right)]
+    told = {(role, row[0], mark == "x") for row in rows for role, mark in zip(roles, row[1:], strict=True)}
+    assert told == set(CELLS)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [
+        (OwnRequest, 403),
+        (NotPermitted, 403),
+        (OperatorDisabled, 403),
+        (ApprovalClosed, 409),
+        (ApprovalExpired, 409),
+        (ContentChanged, 409),
+        (VotedAlready, 409),
+        (BadReason, 422),
+    ],
+)
+def test_a_refusals_status(refusal: type[Refusal], status: int) -> None:
+    assert web.status_of(refusal) == status
 
 
 def test_roles_add_up_and_none_is_nothing() -> None:

@@ -8,7 +8,7 @@
     wiring      opens database, http and gateways: once, for every process and for tests
     cashier     the page a player sees
     ops         how the machine feels
-    payments    the life of one deposit, from asked to settled
+    payments    the life of one deposit, payout or refund, from asked to settled
     wallet      the player's balance as game platforms use it: transfers, rounds, bets, wins, rollbacks
     callouts    what we ask the merchant's server, and wait for
     webhooks    what we tell the merchant's server, and repeat until heard

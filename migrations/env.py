@@ -18,10 +18,10 @@ import app
 from app.plumbing.database import metadata
 
 for room in pkgutil.iter_modules(app.__path__, "app."):
-    if room.ispkg and pkgutil.resolve_name(room.name).__spec__ is not None:
-        tables = importlib.util.find_spec(f"{room.name}.tables")
-        if tables is not None:
-            importlib.import_module(tables.name)
+    if room.ispkg:
+        for file in pkgutil.iter_modules(pkgutil.resolve_name(room.name).__path__, f"{room.name}."):
+            if file.name.endswith("tables"):
+                importlib.import_module(file.name)
 
 
 def address() -> str:

@@ -1,20 +1,22 @@
 """What is owned: accounts, transfers, entries, holds; double entry, append-only, sealed.
 
-Promises that a posted transfer moved its money exactly once, that every balance is the sum of its entries,
-that no player owes, and that a repeated request gets its first answer. Owns every balance there is. Refuses
-movements that `chart` does not declare, keys used again for something else, and money that is not there.
-Nothing is ever edited: a mistake is mended by a further transfer.
+Promises that a posted transfer moved its money once, that a player's balance is never below nothing, and
+that a repeat gets the first answer. Nothing is edited: a mistake is mended by a further transfer.
 """
 
 from app.ledger.audit import Report, checkpoint, seal, verify
 from app.ledger.chart import (
     BET_BONUS,
     BET_CASH,
+    CHARGEBACK,
     DEPOSIT_TO_MERCHANT,
     DEPOSIT_TO_PLAYER,
     GRANT_BONUS,
+    PAYOUT,
+    REFUND,
     REFUND_BONUS,
     REFUND_CASH,
+    REVERSAL,
     REVERSE_BONUS,
     REVERSE_CASH,
     TRANSFER_IN,
@@ -22,11 +24,11 @@ from app.ledger.chart import (
     WIN_BONUS,
     WIN_CASH,
 )
+from app.ledger.debts import Demand, debt, give, repay, take
 from app.ledger.model import (
     AccountName,
     Hold,
     InsufficientFunds,
-    KeyReused,
     Movement,
     Outcome,
     Posted,
@@ -47,11 +49,12 @@ from app.ledger.transfers import Move, move, open_accounts
 
 # fmt: off
 __all__ = [
-    "BET_BONUS", "BET_CASH", "DEPOSIT_TO_MERCHANT", "DEPOSIT_TO_PLAYER", "GRANT_BONUS", "REFUND_BONUS",
-    "REFUND_CASH", "REVERSE_BONUS", "REVERSE_CASH", "TRANSFER_IN", "TRANSFER_OUT", "WIN_BONUS", "WIN_CASH",
-    "AccountName", "Hold", "HoldExpired", "HoldRequest", "InsufficientFunds", "KeyReused", "Move", "Movement",
-    "Outcome", "PostRequest", "Posted", "Purpose", "Report", "account_statement", "balance", "balance_at",
-    "balances", "capture", "checkpoint", "find_hold", "hold", "move", "open_accounts", "open_holds", "post",
-    "release", "seal", "seal_lag", "verify",
+    "BET_BONUS", "BET_CASH", "CHARGEBACK", "DEPOSIT_TO_MERCHANT", "DEPOSIT_TO_PLAYER", "GRANT_BONUS",
+    "PAYOUT", "REFUND", "REFUND_BONUS", "REFUND_CASH", "REVERSAL", "REVERSE_BONUS", "REVERSE_CASH",
+    "TRANSFER_IN", "TRANSFER_OUT", "WIN_BONUS", "WIN_CASH", "AccountName", "Demand", "Hold", "HoldExpired",
+    "HoldRequest", "InsufficientFunds", "Move", "Movement", "Outcome", "PostRequest", "Posted", "Purpose",
+    "Report", "account_statement", "balance", "balance_at", "balances", "capture", "checkpoint", "debt",
+    "find_hold", "give", "hold", "move", "open_accounts", "open_holds", "post", "release", "repay", "seal",
+    "seal_lag", "take", "verify",
 ]
 # fmt: on

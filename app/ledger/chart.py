@@ -1,12 +1,14 @@
 """What money may do: every legal movement, declared once. Anything else is refused."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.ledger.model import Movement, Purpose
 
 __all__ = [
     "BET_BONUS",
     "BET_CASH",
+    "CHARGEBACK",
+    "DEBT_REPAY",
     "DEPOSIT_TO_MERCHANT",
     "DEPOSIT_TO_PLAYER",
     "GRANT_BONUS",
@@ -14,14 +16,18 @@ __all__ = [
     "HOLD_PLACE",
     "HOLD_RELEASE",
     "MOVEMENTS",
+    "PAYOUT",
+    "REFUND",
     "REFUND_BONUS",
     "REFUND_CASH",
+    "REVERSAL",
     "REVERSE_BONUS",
     "REVERSE_CASH",
     "TRANSFER_IN",
     "TRANSFER_OUT",
     "WIN_BONUS",
     "WIN_CASH",
+    "Outflow",
 ]
 
 # Balance transfer mode: the player's account with us is credited.
@@ -34,6 +40,46 @@ HOLD_PLACE: Final = Movement("hold.place", Purpose.PLAYER_CASH, Purpose.PLAYER_H
 HOLD_RELEASE: Final = Movement("hold.release", Purpose.PLAYER_HELD, Purpose.PLAYER_CASH)
 # The provider has paid the player out: what was held leaves the house through the provider.
 HOLD_CAPTURE: Final = Movement("hold.capture", Purpose.PLAYER_HELD, Purpose.PROVIDER_CLEARING)
+
+
+class Outflow(NamedTuple):
+    """Money that leaves through a provider for one reason, from wherever it is, and what of it comes back.
+
+    From the merchant in seamless mode, where the player's balance is not ours. From the player's cash what is
+    there and the rest as debt, where it has left already: no balance of a player is ever below nothing. What
+    comes back pays the debt first.
+    """
+
+    from_cash: Movement
+    from_debt: Movement
+    from_merchant: Movement
+    to_cash: Movement
+    to_debt: Movement
+    to_merchant: Movement
+
+
+def _outflow(cause: str) -> Outflow:
+    sides = {
+        "cash": Purpose.PLAYER_CASH,
+        "debt": Purpose.PLAYER_DEBT,
+        "merchant": Purpose.MERCHANT_PAYABLE,
+    }
+    clearing = Purpose.PROVIDER_CLEARING
+    return Outflow(
+        *(Movement(f"{cause}.from_{name}", side, clearing) for name, side in sides.items()),
+        *(Movement(f"{cause}.to_{name}", clearing, side) for name, side in sides.items()),
+    )
+
+
+# A withdrawal: what was held is captured; this is for what was not, and for what the bank sends back.
+PAYOUT: Final = _outflow("payout")
+# A deposit given back, likewise.
+REFUND: Final = _outflow("refund")
+# A deposit that the provider takes back from us for a dispute, and gives back when it is won.
+CHARGEBACK: Final = _outflow("chargeback")
+# A deposit that was credited and is not paid after all.
+REVERSAL: Final = _outflow("reversal")
+DEBT_REPAY: Final = Movement("debt.repay", Purpose.PLAYER_CASH, Purpose.PLAYER_DEBT)
 
 
 # Wallet: the operator brings a player's money to us, and takes it back.
@@ -71,5 +117,10 @@ MOVEMENTS: Final = {
         REVERSE_CASH,
         REVERSE_BONUS,
         GRANT_BONUS,
+        DEBT_REPAY,
+        *PAYOUT,
+        *REFUND,
+        *CHARGEBACK,
+        *REVERSAL,
     )
 }

@@ -35,7 +35,6 @@ __all__ = [
 MAX_BALANCE: Final = 2**63 - 1
 # Keys, owners and reasons are identifiers; 128 is the longest that callers may choose (wallet.md 4).
 KEY_LENGTH: Final = 128
-_FINGERPRINT_BYTES: Final = 32
 
 # Drawn from one sequence while the accounts are locked: on each account later transfers have higher numbers.
 # Below zero: decided, not written yet.
@@ -73,8 +72,13 @@ class Purpose(StrEnum):
 
     @property
     def floor_minor(self) -> int | None:
-        """The least balance in minor units; None where an account may owe, as a player's never do."""
-        return 0 if self.value.startswith("player_") else None
+        """The least balance in minor units; None where an account may owe, as a player's money never does."""
+        return 0 if self.value.startswith("player_") and self is not Purpose.PLAYER_DEBT else None
+
+    @property
+    def ceiling_minor(self) -> int | None:
+        """The highest balance in minor units: a debt that is repaid is nothing."""
+        return 0 if self is Purpose.PLAYER_DEBT else None
 
 
 class Outcome(StrEnum):
@@ -181,17 +185,16 @@ class PostRequest:
 
     def fingerprint(self) -> bytes:
         """Digest of the content: two requests with one key must have one fingerprint."""
-        amount = self.amount
         parts = (
             self.movement.kind,
-            amount.currency,
-            str(amount.minor),
+            self.amount.currency,
+            str(self.amount.minor),
             self.source_owner,
             self.target_owner,
             self.because,
         )
         written = b"".join(length_prefixed(part.encode()) for part in parts)
-        return hashlib.blake2b(written, digest_size=_FINGERPRINT_BYTES).digest()
+        return hashlib.blake2b(written, digest_size=32).digest()
 
 
 @dataclass(frozen=True, slots=True)

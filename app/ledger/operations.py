@@ -40,6 +40,7 @@ __all__ = [
     "capture",
     "expire_holds",
     "hold",
+    "locked",
     "post",
     "release",
 ]
@@ -110,7 +111,7 @@ async def post(
     if not requests:
         return []
     raw = tx.raw
-    accounts = await _locked(raw, site_id, requests, at)
+    accounts = await locked(raw, site_id, requests, at)
     seen = await _seen(raw, site_id, requests)
     book = Book(accounts=accounts, seen=seen, at=at)
     answers = [book.post(request) for request in requests]
@@ -315,12 +316,13 @@ async def _locked_hold(tx: Transaction, site_id: int, transfer_id: TransferNumbe
     return hold_of(row)
 
 
-async def _locked(
+async def locked(
     raw: Any,  # noqa: ANN401  asyncpg has no types
     site_id: int,
     requests: Sequence[PostRequest],
     at: datetime,
 ) -> dict[AccountName, AccountState]:
+    """Open and lock the accounts of requests; those of known keys are neither opened nor missed."""
     wanted = {
         (name, request.identity): None
         for request in requests

@@ -86,7 +86,7 @@ class Book:
                 return self._told(item, known, duplicate=True)
             return self._conflict(item, known)
         source, target = self.accounts[item.source_account], self.accounts[item.target_account]
-        outcome = _verdict(source, target, item.amount.minor)
+        outcome = _verdict(source, target, item)
         if outcome is Outcome.POSTED:
             for account, gain in ((source, -item.amount.minor), (target, item.amount.minor)):
                 account.balance += gain
@@ -131,10 +131,14 @@ class Book:
         return Money(0 if account is None else account.balance, name.currency)
 
 
-def _verdict(source: AccountState, target: AccountState, amount: int) -> Outcome:
+def _verdict(source: AccountState, target: AccountState, item: PostRequest) -> Outcome:
+    amount = item.amount.minor
     if source.floor is not None and source.balance - amount < source.floor:
         return Outcome.INSUFFICIENT_FUNDS
-    if source.balance - amount < -MAX_BALANCE or target.balance + amount > MAX_BALANCE:
+    most = item.movement.target.ceiling_minor
+    if source.balance - amount < -MAX_BALANCE or target.balance + amount > (
+        MAX_BALANCE if most is None else most
+    ):
         return Outcome.BALANCE_LIMIT_REACHED
     return Outcome.POSTED
 

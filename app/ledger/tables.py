@@ -68,7 +68,11 @@ accounts = Table(
     UniqueConstraint("site_id", "owner", "purpose", "currency"),
     checked("purpose", Purpose),
     CheckConstraint("balance_minor >= floor_minor", name="floor"),
-    CheckConstraint("left(purpose, 7) <> 'player_' OR coalesce(floor_minor, -1) >= 0", name="player_floor"),
+    CheckConstraint(
+        "left(purpose, 7) <> 'player_' OR purpose = 'player_debt' OR coalesce(floor_minor, -1) >= 0",
+        name="player_floor",
+    ),
+    CheckConstraint("purpose <> 'player_debt' OR balance_minor <= 0", name="debt_ceiling"),
     CheckConstraint(f"length(owner) BETWEEN 1 AND {KEY_LENGTH}", name="owner_length"),
     CheckConstraint("length(currency) BETWEEN 3 AND 8", name="currency_length"),
     # Room in each page for the new version of a row: balances change without touching an index.

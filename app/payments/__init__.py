@@ -1,4 +1,4 @@
-"""The life of one deposit, from asked to settled.
+"""The life of one deposit, payout or refund, from asked to settled.
 
 Promises that an outcome is never guessed, that a state changes together with its money, its event and its
 webhook, and that what waits too long is asked about. Moves money only through `ledger`.
@@ -6,7 +6,7 @@ webhook, and that what waits too long is asked about. Moves money only through `
 
 from app.payments.contract import SOURCE_TYPES
 from app.payments.deposits import DEPOSITS, DepositsStopped, DepositWish, ask_provider, request_deposit
-from app.payments.model import Attention, Status, SubStatus
+from app.payments.model import Attention
 from app.payments.notices import read_notice
 from app.payments.queries import (
     Payment,
@@ -16,6 +16,7 @@ from app.payments.queries import (
     payment,
     payment_of_view,
 )
+from app.payments.states import Kind, Status, SubStatus
 from app.payments.sweeps import ask_soon, end_abandoned, sweep_due
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Attention",
     "DepositWish",
     "DepositsStopped",
+    "Kind",
     "Payment",
     "PaymentNotFound",
     "Status",

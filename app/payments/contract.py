@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.kernel.money import Money
-from app.payments.model import FINAL, STATUS_OF, Kind, Status, SubStatus
+from app.payments.states import FINAL, STATUS_OF, DisputeState, Kind, SubStatus
 
 __all__ = [
+    "CHARGEBACK_STATUS_ID",
+    "CHARGEBACK_TYPE_ID",
     "SOURCE_TYPES",
     "TYPE_ID",
     "PaymentFacts",
@@ -27,46 +29,97 @@ STATUS_ID: Mapping[SubStatus, int] = {
     S.CHECKING: 1,
     S.RISK_REVIEW: 1,
     S.AWAITING_PLAYER: 2,
+    S.REQUESTED: 1,
+    S.COOLING: 1,
+    S.UNDER_REVIEW: 3,
+    S.AWAITING_KYC: 3,
+    S.AWAITING_APPROVAL: 3,
+    S.AWAITING_SECOND_APPROVAL: 3,
+    S.APPROVED: 3,
+    S.ALLOCATED: 2,
     S.SUBMITTED: 2,
     S.PROVIDER_PENDING: 2,
     S.UNKNOWN: 2,
     S.CONFLICTED: 2,
     S.CREDITING: 2,
+    S.PARTLY_PAID: 2,
     S.COMPLETED: 4,
     S.DECLINED: 6,
     S.PROVIDER_ERROR: 19,
+    S.UNDELIVERABLE: 19,
     S.LIMIT_BLOCKED: 7,
     S.RISK_DECLINED: 7,
     S.MERCHANT_UNREACHABLE: 10,
     S.EXPIRED: 13,
     S.BY_PLAYER: 14,
     S.BY_OPERATOR: 5,
+    S.BY_SYSTEM: 5,
+    S.REJECTED: 5,
     S.REJECTED_BY_MERCHANT: 5,
     S.REFUNDED: 4,
     S.CHARGED_BACK: 4,
+    S.RETURNED: 4,
 }
 assert STATUS_ID.keys() == set(SubStatus)
 
-TYPE_ID: Mapping[Kind, int] = {Kind.DEPOSIT: 3}
+_PARTIAL_SUCCESS = 24
+
+TYPE_ID: Mapping[Kind, int] = {Kind.DEPOSIT: 3, Kind.REFUND: 5, Kind.PAYOUT: 11}
+assert TYPE_ID.keys() == set(Kind)
+CHARGEBACK_TYPE_ID = 7
+# A dispute is told as a transaction of its own: representment, won, lost; a loss is the success of type 7.
+CHARGEBACK_STATUS_ID: Mapping[DisputeState, int] = {
+    DisputeState.EARLY_WARNING: 1,
+    DisputeState.PREVENTED: 22,
+    DisputeState.OPENED: 4,
+    DisputeState.NEEDS_RESPONSE: 3,
+    DisputeState.SUBMITTED: 21,
+    DisputeState.WON: 22,
+    DisputeState.LOST: 23,
+    DisputeState.ACCEPTED: 23,
+    DisputeState.EXPIRED: 23,
+    DisputeState.PRE_ARBITRATION: 2,
+}
+assert CHARGEBACK_STATUS_ID.keys() == set(DisputeState)
 
 # protocol.md section 15: which kind of client the player used.
 SOURCE_TYPES: Mapping[str, int] = {"api": 1, "page": 2, "iframe": 3, "mobile": 4, "native": 5}
 
-_EVENTS: Mapping[SubStatus, str] = {
-    S.CREATED: "deposit.created",
-    S.AWAITING_PLAYER: "deposit.action_required",
-    S.UNKNOWN: "transaction.unknown",
-    S.CONFLICTED: "transaction.conflicted",
-    S.EXPIRED: "deposit.expired",
+_NOUN: Mapping[Kind, str] = {
+    Kind.DEPOSIT: "deposit",
+    Kind.PAYOUT: "withdrawal",
+    Kind.REFUND: "refund",
 }
-_EVENTS_BY_STATUS: Mapping[Status, str] = {
-    Status.PENDING: "deposit.pending",
-    Status.PROCESSING: "deposit.processing",
-    Status.COMPLETED: "deposit.completed",
-    Status.FAILED: "deposit.failed",
-    Status.CANCELLED: "deposit.cancelled",
-    Status.REFUNDED: "deposit.refunded",
+assert _NOUN.keys() == set(Kind)
+# Of every kind; behind it the noun's own words, the kind's before the status's.
+_EVENTS: Mapping[SubStatus, str] = {S.UNKNOWN: "transaction.unknown", S.CONFLICTED: "transaction.conflicted"}
+_WORDS: Mapping[Kind, Mapping[SubStatus, str]] = {
+    Kind.DEPOSIT: {
+        S.CREATED: "created",
+        S.AWAITING_PLAYER: "action_required",
+        S.EXPIRED: "expired",
+    },
+    Kind.PAYOUT: {
+        S.REQUESTED: "requested",
+        S.COOLING: "cooling",
+        S.UNDER_REVIEW: "under_review",
+        S.AWAITING_KYC: "awaiting_kyc",
+        S.AWAITING_SECOND_APPROVAL: "awaiting_second_approval",
+        S.APPROVED: "approved",
+        S.PARTLY_PAID: "partly_paid",
+        S.REJECTED: "rejected",
+        S.REJECTED_BY_MERCHANT: "rejected",
+        S.RETURNED: "returned",
+    },
+    Kind.REFUND: {
+        S.REQUESTED: "created",
+        S.AWAITING_APPROVAL: "awaiting_approval",
+        S.AWAITING_SECOND_APPROVAL: "awaiting_approval",
+        S.APPROVED: "approved",
+        S.REJECTED: "rejected",
+    },
 }
+assert _WORDS.keys() == set(Kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +130,10 @@ class PaymentFacts:
     number: int
     sub_status: SubStatus
     amount: Money
+    real_amount: Money
     site_id: int
     site_login: str
+    customer_purse: str
     external_id: str
     provider_reference: str
     message: str
@@ -88,17 +143,28 @@ class PaymentFacts:
     source_type: int
     completed_at: datetime
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether less or more was paid than was ordered."""
+        return self.sub_status is S.COMPLETED and self.real_amount != self.amount
 
-def status_id(sub_status: SubStatus) -> int:
-    """The protocol's `status_id` (section 6.1)."""
-    return STATUS_ID[sub_status]
+
+def status_id(sub_status: SubStatus, *, is_partial: bool = False) -> int:
+    """The protocol's `status_id` (section 6.1).
+
+    Args:
+        sub_status: where the payment stands.
+        is_partial: what was really paid is not what was ordered.
+    """
+    return _PARTIAL_SUCCESS if is_partial and sub_status is S.COMPLETED else STATUS_ID[sub_status]
 
 
-def event_type(sub_status: SubStatus, *, is_late: bool = False) -> str:
+def event_type(kind: Kind, sub_status: SubStatus, *, is_late: bool = False) -> str:
     """The name of the event that a change to this state is (payments.md section 1.7)."""
-    if is_late and sub_status is S.COMPLETED:
-        return "deposit.late_completed"
-    return _EVENTS.get(sub_status) or _EVENTS_BY_STATUS[STATUS_OF[sub_status]]
+    if sub_status in _EVENTS:
+        return _EVENTS[sub_status]
+    word = _WORDS[kind].get(sub_status) or STATUS_OF[sub_status].value
+    return f"{_NOUN[kind]}.{'late_' if is_late and sub_status is S.COMPLETED else ''}{word}"
 
 
 def is_told(sub_status: SubStatus) -> bool:
@@ -115,9 +181,10 @@ def notification_fields(facts: PaymentFacts, *, extended: bool) -> dict[str, str
         "site_id": facts.site_id,
         "amount": facts.amount.minor,
         "currency": facts.amount.currency,
-        "real_amount": facts.amount.minor,
-        "real_currency": facts.amount.currency,
+        "real_amount": facts.real_amount.minor,
+        "real_currency": facts.real_amount.currency,
         "extended_info_enabled": int(extended),
+        "customer_purse": facts.customer_purse,
         "site_login": facts.site_login,
         "payment_group_id": facts.group_id,
         "display_payment_group_id": facts.group_id,
@@ -125,7 +192,7 @@ def notification_fields(facts: PaymentFacts, *, extended: bool) -> dict[str, str
         "customer_ip": facts.customer_ip,
         "source_type": facts.source_type,
         "type_id": TYPE_ID[facts.kind],
-        "status_id": status_id(facts.sub_status),
+        "status_id": status_id(facts.sub_status, is_partial=facts.is_partial),
         "transaction_id": facts.number,
         "external_id": facts.external_id,
         "completed_at": facts.completed_at.isoformat(timespec="seconds"),

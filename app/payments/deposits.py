@@ -21,7 +21,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.contract import event_type
-from app.payments.model import STATUS_OF, Kind, Source, Step, SubStatus
+from app.payments.model import Source, Step
 from app.payments.queries import (
     Payment,
     last_attempt,
@@ -30,6 +30,7 @@ from app.payments.queries import (
     payment,
     view_hash,
 )
+from app.payments.states import STATUS_OF, Kind, SubStatus
 from app.payments.steps import Cause, apply_evidence, carry_out
 from app.payments.tables import attempts, payment_events, payment_numbers, payments
 from app.plumbing import idempotency, switches
@@ -190,7 +191,7 @@ async def _create(
             site_id=session.player.site_id,
             payment_id=payment_id,
             sequence=1,
-            type=event_type(SubStatus.CREATED),
+            type=event_type(Kind.DEPOSIT, SubStatus.CREATED),
             status=STATUS_OF[first],
             sub_status=first,
             source="player",

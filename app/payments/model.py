@@ -1,143 +1,28 @@
-"""The life of a deposit: its states, the transitions that exist, and what evidence is. Pure.
+"""What evidence is, what is known when it arrives, and what can follow from it. Pure.
 
-Sources: payments.md sections 1.2 and 1.3 (states), 1.4 (evidence).
+Source: payments.md section 1.4. The states are in `states`, what evidence does to them in `matrix`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from app.kernel.errors import Refusal
 from app.kernel.money import Money
+from app.payments.states import Kind, SubStatus
 
 __all__ = [
-    "FINAL",
-    "NEXT",
-    "OPEN",
-    "STATUS_OF",
     "Attention",
-    "DepositFacts",
+    "CaseKind",
+    "CaseState",
     "Evidence",
-    "IllegalTransition",
-    "Kind",
+    "Facts",
+    "PayoutPolicy",
     "Source",
-    "Status",
     "Step",
-    "SubStatus",
     "Verdict",
-    "checked_path",
     "graver",
 ]
-
-
-class Kind(StrEnum):
-    """Which way the money goes."""
-
-    DEPOSIT = "deposit"
-
-
-class Status(StrEnum):
-    """The six public statuses."""
-
-    PENDING = "pending"
-    PROCESSING = "processing"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    REFUNDED = "refunded"
-
-
-class SubStatus(StrEnum):
-    """Where exactly a deposit stands; each belongs to one public status."""
-
-    CREATED = "created"
-    CHECKING = "checking"
-    RISK_REVIEW = "risk_review"
-    AWAITING_PLAYER = "awaiting_player"
-    SUBMITTED = "submitted"
-    PROVIDER_PENDING = "provider_pending"
-    UNKNOWN = "unknown"
-    CONFLICTED = "conflicted"
-    CREDITING = "crediting"
-    COMPLETED = "completed"
-    DECLINED = "declined"
-    PROVIDER_ERROR = "provider_error"
-    LIMIT_BLOCKED = "limit_blocked"
-    RISK_DECLINED = "risk_declined"
-    MERCHANT_UNREACHABLE = "merchant_unreachable"
-    EXPIRED = "expired"
-    BY_PLAYER = "by_player"
-    BY_OPERATOR = "by_operator"
-    REJECTED_BY_MERCHANT = "rejected_by_merchant"
-    REFUNDED = "refunded"
-    CHARGED_BACK = "charged_back"
-
-
-S = SubStatus
-STATUS_OF: Mapping[SubStatus, Status] = {
-    S.CREATED: Status.PENDING,
-    S.CHECKING: Status.PENDING,
-    S.RISK_REVIEW: Status.PENDING,
-    S.AWAITING_PLAYER: Status.PENDING,
-    S.SUBMITTED: Status.PROCESSING,
-    S.PROVIDER_PENDING: Status.PROCESSING,
-    S.UNKNOWN: Status.PROCESSING,
-    S.CONFLICTED: Status.PROCESSING,
-    S.CREDITING: Status.PROCESSING,
-    S.COMPLETED: Status.COMPLETED,
-    S.DECLINED: Status.FAILED,
-    S.PROVIDER_ERROR: Status.FAILED,
-    S.LIMIT_BLOCKED: Status.FAILED,
-    S.RISK_DECLINED: Status.FAILED,
-    S.MERCHANT_UNREACHABLE: Status.FAILED,
-    S.EXPIRED: Status.FAILED,
-    S.BY_PLAYER: Status.CANCELLED,
-    S.BY_OPERATOR: Status.CANCELLED,
-    S.REJECTED_BY_MERCHANT: Status.CANCELLED,
-    S.REFUNDED: Status.REFUNDED,
-    S.CHARGED_BACK: Status.REFUNDED,
-}
-
-_AT_PROVIDER = frozenset({S.SUBMITTED, S.AWAITING_PLAYER, S.PROVIDER_PENDING, S.UNKNOWN})
-_ENDS_AT_PROVIDER = frozenset({S.CREDITING, S.CONFLICTED, S.DECLINED, S.PROVIDER_ERROR, S.BY_PLAYER})
-_ASKED = frozenset({S.AWAITING_PLAYER, S.PROVIDER_PENDING, S.UNKNOWN}) | _ENDS_AT_PROVIDER
-_LATE = frozenset({S.CREDITING, S.CONFLICTED})
-
-# What is not listed cannot happen. Late success leads out of Failed; out of Cancelled it needs a refund, so a
-# person.
-NEXT: Mapping[SubStatus, frozenset[SubStatus]] = {
-    S.CREATED: frozenset({S.CHECKING, S.LIMIT_BLOCKED, S.RISK_DECLINED}),
-    S.CHECKING: frozenset({S.SUBMITTED, S.RISK_REVIEW, S.REJECTED_BY_MERCHANT, S.MERCHANT_UNREACHABLE}),
-    S.RISK_REVIEW: frozenset({S.SUBMITTED, S.BY_OPERATOR, S.RISK_DECLINED}),
-    S.SUBMITTED: _ASKED,
-    S.AWAITING_PLAYER: (_ASKED | {S.EXPIRED}) - {S.AWAITING_PLAYER},
-    S.PROVIDER_PENDING: _ASKED - {S.PROVIDER_PENDING},
-    S.UNKNOWN: _ASKED - {S.UNKNOWN},
-    S.CONFLICTED: frozenset({S.CREDITING, S.REFUNDED}),
-    S.CREDITING: frozenset({S.COMPLETED}),
-    S.COMPLETED: frozenset({S.REFUNDED, S.CHARGED_BACK}),
-    S.DECLINED: _LATE,
-    S.PROVIDER_ERROR: _LATE,
-    S.LIMIT_BLOCKED: frozenset(),
-    S.RISK_DECLINED: frozenset(),
-    S.MERCHANT_UNREACHABLE: frozenset(),
-    S.EXPIRED: _LATE,
-    S.BY_PLAYER: frozenset({S.CREDITING, S.CONFLICTED, S.REFUNDED}),
-    S.BY_OPERATOR: frozenset({S.CREDITING, S.CONFLICTED, S.REFUNDED}),
-    S.REJECTED_BY_MERCHANT: frozenset(),
-    S.REFUNDED: frozenset({S.COMPLETED}),
-    S.CHARGED_BACK: frozenset({S.COMPLETED}),
-}
-assert NEXT.keys() == STATUS_OF.keys() == set(SubStatus)
-
-OPEN = frozenset(s for s in SubStatus if STATUS_OF[s] in {Status.PENDING, Status.PROCESSING})
-FINAL = frozenset(SubStatus) - OPEN
-
-
-class IllegalTransition(Refusal):
-    """A deposit cannot go from {source} to {target}."""
 
 
 class Source(IntEnum):
@@ -158,6 +43,7 @@ class Verdict(StrEnum):
     PAID = "paid"
     DECLINED = "declined"
     CANCELLED = "cancelled"
+    TAKEN_BACK = "taken_back"
     NOT_FOUND = "not_found"
     NOT_SENT = "not_sent"
     UNKNOWN = "unknown"
@@ -167,13 +53,19 @@ class Attention(StrEnum):
     """Why a person should look; beside the status, never instead of it. The graver stands later."""
 
     UNCONFIRMED = "unconfirmed"
+    MERCHANT_SILENT = "merchant_silent"
     ORDER_VANISHED = "order_vanished"
     UNRESOLVED = "unresolved"
+    REVIVED = "revived"
     AMOUNT_DIFFERS = "amount_differs"
+    TAKEN_BACK = "taken_back"
     DENIED_AFTER_SUCCESS = "denied_after_success"
     PAID_AFTER_CANCEL = "paid_after_cancel"
+    ILLEGAL_CHANGE = "illegal_change"
     NOT_POSTED = "not_posted"
     REFERENCE_REUSED = "reference_reused"
+    PAID_AFTER_RELEASE = "paid_after_release"
+    PAID_UNAPPROVED = "paid_unapproved"
     SECOND_PAYMENT = "second_payment"
 
 
@@ -185,18 +77,83 @@ def graver(one: Attention | None, other: Attention | None) -> Attention | None:
     return max(filter(None, (one, other)), key=_GRAVITY.__getitem__, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class DepositFacts:
-    """What is known of a deposit when evidence arrives.
+class CaseKind(StrEnum):
+    """What a case for people is about: every reason for attention, and what belongs to no payment."""
 
-    `provider_reference` is that of the payment, once paid; `expires_at` ends the time the player has.
+    UNCONFIRMED = "unconfirmed"
+    MERCHANT_SILENT = "merchant_silent"
+    ORDER_VANISHED = "order_vanished"
+    UNRESOLVED = "unresolved"
+    REVIVED = "revived"
+    AMOUNT_DIFFERS = "amount_differs"
+    TAKEN_BACK = "taken_back"
+    DENIED_AFTER_SUCCESS = "denied_after_success"
+    PAID_AFTER_CANCEL = "paid_after_cancel"
+    ILLEGAL_CHANGE = "illegal_change"
+    NOT_POSTED = "not_posted"
+    REFERENCE_REUSED = "reference_reused"
+    PAID_AFTER_RELEASE = "paid_after_release"
+    PAID_UNAPPROVED = "paid_unapproved"
+    SECOND_PAYMENT = "second_payment"
+    ORPHAN_NOTICE = "orphan_notice"
+
+
+assert {kind.value for kind in CaseKind} > {attention.value for attention in Attention}
+
+
+class CaseState(StrEnum):
+    """A case is open until two people have resolved it."""
+
+    OPEN = "open"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a payment when evidence arrives; of a payout, what is known of the leg.
+
+    Args:
+        kind: deposit, payout or refund.
+        sub_status: of the payment; of a payout's leg, once something of it was sent.
+        amount: what was ordered.
+        provider_reference: the provider's number of what was paid, once paid.
+        sent_at: when the provider was first asked.
+        expires_at: the end of the time that a deposit's player has.
+        is_superseded: the evidence is about an attempt that a later one has taken the place of.
     """
 
+    kind: Kind
     sub_status: SubStatus
     amount: Money
     provider_reference: str | None
     sent_at: datetime | None
     expires_at: datetime | None = None
+    is_superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutPolicy:
+    """What a site wants of its withdrawals in one currency; the defaults let nothing out without a person.
+
+    Args:
+        auto_below: strictly below this, no person is asked; None: always one.
+        second_above: strictly above this, two different people; None: one is enough.
+        cooling_seconds: so long the player may change his mind before anybody looks.
+        player_may_cancel: while it is pending.
+        closed_loop: money goes back to where it came from first.
+        needs_initiation: nothing is sent before the merchant has initiated it (protocol.md section 3.3).
+        allow_without_request: the merchant may initiate what no player asked for.
+        approval_hours: an approval that nobody gave by then expires.
+    """
+
+    auto_below: Money | None = None
+    second_above: Money | None = None
+    cooling_seconds: int = 0
+    player_may_cancel: bool = True
+    closed_loop: bool = True
+    needs_initiation: bool = True
+    allow_without_request: bool = False
+    approval_hours: int = 72
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,28 +171,28 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What follows: the states to walk through, in order; the money to credit; whom to ask or to tell.
+    """What follows from a word or a deed; money moves only where it says so.
 
-    `ask_again`: the provider itself must be asked, and keeps being asked until it answers. `settles`: it has
-    answered such a question, and nothing changes.
+    Args:
+        path: the states to walk through, in order.
+        credit: what a deposit brought.
+        paid: what a payout or refund took out through the provider.
+        came_back: what a completed payout or refund brought back.
+        is_late: it was over before.
+        ask_again: the provider itself must be asked, and keeps being asked until it answers.
+        settles: it has answered such a question, and nothing changes.
+        is_over: nothing of this attempt arrived, or it was declined: another may follow.
+        send_again: the same order is sent once more under the same reference.
+        attention: a person must look.
     """
 
     path: tuple[SubStatus, ...] = ()
     credit: Money | None = None
+    paid: Money | None = None
+    came_back: Money | None = None
     is_late: bool = False
     ask_again: bool = False
     settles: bool = False
+    is_over: bool = False
+    send_again: bool = False
     attention: Attention | None = None
-
-
-def checked_path(source: SubStatus, path: tuple[SubStatus, ...]) -> SubStatus:
-    """The last state of a path whose every transition is in the table.
-
-    Raises:
-        IllegalTransition: one is not: a case for people, never silence.
-    """
-    for target in path:
-        if target not in NEXT[source]:
-            raise IllegalTransition(source=source.value, target=target.value)
-        source = target
-    return source

@@ -12,7 +12,8 @@ from sqlalchemy.engine import Row
 from app import merchants, players
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
-from app.payments.model import Attention, DepositFacts, Kind, Status, SubStatus
+from app.payments.model import Attention, Facts
+from app.payments.states import Kind, Status, SubStatus
 from app.payments.tables import attempts, payment_events, payments
 from app.plumbing.database import Reader
 
@@ -72,22 +73,46 @@ class Payment:
     sent_at: datetime | None
     expires_at: datetime | None
     completed_at: datetime | None
+    parent_id: str | None
+    purse: str
+    captured: Money
+    refund_pending: Money
+    refunded: Money
+    charged_back: Money
+    hold_id: int | None
+    order_id: str | None
+    reason_player: str
+    approved_hash: bytes | None
+    approved_at: datetime | None
+    initiated_at: datetime | None
 
     @property
-    def facts(self) -> DepositFacts:
-        """What the model decides from."""
-        return DepositFacts(
-            self.sub_status, self.amount, self.provider_reference, self.sent_at, self.expires_at
+    def facts(self) -> Facts:
+        """What the model decides from; of a payout its legs have their own."""
+        return Facts(
+            self.kind, self.sub_status, self.amount, self.provider_reference, self.sent_at, self.expires_at
         )
+
+    @property
+    def remaining(self) -> Money:
+        """What of the money that came can still go back."""
+        return self.captured - self.refund_pending - self.refunded - self.charged_back
+
+    @property
+    def real_amount(self) -> Money:
+        """What was really paid, once something was."""
+        return self.captured if self.captured.minor else self.amount
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at a provider; its id is our reference there."""
+    """One try at a provider; its id is our reference there. `leg`: the part of a payout that it pays."""
 
     attempt_id: str
     payment_id: str
     account: str
+    leg: int | None
+    is_over: bool
 
 
 async def payment(reader: Reader, site_id: int, payment_id: str, *, lock: bool = False) -> Payment:
@@ -155,11 +180,9 @@ async def payment_of_merchant(
 async def payment_of_reference(reader: Reader, site_id: int, reference: str) -> Attempt | None:
     """The try whose id a provider quotes, if it is one of ours."""
     row = await reader.first(
-        select(attempts.c.attempt_id, attempts.c.payment_id, attempts.c.account).where(
-            attempts.c.site_id == site_id, attempts.c.attempt_id == reference
-        )
+        attempts.select().where(attempts.c.site_id == site_id, attempts.c.attempt_id == reference)
     )
-    return Attempt(row.attempt_id, row.payment_id, row.account) if row else None
+    return _attempt(row) if row else None
 
 
 async def open_deposits(reader: Reader, site_id: int, player_id: str) -> int:
@@ -170,6 +193,7 @@ async def open_deposits(reader: Reader, site_id: int, player_id: str) -> int:
         .where(
             payments.c.site_id == site_id,
             payments.c.player_id == player_id,
+            payments.c.kind == Kind.DEPOSIT,
             payments.c.status.in_([Status.PENDING, Status.PROCESSING]),
         )
     )
@@ -225,6 +249,7 @@ async def reference_is_taken(reader: Reader, found: Payment, provider_reference:
         select(payments.c.payment_id).where(
             payments.c.site_id == found.site_id,
             payments.c.account == found.account,
+            payments.c.kind == found.kind,
             payments.c.provider_reference == provider_reference,
             payments.c.payment_id != found.payment_id,
         )
@@ -235,12 +260,12 @@ async def reference_is_taken(reader: Reader, found: Payment, provider_reference:
 async def last_attempt(reader: Reader, site_id: int, payment_id: str) -> Attempt | None:
     """The newest try of a payment."""
     row = await reader.first(
-        select(attempts.c.attempt_id, attempts.c.payment_id, attempts.c.account)
+        attempts.select()
         .where(attempts.c.site_id == site_id, attempts.c.payment_id == payment_id)
         .order_by(attempts.c.number.desc())
         .limit(1)
     )
-    return Attempt(row.attempt_id, row.payment_id, row.account) if row else None
+    return _attempt(row) if row else None
 
 
 async def events(reader: Reader, site_id: int, payment_id: str) -> Sequence[Row[Any]]:
@@ -273,6 +298,10 @@ def site_of_view(view_token: str) -> int:
     return merchants.site_number(view_token.partition("-")[0])
 
 
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(row.attempt_id, row.payment_id, row.account, row.leg, row.is_over)
+
+
 def _payment(row: Row[Any]) -> Payment:
     return Payment(
         site_id=row.site_id,
@@ -302,4 +331,16 @@ def _payment(row: Row[Any]) -> Payment:
         sent_at=row.sent_at,
         expires_at=row.expires_at,
         completed_at=row.completed_at,
+        parent_id=row.parent_id,
+        purse=row.purse,
+        captured=Money(row.captured_minor, row.currency),
+        refund_pending=Money(row.refund_pending_minor, row.currency),
+        refunded=Money(row.refunded_minor, row.currency),
+        charged_back=Money(row.charged_back_minor, row.currency),
+        hold_id=row.hold_id,
+        order_id=row.order_id,
+        reason_player=row.reason_player,
+        approved_hash=row.approved_hash,
+        approved_at=row.approved_at,
+        initiated_at=row.initiated_at,
     )

@@ -1,148 +1,191 @@
-"""What evidence does to a deposit, and when its provider is asked. Pure.
+"""What evidence does to a payment, and when its provider is asked. Pure.
 
-Sources: payments.md sections 1.4 (who may overrule whom), 1.5 (late and contradicting evidence), 1.6
-(asking).
+Sources: payments.md sections 1.4 (who may overrule whom), 1.5 (the table, in `matrix`), 1.6 (asking).
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, assert_never
+from typing import Final
 
-from app.payments.model import (
-    STATUS_OF,
-    Attention,
-    DepositFacts,
-    Evidence,
-    Source,
-    Status,
-    Step,
-    SubStatus,
-    Verdict,
-)
+from app.payments.matrix import Arrival, Effect, judge
+from app.payments.model import Attention, Evidence, Facts, Step, Verdict
+from app.payments.states import Kind, LegState, SubStatus
 
-__all__ = ["ASK_HORIZON", "ask_delay", "asks_provider", "next_step"]
+__all__ = ["ASK_HORIZON", "ask_delay", "asks_provider", "next_step", "of_legs", "question_delay"]
 
 S = SubStatus
-STAY: Final = Step()
+PATIENCE_SECONDS: Final = 120  # so long "not found" may only mean "not stored yet" (trust.md, scenario 43)
 _AT_PROVIDER: Final = frozenset({S.SUBMITTED, S.AWAITING_PLAYER, S.PROVIDER_PENDING, S.UNKNOWN})
 
-_ASK_SCHEDULE = (
-    timedelta(seconds=5),
-    timedelta(seconds=15),
-    timedelta(minutes=1),
-    timedelta(minutes=5),
-    timedelta(minutes=15),
-    timedelta(hours=1),
-    timedelta(hours=6),
-)
-_DAILY = timedelta(days=1)
+
+def _minutes(*figures: int) -> tuple[timedelta, ...]:
+    return tuple(timedelta(minutes=figure) for figure in figures)
+
+
+_DAY = timedelta(days=1)
+_SIX_HOURS = timedelta(hours=6)
 ASK_HORIZON = timedelta(days=14)
+# payments.md section 1.6; the last one repeats.
+_ASK_SCHEDULES: Mapping[Kind, tuple[timedelta, ...]] = {
+    Kind.DEPOSIT: (timedelta(seconds=5), timedelta(seconds=15), *_minutes(1, 5, 15, 60, 360), _DAY),
+    Kind.PAYOUT: (*_minutes(1, 5, 30, 120), _SIX_HOURS),
+    Kind.REFUND: (*_minutes(1, 5, 30, 120), _SIX_HOURS),
+}
+assert _ASK_SCHEDULES.keys() == set(Kind)
+# A merchant whose answer to `request_payout` was not understood is asked the same again.
+_QUESTIONS: Final = (*_minutes(1, 5, 30, 120), _SIX_HOURS)
 # While it may act; and after an end that was not the provider's own word, for a late success.
-_ASKED = _AT_PROVIDER | {S.EXPIRED, S.PROVIDER_ERROR}
+_ASKED: Final[Mapping[Kind, frozenset[SubStatus]]] = {
+    Kind.DEPOSIT: _AT_PROVIDER | {S.EXPIRED, S.PROVIDER_ERROR},
+    Kind.PAYOUT: frozenset({S.SUBMITTED, S.PROVIDER_PENDING, S.UNKNOWN, S.PARTLY_PAID}),
+    Kind.REFUND: frozenset({S.SUBMITTED, S.PROVIDER_PENDING, S.UNKNOWN}),
+}
+
+_ARRIVALS: Mapping[Verdict, Arrival] = {
+    Verdict.DECLINED: Arrival.DECLINED,
+    Verdict.CANCELLED: Arrival.CANCELLED,
+    Verdict.TAKEN_BACK: Arrival.TAKEN_BACK,
+    Verdict.PENDING: Arrival.PENDING,
+    Verdict.NEEDS_PLAYER: Arrival.NEEDS_PLAYER,
+    Verdict.UNKNOWN: Arrival.UNKNOWN,
+    Verdict.NOT_SENT: Arrival.NOT_SENT,
+}
+assert _ARRIVALS.keys() == set(Verdict) - {Verdict.PAID, Verdict.NOT_FOUND}
 
 
-def next_step(deposit: DepositFacts, evidence: Evidence, *, patience_seconds: float = 120) -> Step:
-    """What one piece of evidence does to a deposit; one table for every way evidence can arrive.
+def next_step(facts: Facts, evidence: Evidence, *, patience_seconds: float = PATIENCE_SECONDS) -> Step:
+    """What one piece of evidence does to a payment; one table for every kind and every way it can arrive.
 
     Args:
-        deposit: the deposit as it stands, read under its lock.
+        facts: the payment, or the payout's leg, as it stands, read under the payment's lock.
         evidence: what the provider said.
-        patience_seconds: for so long after sending, "not found" may only mean "not stored yet" (trust.md,
-            scenario 43).
+        patience_seconds: see `PATIENCE_SECONDS`.
     """
-    if deposit.sub_status in _AT_PROVIDER:
-        return _while_open(deposit, evidence, patience_seconds)
-    if deposit.sub_status in {S.COMPLETED, S.CONFLICTED}:
-        return _after_money(deposit, evidence)
-    if STATUS_OF[deposit.sub_status] in {Status.FAILED, Status.CANCELLED} and deposit.sent_at is not None:
-        return _after_the_end(deposit, evidence)
-    return STAY
+    effect = judge(facts, _arrival(facts, evidence, patience_seconds), evidence.source)
+    return _STEPS[effect](facts, evidence)
 
 
-def _while_open(deposit: DepositFacts, evidence: Evidence, patience_seconds: float) -> Step:
-    match evidence.verdict:
-        case Verdict.PAID:
-            return _paid(deposit, evidence, is_late=False)
-        case Verdict.DECLINED:
-            return Step(path=(S.DECLINED,))
-        case Verdict.CANCELLED:
-            return Step(path=(S.EXPIRED if _is_out_of_time(deposit, evidence) else S.BY_PLAYER,))
-        case Verdict.NOT_SENT:
-            return Step(path=(S.PROVIDER_ERROR,))
-        case Verdict.NEEDS_PLAYER:
-            return _moved(deposit, S.AWAITING_PLAYER)
-        case Verdict.PENDING:
-            return _moved(deposit, S.PROVIDER_PENDING)
-        case Verdict.NOT_FOUND:
-            return _not_found(deposit, evidence, patience_seconds)
-        case Verdict.UNKNOWN:
-            # "Unknown" never replaces something definite (payments.md 1.4); only a first answer can be it.
-            return _moved(deposit, S.UNKNOWN) if deposit.sub_status is S.SUBMITTED else STAY
-        case _:
-            assert_never(evidence.verdict)
+def _arrival(facts: Facts, evidence: Evidence, patience_seconds: float) -> Arrival:
+    if evidence.verdict is Verdict.PAID:
+        if facts.provider_reference not in {None, evidence.provider_reference}:
+            return Arrival.PAID_AGAIN
+        return Arrival.PAID if evidence.amount == facts.amount else Arrival.PAID_OTHERWISE
+    if evidence.verdict is Verdict.NOT_FOUND:
+        waited = (evidence.at - facts.sent_at).total_seconds() if facts.sent_at is not None else 0
+        return Arrival.NOT_FOUND if waited >= patience_seconds else Arrival.NOT_FOUND_YET
+    return _ARRIVALS[evidence.verdict]
 
 
-def _not_found(deposit: DepositFacts, evidence: Evidence, patience_seconds: float) -> Step:
-    """The provider does not know the order: an end only where it never showed that it did."""
-    if deposit.sub_status in {S.AWAITING_PLAYER, S.PROVIDER_PENDING}:
-        return Step(attention=Attention.ORDER_VANISHED)
-    if deposit.sent_at is None or (evidence.at - deposit.sent_at).total_seconds() < patience_seconds:
-        return STAY
-    return Step(path=(S.PROVIDER_ERROR,))
+def _paid(facts: Facts, *, is_late: bool = False, attention: Attention | None = None) -> Step:
+    if facts.kind is Kind.DEPOSIT:
+        path = (S.CREDITING, S.COMPLETED)
+        return Step(path, credit=facts.amount, is_late=is_late, attention=attention)
+    return Step((S.COMPLETED,), paid=facts.amount, is_late=is_late, attention=attention)
 
 
-def _is_out_of_time(deposit: DepositFacts, evidence: Evidence) -> bool:
-    """Whether a cancel is our own: at the end of the player's time the order is withdrawn by us."""
-    is_awaited = deposit.sub_status is S.AWAITING_PLAYER
-    return is_awaited and deposit.expires_at is not None and evidence.at >= deposit.expires_at
+def _paid_late(facts: Facts, _: Evidence) -> Step:
+    """A deposit's late success is welcome; a payout's took what was given back to the player."""
+    return _paid(
+        facts, is_late=True, attention=None if facts.kind is Kind.DEPOSIT else Attention.PAID_AFTER_RELEASE
+    )
 
 
-def _after_money(deposit: DepositFacts, evidence: Evidence) -> Step:
-    """Money was taken, and credited or in conflict: whatever else comes never credits by itself."""
-    match evidence.verdict:
-        case Verdict.PAID if evidence.provider_reference != deposit.provider_reference:
-            return Step(attention=Attention.SECOND_PAYMENT)
-        case Verdict.PAID if evidence.amount != deposit.amount:
-            return Step(attention=Attention.AMOUNT_DIFFERS)
-        case Verdict.PAID:
-            return Step(settles=evidence.source >= Source.STATUS_QUERY)
-        case Verdict.DECLINED | Verdict.CANCELLED:
-            if evidence.source < Source.STATUS_QUERY:
-                return Step(ask_again=True)
-            return Step(attention=Attention.DENIED_AFTER_SUCCESS)
-        case _:
-            return STAY
+def _ended(facts: Facts, evidence: Evidence) -> Step:
+    """The order is withdrawn: by the player, or by us at the end of the player's time."""
+    is_awaited = facts.sub_status is S.AWAITING_PLAYER
+    is_ours = is_awaited and facts.expires_at is not None and evidence.at >= facts.expires_at
+    return Step((S.EXPIRED if is_ours else S.BY_PLAYER,))
 
 
-def _after_the_end(deposit: DepositFacts, evidence: Evidence) -> Step:
-    """It failed or was cancelled: only the provider's own signed answer can make it a late success."""
-    if evidence.verdict is not Verdict.PAID:
-        is_answer = evidence.source >= Source.STATUS_QUERY and evidence.verdict is not Verdict.UNKNOWN
-        return Step(settles=is_answer)
-    if evidence.source < Source.STATUS_QUERY:
-        return Step(ask_again=True)
-    if STATUS_OF[deposit.sub_status] is Status.CANCELLED:
-        # The policy is to return the money: a person's deed.
-        return Step(attention=Attention.PAID_AFTER_CANCEL)
-    return _paid(deposit, evidence, is_late=True)
+def _nothing_left(facts: Facts, _: Evidence) -> Step:
+    """Nothing of it reached the provider: a deposit is over, what goes out waits in the queue again."""
+    if facts.kind is Kind.DEPOSIT:
+        return Step((S.PROVIDER_ERROR,))
+    return Step((S.ALLOCATED if facts.kind is Kind.PAYOUT else S.APPROVED,), is_over=True)
 
 
-def _paid(deposit: DepositFacts, evidence: Evidence, *, is_late: bool) -> Step:
-    if evidence.source < Source.NOTICE:
-        return Step(path=(S.PROVIDER_PENDING,) if deposit.sub_status is S.SUBMITTED else (), ask_again=True)
-    if evidence.amount != deposit.amount:
-        return Step(path=(S.CONFLICTED,), attention=Attention.AMOUNT_DIFFERS)
-    return Step(path=(S.CREDITING, S.COMPLETED), credit=deposit.amount, is_late=is_late)
+def _sent_again(facts: Facts, _: Evidence) -> Step:
+    """From now on it is one of which nobody can say that it never left."""
+    return Step((S.UNKNOWN,) if facts.sub_status is S.SUBMITTED else (), send_again=True)
 
 
-def _moved(deposit: DepositFacts, target: SubStatus) -> Step:
-    return STAY if deposit.sub_status is target else Step(path=(target,))
+def _moved(target: SubStatus, *, ask_again: bool = False) -> Callable[[Facts, Evidence], Step]:
+    def moved(facts: Facts, _: Evidence) -> Step:
+        return Step(() if facts.sub_status is target else (target,), ask_again=ask_again)
+
+    return moved
 
 
-def asks_provider(sub_status: SubStatus) -> bool:
+def _always(step: Step) -> Callable[[Facts, Evidence], Step]:
+    return lambda _facts, _evidence: step
+
+
+_STEPS: Mapping[Effect, Callable[[Facts, Evidence], Step]] = {
+    Effect.STAY: _always(Step()),
+    Effect.SETTLE: _always(Step(settles=True)),
+    Effect.ASK: _always(Step(ask_again=True)),
+    Effect.PEND: _moved(S.PROVIDER_PENDING),
+    Effect.PEND_AND_ASK: _moved(S.PROVIDER_PENDING, ask_again=True),
+    Effect.AWAIT_PLAYER: _moved(S.AWAITING_PLAYER),
+    Effect.DOUBT: _moved(S.UNKNOWN),
+    Effect.PAY: lambda facts, _: _paid(facts),
+    Effect.PAY_LATE: _paid_late,
+    Effect.PAY_UNAPPROVED: lambda facts, _: _paid(facts, is_late=True, attention=Attention.PAID_UNAPPROVED),
+    Effect.CONFLICT: _always(Step((S.CONFLICTED,), attention=Attention.AMOUNT_DIFFERS)),
+    Effect.FAIL: _always(Step((S.DECLINED,), is_over=True)),
+    Effect.END_ORDER: _ended,
+    Effect.NOTHING_LEFT: _nothing_left,
+    Effect.SEND_AGAIN: _sent_again,
+    Effect.REOPEN: _always(Step((S.UNKNOWN,))),
+    Effect.RETURN: lambda facts, _: Step((S.RETURNED,), came_back=facts.amount),
+    Effect.UNDO: lambda facts, _: Step((S.DECLINED,), came_back=facts.amount, is_over=True),
+    Effect.CALL_AMOUNT: _always(Step(attention=Attention.AMOUNT_DIFFERS)),
+    Effect.CALL_SECOND: _always(Step(attention=Attention.SECOND_PAYMENT)),
+    Effect.CALL_DENIED: _always(Step(attention=Attention.DENIED_AFTER_SUCCESS)),
+    Effect.CALL_CANCELLED: _always(Step(attention=Attention.PAID_AFTER_CANCEL)),
+    Effect.CALL_VANISHED: _always(Step(attention=Attention.ORDER_VANISHED)),
+    Effect.CALL_TAKEN_BACK: _always(Step(attention=Attention.TAKEN_BACK)),
+    Effect.CALL_REVIVED: _always(Step(attention=Attention.REVIVED)),
+    Effect.CALL_UNAPPROVED: _always(Step(attention=Attention.PAID_UNAPPROVED)),
+}
+assert _STEPS.keys() == set(Effect)
+
+_GRAVEST_FIRST: Final = (LegState.CONFLICTED, LegState.UNKNOWN)
+_STILL_OPEN: Final = (LegState.PROVIDER_PENDING, LegState.SUBMITTED)
+_NOT_PAID: Final = (LegState.DECLINED, LegState.UNDELIVERABLE, LegState.PROVIDER_ERROR)
+
+
+def of_legs(legs: Sequence[LegState]) -> SubStatus:
+    """Where a payout stands whose legs stand so, once something was sent.
+
+    A conflict or a doubt about one leg is one about the payout. Once a leg is paid and others are not over it
+    is partly paid; when all are over it is completed if any was paid, and says by its amounts how far.
+    """
+    there = set(legs)
+    for state in _GRAVEST_FIRST:
+        if state in there:
+            return SubStatus(state.value)
+    is_paid = bool(there & {LegState.COMPLETED, LegState.RETURNED})
+    if LegState.PLANNED in there or there & set(_STILL_OPEN):
+        if is_paid:
+            return S.PARTLY_PAID
+        return next((SubStatus(state.value) for state in _STILL_OPEN if state in there), S.ALLOCATED)
+    if is_paid:
+        return S.COMPLETED if LegState.COMPLETED in there else S.RETURNED
+    return next(SubStatus(state.value) for state in _NOT_PAID if state in there)
+
+
+def asks_provider(kind: Kind, sub_status: SubStatus) -> bool:
     """Whether the provider is still worth asking: while it may act, and after expiry for a late success."""
-    return sub_status in _ASKED
+    return sub_status in _ASKED[kind]
 
 
-def ask_delay(asked: int) -> timedelta:
+def ask_delay(kind: Kind, asked: int) -> timedelta:
     """How long to wait before asking the provider again, having asked so often (payments.md section 1.6)."""
-    return _ASK_SCHEDULE[asked] if asked < len(_ASK_SCHEDULE) else _DAILY
+    schedule = _ASK_SCHEDULES[kind]
+    return schedule[min(asked, len(schedule) - 1)]
+
+
+def question_delay(asked: int) -> timedelta:
+    """How long to wait before asking a merchant about the same withdrawal again, having asked so often."""
+    return _QUESTIONS[min(asked, len(_QUESTIONS) - 1)]

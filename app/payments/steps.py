@@ -13,25 +13,15 @@ from sqlalchemy import update
 from app import ledger, merchants, methods, players, providers, webhooks
 from app.kernel.money import Money
 from app.payments.contract import PaymentFacts, event_type, is_told, notification_fields
-from app.payments.model import (
-    FINAL,
-    STATUS_OF,
-    Attention,
-    Evidence,
-    Source,
-    Step,
-    SubStatus,
-    Verdict,
-    checked_path,
-    graver,
-)
+from app.payments.model import Attention, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Payment, is_noted, order_is_paid, payment, reference_is_taken
 from app.payments.rules import ask_delay, asks_provider, next_step
+from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import attempts, payment_events, payments
 from app.plumbing import metrics
 from app.plumbing.database import Transaction
 
-__all__ = ["Cause", "apply_evidence", "carry_out", "evidence_of"]
+__all__ = ["Cause", "apply_evidence", "carry_out", "evidence_of", "legal", "write_answer"]
 
 _log = structlog.get_logger("payments")
 _VERDICTS: Mapping[providers.State, Verdict] = {
@@ -91,12 +81,10 @@ async def apply_evidence(
         too, so that a caller who dies loses only time.
     """
     evidence = evidence_of(result, source, at)
-    step = next_step(found.facts, evidence)
+    step = legal(found, next_step(found.facts, evidence))
     if step.credit is not None:
         step = await _fenced(tx, found, evidence, step)
-    definite = result.state not in {providers.State.UNKNOWN, providers.State.NOT_FOUND}
-    if definite or source is Source.ANSWER:
-        await _write_answer(tx, found.site_id, reference, result, at)
+    await write_answer(tx, found.site_id, reference, result, source, is_over=step.is_over, at=at)
     changes: dict[str, object] = {}
     if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
         changes["continue_url"] = result.next_action.url
@@ -109,6 +97,15 @@ async def apply_evidence(
         changes=changes,
     )
     await carry_out(tx, found, step, cause, at=at)
+    return step
+
+
+def legal(found: Payment, step: Step) -> Step:
+    """The step, unless it leads out of the table of transitions: then a case for people, never silence."""
+    try:
+        checked_path(found.kind, found.sub_status, step.path)
+    except IllegalTransition:
+        return Step(attention=Attention.ILLEGAL_CHANGE)
     return step
 
 
@@ -127,7 +124,7 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
 async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: datetime) -> None:
     if step.credit is not None and not await _credit(tx, found, step.credit, at):
         step = Step(path=(SubStatus.CONFLICTED,), attention=Attention.NOT_POSTED)
-    target = checked_path(found.sub_status, step.path)
+    target = checked_path(found.kind, found.sub_status, step.path)
     values: dict[str, object] = {
         "sub_status": target,
         "status": STATUS_OF[target],
@@ -139,6 +136,8 @@ async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: d
         "ask_at": _next_question(found, target, step, at),
         **cause.changes,
     }
+    if step.credit is not None:
+        values["captured_minor"] = step.credit.minor
     _alarm(found, step)
     shown = None if found.attention is Attention.UNCONFIRMED else found.attention
     values["attention"] = graver(shown, step.attention)
@@ -163,7 +162,9 @@ async def _remark(tx: Transaction, found: Payment, step: Step, cause: Cause, at:
     if step.ask_again:
         values |= {"ask_at": at, "asked": 0}
     if step.settles:
-        values["ask_at"] = at + ask_delay(found.asked) if asks_provider(found.sub_status) else None
+        values["ask_at"] = (
+            at + ask_delay(found.kind, found.asked) if asks_provider(found.kind, found.sub_status) else None
+        )
         values["attention"] = None if found.attention is Attention.UNCONFIRMED else found.attention
     why = step.attention
     if why is not None and not await is_noted(tx, found, why, cause.provider_reference):
@@ -190,7 +191,7 @@ async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Ste
 def _next_question(found: Payment, target: SubStatus, step: Step, at: datetime) -> datetime | None:
     if step.ask_again:
         return at
-    return at + ask_delay(found.asked) if asks_provider(target) else None
+    return at + ask_delay(found.kind, found.asked) if asks_provider(found.kind, target) else None
 
 
 def _alarm(found: Payment, step: Step) -> None:
@@ -238,11 +239,14 @@ async def _announce(tx: Transaction, now_is: Payment, at: datetime) -> None:
         number=now_is.number,
         sub_status=now_is.sub_status,
         amount=now_is.amount,
+        real_amount=now_is.real_amount,
         site_id=now_is.site_id,
         site_login=player.site_login,
+        customer_purse=now_is.purse,
         external_id=now_is.external_id,
         provider_reference=now_is.provider_reference or "",
-        message=now_is.reason,
+        # Why staff rejected it is for staff.
+        message=now_is.reason_player if now_is.sub_status is SubStatus.REJECTED else now_is.reason,
         group_id=method.group_id,
         type_id=method.type_id,
         customer_ip=now_is.customer_ip,
@@ -266,13 +270,13 @@ async def _record(
         detail["attention"] = step.attention.value
     if cause.reason or cause.reason_code:
         detail["reason"] = {"code": cause.reason_code, "text": cause.reason}
-    told = step.credit or cause.amount
+    told = step.credit or step.paid or step.came_back or cause.amount
     await tx.execute(
         payment_events.insert().values(
             site_id=found.site_id,
             payment_id=found.payment_id,
             sequence=found.sequence + 1,
-            type=event_type(target, is_late=step.is_late) if step.path else "payment.attention",
+            type=event_type(found.kind, target, is_late=step.is_late) if step.path else "payment.attention",
             status=STATUS_OF[target],
             sub_status=target,
             source=cause.source,
@@ -286,18 +290,31 @@ async def _record(
     )
 
 
-async def _write_answer(
-    tx: Transaction, site_id: int, reference: str, result: providers.Result, at: datetime
+async def write_answer(
+    tx: Transaction,
+    site_id: int,
+    reference: str,
+    result: providers.Result,
+    source: Source,
+    *,
+    is_over: bool,
+    at: datetime,
 ) -> None:
-    await tx.execute(
-        update(attempts)
-        .where(attempts.c.site_id == site_id, attempts.c.attempt_id == reference)
-        .values(
-            state=result.state,
-            provider_reference=result.provider_reference,
-            error_code=result.error.code if result.error else "",
-            error=result.error.message if result.error else "",
-            answer=dict(result.raw),
-            answered_at=at,
+    """Keep what the provider said beside the try it is about; a later doubt replaces nothing definite."""
+    values: dict[str, object] = {"is_over": True} if is_over else {}
+    definite = result.state not in {providers.State.UNKNOWN, providers.State.NOT_FOUND}
+    if definite or source is Source.ANSWER:
+        values |= {
+            "state": result.state,
+            "provider_reference": result.provider_reference,
+            "error_code": result.error.code if result.error else "",
+            "error": result.error.message if result.error else "",
+            "answer": dict(result.raw),
+            "answered_at": at,
+        }
+    if values:
+        await tx.execute(
+            update(attempts)
+            .where(attempts.c.site_id == site_id, attempts.c.attempt_id == reference)
+            .values(values)
         )
-    )

@@ -6,9 +6,10 @@ import structlog
 from sqlalchemy import select, update
 
 from app import callouts
-from app.payments.model import OPEN, Attention, Step, SubStatus
+from app.payments.model import Attention, Step
 from app.payments.queries import payment
 from app.payments.rules import ASK_HORIZON, ask_delay
+from app.payments.states import OPEN, Kind, SubStatus
 from app.payments.steps import Cause, carry_out
 from app.payments.tables import payments
 from app.plumbing import metrics, queue
@@ -35,6 +36,7 @@ async def sweep_due(pipes: Pipes) -> int:
             select(
                 payments.c.site_id,
                 payments.c.payment_id,
+                payments.c.kind,
                 payments.c.sub_status,
                 payments.c.asked,
                 payments.c.expires_at,
@@ -49,10 +51,10 @@ async def sweep_due(pipes: Pipes) -> int:
             if now - row.created_at > ASK_HORIZON:
                 await _stop_asking(tx, row.site_id, row.payment_id, now)
                 continue
-            next_at = now + ask_delay(row.asked + 1)
+            next_at = now + ask_delay(Kind(row.kind), row.asked + 1)
             if row.sub_status == SubStatus.AWAITING_PLAYER and row.expires_at is not None:
                 # Its end is due then, and again soon should whoever asks be a moment behind this clock.
-                next_at = min(next_at, max(row.expires_at, now + ask_delay(0)))
+                next_at = min(next_at, max(row.expires_at, now + ask_delay(Kind.DEPOSIT, 0)))
             await tx.execute(
                 update(payments)
                 .where(payments.c.site_id == row.site_id, payments.c.payment_id == row.payment_id)

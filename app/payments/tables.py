@@ -1,4 +1,6 @@
-"""How payments are kept: the payment, each try at a provider, and the events that are never edited."""
+"""How payments are kept: the payment, its legs, each try at a provider, and its events, never edited."""
+
+from collections.abc import Iterable
 
 from sqlalchemy import (
     BigInteger,
@@ -18,16 +20,31 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.payments.model import OPEN, Attention, Kind, Status, SubStatus
+from app.payments.model import Attention
+from app.payments.states import NEXT, OPEN, Kind, LegState, Status, SubStatus
 from app.plumbing.database import checked, metadata
 from app.providers import State
 
-__all__ = ["attempts", "payment_events", "payment_numbers", "payments"]
+__all__ = [
+    "attempts",
+    "legs",
+    "payment_events",
+    "payment_numbers",
+    "payments",
+    "policies",
+]
 
 # The protocol's numeric transaction_id; it starts high so that all have nine digits.
 payment_numbers = Sequence("payment_number", start=100_000_001, metadata=metadata)
 
-_OPEN = ", ".join(f"'{status.value}'" for status in sorted(OPEN))
+
+def _listed(states: Iterable[SubStatus]) -> str:
+    return ", ".join(f"'{state.value}'" for state in sorted(states))
+
+
+_OF_ITS_KIND = " OR ".join(
+    f"kind = '{kind.value}' AND sub_status IN ({_listed(states)})" for kind, states in NEXT.items()
+)
 
 payments = Table(
     "payment",
@@ -54,9 +71,25 @@ payments = Table(
     Column("is_late", Boolean, nullable=False, server_default="false"),
     Column("attention", Text, comment="why a person should look"),
     Column("continue_url", Text, comment="the provider's page, while the player is awaited"),
+    Column("view_hash", LargeBinary, comment="SHA-256 of the token that shows this one payment"),
+    Column("parent_id", Text, comment="the deposit that a refund gives back"),
+    Column("purse", Text, nullable=False, server_default="", comment="where it goes, as people may see it"),
     Column(
-        "view_hash", LargeBinary, nullable=False, comment="SHA-256 of the token that shows this one payment"
+        "captured_minor", BigInteger, nullable=False, server_default="0", comment="what really went through"
     ),
+    Column("refund_pending_minor", BigInteger, nullable=False, server_default="0"),
+    Column(
+        "refunded_minor",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="refunded; of a payout: returned",
+    ),
+    Column("charged_back_minor", BigInteger, nullable=False, server_default="0"),
+    Column("hold_id", BigInteger, comment="the ledger's hold of the player's money"),
+    Column("order_id", Text, comment="the protocol's 30 digits, from the merchant's initiation"),
+    Column("reason_player", Text, nullable=False, server_default="", comment="what the player may read"),
+    Column("approved_hash", LargeBinary, comment="SHA-256 of what was approved; sending compares"),
     Column("customer_ip", Text, nullable=False),
     Column("source_type", Integer, nullable=False),
     Column("language", Text, nullable=False),
@@ -64,22 +97,42 @@ payments = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
     Column("sent_at", DateTime(timezone=True), comment="when the provider was first asked"),
-    Column("expires_at", DateTime(timezone=True), comment="while the player is awaited"),
+    Column("approved_at", DateTime(timezone=True)),
+    Column("initiated_at", DateTime(timezone=True), comment="when the merchant initiated the payout"),
+    Column(
+        "expires_at",
+        DateTime(timezone=True),
+        comment="while the player is awaited, or may cancel; of an approval",
+    ),
     Column("completed_at", DateTime(timezone=True), comment="when a final status was reached"),
-    Column("ask_at", DateTime(timezone=True), comment="when to ask the provider next"),
+    Column("ask_at", DateTime(timezone=True), comment="when to ask the provider next, or to carry on"),
     Column("asked", Integer, nullable=False, server_default="0"),
     UniqueConstraint("site_id", "number"),
     UniqueConstraint("site_id", "view_hash"),
+    UniqueConstraint("site_id", "order_id"),
     ForeignKeyConstraint(["site_id", "player_id"], ["player.site_id", "player.player_id"]),
     ForeignKeyConstraint(["site_id", "account"], ["provider_account.site_id", "provider_account.account"]),
+    ForeignKeyConstraint(["site_id", "parent_id"], ["payment.site_id", "payment.payment_id"]),
+    ForeignKeyConstraint(["site_id", "hold_id"], ["hold.site_id", "hold.transfer_id"]),
     checked("kind", Kind),
     checked("status", Status),
     checked("sub_status", SubStatus),
     checked("attention", Attention),
+    CheckConstraint(_OF_ITS_KIND, name="sub_status_of_its_kind"),
+    CheckConstraint("(kind = 'refund') = (parent_id IS NOT NULL)", name="parent_of_a_refund"),
+    # The last word on "never more goes back than came".
+    CheckConstraint(
+        "refund_pending_minor >= 0 AND refunded_minor >= 0 AND charged_back_minor >= 0 "
+        "AND refund_pending_minor + refunded_minor + charged_back_minor <= captured_minor",
+        name="never_more_back",
+    ),
+    CheckConstraint("order_id ~ '^[0-9]{30}$'", name="order_id"),
     CheckConstraint("0 < amount_minor AND amount_minor <= 1000000000000000", name="amount"),
     Index(None, "site_id", "player_id", "created_at"),
     Index(None, "site_id", "account"),
     Index(None, "site_id", "external_id"),
+    Index(None, "site_id", "parent_id"),
+    Index(None, "site_id", "hold_id"),
     # A merchant's order is paid once: the last word, should two deposits of one order be collected at once.
     Index(
         "uq_payment_paid_order",
@@ -87,11 +140,19 @@ payments = Table(
         "kind",
         "external_id",
         unique=True,
-        postgresql_where=text("external_id <> '' AND status = 'completed'"),
+        postgresql_where=text("external_id <> '' AND status = 'completed' AND kind <> 'refund'"),
+    ),
+    # A withdrawal that the merchant accepted has its order number to itself for ever: initiation looks it up.
+    Index(
+        "uq_payment_payout_order",
+        "site_id",
+        "external_id",
+        unique=True,
+        postgresql_where=text("external_id <> '' AND kind = 'payout'"),
     ),
     Index("ix_payment_ask_at", "ask_at", postgresql_where=text("ask_at IS NOT NULL")),
-    Index("ix_payment_open", "changed_at", postgresql_where=text(f"sub_status IN ({_OPEN})")),
-    Index("uq_payment_provider_reference", "site_id", "account", "provider_reference", unique=True),
+    Index("ix_payment_open", "changed_at", postgresql_where=text(f"sub_status IN ({_listed(OPEN)})")),
+    Index("uq_payment_provider_reference", "site_id", "account", "kind", "provider_reference", unique=True),
 )
 
 attempts = Table(
@@ -105,8 +166,12 @@ attempts = Table(
         comment="our reference at the provider, the same on every repeat",
     ),
     Column("payment_id", Text, nullable=False),
+    Column("leg", Integer, comment="of a payout"),
     Column("number", Integer, nullable=False),
     Column("account", Text, nullable=False),
+    Column(
+        "is_over", Boolean, nullable=False, server_default="false", comment="declined, or nothing arrived"
+    ),
     Column("state", Text, comment="what the provider last said; empty = sending, nobody knows"),
     Column("provider_reference", Text),
     Column("error_code", Text, nullable=False, server_default=""),
@@ -117,7 +182,20 @@ attempts = Table(
     UniqueConstraint("site_id", "payment_id", "number"),
     ForeignKeyConstraint(["site_id", "payment_id"], ["payment.site_id", "payment.payment_id"]),
     ForeignKeyConstraint(["site_id", "account"], ["provider_account.site_id", "provider_account.account"]),
+    ForeignKeyConstraint(
+        ["site_id", "payment_id", "leg"], ["payout_leg.site_id", "payout_leg.payment_id", "payout_leg.leg"]
+    ),
     Index(None, "site_id", "account"),
+    Index(None, "site_id", "payment_id", "leg"),
+    # The database's word on double payments: a second try only after the first is over for certain.
+    Index(
+        "uq_attempt_live",
+        "site_id",
+        "payment_id",
+        text("coalesce(leg, 0)"),
+        unique=True,
+        postgresql_where=text("NOT is_over"),
+    ),
     checked("state", State),
 )
 
@@ -140,4 +218,58 @@ payment_events = Table(
     ForeignKeyConstraint(["site_id", "payment_id"], ["payment.site_id", "payment.payment_id"]),
     checked("status", Status),
     checked("sub_status", SubStatus),
+)
+
+legs = Table(
+    "payout_leg",
+    metadata,
+    Column("site_id", Integer, primary_key=True),
+    Column("payment_id", Text, primary_key=True),
+    Column("leg", Integer, primary_key=True, autoincrement=False, comment="1, 2, ... of its payout"),
+    Column("state", Text, nullable=False, server_default=LegState.PLANNED),
+    Column("method", Text, nullable=False),
+    Column("account", Text, nullable=False, comment="the provider account"),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("instrument_id", Text, comment="where it goes, once kept"),
+    Column("destination", JSONB, nullable=False, comment="what the provider needs; of a card its token only"),
+    Column("masked", Text, nullable=False, comment="what people may see of the destination"),
+    Column("fingerprint", Text, nullable=False, comment="the same for the same destination"),
+    Column("why", JSONB, nullable=False, server_default="{}", comment="why so much goes there: closed loop"),
+    Column("provider_reference", Text, comment="the provider's number, once paid"),
+    Column(
+        "is_released", Boolean, nullable=False, server_default="false", comment="its money was given back"
+    ),
+    Column("hold_id", BigInteger, comment="of a leg that was opened again"),
+    Column("sent_at", DateTime(timezone=True)),
+    Column("paid_at", DateTime(timezone=True)),
+    ForeignKeyConstraint(["site_id", "payment_id"], ["payment.site_id", "payment.payment_id"]),
+    ForeignKeyConstraint(["site_id", "account"], ["provider_account.site_id", "provider_account.account"]),
+    ForeignKeyConstraint(["site_id", "hold_id"], ["hold.site_id", "hold.transfer_id"]),
+    Index(None, "site_id", "account", "provider_reference", unique=True),
+    Index(None, "site_id", "hold_id"),
+    Index(None, "site_id", "fingerprint"),
+    checked("state", LegState),
+    CheckConstraint("0 < amount_minor AND amount_minor <= 1000000000000000", name="amount"),
+)
+
+policies = Table(
+    "payout_policy",
+    metadata,
+    Column("site_id", Integer, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("auto_below_minor", BigInteger, comment="strictly below: no person; NULL: always one"),
+    Column("second_above_minor", BigInteger, comment="strictly above: two people; NULL: one is enough"),
+    Column("cooling_seconds", Integer, nullable=False),
+    Column("player_may_cancel", Boolean, nullable=False),
+    Column("closed_loop", Boolean, nullable=False),
+    Column("needs_initiation", Boolean, nullable=False),
+    Column("allow_without_request", Boolean, nullable=False),
+    Column("approval_hours", Integer, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    ForeignKeyConstraint(["site_id"], ["site.site_id"]),
+    CheckConstraint(
+        "auto_below_minor >= 0 AND second_above_minor >= 0 AND cooling_seconds >= 0 AND approval_hours > 0",
+        name="figures",
+    ),
 )

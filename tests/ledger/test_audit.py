@@ -130,6 +130,11 @@ CORRUPTIONS = {
         "ALTER TABLE account DROP CONSTRAINT ck_account_player_floor",
         "UPDATE account SET floor_minor = NULL WHERE owner = 'plr_b'",
     ),
+    "a debt that is a gift": (
+        "I5",
+        "ALTER TABLE account DROP CONSTRAINT ck_account_debt_ceiling",
+        "UPDATE account SET purpose = 'player_debt', floor_minor = NULL WHERE owner = 'plr_b'",
+    ),
     "a hold that holds nothing": ("I5", "UPDATE hold SET released_minor = amount_minor - captured_minor"),
     "a gap": ("I6", "UPDATE entry SET account_version = account_version + 1 WHERE {last}"),
     "a broken chain": ("I6", "UPDATE entry SET balance_after_minor = balance_after_minor + 1 WHERE {last}"),

@@ -38,6 +38,7 @@ IDS = {
         ("clearing", 7, "provider_clearing"),
         ("cash", 7, "player_cash"),
         ("held", 7, "player_held"),
+        ("debt", 7, "player_debt"),
         ("foreign", 8, "player_cash"),
     )
 }
@@ -261,6 +262,16 @@ async def test_a_new_account_is_empty_and_of_a_player_has_a_floor(database: Data
             database, f"SELECT ledger_open(7, '{{x}}', '{{player_cash}}', '{{KZT}}', '{{{floor}}}', now())"
         )
         assert "ck_account_player_floor" in said
+
+
+async def test_a_debt_may_owe_and_is_never_more_than_repaid(database: Database) -> None:
+    opening = "SELECT ledger_open(7, '{plr_anna}', '{player_debt}', '{KZT}', '{NULL}', now())"
+    assert await attack(database, opening) == ""
+    said = await attack(
+        database,
+        by_hand(kinds="'{debt.repay}'", source_ids="ARRAY[[cash]]", target_ids="ARRAY[[debt]]"),
+    )
+    assert "ck_account_debt_ceiling" in said
 
 
 async def test_what_is_held_is_never_resolved_twice(database: Database) -> None:

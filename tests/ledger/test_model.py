@@ -59,9 +59,10 @@ def test_limits_are_those_of_the_database_and_the_protocol() -> None:
 
 
 @pytest.mark.parametrize("purpose", Purpose)
-def test_what_is_a_players_never_owes_and_the_rest_may(purpose: Purpose) -> None:
-    of_players = {Purpose.PLAYER_CASH, Purpose.PLAYER_BONUS, Purpose.PLAYER_HELD, Purpose.PLAYER_DEBT}
+def test_a_players_money_never_owes_and_the_rest_may(purpose: Purpose) -> None:
+    of_players = {Purpose.PLAYER_CASH, Purpose.PLAYER_BONUS, Purpose.PLAYER_HELD}
     assert purpose.floor_minor == (0 if purpose in of_players else None)
+    assert purpose.ceiling_minor == (0 if purpose is Purpose.PLAYER_DEBT else None)
 
 
 @pytest.mark.parametrize("minor", [1, MAX_MINOR])

@@ -175,9 +175,32 @@ def test_only_the_accounts_of_players_have_a_floor() -> None:
         "player_cash",
         "player_bonus",
         "player_held",
-        "player_debt",
     }
     assert set(floors.values()) == {0, None}
+
+
+def test_a_debt_has_a_ceiling_instead_and_can_be_repaid_to_nothing() -> None:
+    assert {purpose for purpose in Purpose if purpose.ceiling_minor is not None} == {Purpose.PLAYER_DEBT}
+    debt = AccountName(CASH.owner, Purpose.PLAYER_DEBT, "KZT")
+    desk = book(cash=500)
+    desk.accounts = {**desk.accounts, debt: AccountState(4, 0, 0, debt.purpose.floor_minor, NOON)}
+    assert desk.post(moving("owed", chart.PAYOUT.from_debt, 300, target=CLEARING.owner)).is_posted
+    assert desk.post(moving("part", chart.DEBT_REPAY, 100)).target_after == kzt(-200)
+    more = desk.post(moving("more", chart.DEBT_REPAY, 201))
+    assert (more.outcome, more.target_after) == (Outcome.BALANCE_LIMIT_REACHED, kzt(-200))
+    assert desk.post(moving("rest", chart.DEBT_REPAY, 200)).target_after == kzt(0)
+    assert desk.post(moving("gift", chart.DEBT_REPAY, 1)).outcome is Outcome.BALANCE_LIMIT_REACHED
+
+
+@pytest.mark.parametrize("outflow", [chart.PAYOUT, chart.REFUND, chart.CHARGEBACK, chart.REVERSAL])
+def test_what_leaves_and_what_comes_back_are_the_same_ways(outflow: chart.Outflow) -> None:
+    pairs = ("from_cash", "to_cash"), ("from_debt", "to_debt"), ("from_merchant", "to_merchant")
+    for there, back in pairs:
+        out, into = getattr(outflow, there), getattr(outflow, back)
+        assert (out.source, out.target) == (into.target, into.source)
+        assert out.target is Purpose.PROVIDER_CLEARING
+        assert out.kind.rpartition(".")[2] == there
+        assert into.kind.rpartition(".")[2] == back
 
 
 words = st.text(st.sampled_from("a:1,|"), min_size=1, max_size=4)

@@ -32,9 +32,8 @@ _VERDICTS: Mapping[providers.State, Verdict] = {
     providers.State.CANCELLED: Verdict.CANCELLED,
     providers.State.NOT_FOUND: Verdict.NOT_FOUND,
     providers.State.UNKNOWN: Verdict.UNKNOWN,
-    # Of a deposit: the provider denies a success. After the credit it is asked again, and people decide.
-    providers.State.REVERSED: Verdict.DECLINED,
-    providers.State.RETURNED: Verdict.DECLINED,
+    providers.State.REVERSED: Verdict.TAKEN_BACK,
+    providers.State.RETURNED: Verdict.TAKEN_BACK,
 }
 assert _VERDICTS.keys() == set(providers.State)
 

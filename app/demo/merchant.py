@@ -1,57 +1,63 @@
-"""The demo merchant: "Altyn Games", a small shop that takes deposits through the cashier.
+"""The demo merchant: "Altyn Games", a small shop that takes deposits and pays out through the cashier.
 
 It is a stranger to the cashier: a process of its own that knows only the public protocol. It obtains keys,
-shows the cashier in an iframe, answers `check_deposit`, and credits its players when signed webhooks arrive.
+shows the cashier in an iframe, answers `check_deposit` and `request_payout`, lets its owner decide which
+withdrawals the cashier is told to pay, and moves its players' balances when signed webhooks arrive.
 Nothing is kept when it ends. `POST /demo/behaviour` makes it misbehave on purpose, `GET /demo/state` tells
 all it has heard.
 """
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
 from app.demo import wire
-from app.demo.merchant_books import Books, Effect, Order, Refused, UnknownPlayer, Webhook
-from app.demo.merchant_faces import PAGES, ask_deposit, deposit_page, player_state, shop_page, view_of
+from app.demo.merchant_books import Books, Effect, Order, Withdrawal
+from app.demo.merchant_desk import decide, desk_list, desk_page
+from app.demo.merchant_faces import (
+    PAGES,
+    ask_deposit,
+    ask_withdrawal,
+    deposit_page,
+    player_state,
+    shop_page,
+    view_of,
+    withdrawal_page,
+)
+from app.demo.merchant_messages import hear_callout, hear_webhook
 from app.demo.merchant_shop import (
+    ApprovalManner,
     CalloutManner,
+    InitiationManner,
     MerchantSettings,
+    PayoutManner,
     Shop,
     ShopHere,
     WebhookManner,
     demo_players,
 )
-from app.demo.merchant_signatures import BadSignature, Unreadable, read_signed, verify_standard
-from app.kernel import ids
-from app.kernel.errors import Refusal
-from app.kernel.money import Money
 from app.plumbing.http import HttpClient
 
-__all__ = ["CalloutManner", "MerchantSettings", "WebhookManner", "create_app"]
+__all__ = [
+    "ApprovalManner",
+    "CalloutManner",
+    "InitiationManner",
+    "MerchantSettings",
+    "PayoutManner",
+    "WebhookManner",
+    "create_app",
+]
 
-AMOUNT_DIGITS: Final = 15
 # The player's bank page opens inside the cashier's frame, and a shop cannot know every bank: any web page.
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "frame-src http: https:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-USELESS_ANSWERS: Final[Mapping[CalloutManner, tuple[int, str, bytes]]] = {
-    CalloutManner.REFUSE: (
-        200,
-        "application/json",
-        b'{"code": 500, "error_description": "Deposits are closed for this player"}',
-    ),
-    CalloutManner.GARBAGE: (200, "application/json", b'{"code": 0, "external_id": \xff'),
-    CalloutManner.HTML: (200, "text/html", b"<!doctype html><title>Log in</title><h1>Please log in</h1>"),
-    CalloutManner.ERROR500: (500, "text/plain", b"Internal Server Error"),
-}
 HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -64,6 +70,9 @@ class Behaviour(BaseModel):
     """What `POST /demo/behaviour` takes; a part left out stays as it is."""
 
     callout: CalloutManner | None = None
+    payout: PayoutManner | None = None
+    approval: ApprovalManner | None = None
+    initiation: InitiationManner | None = None
     webhook: WebhookManner | None = None
 
 
@@ -74,8 +83,9 @@ def create_app(settings: MerchantSettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         peers = frozenset({wire.peer_of(settings.base_url)})
         async with HttpClient(clock=settings.clock, allowed_private_peers=peers) as http:
-            app.state.shop = Shop(settings, http, Books(demo_players(settings.currency)))
+            shop = app.state.shop = Shop(settings, http, Books(demo_players(settings.currency)))
             yield
+            await shop.close()
 
     app = FastAPI(title="Altyn Games", lifespan=lifespan, openapi_url=None)
     for verb, path, handler in ROUTES:
@@ -85,64 +95,14 @@ def create_app(settings: MerchantSettings) -> FastAPI:
     return app
 
 
-async def hear_callout(request: Request, shop: ShopHere) -> Response:
-    """Answer the cashier's `check_deposit` (protocol.md 3.1), as the chosen manner has it."""
-    body = await wire.read_body(request)
-    heard = _note(shop.callouts, request, body, shop)
-    try:
-        fields = _verified(request, body, shop)
-    except (Unreadable, BadSignature) as error:
-        heard["problem"] = str(error)
-        return JSONResponse({"code": 500, "error_description": "Bad signature"}, status_code=401)
-    heard["verified"] = True
-    match shop.callout:
-        case CalloutManner.HANG:
-            await wire.until_gone(request, limit_seconds=shop.settings.hang_seconds)
-            return await wire.hang_up(request)
-        case CalloutManner.NO_ANSWER:
-            return await wire.hang_up(request)
-        case CalloutManner.ACCEPT:
-            return _answer_callout(shop, fields)
-        case CalloutManner.SLOW:
-            await asyncio.sleep(shop.settings.slow_seconds)
-            return _answer_callout(shop, fields)
-        case useless:
-            status_code, media_type, content = USELESS_ANSWERS[useless]
-            return Response(content, status_code=status_code, media_type=media_type)
-
-
-async def hear_webhook(request: Request, shop: ShopHere) -> Response:
-    """Act on a webhook of the cashier (protocol.md 4) exactly once and answer `{"code": 0}`."""
-    body = await wire.read_body(request)
-    heard = _note(shop.webhooks, request, body, shop)
-    try:
-        fields = _verified(request, body, shop)
-    except (Unreadable, BadSignature) as error:
-        heard["problem"] = str(error)
-        return JSONResponse({"code": 1, "error_description": "Bad signature"}, status_code=401)
-    heard["verified"] = True
-    match shop.webhook:
-        case WebhookManner.ACCEPT:
-            return _answer_webhook(shop, fields, heard)
-        case WebhookManner.SLOW:
-            await asyncio.sleep(shop.settings.slow_seconds)
-            return _answer_webhook(shop, fields, heard)
-        case WebhookManner.LOST_ANSWER:
-            _answer_webhook(shop, fields, heard)
-            return await wire.hang_up(request)
-        case WebhookManner.REFUSE:
-            return JSONResponse({"code": 1, "error_description": "Not now"})
-        case WebhookManner.ERROR500:
-            return Response("Internal Server Error", status_code=500)
-        case _:
-            assert_never(shop.webhook)
-
-
 async def behave(shop: ShopHere, behaviour: Behaviour) -> Response:
-    """Choose how the shop answers from now on, and tell both manners."""
+    """Choose how the shop behaves from now on, and tell all its manners."""
     shop.callout = behaviour.callout or shop.callout
+    shop.payout = behaviour.payout or shop.payout
+    shop.approval = behaviour.approval or shop.approval
+    shop.initiation = behaviour.initiation or shop.initiation
     shop.webhook = behaviour.webhook or shop.webhook
-    return JSONResponse({"callout": shop.callout, "webhook": shop.webhook})
+    return JSONResponse(_manners(shop))
 
 
 async def demo_state(shop: ShopHere) -> Response:
@@ -150,13 +110,15 @@ async def demo_state(shop: ShopHere) -> Response:
     books = shop.books
     return JSONResponse(
         {
-            "behaviour": {"callout": shop.callout, "webhook": shop.webhook},
+            "behaviour": _manners(shop),
             "players": {login: view_of(shop, player) for login, player in books.players.items()},
             "balances_minor": {login: player.balance.minor for login, player in books.players.items()},
             "orders": [_order_facts(order) for order in books.orders.values()],
+            "withdrawals": [_withdrawal_facts(asked) for asked in books.withdrawals.values()],
             "movements": books.movements,
             "effects": {effect: shop.effects[effect] for effect in Effect},
             "callouts": list(shop.callouts),
+            "initiations": list(shop.initiations),
             "webhooks": list(shop.webhooks),
         }
     )
@@ -167,90 +129,30 @@ async def healthy() -> Response:
     return JSONResponse({"status": "ok"})
 
 
-def _answer_callout(shop: Shop, fields: Mapping[str, str]) -> Response:
-    now = shop.settings.clock.now()
-    try:
-        _must_be_ours(shop, fields)
-        _must_be_check_deposit(fields)
-        order = shop.books.accept(
-            transaction_id=fields.get("transaction_id", ""),
-            login=fields.get("site_login", ""),
-            amount=_money(fields),
-            external_id=ids.new("order", at=now),
-            now=now,
-        )
-    except UnknownPlayer:
-        return JSONResponse({"code": 500, "error_description": "User not found"})
-    except Refused as refusal:
-        return JSONResponse({"code": 500, "error_description": str(refusal)})
-    return JSONResponse({"code": 0, "external_id": order.external_id})
-
-
-def _answer_webhook(shop: Shop, fields: Mapping[str, str], heard: dict[str, Any]) -> Response:
-    try:
-        _must_be_ours(shop, fields)
-        webhook = Webhook(
-            transaction_id=fields.get("transaction_id", ""),
-            external_id=fields.get("external_id", ""),
-            login=fields.get("site_login", ""),
-            amount=_money(fields),
-            type_id=_whole(fields, "type_id"),
-            status_id=_whole(fields, "status_id"),
-        )
-        effect = shop.books.apply(webhook, now=shop.settings.clock.now())
-    except UnknownPlayer:
-        return JSONResponse({"code": 500, "error_description": "User not found"})
-    except Refused as refusal:
-        return JSONResponse({"code": 500, "error_description": str(refusal)})
-    heard["effect"] = effect
-    shop.effects[effect] += 1
-    return JSONResponse({"code": 0})
-
-
-def _must_be_ours(shop: Shop, fields: Mapping[str, str]) -> None:
-    if fields.get("site_id") != str(shop.settings.site_id):
-        reason = "This shop answers for its own site only"
-        raise Refused(reason)
-
-
-def _must_be_check_deposit(fields: Mapping[str, str]) -> None:
-    if fields.get("action") != "check_deposit":
-        reason = "This shop answers check_deposit only"
-        raise Refused(reason)
-
-
-def _verified(request: Request, body: bytes, shop: Shop) -> dict[str, str]:
-    settings = shop.settings
-    content_type = request.headers.get("content-type", "")
-    fields = read_signed(body, content_type=content_type, salt=settings.salt)
-    verify_standard(request.headers, body, secret=settings.webhook_secret, now=settings.clock.now())
-    return fields
-
-
-def _note(log: deque[dict[str, Any]], request: Request, body: bytes, shop: Shop) -> dict[str, Any]:
-    heard: dict[str, Any] = {
-        "at": shop.settings.clock.now().isoformat(),
-        "headers": dict(request.headers),
-        "body": body.decode(errors="replace"),
-        "verified": False,
+def _manners(shop: Shop) -> dict[str, str]:
+    return {
+        "callout": shop.callout,
+        "payout": shop.payout,
+        "approval": shop.approval,
+        "initiation": shop.initiation,
+        "webhook": shop.webhook,
     }
-    log.append(heard)
-    return heard
 
 
-def _whole(fields: Mapping[str, str], name: str) -> int:
-    text = fields.get(name, "")
-    if not (text.isascii() and text.isdigit() and len(text) <= AMOUNT_DIGITS):
-        reason = f"{name} is not a whole number"
-        raise Refused(reason)
-    return int(text)
-
-
-def _money(fields: Mapping[str, str]) -> Money:
-    try:
-        return Money(_whole(fields, "amount"), fields.get("currency", "").upper())
-    except Refusal as refusal:
-        raise Refused(str(refusal)) from refusal
+def _withdrawal_facts(asked: Withdrawal) -> dict[str, Any]:
+    return {
+        "external_id": asked.external_id,
+        "transaction_id": asked.transaction_id,
+        "login": asked.login,
+        "amount_minor": asked.amount.minor,
+        "currency": asked.amount.currency,
+        "purse": asked.purse,
+        "status": asked.status,
+        "status_id": asked.status_id,
+        "order_id": asked.order_id,
+        "problem": asked.problem,
+        "created_at": asked.created_at.isoformat(),
+    }
 
 
 def _order_facts(order: Order) -> dict[str, Any]:
@@ -262,6 +164,7 @@ def _order_facts(order: Order) -> dict[str, Any]:
         "currency": order.amount.currency,
         "status": order.status,
         "status_id": order.status_id,
+        "returned_minor": order.returned_minor,
         "created_at": order.created_at.isoformat(),
     }
 
@@ -270,7 +173,12 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., Awaitable[Response]]], ...]] =
     ("GET", "/", shop_page),
     ("GET", "/deposit", deposit_page),
     ("POST", "/deposit", ask_deposit),
+    ("GET", "/withdraw", withdrawal_page),
+    ("POST", "/withdraw", ask_withdrawal),
     ("GET", "/players/{login}", player_state),
+    ("GET", "/owner", desk_page),
+    ("GET", "/owner/withdrawals", desk_list),
+    ("POST", "/owner/withdrawals/{external_id}", decide),
     ("POST", "/cashier/callout", hear_callout),
     ("POST", "/cashier/notify", hear_webhook),
     ("POST", "/demo/behaviour", behave),

@@ -11,14 +11,31 @@ from typing import Final, assert_never
 
 from app.kernel.money import Money
 
-__all__ = ["Books", "Effect", "Order", "OrderStatus", "Player", "Refused", "UnknownPlayer", "Webhook"]
+__all__ = [
+    "FAILURES",
+    "PARTIAL_SUCCESS",
+    "SUCCESS",
+    "Books",
+    "Effect",
+    "Order",
+    "OrderStatus",
+    "Player",
+    "Refused",
+    "UnknownPlayer",
+    "Webhook",
+    "Withdrawal",
+    "WithdrawalStatus",
+]
 
 SUCCESS: Final = 4
+PARTIAL_SUCCESS: Final = 24
 # protocol.md 4.3 and 6.1: the codes that end a transaction without money.
 FAILURES: Final = frozenset({5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 19})
 # protocol.md 4.3: authorization, purchase, rebill credit the player; void, refund, chargeback take back.
 CREDITS: Final = frozenset({1, 3, 6})
 DEBITS: Final = frozenset({4, 5, 7})
+CHARGEBACK: Final = 7
+CHARGEBACK_WON, CHARGEBACK_LOST = 22, 23
 
 
 class OrderStatus(StrEnum):
@@ -27,14 +44,31 @@ class OrderStatus(StrEnum):
     WAITING = "waiting"
     PAID = "paid"
     FAILED = "failed"
+    PARTLY_RETURNED = "partly_returned"
     RETURNED = "returned"
 
 
+class WithdrawalStatus(StrEnum):
+    """What the shop knows about a withdrawal; its money is reserved until REJECTED or FAILED."""
+
+    REQUESTED = "requested"  # the owner has to decide
+    APPROVED = "approved"  # the cashier is being told, or did not answer
+    INITIATED = "initiated"  # the cashier knows, and pays
+    REJECTED = "rejected"  # by the owner
+    PAID = "paid"
+    FAILED = "failed"
+    RETURNED = "returned"  # paid, and sent back by the bank
+
+
 class Effect(StrEnum):
-    """What one webhook did here."""
+    """What one message did here."""
 
     CREDITED = "credited"
     DEBITED = "debited"
+    RESERVED = "reserved"  # for a withdrawal; only request_payout does this
+    SETTLED = "settled"  # a withdrawal was paid, out of what was reserved
+    RELEASED = "released"  # what was reserved, or a part of it, is the player's again
+    RETURNED = "returned"  # a debit was undone: a paid withdrawal came back, a chargeback was won
     FAILED = "failed"
     NOTED = "noted"
     REPEATED = "repeated"
@@ -76,11 +110,34 @@ class Order:
     created_at: datetime
     status: OrderStatus = OrderStatus.WAITING
     status_id: int | None = None
+    returned_minor: int = 0
+
+
+@dataclass(slots=True)
+class Withdrawal:
+    """One withdrawal as the shop sees it.
+
+    `purse` is where the money goes, as the cashier wrote it. `order_id` is what the cashier called it when it
+    was initiated; `problem` is why the last try to initiate it did not end well.
+    """
+
+    external_id: str
+    transaction_id: str
+    login: str
+    amount: Money
+    purse: str
+    remember_purse: str
+    created_at: datetime
+    status: WithdrawalStatus = WithdrawalStatus.REQUESTED
+    status_id: int | None = None
+    order_id: str = ""
+    problem: str = ""
+    is_being_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """The fields of a webhook that this shop acts on."""
+    """The fields of a webhook that this shop acts on; `paid` is the real amount, where it was told."""
 
     transaction_id: str
     external_id: str
@@ -88,6 +145,12 @@ class Webhook:
     amount: Money
     type_id: int
     status_id: int
+    paid: Money | None = None
+
+    @property
+    def seen(self) -> tuple[str, int, int]:
+        """What tells it from every other webhook."""
+        return (self.transaction_id, self.type_id, self.status_id)
 
 
 @dataclass(slots=True)
@@ -97,6 +160,7 @@ class Books:
     players: dict[str, Player]
     orders: dict[str, Order] = field(default_factory=dict)
     by_transaction: dict[str, str] = field(default_factory=dict)
+    withdrawals: dict[str, Withdrawal] = field(default_factory=dict)
     movements: list[dict[str, str | int]] = field(default_factory=list)
     heard: set[tuple[str, int, int]] = field(default_factory=set)
     moved: set[tuple[str, Effect]] = field(default_factory=set)
@@ -116,10 +180,7 @@ class Books:
         The same `transaction_id` again returns the order that is already there, untouched. Raises
         UnknownPlayer, and Refused for another currency, an amount of nothing, or a repeat with other content.
         """
-        self._must_take(self.player(login), amount)
-        if amount.minor <= 0:
-            reason = "The amount must be more than nothing"
-            raise Refused(reason)
+        self.must_take(self.player(login), amount)
         known = self.orders.get(self.by_transaction.get(transaction_id, "")) if transaction_id else None
         if known is not None:
             if (known.login, known.amount) != (login, amount):
@@ -129,35 +190,37 @@ class Books:
         return self._open(Order(external_id, transaction_id, login, amount, now))
 
     def apply(self, webhook: Webhook, *, now: datetime) -> Effect:
-        """Carry out a verified webhook, and say what it did; the same one again does nothing (REPEATED).
+        """Carry out a verified webhook about a deposit, and say what it did; again: REPEATED.
 
         A transaction credits at most once and debits at most once, whatever types it arrives under. A failure
         after a success is noted and takes nothing: the money was given. Raises UnknownPlayer, and Refused for
         another currency.
         """
         player = self.player(webhook.login)
-        self._must_take(player, webhook.amount)
-        seen = (webhook.transaction_id, webhook.type_id, webhook.status_id)
-        if seen in self.heard:
+        self.must_take(player, webhook.amount)
+        if webhook.seen in self.heard:
             return Effect.REPEATED
         effect = self._effect_of(webhook)
         if (webhook.transaction_id, effect) in self.moved:
             effect = Effect.REPEATED
-        self.heard.add(seen)
+        self.heard.add(webhook.seen)
         match effect:
             case Effect.CREDITED:
                 self._order_of(webhook, now).status = OrderStatus.PAID
-                self._move(player, webhook, effect, webhook.amount)
+                self.move(player, webhook.transaction_id, webhook.external_id, effect, webhook.amount)
             case Effect.DEBITED:
-                order = self.orders.get(webhook.external_id)
-                if order is not None:
-                    order.status = OrderStatus.RETURNED
-                self._move(player, webhook, effect, -webhook.amount)
+                self._take_back(webhook, webhook.amount.minor)
+                self.move(player, webhook.transaction_id, webhook.external_id, effect, -webhook.amount)
+            case Effect.RETURNED:
+                self._take_back(webhook, -webhook.amount.minor)
+                self.move(player, webhook.transaction_id, webhook.external_id, effect, webhook.amount)
+                # It may be lost again, in arbitration.
+                self.moved.discard((webhook.transaction_id, Effect.DEBITED))
             case Effect.FAILED:
                 order = self._order_of(webhook, now)
                 if order.status is OrderStatus.WAITING:
                     order.status = OrderStatus.FAILED
-            case Effect.NOTED | Effect.REPEATED:
+            case Effect.NOTED | Effect.REPEATED | Effect.RESERVED | Effect.SETTLED | Effect.RELEASED:
                 pass
             case _:
                 assert_never(effect)
@@ -169,14 +232,26 @@ class Books:
         """Return the player's orders, newest first."""
         return [order for order in reversed(self.orders.values()) if order.login == login]
 
+    def withdrawals_of(self, login: str) -> list[Withdrawal]:
+        """Return the player's withdrawals, newest first."""
+        return [asked for asked in reversed(self.withdrawals.values()) if asked.login == login]
+
     @staticmethod
-    def _must_take(player: Player, amount: Money) -> None:
+    def must_take(player: Player, amount: Money) -> None:
+        """Raise Refused unless this is money that moves at this shop."""
+        if amount.minor <= 0:
+            reason = "The amount must be more than nothing"
+            raise Refused(reason)
         if amount.currency != player.balance.currency:
             reason = f"This shop takes {player.balance.currency} only"
             raise Refused(reason)
 
-    @staticmethod
-    def _effect_of(webhook: Webhook) -> Effect:
+    def _effect_of(self, webhook: Webhook) -> Effect:
+        if webhook.type_id == CHARGEBACK and webhook.status_id == CHARGEBACK_WON:
+            was_taken = (webhook.transaction_id, Effect.DEBITED) in self.moved
+            return Effect.RETURNED if was_taken else Effect.NOTED
+        if webhook.type_id == CHARGEBACK and webhook.status_id == CHARGEBACK_LOST:
+            return Effect.DEBITED
         if webhook.status_id == SUCCESS and webhook.type_id in CREDITS:
             return Effect.CREDITED
         if webhook.status_id == SUCCESS and webhook.type_id in DEBITS:
@@ -200,14 +275,27 @@ class Books:
             self.by_transaction[order.transaction_id] = order.external_id
         return order
 
-    def _move(self, player: Player, webhook: Webhook, effect: Effect, amount: Money) -> None:
-        self.moved.add((webhook.transaction_id, effect))
+    def _take_back(self, webhook: Webhook, minor: int) -> None:
+        order = self.orders.get(webhook.external_id)
+        if order is None:
+            return
+        order.returned_minor += minor
+        if order.returned_minor >= order.amount.minor:
+            order.status = OrderStatus.RETURNED
+        else:
+            order.status = OrderStatus.PARTLY_RETURNED if order.returned_minor > 0 else OrderStatus.PAID
+
+    def move(
+        self, player: Player, transaction_id: str, external_id: str, effect: Effect, amount: Money
+    ) -> None:
+        """Change a balance, and write the line that says why."""
+        self.moved.add((transaction_id, effect))
         player.balance += amount
         self.movements.append(
             {
                 "login": player.login,
-                "transaction_id": webhook.transaction_id,
-                "external_id": webhook.external_id,
+                "transaction_id": transaction_id,
+                "external_id": external_id,
                 "effect": str(effect),
                 "amount_minor": amount.minor,
                 "currency": amount.currency,

@@ -7,7 +7,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.demo.merchant import MerchantSettings, create_app
 from tests.demo.servers import Peer, Serve, Server, started
+from tests.demo.shops import SALT, SECRET, Shop
 
 
 @pytest.fixture
@@ -34,3 +36,22 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 def peer() -> Peer:
     """A stub for the other side."""
     return Peer()
+
+
+@pytest.fixture
+async def shop(serve: Serve, peer: Peer, http: httpx.AsyncClient) -> Shop:
+    """Run a shop beside a stub cashier."""
+    cashier_url = await serve(peer.app)
+    settings = MerchantSettings(
+        base_url=cashier_url,
+        public_url="http://127.0.0.1:1",
+        site_id=7,
+        salt=SALT,
+        currency="KZT",
+        webhook_secret=SECRET,
+        slow_seconds=0.2,
+        late_seconds=0.4,
+        hang_seconds=5.0,
+        pauses_seconds=(0.05, 0.05),
+    )
+    return Shop(await serve(create_app(settings)), http)

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -12,83 +11,9 @@ import pytest
 from fastapi.responses import JSONResponse
 from standardwebhooks import Webhook as StandardWebhook
 
-from app.demo.merchant import MerchantSettings, create_app
 from app.kernel.clock import SystemClock
-from tests.demo.servers import Peer, Serve, as_json, sha1_signed
-
-SALT = "shop-salt"
-SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
-
-
-class Shop:
-    """A running shop and everything a cashier does to it."""
-
-    def __init__(self, url: str, http: httpx.AsyncClient) -> None:
-        self.url, self.http = url, http
-
-    async def ask(self, **changed: object) -> httpx.Response:
-        """Ask check_deposit."""
-        fields: dict[str, object] = {
-            "action": "check_deposit",
-            "site_id": 7,
-            "site_login": "aigerim",
-            "amount": 150_000,
-            "currency": "KZT",
-            "payment_group_id": 1,
-            "payment_type_id": 1,
-            "transaction_id": "1001",
-        } | changed
-        return await self.http.post(f"{self.url}/cashier/callout", json=sha1_signed(fields, SALT))
-
-    def result(self, external_id: str, **changed: object) -> dict[str, object]:
-        """Write a signed webhook."""
-        fields: dict[str, object] = {
-            "site_id": 7,
-            "amount": 150_000,
-            "currency": "KZT",
-            "completed_at": "2026-11-21T12:00:00+00:00",
-            "site_login": "aigerim",
-            "type_id": 3,
-            "status_id": 4,
-            "transaction_id": 1001,
-            "external_id": external_id,
-        } | changed
-        return sha1_signed(fields, SALT)
-
-    async def tell(self, external_id: str, **changed: object) -> httpx.Response:
-        """Send a webhook."""
-        return await self.http.post(f"{self.url}/cashier/notify", json=self.result(external_id, **changed))
-
-    async def behave(self, **manners: str) -> None:
-        """Tell the shop to misbehave."""
-        (await self.http.post(f"{self.url}/demo/behaviour", json=manners)).raise_for_status()
-
-    async def state(self) -> dict[str, Any]:
-        """Ask what the shop knows."""
-        answer: dict[str, Any] = (await self.http.get(f"{self.url}/demo/state")).json()
-        return answer
-
-    async def balance(self) -> int:
-        """Ask for Aigerim's balance in minor units."""
-        minor: int = (await self.state())["balances_minor"]["aigerim"]
-        return minor
-
-
-@pytest.fixture
-async def shop(serve: Serve, peer: Peer, http: httpx.AsyncClient) -> Shop:
-    """Run a shop beside a stub cashier."""
-    cashier_url = await serve(peer.app)
-    settings = MerchantSettings(
-        base_url=cashier_url,
-        public_url="http://127.0.0.1:1",
-        site_id=7,
-        salt=SALT,
-        currency="KZT",
-        webhook_secret=SECRET,
-        slow_seconds=0.2,
-        hang_seconds=5.0,
-    )
-    return Shop(await serve(create_app(settings)), http)
+from tests.demo.servers import Peer, as_json, sha1_signed
+from tests.demo.shops import SALT, SECRET, Shop
 
 
 async def test_a_deposit_opens_the_cashier_with_a_key_asked_for_with_a_signature(
@@ -156,7 +81,7 @@ async def test_check_deposit_is_allowed_and_the_same_transaction_keeps_its_order
         ({"amount": 0}, "The amount must be more than nothing"),
         ({"amount": -5}, "amount is not a whole number"),
         ({"site_id": 8}, "This shop answers for its own site only"),
-        ({"action": "request_payout"}, "This shop answers check_deposit only"),
+        ({"action": "refund"}, "This shop answers check_deposit and request_payout only"),
     ],
 )
 async def test_check_deposit_is_refused_with_a_reason(
@@ -359,7 +284,16 @@ async def test_every_manner_of_answering_a_webhook(shop: Shop) -> None:
 async def test_an_unknown_manner_is_refused_and_changes_nothing(shop: Shop) -> None:
     answer = await shop.http.post(f"{shop.url}/demo/behaviour", json={"callout": "explode"})
     assert answer.status_code == 422
-    assert (await shop.state())["behaviour"] == {"callout": "accept", "webhook": "accept"}
+    for part in ("payout", "approval", "initiation", "webhook"):
+        answer = await shop.http.post(f"{shop.url}/demo/behaviour", json={part: "explode"})
+        assert answer.status_code == 422
+    assert (await shop.state())["behaviour"] == {
+        "callout": "accept",
+        "payout": "accept",
+        "approval": "owner",
+        "initiation": "honest",
+        "webhook": "accept",
+    }
 
 
 async def test_the_state_tells_what_was_heard_word_for_word(shop: Shop) -> None:

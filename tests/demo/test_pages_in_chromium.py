@@ -90,14 +90,95 @@ async def test_deposit_by_keyboard_opens_the_cashier_as_high_as_it_asks(
     await expect(frame).to_have_css("height", "456px")
 
 
+async def _funded(shop_url: str, page: Page) -> None:
+    """Give Aigerim 1500.00 KZT."""
+    fields = {
+        "site_id": 7,
+        "site_login": "aigerim",
+        "amount": 150_000,
+        "currency": "KZT",
+        "transaction_id": 1,
+        "external_id": "order_1",
+        "type_id": 3,
+        "status_id": 4,
+    }
+    body = as_json(sha1_signed(fields, "salt"))
+    assert (await page.request.post(f"{shop_url}/cashier/notify", data=body)).ok
+
+
+async def _asked(shop_url: str, page: Page, number: str, amount: int, purse: str) -> None:
+    """Ask for a withdrawal, as the cashier does."""
+    fields = {
+        "action": "request_payout",
+        "site_id": 7,
+        "site_login": "aigerim",
+        "amount": amount,
+        "currency": "KZT",
+        "payment_group_id": 1,
+        "customer_purse": purse,
+        "remember_customer_purse": 0,
+        "transaction_id": number,
+    }
+    body = as_json(sha1_signed(fields, "salt"))
+    answer = await page.request.post(f"{shop_url}/cashier/callout", data=body)
+    assert (await answer.json())["code"] == 50
+
+
+async def test_withdraw_by_keyboard_opens_the_cashier(serve: Serve, peer: Peer, page: Page) -> None:
+    peer.answers = [KEY, TELLS_ITS_HEIGHT]
+    shop_url = await _shop(serve, peer)
+    await _funded(shop_url, page)
+    await page.goto(shop_url)
+    await page.get_by_role("button", name="Withdraw").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Withdraw", exact=True)).to_be_visible()
+    await expect(page.locator("#cashier")).to_have_css("height", "456px")
+    assert peer.heard[0]["query"]["force_action"] == "2"
+    await _asked(shop_url, page, "2", 100_000, "555555...4444")
+    await expect(page.locator("#gain")).to_have_text("Set aside for your withdrawal.")
+    await expect(page.locator("#balance")).to_have_text("500.00")
+    await expect(page.locator("#orders li").first).to_contain_text("Requested")
+    await expect(page.locator("#orders li").first).to_contain_text("−1,000.00 KZT")
+
+
+async def test_the_owner_decides_by_keyboard_while_the_list_grows(
+    serve: Serve, peer: Peer, page: Page
+) -> None:
+    yes = {"success": True, "code": 0, "transaction_id": 1, "order_id": "1" * 30}
+    peer.answers = [JSONResponse({"success": False, "errors": "Not yet."}, 409), JSONResponse(yes)]
+    shop_url = await _shop(serve, peer)
+    await _funded(shop_url, page)
+    await page.goto(f"{shop_url}/owner")
+    await expect(page.get_by_text("Nothing waits for you.")).to_be_visible()
+    await _asked(shop_url, page, "2", 50_000, "KZ86...0100")
+    approve = page.get_by_role("button", name="Approve 500.00 KZT for Aigerim Sadykova")
+    await approve.focus()
+    # Another one arrives: the lists are written anew, and the focus stays.
+    await _asked(shop_url, page, "3", 20_000, "+77011234567")
+    await expect(page.locator("#undecided li")).to_have_count(2)
+    await expect(approve).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_have_text("Not yet.")
+    await approve.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#decided")).to_contain_text("Approved, the cashier pays")
+    await expect(page.locator("#decided")).to_contain_text("1" * 30)
+    await page.get_by_role("button", name="Reject 200.00 KZT").click()
+    await expect(page.locator("#decided")).to_contain_text("Rejected by you")
+    await page.goto(shop_url)
+    await expect(page.locator("#balance")).to_have_text("1,000.00")
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 800)])
 async def test_nothing_is_wider_than_the_screen(
     serve: Serve, peer: Peer, page: Page, width: int, height: int
 ) -> None:
     peer.answers = [KEY, TELLS_ITS_HEIGHT]
     shop_url = await _shop(serve, peer)
+    await _funded(shop_url, page)
+    await _asked(shop_url, page, "2", 100_000, "w" * 256)
     await page.set_viewport_size({"width": width, "height": height})
-    for path in ("/", "/deposit", "/?player=nobody"):
+    for path in ("/", "/deposit", "/?player=nobody", "/owner"):
         await page.goto(shop_url + path)
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
 

@@ -1,4 +1,4 @@
-// Keeps the balance and the orders fresh.
+// Keeps the balance, the deposits and the withdrawals fresh.
 
 const player = document.body.dataset.player;
 const balance = document.getElementById("balance");
@@ -31,7 +31,7 @@ function showBalance(text) {
   balance.classList.remove("changed");
   void balance.offsetWidth; // restarts the animation
   balance.classList.add("changed");
-  if (gain && isMore) gain.textContent = "Your deposit has arrived.";
+  if (gain) gain.textContent = (isMore ? gain.dataset.more : gain.dataset.less) ?? "";
 }
 
 function showOrders(list) {

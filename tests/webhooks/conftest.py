@@ -1,9 +1,9 @@
 """A site whose merchant listens on real sockets, and short words for its webhooks."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import text
@@ -16,10 +16,11 @@ from app.plumbing.database import Database
 from app.plumbing.http import HttpClient
 from app.plumbing.pipes import Pipes
 from app.webhooks import endpoints
-from app.webhooks.deliveries import deliver
+from app.webhooks.deliveries import deliver, recover_forgotten
 from app.webhooks.endpoints import RegisteredEndpoint
 from tests.payments.peers import Server, answering, serving
 
+T = TypeVar("T")
 HEARD = {"code": 0}
 AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -93,6 +94,32 @@ class Post:
         """One run of the job; the row afterwards."""
         await deliver(self.pipes, self.created.site_id, webhook_id)
         return await self.row(webhook_id)
+
+    async def sent(self, event: webhooks.Event) -> str:
+        """Write an event that one endpoint wants, and run its job once; the id of the webhook."""
+        webhook_id = await self.way(await self.publish(event))
+        await self.deliver(webhook_id)
+        return webhook_id
+
+    async def way(self, event_id: str | None, endpoint_id: str = "") -> str:
+        """The id of the webhook by which an event goes to an endpoint; to the only one by default."""
+        query = "SELECT webhook_id FROM webhook WHERE event_id = :event AND endpoint_id LIKE :endpoint"
+        [found] = await self.rows(query, event=event_id, endpoint=endpoint_id or "%")
+        return str(found.webhook_id)
+
+    async def endpoint(self, endpoint_id: str) -> webhooks.Endpoint:
+        async with self.database.reading() as reader:
+            return await webhooks.endpoint(reader, self.created.site_id, endpoint_id)
+
+    async def do(self, deed: Callable[..., Awaitable[T]], *arguments: object, **more: object) -> T:
+        """One deed of the room at this site, in a transaction of its own."""
+        async with self.database.transaction() as tx:
+            return await deed(tx, self.created.site_id, *arguments, at=self.clock.now(), **more)
+
+    async def recover(self) -> int:
+        """The sweep for what was forgotten."""
+        async with self.database.transaction() as tx:
+            return await recover_forgotten(tx, now=self.clock.now())
 
     async def row(self, webhook_id: str) -> Row[Any]:
         [found] = await self.rows("SELECT * FROM webhook WHERE webhook_id = :id", id=webhook_id)

@@ -3,8 +3,6 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -15,11 +13,11 @@ from sqlalchemy import text
 from app import merchants, webhooks
 from app.kernel import signing
 from app.plumbing import metrics
-from app.plumbing.queue import Worker
-from app.webhooks import deliveries, jobs
+from app.webhooks import deliveries
 from app.webhooks.model import SCHEDULE
 from tests.payments.peers import answering, dripping, hanging, resetting
 from tests.webhooks.conftest import HEARD, Post, opened_site
+from tests.webhooks.working import working
 
 
 def sha1_of(fields: dict[str, object], salt: str) -> str:
@@ -30,21 +28,6 @@ def sha1_of(fields: dict[str, object], salt: str) -> str:
 
 def counted(kind: str) -> float:
     return float(metrics.ALARMS.labels(kind)._value.get())
-
-
-@asynccontextmanager
-async def working(post: Post) -> AsyncIterator[Worker]:
-    """The real worker with this room's jobs; schedules are left to the tests."""
-    worker = Worker(post.database)
-    jobs.register(worker, post.pipes)
-    worker._tasks.clear()
-    running = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        post.bad.hang_up()
-        await running
 
 
 async def test_heard_at_once(post: Post) -> None:

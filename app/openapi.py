@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 import app.callouts.schemas
-import app.webhooks.schemas
+import app.webhooks.examples
 from app import main, wiring
 from app.settings import Settings
 from app.wallet import examples
@@ -45,7 +45,7 @@ def _documents() -> dict[str, str]:
         "webhooks.json": _sent(
             "Open Cashier: webhooks",
             "What we tell your server, and repeat until heard.",
-            app.webhooks.schemas.describe,
+            app.webhooks.examples.describe,
         ),
     }
     return {

@@ -11,13 +11,25 @@ import typer
 from rich.console import Console
 
 from app import wiring
+from app.demo.facts import Demo
 from app.demo.prepare import DATABASE
 from app.plumbing import embedded
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 from app.settings import BadSetting, Settings
 
-__all__ = ["NAME_IT", "done", "err", "group", "out", "reachable", "require_database", "told", "with_pipes"]
+__all__ = [
+    "NAME_IT",
+    "done",
+    "err",
+    "group",
+    "out",
+    "private_peers",
+    "reachable",
+    "require_database",
+    "told",
+    "with_pipes",
+]
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Reader)
@@ -32,6 +44,12 @@ NAME_IT = (
 def group(about: str) -> typer.Typer:
     """A group of commands; `about` is what its help says."""
     return typer.Typer(help=about, no_args_is_help=True)
+
+
+def private_peers(settings: Settings) -> frozenset[tuple[str, int]]:
+    """The private addresses that may be registered: as set, and those that a running demo may call."""
+    demo = None if settings.production else Demo.read(settings.data_dir / "demo.json")
+    return settings.allowed_private_peers | (demo.peers if demo else frozenset())
 
 
 def told(work: Callable[[Reader, datetime], Awaitable[T]]) -> T:

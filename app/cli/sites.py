@@ -3,6 +3,7 @@
 import json
 import sys
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -20,6 +21,11 @@ __all__ = ["site", "token"]
 
 site = group("Merchants' sites.")
 token = group("API tokens.")
+
+
+class _Told(StrEnum):
+    EVERY_CHANGE = "every-change"
+    FINAL_STATES = "final-states"
 
 
 @site.command("create")
@@ -44,6 +50,9 @@ def site_create(
     dialect: Annotated[Dialect, typer.Option(help="Dialect of the signature rule.")] = Dialect.G,
     *,
     extended_info: Annotated[bool, typer.Option(help="Full set of notification fields.")] = False,
+    tell_every_change: Annotated[
+        bool, typer.Option("--tell-every-change", help="Notify of every change, not of final states only.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Open a site and print its secrets, once.
@@ -65,6 +74,7 @@ def site_create(
         message_format=message_format,
         dialect=dialect.value,
         extended_info=extended_info,
+        tell_every_change=tell_every_change,
         is_test=demo is not None,
     )
 
@@ -104,6 +114,14 @@ def site_show(site_id: int) -> None:
 def site_rotate_salt(site_id: int) -> None:
     """Sign with a new salt; the one before is accepted for 48 hours more."""
     out.print(done(lambda tx, at: merchants.rotate_salt(tx, site_id, at=at)))
+
+
+@site.command("tell")
+def site_tell(site_id: int, of: Annotated[_Told, typer.Argument(help="What notifications tell of.")]) -> None:
+    """Notify a site of every change of a payment, or of its final states only."""
+    every = of is _Told.EVERY_CHANGE
+    done(lambda tx, at: merchants.set_tell_every_change(tx, site_id, every, at=at))
+    out.print(f"notified of {of.value.replace('-', ' ')}")
 
 
 @token.command("create")

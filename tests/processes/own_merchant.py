@@ -30,6 +30,7 @@ class Merchant:
     message_ids: list[str] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
     effects: dict[object, int] = field(default_factory=dict)
+    events: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
     def answer(self, path: str, fields: dict[str, Any], message_id: str) -> dict[str, Any]:
         """Answer one signed message."""
@@ -55,6 +56,12 @@ def serving() -> Iterator[Merchant]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path == "/events":
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                self.merchant.events.append((headers, body))
+                self.send_response(204)
+                self.end_headers()
+                return
             answer = self.merchant.answer(self.path, json.loads(body), self.headers["Webhook-Id"])
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

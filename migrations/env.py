@@ -34,10 +34,9 @@ def run(connection: Connection) -> None:
     """Run the chain in one transaction: all of it or nothing."""
     context.configure(connection=connection, target_metadata=metadata, compare_type=True)
     with context.begin_transaction():
+        # Two starting processes migrate one by one: the second waits as long as the first needs.
+        connection.execute(text("SELECT pg_advisory_xact_lock(7266342)"))
         connection.execute(text("SET LOCAL lock_timeout = '2s'"))
-        connection.execute(
-            text("SELECT pg_advisory_xact_lock(7266342)")
-        )  # two starting processes migrate one by one
         context.run_migrations()
 
 

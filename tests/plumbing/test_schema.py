@@ -113,6 +113,18 @@ async def test_two_that_migrate_at_once_do_not_collide(scratch: str) -> None:
     assert await differences(scratch) == []
 
 
+async def test_the_second_waits_as_long_as_the_first_needs(scratch: str) -> None:
+    first = await asyncpg.connect(asyncpg_dsn(scratch))
+    try:
+        await first.execute("SELECT pg_advisory_lock(7266342)")
+        second = asyncio.create_task(asyncio.to_thread(schema.upgrade, scratch, "roles"))
+        await asyncio.sleep(2.5)  # longer than a migration waits for a table
+        await first.execute("SELECT pg_advisory_unlock(7266342)")
+        await second
+    finally:
+        await first.close()
+
+
 async def test_a_database_says_its_revision(scratch: str) -> None:
     async with Database(scratch, SessionSettings(role="")) as database:
         async with database.reading() as reader:

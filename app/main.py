@@ -38,7 +38,9 @@ _BODY_LIMITS = {
 _STATIC = Path(__file__).parent / "cashier" / "static"
 
 
-def create_app(pipes: Pipes, *, production: bool = False, metrics_token: str = "") -> FastAPI:
+def create_app(
+    pipes: Pipes, *, production: bool = False, metrics_token: str = "", journal: Journal | None = None
+) -> FastAPI:
     """The application over opened pipes; closing them is the caller's, its lifespan closes what it opened.
 
     Args:
@@ -46,8 +48,9 @@ def create_app(pipes: Pipes, *, production: bool = False, metrics_token: str = "
         production: no API docs are served, unsafe database settings make the process not ready, and strangers
             hear neither why nor the numbers.
         metrics_token: who may see the numbers in production; empty = nobody.
+        journal: where the wallet's operations are posted, closed with the application; None: one is made.
     """
-    journal = Journal(pipes)
+    journal = journal or Journal(pipes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -45,7 +45,7 @@ from app.ledger.queries import (
     open_holds,
     seal_lag,
 )
-from app.ledger.transfers import Move, move, open_accounts
+from app.ledger.transfers import Move, move, move_arguments, move_call, open_accounts
 
 # fmt: off
 __all__ = [
@@ -54,7 +54,7 @@ __all__ = [
     "TRANSFER_IN", "TRANSFER_OUT", "WIN_BONUS", "WIN_CASH", "AccountName", "Demand", "Hold", "HoldExpired",
     "HoldRequest", "InsufficientFunds", "Move", "Movement", "Outcome", "PostRequest", "Posted", "Purpose",
     "Report", "account_statement", "balance", "balance_at", "balances", "capture", "checkpoint", "debt",
-    "find_hold", "give", "hold", "move", "open_accounts", "open_holds", "post", "release", "repay", "seal",
-    "seal_lag", "take", "verify",
+    "find_hold", "give", "hold", "move", "move_arguments", "move_call", "open_accounts", "open_holds", "post",
+    "release", "repay", "seal", "seal_lag", "take", "verify",
 ]
 # fmt: on

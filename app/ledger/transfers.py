@@ -11,15 +11,14 @@ from typing import Any, Final, NamedTuple
 from app.ledger import chart
 from app.ledger.model import AccountName, Movement
 from app.ledger.rules import UndeclaredMovement
-from app.plumbing.database import Transaction
+from app.plumbing.database import Transaction, arrays
 
-__all__ = ["Move", "move", "open_accounts"]
+__all__ = ["Move", "move", "move_arguments", "move_call", "open_accounts"]
 
 # migrations/sql/ledger_journal.sql
 _OPEN: Final = "SELECT ledger_open($1, $2, $3, $4, $5, $6)"
-_WRITE: Final = (
-    "SELECT recorded_at FROM ledger_write($1, $2, $3, $4, '{posted}', '{\"\"}', $5, $6, $7, $8, $9, $10, $11)"
-)
+# sources, actors, outcomes, fingerprints, currencies, keys, kinds, amounts, source_ids, target_ids, reasons
+_KINDS: Final = (*("text",) * 3, "bytea", *("text",) * 3, *("bigint",) * 3, "text")
 
 
 class Move(NamedTuple):
@@ -101,22 +100,38 @@ async def move(
     """
     if not moves:
         return at
+    arguments = move_arguments(moves, source=source, actor=actor)
+    recorded_at: datetime = await raw.fetchval(f"SELECT {move_call(3)}", site_id, at, *arguments)
+    return recorded_at
+
+
+def move_call(first: int) -> str:
+    """The call that `move` makes, for who has more to write in the same statement.
+
+    Args:
+        first: the number of its first placeholder; $1 is the site and $2 the instant.
+    """
+    return f"(ledger_write($1, $2, {arrays.placed(_KINDS, first)})).recorded_at"
+
+
+def move_arguments(moves: Sequence[Move], *, source: str, actor: str) -> list[str]:
+    """What the placeholders of `move_call` stand for.
+
+    Raises:
+        UndeclaredMovement: a movement that `chart` does not declare.
+    """
     movements, amounts, currencies, sources, targets, keys, reasons = zip(*moves, strict=True)
     for movement in {id(one): one for one in movements}.values():
         if chart.MOVEMENTS.get(movement.kind) != movement:
             raise UndeclaredMovement(movement.kind)
-    recorded_at: datetime = await raw.fetchval(
-        _WRITE,
-        site_id,
-        at,
-        (source,),
-        (actor,),
-        currencies[:1] if len(set(currencies)) == 1 else currencies,
-        keys,
-        [movement.kind for movement in movements],
-        amounts,
-        sources,
-        targets,
-        reasons,
+    columns = (
+        *(
+            (source,),
+            (actor,),
+            ("posted",),
+            (b"",),
+            currencies[:1] if len(set(currencies)) == 1 else currencies,
+        ),
+        *(keys, [movement.kind for movement in movements], amounts, sources, targets, reasons),
     )
-    return recorded_at
+    return arrays.written(_KINDS, columns)

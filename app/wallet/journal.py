@@ -11,12 +11,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import structlog
 
-from app import ledger
 from app.kernel import ids
 from app.plumbing.batching import Batcher, Overloaded
 from app.plumbing.database import (
@@ -25,15 +24,16 @@ from app.plumbing.database import (
     CommitUnknown,
     DatabaseDown,
     Lanes,
+    Turns,
     pause_seconds,
     sqlstate,
 )
 from app.plumbing.pipes import Pipes
-from app.wallet import chart
+from app.wallet import statements
 from app.wallet.contract import Answer, Refused
-from app.wallet.queries import operation_of, round_of, wallet_of
-from app.wallet.rules import SUCCESSES, Page, Seat
-from app.wallet.terms import Ask, Code, Leg, Operation, OperationKey, Type
+from app.wallet.queries import operation_of
+from app.wallet.rules import SUCCESSES, Page
+from app.wallet.terms import Ask, Code, Operation
 
 __all__ = ["Journal"]
 
@@ -47,15 +47,6 @@ _LANES: Final = 3
 _RETRIED: Final = frozenset({"40001", "40P01", "23505"})  # serialization, deadlock, a key that raced
 _TOO_SLOW: Final = "57014"  # statement_timeout: halves of it would be slow too
 
-# migrations/sql/wallet_journal.sql
-_LOAD: Final = "SELECT * FROM wallet_load($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-_WRITE: Final = f"SELECT wallet_write({', '.join(f'${number}' for number in range(1, 45))})"
-# Columns of an operation that `wallet_write` takes once when they are the same throughout.
-_ALIKE: Final = (1, 2, 4, 5, 6, 9, 11, 13, 17, 18, 19, 20, 21, 22, 23)
-_HOUSE: Final = """
-SELECT purpose, currency, account_id FROM account
- WHERE site_id = $1 AND owner = 'site' AND purpose = ANY ('{house_gaming,operator_float}')
-"""
 _VOID: Final = """
 INSERT INTO wallet_operation (site_id, operation_id, source, within, key, type, code, applied, fingerprint,
   currency, amount_minor, win_minor, cash_minor, bonus_minor, balance_before_minor, balance_after_minor,
@@ -82,13 +73,16 @@ class Journal:
 
     Args:
         pipes: the database and the clock.
+        part: operations of a batch that are looked up and written at once: while one part is decided,
+            PostgreSQL is at another.
         lanes: batches that may be under way at once in this process.
     """
 
     pipes: Pipes
+    part: int = 200
     lanes: Lanes = field(init=False)
     _batchers: dict[int, Batcher[Ask, Answer]] = field(default_factory=dict)
-    _house: dict[tuple[int, str, str], int] = field(default_factory=dict)
+    _houses: statements.Houses = field(default_factory=dict)
     _running: Counter[int] = field(default_factory=Counter)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LANES - 1))
 
@@ -242,59 +236,30 @@ class Journal:
         """Decide and write everything in one transaction; `answers` has them before the commit."""
         undone: set[str] = set()
         try:
-            async with self.lanes.transaction(rows=len(asks)) as raw:
-                page, seats = await self._loaded(raw, site_id, asks)
-                for ask, seat in zip(asks, seats, strict=True):
-                    code, operation, wallet, duplicate, wrong = page.post(ask, seat)
-                    answers.append(Answer(ask, code, wallet, operation, duplicate, wrong))
+            async with self.lanes.transaction(rows=len(asks)) as raw, Turns() as turns:
+                page = Page(self.pipes.clock.now())
+                parts = [asks[at : at + self.part] for at in range(0, len(asks), self.part)]
+                locks = {ask.player for ask in asks}
+                loaded = turns.next(statements.load(raw, site_id, parts[0], locks, at=page.at))
+                for number, part in enumerate(parts, 1):
+                    seats = statements.seats_of(page, part, await loaded)
+                    if number < len(parts):
+                        loaded = turns.next(statements.load(raw, site_id, parts[number], (), at=page.at))
+                        await asyncio.sleep(0)  # it is on its way while this part is decided
+                    for ask, seat in zip(part, seats, strict=True):
+                        code, operation, wallet, duplicate, wrong = page.post(ask, seat)
+                        answers.append(Answer(ask, code, wallet, operation, duplicate, wrong))
+                    sheet = page.torn_off()
+                    if sheet is not None:
+                        if not statements.know_houses(self._houses, site_id, page):
+                            await turns.next(statements.find_houses(raw, site_id, self._houses))
+                        undone.update([one.operation_id for one in sheet.written] if all_or_none else ())
+                        _ = turns.next(statements.write(raw, site_id, sheet, self._houses))
+                await turns.all()
                 if all_or_none and any(answer.code not in SUCCESSES for answer in answers):
-                    undone = {one.operation_id for one in page.written}
                     raise _Undone
-                await self._write(raw, site_id, page)
         except _Undone:
             answers[:] = [_not_done(one, undone) for one in answers]
-
-    async def _loaded(
-        self, raw: asyncpg.Connection, site_id: int, asks: Sequence[Ask]
-    ) -> tuple[Page, list[Seat]]:
-        at = self.pipes.clock.now()
-        rows = await raw.fetch(
-            _LOAD,
-            site_id,
-            [ask.player for ask in asks],
-            _once_if_alike([ask.currency for ask in asks]),
-            _once_if_alike([ask.source for ask in asks]),
-            _once_if_alike([ask.within for ask in asks]),
-            [ask.key for ask in asks],
-            _once_if_alike([ask.reference for ask in asks]),
-            _once_if_alike([ask.provider for ask in asks]),
-            _once_if_alike([ask.round_id for ask in asks]),
-            _once_if_alike([ask.session for ask in asks]),
-            _once_if_alike([_asks_open(ask) for ask in asks]),
-            at,
-        )
-        # Never before what a wallet or its account has seen, whatever the clocks of several machines say.
-        page = Page(max([at, *(row["moved_at"] for row in rows if row["moved_at"] is not None)]))
-        return page, [_seated(page, ask, row) for ask, row in zip(asks, rows, strict=True)]
-
-    async def _write(self, raw: asyncpg.Connection, site_id: int, page: Page) -> None:
-        if not page.written:
-            return
-        await raw.execute(_WRITE, site_id, page.at, *_columns(page))
-        if page.moved:
-            moves = [
-                chart.move(*one, await self._house_of(raw, site_id, one.leg, one.wallet.currency))
-                for one in page.moved
-            ]
-            await ledger.move(raw, site_id, moves, source="wallet", actor="wallet", at=page.at)
-
-    async def _house_of(self, raw: asyncpg.Connection, site_id: int, leg: Leg, currency: str) -> int:
-        """The house's account on the other side of a leg; opened with the first wallet of the currency."""
-        key = (site_id, chart.HOUSE[leg], currency)
-        if key not in self._house:
-            for purpose, its_currency, account_id in await raw.fetch(_HOUSE, site_id):
-                self._house[site_id, ledger.Purpose(purpose), its_currency] = account_id
-        return self._house[key]
 
 
 def _not_done(answer: Answer, undone: Collection[str]) -> Answer:
@@ -303,79 +268,3 @@ def _not_done(answer: Answer, undone: Collection[str]) -> Answer:
     if known is not None and known.operation_id in undone:
         known = None
     return Answer(answer.ask, answer.code, None, known, known is not None, answer.field)
-
-
-def _seated(page: Page, ask: Ask, row: Any) -> Seat:  # noqa: ANN401  asyncpg has no types
-    """Lay what was found around one ask onto the page."""
-    own, known, reference = row["wallet"], row["known"], row["reference"]
-    wallet = None
-    if own is not None:
-        wallet = page.wallets.get(own["wallet_id"])
-        if wallet is None:
-            wallet = page.wallets[own["wallet_id"]] = wallet_of(row, ask.player)
-            if wallet.cash_version != own["cash_version"] or wallet.bonus_version != own["bonus_version"]:
-                page.adopt(wallet, own["balance_minor"])
-    if known is not None:
-        _found(page, known, "")
-    if reference is not None:
-        found = _found(page, reference, row["reference_player"])
-        found.is_reversed, found.is_settled = row["is_reversed"], row["is_settled"] or found.is_settled
-    elif known is not None:
-        page.operations[ask.operation_key].is_reversed = row["is_reversed"]
-    if row["is_tombstoned"]:
-        page.tombstoned.add(ask.reference_key or ask.operation_key)
-    if row["is_own_tombstoned"]:
-        page.tombstoned.add(ask.operation_key)
-    if row["around"] is not None:
-        around = round_of(row["around"])
-        page.rounds.setdefault(around.key, around)
-    return Seat(row["player_id"] is not None, wallet, row["session_ok"], row["round_open"])
-
-
-def _found(page: Page, row: Any, player_id: str) -> Operation:  # noqa: ANN401  asyncpg has no types
-    key = OperationKey(row["source"], row["within"], row["key"])
-    operation = page.operations.get(key)
-    if operation is None:
-        operation = page.operations[key] = operation_of(row)
-    operation.player_id = operation.player_id or player_id
-    return operation
-
-
-def _columns(page: Page) -> list[list[Any]]:
-    """A page as the arrays that `wallet_write` takes, in its order."""
-    operations = [
-        (
-            *(one.operation_id, *one.key, one.type, one.code, one.applied, one.fingerprint, one.wallet_id),
-            *(one.currency, one.amount, one.win, one.cash, one.bonus, one.before, one.after, one.sequence),
-            *(one.reference, one.round_id, one.provider, one.game, one.session, one.detail, one.request_id),
-        )
-        for one in page.written
-    ]
-    wallets = [
-        (one.wallet_id, one.sequence, one.cash_version, one.bonus_version, one.balance)
-        for one in page.touched_wallets.values()
-    ]
-    rounds = [
-        (
-            *(*one.key, one.game, one.currency, one.state, one.is_free, one.open_bets, one.bet, one.win),
-            *(one.reversed, one.first_sequence, one.last_sequence),
-        )
-        for one in page.touched_rounds.values()
-    ]
-    columns = _transposed(operations, 24)
-    for number in _ALIKE:
-        columns[number] = _once_if_alike(columns[number])
-    return [*columns, *_transposed(wallets, 5), *_transposed(rounds, 13)]
-
-
-def _transposed(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
-
-
-def _once_if_alike(column: list[Any]) -> list[Any]:
-    """One value for all of a batch: each element of an array costs on both sides of the wire."""
-    return column[:1] if column.count(column[0]) == len(column) else column
-
-
-def _asks_open(ask: Ask) -> bool:
-    return ask.type is Type.WITHDRAW and not ask.policy.withdraw_while_round_open

@@ -29,7 +29,7 @@ from app.wallet.terms import (
     Wallet,
 )
 
-__all__ = ["GAINS", "SUCCESSES", "Moved", "Page", "Seat", "Verdict"]
+__all__ = ["GAINS", "SUCCESSES", "Moved", "Page", "Seat", "Sheet", "Verdict"]
 
 SUCCESSES: Final = frozenset({Code.OK, Code.NOTHING_TO_REVERSE, Code.ALREADY_ROLLED_BACK})
 _NO_POLICY: Final = Policy()
@@ -78,6 +78,16 @@ class Verdict(NamedTuple):
     wallet: Wallet | None
     duplicate: bool = False
     field: str = ""
+
+
+class Sheet(NamedTuple):
+    """What is to be written of a page: what was decided since the last sheet, and how things stand now."""
+
+    at: datetime
+    written: list[Operation]
+    moved: list[Moved]
+    wallets: list[Wallet]
+    rounds: list[Round]
 
 
 @dataclass(slots=True)
@@ -136,6 +146,15 @@ class Page:
             return Verdict(decision.code, None, wallet, field=decision.field)
         return self._carried_out(ask, wallet, facts, decision)
 
+    def torn_off(self) -> Sheet | None:
+        """What is to be written now; nothing when nothing was decided since. What is known stays known."""
+        if not self.written:
+            return None
+        wallets, rounds = list(self.touched_wallets.values()), list(self.touched_rounds.values())
+        sheet = Sheet(self.at, self.written, self.moved, wallets, rounds)
+        self.written, self.moved, self.touched_wallets, self.touched_rounds = [], [], {}, {}
+        return sheet
+
     def adopt(self, wallet: Wallet, told: int) -> None:
         """Take money that another room moved on the wallet's accounts into its sequence.
 
@@ -171,8 +190,8 @@ class Page:
         return None if round_id is None else self.rounds.get(RoundKey(wallet.wallet_id, provider, round_id))
 
     def _has_opened(self, wallet: Wallet) -> bool:
-        """Whether an operation of this very transaction opened a round."""
-        own = [one for key, one in self.touched_rounds.items() if key.wallet_id == wallet.wallet_id]
+        """Whether a round that this transaction knows of is open, be it one that it opened itself."""
+        own = [one for key, one in self.rounds.items() if key.wallet_id == wallet.wallet_id]
         return any(one.state is RoundState.OPEN for one in own)
 
     def _carried_out(self, ask: Ask, wallet: Wallet, facts: Facts, decision: Decision) -> Verdict:

@@ -124,7 +124,8 @@ operations = Table(
         server_default=text("(pg_current_xact_id()::text)::bigint"),
         comment="the writing transaction; below pg_snapshot_xmin nothing is still to come",
     ),
-    UniqueConstraint("site_id", "source", "within", "key"),
+    # What tells ids apart first: an index compares column by column.
+    UniqueConstraint("site_id", "source", "key", "within"),
     # Every operation is in one of these two: by its wallet, in the order of the sequence.
     Index(
         "uq_wallet_operation_sequence",
@@ -145,8 +146,8 @@ operations = Table(
         "ix_wallet_operation_reference",
         "site_id",
         "source",
-        "within",
         "reference",
+        "within",
         "code",
         "type",
         postgresql_where=text("reference IS NOT NULL"),

@@ -92,6 +92,7 @@ CREATE FUNCTION ledger_write(
 #variable_conflict use_column
 DECLARE
   many CONSTANT integer := cardinality(keys);
+  this_transaction CONSTANT bigint := pg_current_xact_id()::text::bigint;  -- once, not for each row
   the_instant timestamptz;
   the_numbers bigint[];
   versions bigint[];  -- after each transfer: of its source, of its target, of the next one's source ...
@@ -154,11 +155,11 @@ BEGIN
   WITH written AS (
     INSERT INTO transfer (site_id, transfer_id, source, key, kind, outcome, fingerprint, amount_minor, currency,
       source_account_id, source_version, source_balance_minor, target_account_id, target_version, target_balance_minor,
-      because, actor, recorded_at)
+      because, actor, recorded_at, recorded_in)
     SELECT the_site, w.number, coalesce(w.source, sources[1]), w.key, w.kind, coalesce(w.outcome, outcomes[1]),
            coalesce(w.fingerprint, fingerprints[1]), w.amount, coalesce(w.currency, currencies[1]),
            w.source_id, versions[2 * w.place - 1], balances[2 * w.place - 1],
-           w.target_id, versions[2 * w.place], balances[2 * w.place], w.because, coalesce(w.actor, actors[1]), the_instant
+           w.target_id, versions[2 * w.place], balances[2 * w.place], w.because, coalesce(w.actor, actors[1]), the_instant, this_transaction
       FROM unnest(the_numbers, sources, keys, kinds, outcomes, fingerprints, amounts, currencies, source_ids, target_ids, reasons,
         actors) WITH ORDINALITY AS w (number, source, key, kind, outcome, fingerprint, amount, currency, source_id, target_id,
         because, actor, place)),

@@ -2,24 +2,26 @@
 -- They run with the caller's rights. Each lookup is a LATERAL with a LIMIT (or OFFSET 0), which the planner cannot turn around:
 -- left to itself it reads whole tables while they are young and it knows nothing about them.
 
--- One row for each ask, in their order. First the cash accounts of every player named, in the order of ids: whoever
+-- One row for each ask, in their order. First the cash accounts of every player to be locked, in the order of ids: whoever
 -- holds a player's cash account decides about that player, so nothing read below can change before the commit. Every wallet of
 -- the player, because a rollback names no currency. Then, in a second statement that sees what others committed meanwhile, all
--- that is known about each ask.
+-- that is known about each ask. A large batch is looked up in parts: the first part locks the players of all of them.
 CREATE FUNCTION wallet_load(
-  the_site integer, players text[], currencies text[], sources text[], withins text[], keys text[], refs text[],
-  providers text[], round_ids text[], session_ids text[], asks_open boolean[], at timestamptz)
+  the_site integer, at timestamptz, locks text[], players text[], currencies text[], sources text[], withins text[], keys text[],
+  refs text[], providers text[], round_ids text[], session_ids text[], asks_open boolean[])
   RETURNS TABLE (ord bigint, player_id text, status text, wallet wallet, cash_minor bigint, cash_version bigint, bonus_minor bigint,
     bonus_version bigint, moved_at timestamptz, known wallet_operation, reference wallet_operation, reference_player text, is_tombstoned boolean,
     is_own_tombstoned boolean, is_reversed boolean, is_settled boolean, around wallet_round, session_ok boolean, round_open boolean)
   LANGUAGE plpgsql ROWS 50 SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-  PERFORM FROM ledger_lock(the_site, ARRAY(
-    SELECT w.cash_account_id
-      FROM (SELECT DISTINCT name FROM unnest(players) AS name) p,
-      LATERAL (SELECT q.player_id FROM player q WHERE q.site_id = the_site AND q.site_login = p.name LIMIT 1) q,
-      LATERAL (SELECT v.* FROM wallet v WHERE v.site_id = the_site AND v.player_id = q.player_id OFFSET 0) w));
+  IF cardinality(locks) > 0 THEN
+    PERFORM FROM ledger_lock(the_site, ARRAY(
+      SELECT w.cash_account_id
+        FROM (SELECT DISTINCT name FROM unnest(locks) AS name) p,
+        LATERAL (SELECT q.player_id FROM player q WHERE q.site_id = the_site AND q.site_login = p.name LIMIT 1) q,
+        LATERAL (SELECT v.* FROM wallet v WHERE v.site_id = the_site AND v.player_id = q.player_id OFFSET 0) w));
+  END IF;
   RETURN QUERY
     SELECT i.ord, q.player_id, q.status, w.whole, c.balance_minor, c.version, coalesce(b.balance_minor, 0),
            coalesce(b.version, 0), greatest(c.moved_at, (w.whole).moved_at),

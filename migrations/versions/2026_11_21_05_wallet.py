@@ -90,7 +90,7 @@ def upgrade() -> None:
         sa.CheckConstraint("length(key) BETWEEN 1 AND 128", name=op.f("ck_wallet_operation_key_length")),
         sa.PrimaryKeyConstraint("site_id", "operation_id", name=op.f("pk_wallet_operation")),
         sa.UniqueConstraint(
-            "site_id", "source", "within", "key", name=op.f("uq_wallet_operation_site_id_source_within_key")
+            "site_id", "source", "key", "within", name=op.f("uq_wallet_operation_site_id_source_key_within")
         ),
     )
     op.create_index(
@@ -109,7 +109,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_wallet_operation_reference",
         "wallet_operation",
-        ["site_id", "source", "within", "reference", "code", "type"],
+        ["site_id", "source", "reference", "within", "code", "type"],
         unique=False,
         postgresql_where=sa.text("reference IS NOT NULL"),
     )

@@ -115,8 +115,9 @@ async def opened(
                 callback_url="https://shop.example.com/wallet" if seamless else "",
             )
             created = await merchants.create_site(tx, new, at=clock.now())
-        app = create_app(pipes)
-        journal = Journal(pipes)
+        # In parts of three, so that every batch here is decided in several.
+        app = create_app(pipes, journal=Journal(pipes, part=3))
+        journal = Journal(pipes, part=3)
         transport = httpx.ASGITransport(app=app)
         async with (
             app.router.lifespan_context(app),

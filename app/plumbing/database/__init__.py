@@ -24,6 +24,7 @@ from app.plumbing.database.engine import (
     sqlstate,
 )
 from app.plumbing.database.lanes import Lanes
+from app.plumbing.database.turns import Turns
 
 __all__ = [
     "BUSY_SQLSTATES",
@@ -38,6 +39,7 @@ __all__ = [
     "SessionSettings",
     "Transaction",
     "TransactionAlreadyOpen",
+    "Turns",
     "asyncpg_dsn",
     "checked",
     "forbid_network",

@@ -1,0 +1,191 @@
+"""What a batch asks the database and what it tells it: one call that locks and looks up, one that writes.
+
+A large batch is looked up and written in parts, so that one part is decided here while PostgreSQL is at
+another; what it all means together stands on one `Page`.
+"""
+
+from collections.abc import Collection, Coroutine, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+
+from app import ledger
+from app.plumbing.database import arrays
+from app.wallet import chart
+from app.wallet.queries import operation_of, round_of, wallet_of
+from app.wallet.rules import Page, Seat, Sheet
+from app.wallet.terms import Ask, Operation, OperationKey, Type
+
+__all__ = ["Houses", "find_houses", "know_houses", "load", "seats_of", "write"]
+
+# migrations/sql/wallet_journal.sql; the arrays as text (app.plumbing.database.arrays).
+_LOADS: Final = (*("text",) * 10, "boolean")
+_LOAD: Final = f"SELECT * FROM wallet_load($1, $2, {arrays.placed(_LOADS, 3)})"  # noqa: S608  our own words
+# Columns that both calls take once when they are the same throughout: currencies, sources, withins ...
+_ALIKE_ASKED: Final = (1, 2, 3, 5, 6, 7, 8, 9)
+_ALIKE_WRITTEN: Final = (1, 2, 4, 5, 6, 9, 11, 13, 17, 18, 19, 20, 21, 22, 23)
+_OPERATIONS: Final = (
+    *(*("text",) * 6, "boolean", "bytea", "bigint", "text", *("bigint",) * 7),
+    *("text",) * 7,
+)
+_WALLETS: Final = ("bigint",) * 5
+_ROUNDS: Final = ("bigint", *("text",) * 5, "boolean", "integer", *("bigint",) * 5)
+_COLUMNS: Final = (*_OPERATIONS, *_WALLETS, *_ROUNDS)
+_WRITE: Final = f"SELECT wallet_write($1, $2, {arrays.placed(_COLUMNS, 3)})"
+_MOVE: Final = f"{_WRITE}, {ledger.move_call(3 + len(_COLUMNS))}"
+_HOUSE: Final = """
+SELECT purpose, currency, account_id FROM account
+ WHERE site_id = $1 AND owner = 'site' AND purpose = ANY ('{house_gaming,operator_float}')
+"""
+
+# The house's accounts: by site, purpose and currency.
+Houses = dict[tuple[int, str, str], int]
+
+
+async def load(
+    raw: asyncpg.Connection, site_id: int, asks: Sequence[Ask], locks: Collection[str], *, at: datetime
+) -> Sequence[Any]:
+    """Look up what is known around some asks; one row for each, for `seats_of`.
+
+    Args:
+        raw: a connection inside the batch's transaction.
+        site_id: whose.
+        asks: to be decided next.
+        locks: players whose money is locked first; with the first part of a batch, all of its players.
+        at: this instant.
+    """
+    asked = [
+        (
+            *(ask.player, ask.currency, ask.source, ask.within, ask.key, ask.reference, ask.provider),
+            *(ask.round_id, ask.session, _asks_open(ask)),
+        )
+        for ask in asks
+    ]
+    columns = _transposed(asked, len(_LOADS) - 1)
+    for number in _ALIKE_ASKED:
+        columns[number] = _once_if_alike(columns[number])
+    rows: Sequence[Any] = await raw.fetch(
+        _LOAD, site_id, at, *arrays.written(_LOADS, [list(locks), *columns])
+    )
+    return rows
+
+
+def seats_of(page: Page, asks: Sequence[Ask], rows: Sequence[Any]) -> list[Seat]:
+    """Lay what was looked up onto the page."""
+    # Never before what a wallet or its account has seen, whatever the clocks of several machines say.
+    page.at = max([page.at, *(row["moved_at"] for row in rows if row["moved_at"] is not None)])
+    return [_seated(page, ask, row) for ask, row in zip(asks, rows, strict=True)]
+
+
+def write(raw: asyncpg.Connection, site_id: int, sheet: Sheet, houses: Houses) -> Coroutine[Any, Any, Any]:
+    """The call that writes what was decided: operations, wallets, rounds, and the money.
+
+    Its arguments are written here and now, so that they are ready when its turn comes.
+
+    Args:
+        raw: a connection inside the batch's transaction.
+        site_id: whose.
+        sheet: of the batch's page.
+        houses: the house's accounts, by `find_houses`.
+    """
+    arguments = arrays.written(_COLUMNS, _columns(sheet))
+    if not sheet.moved:
+        without_money: Coroutine[Any, Any, Any] = raw.execute(_WRITE, site_id, sheet.at, *arguments)
+        return without_money
+    moves = [
+        chart.move(*one, houses[site_id, chart.HOUSE[one.leg], one.wallet.currency]) for one in sheet.moved
+    ]
+    arguments += ledger.move_arguments(moves, source="wallet", actor="wallet")
+    with_money: Coroutine[Any, Any, Any] = raw.execute(_MOVE, site_id, sheet.at, *arguments)
+    return with_money
+
+
+async def find_houses(raw: asyncpg.Connection, site_id: int, houses: Houses) -> None:
+    """Look up the house's accounts of a site; those of a currency are opened with its first wallet."""
+    for purpose, currency, account_id in await raw.fetch(_HOUSE, site_id):
+        houses[site_id, ledger.Purpose(purpose), currency] = account_id
+
+
+def know_houses(houses: Houses, site_id: int, page: Page) -> bool:
+    """Whether the house's accounts across from all wallets of a page are known."""
+    currencies = {wallet.currency for wallet in page.wallets.values()}
+    return all((site_id, ledger.Purpose.HOUSE_GAMING, currency) in houses for currency in currencies)
+
+
+def _seated(page: Page, ask: Ask, row: Any) -> Seat:  # noqa: ANN401  asyncpg has no types
+    """Lay what was found around one ask onto the page."""
+    own, known, reference = row["wallet"], row["known"], row["reference"]
+    wallet = None
+    if own is not None:
+        wallet = page.wallets.get(own["wallet_id"])
+        if wallet is None:
+            wallet = page.wallets[own["wallet_id"]] = wallet_of(row, ask.player)
+            if wallet.cash_version != own["cash_version"] or wallet.bonus_version != own["bonus_version"]:
+                page.adopt(wallet, own["balance_minor"])
+    if known is not None:
+        _found(page, known, "")
+    if reference is not None:
+        found = _found(page, reference, row["reference_player"])
+        # What this very transaction has done to it is not written yet: it stands on the page alone.
+        found.is_reversed |= row["is_reversed"]
+        found.is_settled |= row["is_settled"]
+    elif known is not None:
+        page.operations[ask.operation_key].is_reversed |= row["is_reversed"]
+    if row["is_tombstoned"]:
+        page.tombstoned.add(ask.reference_key or ask.operation_key)
+    if row["is_own_tombstoned"]:
+        page.tombstoned.add(ask.operation_key)
+    if row["around"] is not None:
+        around = round_of(row["around"])
+        page.rounds.setdefault(around.key, around)
+    return Seat(row["player_id"] is not None, wallet, row["session_ok"], row["round_open"])
+
+
+def _found(page: Page, row: Any, player_id: str) -> Operation:  # noqa: ANN401  asyncpg has no types
+    key = OperationKey(row["source"], row["within"], row["key"])
+    operation = page.operations.get(key)
+    if operation is None:
+        operation = page.operations[key] = operation_of(row)
+    operation.player_id = operation.player_id or player_id
+    return operation
+
+
+def _columns(sheet: Sheet) -> list[list[Any]]:
+    """A sheet as the columns that `wallet_write` takes, in its order."""
+    operations = [
+        (
+            *(one.operation_id, *one.key, one.type, one.code, one.applied, one.fingerprint, one.wallet_id),
+            *(one.currency, one.amount, one.win, one.cash, one.bonus, one.before, one.after, one.sequence),
+            *(one.reference, one.round_id, one.provider, one.game, one.session, one.detail, one.request_id),
+        )
+        for one in sheet.written
+    ]
+    wallets = [
+        (one.wallet_id, one.sequence, one.cash_version, one.bonus_version, one.balance)
+        for one in sheet.wallets
+    ]
+    rounds = [
+        (
+            *(*one.key, one.game, one.currency, one.state, one.is_free, one.open_bets, one.bet, one.win),
+            *(one.reversed, one.first_sequence, one.last_sequence),
+        )
+        for one in sheet.rounds
+    ]
+    columns = _transposed(operations, 24)
+    for number in _ALIKE_WRITTEN:
+        columns[number] = _once_if_alike(columns[number])
+    return [*columns, *_transposed(wallets, 5), *_transposed(rounds, 13)]
+
+
+def _transposed(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
+def _once_if_alike(column: list[Any]) -> list[Any]:
+    """One value for all of a batch: each element of an array costs on both sides of the wire."""
+    return column[:1] if column.count(column[0]) == len(column) else column
+
+
+def _asks_open(ask: Ask) -> bool:
+    return ask.type is Type.WITHDRAW and not ask.policy.withdraw_while_round_open

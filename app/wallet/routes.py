@@ -31,6 +31,7 @@ _PLAYS: Final = {"bet": Type.BET, "win": Type.WIN, "betwin": Type.BETWIN, "rollb
 _BETS: Final = frozenset({Type.BET, Type.BETWIN})
 # These reach the player whatever the site has changed meanwhile.
 _IN_ANY_MODE: Final = frozenset({Type.WIN, Type.ROLLBACK})
+_FAULTS: Final = ("delay", "drop-after-commit", "duplicate", "error-500", "garbage")
 _DELAY_SECONDS: Final = 3  # of the fault "delay": longer than platforms wait for a bet
 
 _Read = Callable[[Caller, Type, Mapping[str, Any], Request], Ask]
@@ -74,8 +75,9 @@ def _single(
         caller = await access.caller(request, scopes)
         _check_mode(caller, kind)
         ask = read(caller, kind, read_body(await request.body()), request)
-        if caller.site.is_test and "x-sandbox-fault" in request.headers:
-            return await _faulty(request.headers["x-sandbox-fault"], journal, caller, ask)
+        fault = request.headers.get("x-sandbox-fault") if caller.site.is_test else None
+        if fault is not None:
+            return await _faulty(fault, journal, caller, ask)
         return _told(await journal.post(caller.site_id, ask))
 
 
@@ -161,6 +163,9 @@ def _undone(ask: Ask, code: Code) -> dict[str, object]:
 
 async def _faulty(fault: str, journal: Journal, caller: Caller, ask: Ask) -> Response:
     """Do what was asked, and then what integrators fear; test sites only."""
+    if fault not in _FAULTS:
+        sentence = f"X-Sandbox-Fault must be one of {', '.join(_FAULTS)}; nothing was done."
+        raise Refused(Code.VALIDATION, sentence, field="X-Sandbox-Fault")
     answer = await journal.post(caller.site_id, ask)
     match fault:
         case "delay":
@@ -171,10 +176,8 @@ async def _faulty(fault: str, journal: Journal, caller: Caller, ask: Ask) -> Res
             return DroppedAnswer()
         case "error-500":
             raise Refused(Code.INTERNAL)
-        case "garbage":
-            return Response(b"<html>\x00 bad gateway", media_type="text/html")
         case _:
-            pass
+            return Response(b"<html>\x00 bad gateway", media_type="text/html")
     return _told(answer)
 
 

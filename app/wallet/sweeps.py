@@ -62,7 +62,7 @@ async def grant_bonus(pipes: Pipes, site_id: int, player: str, amount: Money, ke
         key: the id of the grant, as whoever grants it chose it.
 
     Returns:
-        how it ended, and whether it was done now.
+        how it ended, and whether it was answered before.
     """
     content = f"{amount.minor} {amount.currency} {player}".encode()
     ask = Ask(Type.BONUS, "desk", key, player, Policy(), content, key)
@@ -72,7 +72,7 @@ async def grant_bonus(pipes: Pipes, site_id: int, player: str, amount: Money, ke
         [answer] = await journal.run(site_id, [ask])
     finally:
         await journal.aclose()
-    return answer.code, not answer.duplicate
+    return answer.code, answer.duplicate
 
 
 async def _sweep(pipes: Pipes, journal: Journal, site_id: int, stuck: Stuck) -> None:

@@ -79,8 +79,8 @@ def wallet_grant_bonus(
 ) -> None:
     """Give a player bonus money."""
     bonus = Money(amount, currency)
-    code, is_new = with_pipes(lambda pipes: grant_bonus(pipes, site_id, external_id, bonus, key))
-    out.print(code.value if is_new else f"{code.value} (granted before)")
+    code, is_repeated = with_pipes(lambda pipes: grant_bonus(pipes, site_id, external_id, bonus, key))
+    out.print(f"{code.value} (answered before)" if is_repeated else code.value)
     raise typer.Exit(0 if code is Code.OK else 1)
 
 

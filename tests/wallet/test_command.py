@@ -88,7 +88,7 @@ async def test_players_with_money_are_listed(desk: Desk) -> None:
 
 async def test_a_bonus_is_granted_once_and_can_be_played(desk: Desk) -> None:
     assert await desk.said("wallet grant-bonus SITE aigerim KZT 250 --id gift-1") == "OK\n"
-    assert await desk.said("wallet grant-bonus SITE aigerim KZT 250 --id gift-1") == "OK (granted before)\n"
+    assert await desk.said("wallet grant-bonus SITE aigerim KZT 250 --id gift-1") == "OK (answered before)\n"
     assert (await desk.run("wallet grant-bonus SITE aigerim KZT 251 --id gift-1")).exit_code == 1
     assert (await desk.run("wallet grant-bonus SITE nobody KZT 250 --id gift-2")).exit_code == 1
     _, told = await desk.counter.get("/v1/player/info", playerExternalId="aigerim")

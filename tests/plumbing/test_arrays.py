@@ -32,7 +32,18 @@ async def test_postgresql_reads_back_what_was_written(database: Database) -> Non
             columns = [[row[at] for row in rows] for at in range(len(KINDS))]
             assert await read(raw, KINDS, columns) == columns
 
-        examples: list[list[tuple[object, ...]]] = []
-        settings(max_examples=150, database=None)(given(ROWS)(examples.append))()
-        for example in examples:
+        for example in examples():
             await one(example)
+
+
+def examples() -> list[list[tuple[object, ...]]]:
+    """Rows as hypothesis thinks them up; PostgreSQL is asked afterwards, in one transaction."""
+    found: list[list[tuple[object, ...]]] = []
+
+    @settings(max_examples=150, database=None)
+    @given(ROWS)
+    def collect(rows: list[tuple[object, ...]]) -> None:
+        found.append(rows)
+
+    collect()
+    return found

@@ -8,10 +8,11 @@ a database; one operation at the desk and a thousand in a batch run through the 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from app.kernel import ids
 from app.wallet.model import decide
+from app.wallet.sheets import Moved, Seat, Sheet, Verdict
 from app.wallet.terms import (
     Ask,
     Code,
@@ -29,7 +30,7 @@ from app.wallet.terms import (
     Wallet,
 )
 
-__all__ = ["GAINS", "SUCCESSES", "Moved", "Page", "Seat", "Sheet", "Verdict"]
+__all__ = ["GAINS", "SUCCESSES", "Page"]
 
 SUCCESSES: Final = frozenset({Code.OK, Code.NOTHING_TO_REVERSE, Code.ALREADY_ROLLED_BACK})
 _NO_POLICY: Final = Policy()
@@ -47,47 +48,6 @@ GAINS: Final = {
     Leg.REVERSE_BONUS: (0, -1),
     Leg.GRANT_BONUS: (0, 1),
 }
-
-
-class Seat(NamedTuple):
-    """What was found around one ask: whether there is such a player, and the rest as in `Facts`.
-
-    For a rollback `wallet` is any of the player's.
-    """
-
-    is_known: bool
-    wallet: Wallet | None
-    session_ok: bool
-    round_open: bool
-
-
-class Moved(NamedTuple):
-    """Money to be moved by the ledger: one leg of an operation."""
-
-    operation_id: str
-    leg: Leg
-    amount: int
-    wallet: Wallet
-
-
-class Verdict(NamedTuple):
-    """What became of one ask: the operation that tells it, or why there is none."""
-
-    code: Code
-    operation: Operation | None
-    wallet: Wallet | None
-    duplicate: bool = False
-    field: str = ""
-
-
-class Sheet(NamedTuple):
-    """What is to be written of a page: what was decided since the last sheet, and how things stand now."""
-
-    at: datetime
-    written: list[Operation]
-    moved: list[Moved]
-    wallets: list[Wallet]
-    rounds: list[Round]
 
 
 @dataclass(slots=True)

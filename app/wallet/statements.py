@@ -14,7 +14,8 @@ from app import ledger
 from app.plumbing.database import arrays
 from app.wallet import chart
 from app.wallet.queries import operation_of, round_of, wallet_of
-from app.wallet.rules import Page, Seat, Sheet
+from app.wallet.rules import Page
+from app.wallet.sheets import Seat, Sheet
 from app.wallet.terms import Ask, Operation, OperationKey, Type
 
 __all__ = ["Houses", "find_houses", "know_houses", "load", "seats_of", "write"]

@@ -177,7 +177,7 @@ async def test_sites_that_serve_people_know_no_faults(live: Counter) -> None:
         assert (told["code"], told["data"]["duplicate"], told["data"]["balance"]) == expected
 
 
-async def test_an_unknown_fault_changes_nothing(counter: Counter) -> None:
+async def test_an_unknown_fault_is_refused_by_name_and_nothing_is_done(counter: Counter) -> None:
     answer = await faulty(counter, "no such fault", "/v1/player/wallet/deposit", DEPOSIT)
-    assert answer.json()["data"]["duplicate"] is False
-    await retried(counter, "/v1/player/wallet/deposit", DEPOSIT)
+    assert (answer.status_code, answer.json()["data"]["field"]) == (400, "X-Sandbox-Fault")
+    assert (await counter.get("/v1/player/wallet/transfer/t-faulty"))[0] == 404

@@ -13,7 +13,7 @@
     callouts    what we ask the merchant's server, and wait for
     webhooks    what we tell the merchant's server, and repeat until heard
     providers   who moves the money: one contract, many gateways
-    methods     ways to pay: what each needs from the player, where it is offered
+    methods     ways to pay: what each needs from the player, where it is offered; saved instruments
     players     who pays: one person at one site
     staff       who may sit at the desk: operators, roles, approvals, and the diary of what each one did
     ledger      what is owned: accounts, transfers, entries, holds

@@ -13,7 +13,7 @@ __all__ = ["ACCOUNT", "SANDBOX", "Demo", "offer_everything", "seed"]
 
 SANDBOX = "sandbox"  # the provider account's name at every test site
 CURRENCY = "KZT"
-# Smallest and largest deposit at a test site, in major units.
+# Smallest and largest payment at a test site, in major units.
 LIMITS = {
     "KZT": ("500", "1000000"),
     "UZS": ("5000", "10000000"),
@@ -91,7 +91,7 @@ async def offer_everything(
     secret: str,
     peers: frozenset[tuple[str, int]],
 ) -> None:
-    """Let a test site offer every method of the catalogue in a currency, carried out by the sandbox."""
+    """Let a test site offer every method in a currency, for deposits and payouts, carried out by the sandbox."""
     await providers.open_account(
         tx,
         site_id,
@@ -102,17 +102,23 @@ async def offer_everything(
         credentials={"account": ACCOUNT, "secret": secret},
         allowed_private_peers=peers,
     )
-    low, high = LIMITS.get(currency, OTHER_LIMITS)
-    for position, method in enumerate(methods.CATALOGUE):
-        await methods.offer_method(
-            tx,
-            site_id,
-            method,
-            minimum=Money.parse(low, currency),
-            maximum=Money.parse(high, currency),
-            account=SANDBOX,
-            position=position,
-        )
+    low, high = (Money.parse(limit, currency) for limit in LIMITS.get(currency, OTHER_LIMITS))
+    ways = {
+        methods.Direction.DEPOSIT: methods.CATALOGUE,
+        methods.Direction.PAYOUT: methods.DESTINATION_FIELDS,
+    }
+    for direction, codes in ways.items():
+        for position, method in enumerate(codes):
+            await methods.offer_method(
+                tx,
+                site_id,
+                method,
+                minimum=low,
+                maximum=high,
+                account=SANDBOX,
+                position=position,
+                direction=direction,
+            )
 
 
 async def _is_here(tx: Transaction, earlier: Demo) -> bool:

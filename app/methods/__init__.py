@@ -1,13 +1,24 @@
-"""Ways to pay: what a player may choose, where each is offered and within which limits.
+"""Ways to pay: what a player may choose, where each is offered and within which limits, with what they paid.
 
 A method is what the player sees; who carries it out is a provider account, named here and known in
-`providers`.
+`providers`. Promises that no card number is kept: of a card there is a token, a mask and a fingerprint.
 """
 
+from app.methods.destinations import (
+    DESTINATION_FIELDS,
+    BadDestination,
+    Destination,
+    DestinationField,
+    DestinationRule,
+    FieldKind,
+    marks,
+    read_destination,
+)
 from app.methods.model import (
     CATALOGUE,
     AmountTooHigh,
     AmountTooLow,
+    Direction,
     Method,
     MethodUnavailable,
     Offer,
@@ -16,22 +27,15 @@ from app.methods.model import (
     narrowed,
     quick_amounts,
 )
-from app.methods.operations import offer_method, switch_method
-from app.methods.queries import offer, offers
+from app.methods.operations import offer_method, remember_instrument, remove_instrument, switch_method
+from app.methods.queries import Instrument, InstrumentNotFound, instrument, instruments, offer, offers
 
+# fmt: off
 __all__ = [
-    "CATALOGUE",
-    "AmountTooHigh",
-    "AmountTooLow",
-    "Method",
-    "MethodUnavailable",
-    "Offer",
-    "arranged",
-    "check_amount",
-    "narrowed",
-    "offer",
-    "offer_method",
-    "offers",
-    "quick_amounts",
-    "switch_method",
+    "CATALOGUE", "DESTINATION_FIELDS", "AmountTooHigh", "AmountTooLow", "BadDestination", "Destination",
+    "DestinationField", "DestinationRule", "Direction", "FieldKind", "Instrument", "InstrumentNotFound",
+    "Method", "MethodUnavailable", "Offer", "arranged", "check_amount", "instrument", "instruments", "marks",
+    "narrowed", "offer", "offer_method", "offers", "quick_amounts", "read_destination", "remember_instrument",
+    "remove_instrument", "switch_method",
 ]
+# fmt: on

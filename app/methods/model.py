@@ -3,14 +3,17 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from app.kernel.errors import Refusal
+from app.kernel.masking import mask_text
 from app.kernel.money import AmountOutOfRange, Money
 
 __all__ = [
     "CATALOGUE",
     "AmountTooHigh",
     "AmountTooLow",
+    "Direction",
     "Method",
     "MethodUnavailable",
     "Offer",
@@ -26,6 +29,10 @@ class MethodUnavailable(Refusal):
 
     param = "method"
 
+    def __init__(self, *, method: str) -> None:
+        """Name the method; what is none is shown masked, for anything may stand there."""
+        super().__init__(method=method if method in CATALOGUE else mask_text(method)[:64])
+
 
 class AmountTooLow(Refusal):
     """The amount must be from {minimum} to {maximum}."""
@@ -37,6 +44,13 @@ class AmountTooHigh(Refusal):
     """The amount must be from {minimum} up to {maximum}."""
 
     param = "amount"
+
+
+class Direction(StrEnum):
+    """Which way the money goes."""
+
+    DEPOSIT = "deposit"
+    PAYOUT = "payout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,7 @@ class Offer:
     maximum: Money
     account: str
     position: int
+    direction: Direction = Direction.DEPOSIT
 
 
 CATALOGUE: Mapping[str, Method] = {
@@ -91,12 +106,14 @@ def check_amount(offer: Offer, amount: Money) -> None:
         raise AmountTooHigh(**limits)
 
 
-def arranged(offers: Sequence[Offer], ps_range: str) -> list[Offer]:
+def arranged(offers: Sequence[Offer], ps_range: str, direction: Direction = Direction.DEPOSIT) -> list[Offer]:
     """Offers in the merchant's order of payment groups.
 
-    Deposit groups before the `;` (protocol.md section 2.1).
+    Deposit groups stand before the `;`, payout groups behind it (protocol.md section 2.1).
     """
-    wanted = [int(group) for group in ps_range.partition(";")[0].split(",") if _is_number(group)]
+    deposits, _, payouts = ps_range.partition(";")
+    groups = deposits if direction is Direction.DEPOSIT else payouts
+    wanted = [int(group) for group in groups.split(",") if _is_number(group)]
     last = len(wanted)
     rank = {group: place for place, group in reversed(list(enumerate(wanted)))}
     return sorted(offers, key=lambda offer: (rank.get(offer.method.group_id, last), offer.position))
@@ -104,6 +121,8 @@ def arranged(offers: Sequence[Offer], ps_range: str) -> list[Offer]:
 
 def narrowed(offer: Offer, deposit_range: str) -> Offer:
     """The offer within the merchant's own limits; a wider wish never widens ours.
+
+    For a payout it is the merchant's `payout_range`, of the same form.
 
     The form is `1:100-1000;2,3,4:200-2000;50-1500`, in major units as the player sees them, an entry without
     groups being the default.

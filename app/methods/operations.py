@@ -1,14 +1,20 @@
-"""What can be done with a site's methods: offer one, switch one off."""
+"""What can be done with ways to pay: offer one, switch one off, remember a player's instrument, forget it."""
 
-from sqlalchemy import update
-from sqlalchemy.dialects.postgresql import insert
+from datetime import datetime
 
+from sqlalchemy import case, literal, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from app.kernel import ids
+from app.kernel.masking import holds_card
 from app.kernel.money import Money
-from app.methods.model import CATALOGUE, MethodUnavailable
-from app.methods.tables import site_methods
+from app.methods.destinations import DESTINATION_FIELDS, Destination
+from app.methods.model import CATALOGUE, Direction, MethodUnavailable
+from app.methods.queries import Instrument, InstrumentNotFound, instrument_of
+from app.methods.tables import instruments, site_methods
 from app.plumbing.database import Transaction
 
-__all__ = ["offer_method", "switch_method"]
+__all__ = ["offer_method", "remember_instrument", "remove_instrument", "switch_method"]
 
 
 async def offer_method(
@@ -20,14 +26,15 @@ async def offer_method(
     maximum: Money,
     account: str,
     position: int = 0,
+    direction: Direction = Direction.DEPOSIT,
 ) -> None:
     """Offer a method at a site in the currency of its limits, or change its limits, account and place.
 
     Raises:
-        MethodUnavailable: no such method in the catalogue.
+        MethodUnavailable: no such method in the catalogue, or nothing is paid out by it.
         CurrencyMismatch: the two limits differ in currency.
     """
-    if method not in CATALOGUE:
+    if method not in (CATALOGUE if direction is Direction.DEPOSIT else DESTINATION_FIELDS):
         raise MethodUnavailable(method=method)
     if maximum < minimum:
         raise ValueError("maximum below minimum")
@@ -40,12 +47,20 @@ async def offer_method(
     }
     await tx.execute(
         insert(site_methods)
-        .values(site_id=site_id, method=method, currency=minimum.currency, **row)
-        .on_conflict_do_update(index_elements=["site_id", "method", "currency"], set_=row)
+        .values(site_id=site_id, method=method, currency=minimum.currency, direction=direction, **row)
+        .on_conflict_do_update(index_elements=["site_id", "method", "currency", "direction"], set_=row)
     )
 
 
-async def switch_method(tx: Transaction, site_id: int, method: str, currency: str, *, enabled: bool) -> None:
+async def switch_method(
+    tx: Transaction,
+    site_id: int,
+    method: str,
+    currency: str,
+    *,
+    enabled: bool,
+    direction: Direction = Direction.DEPOSIT,
+) -> None:
     """Switch an offered method on or off.
 
     Raises:
@@ -57,8 +72,78 @@ async def switch_method(tx: Transaction, site_id: int, method: str, currency: st
             site_methods.c.site_id == site_id,
             site_methods.c.method == method,
             site_methods.c.currency == currency,
+            site_methods.c.direction == direction,
         )
         .values(enabled=enabled)
     )
     if not done.rowcount:
         raise MethodUnavailable(method=method)
+
+
+async def remember_instrument(
+    tx: Transaction, site_id: int, player_id: str, destination: Destination, *, account: str, at: datetime
+) -> Instrument:
+    """Keep with what a player paid, or where a payout goes; one that is known is used again, and not new.
+
+    What is told anew is added to what is known; a token of another account takes the place of the old one.
+    One that was removed comes back.
+
+    Args:
+        tx: the caller's transaction.
+        site_id, player_id: whose it is.
+        destination: as `read_destination` gives it, tokenised; or made of what a provider told, without
+            fields where it can only be recognised.
+        account: the provider account that gave the token, or that carried out the payment.
+        at: when it was used.
+
+    Raises:
+        ValueError: a card that is not tokenised, or a card number where none belongs; a fault of the code.
+    """
+    if destination.needs_token or not destination.fingerprint or holds_card(destination.masked):
+        raise ValueError("this destination is not fit to be stored")
+    row = {"account": account, "masked": destination.masked, "fields": dict(destination.fields)}
+    adding = insert(instruments).values(
+        site_id=site_id,
+        instrument_id=ids.new("ins", at=at),
+        player_id=player_id,
+        method=destination.method,
+        fingerprint=destination.fingerprint,
+        first_seen_at=at,
+        last_used_at=at,
+        **row,
+    )
+    old, new = instruments.c, adding.excluded
+    tells_nothing = new.fields == literal({}, JSONB)
+    kept = case((old.account == new.account, old.fields), else_=old.fields.op("-")("token"))
+    again = adding.on_conflict_do_update(
+        index_elements=["site_id", "player_id", "method", "fingerprint"],
+        set_={
+            "account": case((tells_nothing, old.account), else_=new.account),
+            "masked": new.masked,
+            "fields": case((tells_nothing, old.fields), else_=kept.op("||")(new.fields)),
+            "last_used_at": at,
+            "removed_at": None,
+        },
+    )
+    return instrument_of(await tx.one(again.returning(instruments)))
+
+
+async def remove_instrument(
+    tx: Transaction, site_id: int, player_id: str, instrument_id: str, *, at: datetime
+) -> None:
+    """Show a player's instrument no more. It stays known: money that came from it still has to go back there.
+
+    Raises:
+        InstrumentNotFound: the player has none of that id. One that was removed before stays removed.
+    """
+    done = await tx.execute(
+        update(instruments)
+        .where(
+            instruments.c.site_id == site_id,
+            instruments.c.instrument_id == instrument_id,
+            instruments.c.player_id == player_id,
+        )
+        .values(removed_at=case((instruments.c.removed_at.is_(None), at), else_=instruments.c.removed_at))
+    )
+    if not done.rowcount:
+        raise InstrumentNotFound

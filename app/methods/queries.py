@@ -1,45 +1,154 @@
-"""What a site offers now."""
+"""What a site offers now, and with what its players have paid."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.engine import Row
 
+from app.kernel.errors import Refusal
 from app.kernel.money import Money
-from app.methods.model import CATALOGUE, MethodUnavailable, Offer
+from app.methods.destinations import Destination
+from app.methods.model import CATALOGUE, Direction, MethodUnavailable, Offer
+from app.methods.tables import instruments as instrument_rows
 from app.methods.tables import site_methods
 from app.plumbing.database import Reader
 
-__all__ = ["offer", "offers"]
+__all__ = [
+    "Instrument",
+    "InstrumentNotFound",
+    "instrument",
+    "instrument_of",
+    "instruments",
+    "offer",
+    "offers",
+]
 
 
-async def offers(reader: Reader, site_id: int, currency: str) -> list[Offer]:
-    """Every enabled method of a site in a currency, in the site's order."""
+class InstrumentNotFound(Refusal):
+    """This player has no such card, account or telephone."""
+
+    param = "instrument_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A player's card, account, telephone or wallet, as the site knows it.
+
+    `fields` is where money is sent (of a card the token, good at `account` only); empty: it is only known by
+    sight. A removed one is not shown to the player.
+    """
+
+    site_id: int
+    instrument_id: str
+    player_id: str
+    method: str
+    account: str
+    masked: str
+    fingerprint: str
+    fields: Mapping[str, str] = field(repr=False)
+    first_seen_at: datetime
+    last_used_at: datetime
+    removed_at: datetime | None
+
+    @property
+    def destination(self) -> Destination:
+        """The instrument as a payout's destination."""
+        return Destination(self.method, self.fields, self.masked, self.fingerprint)
+
+    @property
+    def brief(self) -> str:
+        """As in "card *4242"."""
+        return self.destination.brief
+
+
+async def offers(
+    reader: Reader, site_id: int, currency: str, *, direction: Direction = Direction.DEPOSIT
+) -> list[Offer]:
+    """Every enabled method of a site in a currency and direction, in the site's order."""
     rows = await reader.all(
         select(site_methods)
-        .where(site_methods.c.site_id == site_id, site_methods.c.currency == currency, site_methods.c.enabled)
+        .where(
+            site_methods.c.site_id == site_id,
+            site_methods.c.currency == currency,
+            site_methods.c.direction == direction,
+            site_methods.c.enabled,
+        )
         .order_by(site_methods.c.position, site_methods.c.method)
     )
     return [_offer(row) for row in rows if row.method in CATALOGUE]
 
 
-async def offer(reader: Reader, site_id: int, currency: str, method: str) -> Offer:
+async def offer(
+    reader: Reader, site_id: int, currency: str, method: str, *, direction: Direction = Direction.DEPOSIT
+) -> Offer:
     """One method as the site offers it.
 
     Raises:
-        MethodUnavailable: unknown, not offered in this currency, or switched off.
+        MethodUnavailable: unknown, not offered in this currency and direction, or switched off.
     """
     row = await reader.first(
         select(site_methods).where(
             site_methods.c.site_id == site_id,
             site_methods.c.currency == currency,
             site_methods.c.method == method,
+            site_methods.c.direction == direction,
             site_methods.c.enabled,
         )
     )
     if row is None or row.method not in CATALOGUE:
         raise MethodUnavailable(method=method)
     return _offer(row)
+
+
+async def instrument(reader: Reader, site_id: int, player_id: str, instrument_id: str) -> Instrument:
+    """One instrument of a player, removed or not.
+
+    Raises:
+        InstrumentNotFound: the player has none of that id.
+    """
+    row = await reader.first(
+        select(instrument_rows).where(
+            instrument_rows.c.site_id == site_id,
+            instrument_rows.c.instrument_id == instrument_id,
+            instrument_rows.c.player_id == player_id,
+        )
+    )
+    if row is None:
+        raise InstrumentNotFound
+    return instrument_of(row)
+
+
+async def instruments(
+    reader: Reader, site_id: int, player_id: str, *, with_removed: bool = False
+) -> list[Instrument]:
+    """A player's instruments, the last used first."""
+    asked = select(instrument_rows).where(
+        instrument_rows.c.site_id == site_id, instrument_rows.c.player_id == player_id
+    )
+    if not with_removed:
+        asked = asked.where(instrument_rows.c.removed_at.is_(None))
+    newest_first = asked.order_by(instrument_rows.c.last_used_at.desc(), instrument_rows.c.instrument_id)
+    return [instrument_of(row) for row in await reader.all(newest_first)]
+
+
+def instrument_of(row: Row[Any]) -> Instrument:
+    """A row of the table as an instrument."""
+    return Instrument(
+        site_id=row.site_id,
+        instrument_id=row.instrument_id,
+        player_id=row.player_id,
+        method=row.method,
+        account=row.account,
+        masked=row.masked,
+        fingerprint=row.fingerprint,
+        fields=row.fields,
+        first_seen_at=row.first_seen_at,
+        last_used_at=row.last_used_at,
+        removed_at=row.removed_at,
+    )
 
 
 def _offer(row: Row[Any]) -> Offer:
@@ -49,4 +158,5 @@ def _offer(row: Row[Any]) -> Offer:
         maximum=Money(row.maximum_minor, row.currency),
         account=row.account,
         position=row.position,
+        direction=Direction(row.direction),
     )

@@ -5,15 +5,19 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    DateTime,
     ForeignKeyConstraint,
     Integer,
     Table,
     Text,
+    UniqueConstraint,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
-from app.plumbing.database import metadata
+from app.methods.model import Direction
+from app.plumbing.database import checked, metadata
 
-__all__ = ["site_methods"]
+__all__ = ["instruments", "site_methods"]
 
 site_methods = Table(
     "site_method",
@@ -21,6 +25,7 @@ site_methods = Table(
     Column("site_id", Integer, primary_key=True),
     Column("method", Text, primary_key=True, comment="a code of the catalogue"),
     Column("currency", Text, primary_key=True),
+    Column("direction", Text, primary_key=True, server_default=Direction.DEPOSIT),
     Column("enabled", Boolean, nullable=False, server_default="true"),
     Column("minimum_minor", BigInteger, nullable=False),
     Column("maximum_minor", BigInteger, nullable=False),
@@ -28,4 +33,29 @@ site_methods = Table(
     Column("position", Integer, nullable=False, server_default="0"),
     ForeignKeyConstraint(["site_id"], ["site.site_id"]),
     CheckConstraint("0 < minimum_minor AND minimum_minor <= maximum_minor", name="limits"),
+    checked("direction", Direction),
+)
+
+instruments = Table(
+    "instrument",
+    metadata,
+    Column("site_id", Integer, primary_key=True),
+    Column("instrument_id", Text, primary_key=True),
+    Column("player_id", Text, nullable=False),
+    Column("method", Text, nullable=False, comment="a code of the catalogue"),
+    Column("account", Text, nullable=False, comment="the provider account that a token is good at"),
+    Column("masked", Text, nullable=False, comment="may be shown"),
+    Column("fingerprint", Text, nullable=False, comment="tells whether it is the same again"),
+    Column("fields", JSONB, nullable=False, comment="where money is sent: a token, or IBAN, name, telephone"),
+    Column("first_seen_at", DateTime(timezone=True), nullable=False),
+    Column("last_used_at", DateTime(timezone=True), nullable=False),
+    Column("removed_at", DateTime(timezone=True), comment="the player wants it shown no more"),
+    UniqueConstraint("site_id", "player_id", "method", "fingerprint"),
+    ForeignKeyConstraint(["site_id", "player_id"], ["player.site_id", "player.player_id"]),
+    # The other side of the wall: no card number is kept, whatever the code above does (PCI DSS 3.5.1).
+    CheckConstraint(
+        "method <> 'card' OR (fields - 'token' = '{}'::jsonb AND fields ->> 'token' !~ '^[0-9 -]{13,}$'"
+        " AND masked !~ '[0-9]{7}' AND fingerprint !~ '^[0-9 -]{13,}$')",
+        name="no_card_number",
+    ),
 )

@@ -120,6 +120,22 @@ def test_arranged(wish: str, order: list[str]) -> None:
     assert [found.method.code for found in arranged(list(reversed(offers)), wish)] == order
 
 
+@pytest.mark.parametrize(
+    ("wish", "order"),
+    [
+        ("603,1;7,602", ["mobile_operator", "qr", "card", "mobile_app"]),
+        (";7", ["mobile_operator", "card", "mobile_app", "qr"]),
+        *((wish, ["card", "mobile_app", "qr", "mobile_operator"]) for wish in ("", "7", "7;", "7;x")),
+        ("1;7;602", ["card", "mobile_app", "qr", "mobile_operator"]),
+    ],
+)
+def test_payouts_are_arranged_by_what_stands_behind_the_semicolon(wish: str, order: list[str]) -> None:
+    codes = ["card", "mobile_app", "qr", "mobile_operator"]
+    offers = [offer(code, at=place) for place, code in enumerate(codes)]
+    found = arranged(list(reversed(offers)), wish, methods.Direction.PAYOUT)
+    assert [one.method.code for one in found] == order
+
+
 @given(st.lists(st.sampled_from(CODES), unique=True), st.text(max_size=30) | WISHES)
 def test_arranging_loses_and_adds_nothing(codes: list[str], wish: str) -> None:
     offers = [offer(code, at=place) for place, code in enumerate(codes)]

@@ -81,3 +81,40 @@ async def test_what_cannot_be_offered(database: Database, clock: MovableClock) -
         with pytest.raises(methods.MethodUnavailable):
             await methods.switch_method(tx, site_id, "card", "KZT", enabled=True)
     assert await offered(database, site_id) == []
+
+
+async def test_a_method_is_offered_each_way_by_itself(database: Database, clock: MovableClock) -> None:
+    site_id = await new_site(database, clock)
+    payout = methods.Direction.PAYOUT
+    async with database.transaction() as tx:
+        await methods.offer_method(tx, site_id, "card", minimum=LOW, maximum=HIGH, account="main")
+        await methods.offer_method(
+            tx, site_id, "card", minimum=LOW, maximum=LOW, account="second", direction=payout
+        )
+        await methods.offer_method(
+            tx, site_id, "e_wallet", minimum=LOW, maximum=LOW, account="second", direction=payout, position=1
+        )
+        for method in ("qr", "mobile_app", "aggregator", "nonsense"):
+            with pytest.raises(methods.MethodUnavailable):
+                await methods.offer_method(
+                    tx, site_id, method, minimum=LOW, maximum=HIGH, account="main", direction=payout
+                )
+    assert await offered(database, site_id) == ["card"]
+    async with database.reading() as reader:
+        out = await methods.offers(reader, site_id, "KZT", direction=payout)
+        assert [(found.method.code, found.direction) for found in out] == [
+            ("card", payout),
+            ("e_wallet", payout),
+        ]
+        assert (await methods.offer(reader, site_id, "KZT", "card")).account == "main"
+        assert (await methods.offer(reader, site_id, "KZT", "card", direction=payout)).account == "second"
+        with pytest.raises(methods.MethodUnavailable):
+            await methods.offer(reader, site_id, "KZT", "e_wallet")
+    async with database.transaction() as tx:
+        await methods.switch_method(tx, site_id, "card", "KZT", enabled=False, direction=payout)
+        with pytest.raises(methods.MethodUnavailable):
+            await methods.switch_method(tx, site_id, "e_wallet", "KZT", enabled=False)
+    assert await offered(database, site_id) == ["card"]
+    async with database.reading() as reader:
+        out = await methods.offers(reader, site_id, "KZT", direction=payout)
+    assert [found.method.code for found in out] == ["e_wallet"]

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "methods"
-down_revision = "providers"
+down_revision = "staff"
 
 
 def upgrade() -> None:

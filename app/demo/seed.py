@@ -91,7 +91,7 @@ async def offer_everything(
     secret: str,
     peers: frozenset[tuple[str, int]],
 ) -> None:
-    """Let a test site offer every method in a currency, for deposits and payouts, carried out by the sandbox."""
+    """Let a test site offer every way to pay in and out in a currency, carried out by the sandbox."""
     await providers.open_account(
         tx,
         site_id,

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "methods"
-down_revision = "staff"
+down_revision = "payouts"
 
 
 def upgrade() -> None:

@@ -55,33 +55,40 @@ _DEPOSIT: JsonDict = {
     "id": "dep_01m7yzmhg0e00a819sdy3p92ps",
     "object": "deposit",
     "transaction_id": 100000001,
+    "type_id": 3,
     "status": "completed",
     "sub_status": "completed",
-    "amount": 150000,
+    "status_id": 4,
+    "amount_minor": 150000,
     "currency": "KZT",
+    "captured_minor": 150000,
+    "refund_pending_minor": 0,
+    "refunded_minor": 0,
+    "charged_back_minor": 0,
+    "player_id": "ply_01m7yx8t1qe0f4n6w0b1a9c3de",
     "method": "card",
-    "site_login": "user_test",
+    "purse": "",
     "external_id": "order_123456",
-    "reason": "",
+    "order_id": "",
+    "parent_id": "",
     "is_late": False,
-    "is_test": False,
+    "reason": "",
     "created_at": "2026-11-21T11:58:40.120Z",
     "completed_at": "2026-11-21T12:00:05.004Z",
 }
 _WITHDRAWAL: JsonDict = {
+    **{name: value for name, value in _DEPOSIT.items() if name != "completed_at"},
     "id": "wdr_01m7z0cd5fe0d8vkrqbh6mq2k1",
     "object": "withdrawal",
     "transaction_id": 100000002,
+    "type_id": 11,
     "status": "pending",
     "sub_status": "requested",
-    "amount": 400000,
-    "currency": "KZT",
-    "method": "card",
-    "site_login": "user_test",
+    "status_id": 1,
+    "amount_minor": 400000,
+    "captured_minor": 0,
+    "purse": "555555...4444",
     "external_id": "",
-    "reason": "",
-    "is_late": False,
-    "is_test": False,
     "created_at": "2026-11-21T15:10:00.250Z",
 }
 _REFUND: JsonDict = _DEPOSIT | {
@@ -89,7 +96,9 @@ _REFUND: JsonDict = _DEPOSIT | {
     "object": "refund",
     "transaction_id": 100000003,
     "parent_id": "dep_01m7yzmhg0e00a819sdy3p92ps",
-    "amount": 50000,
+    "type_id": 5,
+    "amount_minor": 50000,
+    "captured_minor": 0,
     "created_at": "2026-11-22T09:00:00.000Z",
     "completed_at": "2026-11-22T09:00:07.500Z",
 }
@@ -99,11 +108,10 @@ _DISPUTE: JsonDict = {
     "transaction_id": 100000004,
     "payment_id": "dep_01m7yzmhg0e00a819sdy3p92ps",
     "state": "opened",
-    "amount": 150000,
+    "amount_minor": 150000,
     "currency": "KZT",
     "reason": "fraudulent",
     "due_at": "2026-12-05T00:00:00.000Z",
-    "is_test": False,
 }
 _ENDPOINT: JsonDict = {
     "id": "whe_01m7yvzq3re0a9m4r0f2c5h8yx",
@@ -124,7 +132,7 @@ def _event(name: str, sequence: int, created_at: str, thing: JsonDict, before: J
     }
 
 
-_PENDING: JsonDict = {"status": "processing", "sub_status": "crediting"}
+_PENDING: JsonDict = {"status": "processing", "sub_status": "crediting", "status_id": 2}
 EVENTS: Mapping[str, JsonDict] = {
     "deposit.completed": _event("deposit.completed", 6, "2026-11-21T12:00:05.004Z", _DEPOSIT, _PENDING),
     "withdrawal.requested": _event("withdrawal.requested", 1, "2026-11-21T15:10:00.250Z", _WITHDRAWAL, {}),
@@ -132,14 +140,20 @@ EVENTS: Mapping[str, JsonDict] = {
         "withdrawal.approved",
         4,
         "2026-11-21T15:14:31.000Z",
-        _WITHDRAWAL | {"sub_status": "approved", "external_id": "payout_77"},
+        _WITHDRAWAL | {"sub_status": "approved", "status_id": 3, "external_id": "payout_77"},
         {"sub_status": "under_review"},
     ),
     "transaction.failed": _event(
         "transaction.failed",
         4,
         "2026-11-21T12:00:05.004Z",
-        _DEPOSIT | {"status": "failed", "sub_status": "declined", "reason": "Not enough money on the card"},
+        _DEPOSIT
+        | {
+            "status": "failed",
+            "sub_status": "declined",
+            "status_id": 6,
+            "reason": "Not enough money on the card",
+        },
         {"status": "processing", "sub_status": "submitted"},
     ),
     "refund.completed": _event("refund.completed", 3, "2026-11-22T09:00:07.500Z", _REFUND, _PENDING),

@@ -116,7 +116,8 @@ class Event:
         type: a name of `EVENT_TYPES`.
         subject: the id of what changed; events of one subject are told in the order of `sequence`.
         sequence: counts the subject's changes without gaps; two types may tell of one change.
-        object: the thing after the change, fit for JSON and for strangers: masked, money in minor units.
+        object: the thing after the change, fit for JSON and for strangers: masked, money in minor units. Its
+            `id` and `object` (what it is) are what a thin endpoint is told.
         previous_attributes: what the changed attributes were before.
         occurred_at: when it happened, by our clock.
     """

@@ -17,6 +17,7 @@ from app.webhooks.terms import ENDPOINT_DISABLED
 
 __all__ = ["failed", "succeeded"]
 
+_WORTH_A_WARNING = timedelta(days=1)  # four days remain to repair it
 _log = structlog.get_logger("webhooks")
 
 
@@ -49,8 +50,13 @@ async def failed(
         .returning(endpoints)
     )
     why = rules.why_disabled(heard, row.failures, row.first_failed_at, now)
-    if why is not None and row.state == EndpointState.ACTIVE:
+    if row.state != EndpointState.ACTIVE:
+        return
+    if why is not None:
         await _disable(tx, row, why, now)
+    elif now - row.first_failed_at >= _WORTH_A_WARNING:
+        metrics.ALARMS.labels("webhook_endpoint_failing").inc()
+        _log.warning("webhook.endpoint_failing", site_id=row.site_id, endpoint_id=row.endpoint_id)
 
 
 async def _disable(tx: Transaction, row: Row[Any], why: WhyDisabled, now: datetime) -> None:

@@ -12,6 +12,7 @@ import pytest
 import standardwebhooks
 
 from app.payments import contract
+from app.payments.states import NEXT, DisputeState
 from app.webhooks import rules, schemas, terms
 from app.webhooks.model import EVENT_SCHEDULE, Event
 from tests.conftest import ROOT
@@ -78,12 +79,13 @@ async def test_what_is_sent_is_what_is_described(post: Post) -> None:
 
 
 def test_every_name_that_payments_gives_its_events_is_in_the_catalogue() -> None:
-    source = (ROOT / "app/payments/contract.py").read_text() + (ROOT / "app/payments/steps.py").read_text()
-    nouns = "deposit|withdrawal|refund|dispute|transaction|payment"
-    named = set(re.findall(rf'"((?:{nouns})\.[a-z_]+)"', source))
-    assert named >= {"transaction.unknown", "payment.attention"}
+    named = {"payment.attention"}
+    for kind, moves in NEXT.items():
+        for state in moves.keys() | {target for targets in moves.values() for target in targets}:
+            named |= {contract.event_type(kind, state, is_late=is_late) for is_late in (False, True)}
+    assert {"transaction.unknown", "withdrawal.requested", "refund.completed"} < named
     assert named <= terms.EVENT_TYPES.keys()
-    assert contract.event_type is not None
+    assert {f"dispute.{state.value}" for state in DisputeState} <= terms.EVENT_TYPES.keys()
 
 
 def test_the_manual_lists_every_type_and_the_schedule() -> None:

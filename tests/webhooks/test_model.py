@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.webhooks.model import SCHEDULE, delay_after, is_heard
+from app.webhooks.model import EVENT_SCHEDULE, ORDER_KEPT, SCHEDULE, SECRET_OVERLAP, delay_after, is_heard
 
 
 def test_the_schedule_is_the_protocols() -> None:
@@ -15,6 +15,15 @@ def test_the_schedule_is_the_protocols() -> None:
     assert delay_after(29, 0) == timedelta(hours=1)
     assert delay_after(30, 0) is None
     assert delay_after(10_000, 1) is None
+
+
+def test_the_schedule_of_events_is_the_one_of_standard_webhooks() -> None:
+    seconds = [delay.total_seconds() for delay in EVENT_SCHEDULE]
+    assert seconds == [5, 300, 1_800, *(hours * 3_600 for hours in (2, 5, 10, 14, 20, 24))]
+    assert delay_after(9, 0, EVENT_SCHEDULE) == timedelta(hours=24)
+    assert delay_after(10, 0, EVENT_SCHEDULE) is None
+    assert timedelta(minutes=10) == ORDER_KEPT
+    assert timedelta(hours=48) == SECRET_OVERLAP
 
 
 @given(st.integers(1, 29), st.floats(0, 1))

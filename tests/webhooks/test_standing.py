@@ -13,6 +13,10 @@ from tests.payments.peers import answering, hanging, resetting
 from tests.webhooks.conftest import Post, changed
 
 
+def counted(kind: str) -> float:
+    return float(metrics.ALARMS.labels(kind)._value.get())
+
+
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 async def test_any_2xx_is_enough(post: Post, status: int) -> None:
     await post.register()
@@ -69,18 +73,20 @@ async def test_after_five_days_of_nothing_but_failure_it_is_disabled(post: Post)
     registered = await post.register()
     witness = await post.register(post.bad)
     post.good.manner = answering(b"", 400)
-    before = float(metrics.ALARMS.labels("webhook_endpoint_disabled")._value.get())
+    before = counted("webhook_endpoint_disabled")
+    warned = counted("webhook_endpoint_failing")
     for hour in range(5 * 24):
         event_id = await post.publish(changed(1, f"dep_{hour}"))
         await post.deliver(await post.way(event_id, registered.endpoint_id))
         assert (await post.endpoint(registered.endpoint_id)).state is EndpointState.ACTIVE
+        assert (counted("webhook_endpoint_failing") > warned) == (hour >= 24), "people hear of it before"
         post.advance(timedelta(hours=1))
     last = await post.way(await post.publish(changed(1, "dep_last")), registered.endpoint_id)
     await post.deliver(last)
     found = await post.endpoint(registered.endpoint_id)
     assert (found.state, found.why_disabled) == (EndpointState.DISABLED, WhyDisabled.FAILING)
     assert found.disabled_at == post.clock.now()
-    assert float(metrics.ALARMS.labels("webhook_endpoint_disabled")._value.get()) == before + 1
+    assert counted("webhook_endpoint_disabled") == before + 1
     # The site's other endpoint is told; the dead one is not, and gets no more events.
     [told] = await post.rows("SELECT * FROM event WHERE type = 'webhook.endpoint_disabled'")
     assert told.subject == registered.endpoint_id

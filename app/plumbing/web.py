@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
-from app.plumbing import metrics
+from app.plumbing import metrics, waits
 from app.plumbing.database import BUSY_SQLSTATES, DatabaseDown, sqlstate
 from app.plumbing.reading import NotReadable, body_of, parameters_of, read_json, signed_pairs
 
@@ -284,8 +284,10 @@ class RequestContext:
                 message["headers"] = [*headers, (b"request-id", request_id.encode())]
             await send(message)
 
+        waited = [0.0]
         try:
-            await self._app(scope, body.receive, answered)
+            with waits.counted() as waited:
+                await self._app(scope, body.receive, answered)
         except Exception as error:
             body.is_abandoned |= isinstance(error, ClientDisconnect)
             if not body.is_abandoned:
@@ -303,6 +305,8 @@ class RequestContext:
             route = getattr(scope.get("route"), "path", "none")
             metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
             metrics.HTTP_SECONDS.labels(method, route).observe(seconds)
+            if waited[0]:
+                metrics.HTTP_OWN_SECONDS.labels(method, route).observe(seconds - waited[0])
             # What comes thousands of times a second and went well is counted, not told.
             tell = _log.debug if scope.get("counted_only") else _log.info
             tell("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))

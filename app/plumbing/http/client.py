@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Self
 
 from app.kernel.clock import Clock
-from app.plumbing import addresses, fence, metrics
+from app.plumbing import addresses, fence, metrics, waits
 from app.plumbing.breaker import Breaker, BreakerRules, Permit
 from app.plumbing.http import wire
 from app.plumbing.http.calls import CallFailed, FailureKind, PeerLimits, PeerState, Reply
@@ -184,6 +184,7 @@ class HttpClient:
             line.used_at = self._clock.monotonic()
             metrics.CALLS.labels(name, outcome).inc()
             metrics.CALL_SECONDS.labels(name).observe(line.used_at - started)
+            waits.add(line.used_at - started)
 
     def _target(self, url: str, peer: str | None) -> addresses.Target:
         try:

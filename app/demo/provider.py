@@ -1,4 +1,4 @@
-"""The sandbox provider: stands for a real payment provider, with an API, a page for the player, and notices.
+"""The sandbox provider: stands for a real payment provider, with an API, pages for people, and notices.
 
 All amounts are whole numbers of minor units (`amount_minor`) beside an ISO 4217 `currency`. Every request of
 a merchant carries `X-Sandbox-Account` and `X-Sandbox-Signature`: HMAC-SHA256 (hexadecimal) with the secret
@@ -11,17 +11,24 @@ import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Final
-from urllib.parse import parse_qsl
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from app.demo import wire
+from app.demo.provider_asked import (
+    ACCOUNT_FIELDS,
+    Asked,
+    CardAsked,
+    DepositAsked,
+    PayoutAsked,
+    RefundAsked,
+)
+from app.demo.provider_cards import Instrument, is_token, kept_account, kept_card
+from app.demo.provider_desk import CONTENT_SECURITY_POLICY, PAGE_ROUTES, PAGES, DeskHere, instrument_of
 from app.demo.provider_orders import (
     ACCOUNT_HEADER,
     SIGNATURE_HEADER,
@@ -30,55 +37,40 @@ from app.demo.provider_orders import (
     ProviderSettings,
     signature_of,
 )
-from app.demo.provider_scripts import ENDINGS, MARK, ON_PAGE, SENTENCES, Script, Status, chosen_by
+from app.demo.provider_scripts import Kind, Script, Status, chosen_by
 from app.kernel.errors import Refusal
-from app.kernel.money import Money
+from app.kernel.masking import CardNumber, mask_text
+from app.kernel.money import Money, currency_exponent
 from app.plumbing.http import HttpClient
 
 __all__ = ["ProviderSettings", "create_app"]
 
-PAGES: Final = Path(__file__).parent / "provider_pages"
-TEMPLATES: Final = Environment(loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined)
-# No frame-ancestors: the page opens inside the cashier's frame on any shop. Nothing real can be clicked here.
-CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'"
-)
 HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-SILENT_SCRIPTS: Final = frozenset({Script.NEVER_ANSWER, Script.TIME_OUT_THEN_SUCCEED})
+SILENT_SCRIPTS: Final = frozenset(
+    {Script.NEVER_ANSWER, Script.TIME_OUT_THEN_SUCCEED, Script.TIME_OUT_THEN_DECLINE}
+)
+ENDED: Final = frozenset({Status.APPROVED, Status.DECLINED})
 # An unknown account costs the same work as a known one with a wrong signature.
 NOBODYS_SECRET: Final = "nobody"  # noqa: S105  no account has it; an unknown one costs the same
-
-
-def _web_address(text: str) -> str:
-    wire.origin_of(text)
-    return text
-
-
-WebAddress = Annotated[str, Field(max_length=2048, pattern=r"^[!-~]+$"), AfterValidator(_web_address)]
-
-
-class DepositAsked(BaseModel):
-    """The body of `POST /v1/deposits`. `amount_minor` in minor units; the addresses are http or https."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    reference: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
-    amount_minor: Annotated[int, Field(ge=1, le=10**15)]
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-    description: Annotated[str, Field(max_length=256)] = ""
-    return_url: WebAddress
-    notice_url: WebAddress
-    player: Annotated[str, Field(max_length=256)] | None = None
-    method: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")] | None = None
+Body = TypeVar("Body", bound=BaseModel)
 
 
 class BadSignature(Exception):
     """The account is unknown or the signature does not fit: the caller is not told which."""
+
+
+class Malformed(Exception):
+    """The request cannot be carried out as it is; its field and why. It never repeats what was sent."""
+
+    def __init__(self, field: str, why: str) -> None:
+        """Say which field, and what is wrong with it."""
+        super().__init__(why)
+        self.field, self.why = mask_text(field)[:64], mask_text(why)[:255]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +95,20 @@ def create_app(settings: ProviderSettings) -> FastAPI:
     async def refuse(_request: Request, _error: Exception) -> Response:
         return JSONResponse({"error": "bad_signature"}, status_code=401)
 
+    async def explain(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, Malformed)
+        # The code says that this is final: no order was opened under this reference.
+        answer = {"error": "malformed", "code": "30", "field": error.field, "message": error.why}
+        return JSONResponse(answer, status_code=400)
+
     app = FastAPI(title="Sandbox provider", lifespan=lifespan, openapi_url=None)
-    for verb, path, handler in ROUTES:
+    for verb, path, handler in (*ROUTES, *PAGE_ROUTES):
         app.add_api_route(path, handler, methods=[verb], response_model=None)
     app.add_exception_handler(BadSignature, refuse)
+    app.add_exception_handler(Malformed, explain)
     app.mount("/static", StaticFiles(directory=PAGES / "static"))
     wire.harden(app, headers=HEADERS)
     return app
-
-
-def the_desk(request: Request) -> Desk:
-    """Return the back room of this process."""
-    desk = request.app.state.desk
-    assert isinstance(desk, Desk)
-    return desk
-
-
-DeskHere = Annotated[Desk, Depends(the_desk)]
 
 
 async def signed_call(request: Request, desk: DeskHere) -> Call:
@@ -140,26 +129,39 @@ CallHere = Annotated[Call, Depends(signed_call)]
 
 
 async def ask_deposit(request: Request, desk: DeskHere, call: CallHere) -> Response:
-    """Open a deposit; the same request again answers about the same order, other content gets 409.
+    """Open a deposit; the script that the description or the amount chooses starts here."""
+    return await _ask(request, desk, call, _read(DepositAsked, call.body))
 
-    The script that the description or the amount chooses starts here.
-    """
+
+async def ask_payout(request: Request, desk: DeskHere, call: CallHere) -> Response:
+    """Open a payout to a token of ours, or to an account."""
+    return await _ask(request, desk, call, _read(PayoutAsked, call.body))
+
+
+async def ask_refund(request: Request, desk: DeskHere, call: CallHere) -> Response:
+    """Open a refund of a deposit, named by the merchant's reference of it."""
+    return await _ask(request, desk, call, _read(RefundAsked, call.body))
+
+
+async def _ask(request: Request, desk: Desk, call: Call, asked: Asked) -> Response:
+    """Open an order; the same request again answers about the same order, other content gets 409."""
     try:
-        asked = DepositAsked.model_validate_json(call.body)
-        script = chosen_by(description=asked.description, amount_minor=asked.amount_minor)
+        script = chosen_by(asked.kind, description=asked.words, amount_minor=asked.amount_minor)
         Money(asked.amount_minor, asked.currency)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        return _malformed(problem["msg"], ".".join(str(part) for part in problem["loc"]))
     except (Refusal, ValueError) as error:
-        return _malformed(str(error), "")
+        raise Malformed("", str(error)) from None
     content = asked.model_dump()
     order = desk.by_reference.get((call.account, asked.reference))
     if order is not None:
-        if order.asked != content:
+        if order.asked != content or order.kind is not asked.kind:
             return JSONResponse({"error": "reference_used_for_another_order"}, status_code=409)
         return await _answer(request, desk, order, status_code=200, is_request=True)
-    order = desk.open(call.account, content)
+    order = desk.open(call.account, asked.kind, content)
+    if isinstance(asked, PayoutAsked):
+        order.instrument = _destination(desk.settings.merchants[call.account], asked)
+        order.refusal = None if order.instrument else "14"
+    elif isinstance(asked, DepositAsked):
+        order.instrument = instrument_of(desk, order)
     delivery = desk.begin(order, script)
     if script is Script.NOTICE_BEFORE_ANSWER and delivery is not None:
         # Bounded: a merchant who acknowledges only after our answer must not wait for us for ever.
@@ -167,10 +169,18 @@ async def ask_deposit(request: Request, desk: DeskHere, call: CallHere) -> Respo
     return await _answer(request, desk, order, status_code=201, is_request=True)
 
 
-async def tell_deposit(request: Request, desk: DeskHere, call: CallHere, reference: str) -> Response:
-    """Tell how a deposit stands, or 404 with `{"status": "not_found"}`."""
+def _destination(secret: str, asked: PayoutAsked) -> Instrument | None:
+    """Return where a payout goes; None for a token that is not one of ours."""
+    token = asked.destination.get("token")
+    if token is None:
+        return kept_account(secret, asked.method, asked.destination[ACCOUNT_FIELDS[asked.method]])
+    return Instrument(asked.method, token) if is_token(secret, token) else None
+
+
+async def tell_order(request: Request, desk: DeskHere, call: CallHere, reference: str) -> Response:
+    """Tell how an order stands, or 404 with `{"status": "not_found"}`."""
     order = desk.by_reference.get((call.account, reference))
-    if order is None:
+    if order is None or order.is_hidden:
         return JSONResponse({"status": "not_found"}, status_code=404)
     return await _answer(request, desk, order, status_code=200, is_request=False)
 
@@ -182,8 +192,8 @@ async def cancel_deposit(desk: DeskHere, call: CallHere, reference: str) -> Resp
     """
     order = desk.by_reference.get((call.account, reference))
     if call.body:
-        return JSONResponse({"error": "malformed", "message": "Cancel takes no body."}, status_code=400)
-    if order is None:
+        raise Malformed("", "Cancel takes no body.")
+    if order is None or order.is_hidden or order.kind is not Kind.DEPOSIT:
         return JSONResponse({"status": "not_found"}, status_code=404)
     if order.status is Status.AWAITING_PLAYER:
         order.status = Status.CANCELLED  # no notice: the one who asked is being answered
@@ -193,29 +203,30 @@ async def cancel_deposit(desk: DeskHere, call: CallHere, reference: str) -> Resp
     return JSONResponse({"error": "too_late", "order": order.facts()}, status_code=409)
 
 
-async def pay_page(desk: DeskHere, order_id: str) -> Response:
-    """Show the player what is to be paid, and the buttons that decide it."""
-    return _page(desk.by_id.get(order_id))
+async def keep_card(desk: DeskHere, call: CallHere) -> Response:
+    """Give a token for a card number, which is forgotten at once."""
+    asked = _read(CardAsked, call.body)
+    card = kept_card(desk.settings.merchants[call.account], CardNumber(asked.number))
+    return JSONResponse(card.facts(), status_code=201)
 
 
-async def pay(request: Request, desk: DeskHere, order_id: str) -> Response:
-    """Carry out what was pressed on the page, once, and send the browser back to the merchant."""
-    order = desk.by_id.get(order_id)
-    form = dict(parse_qsl((await wire.read_body(request)).decode(errors="replace")))
-    if order is None or form.get("script") not in ON_PAGE:
-        return _page(order, status_code=404 if order is None else 400)
-    if order.status is Status.AWAITING_PLAYER:
-        script = Script(form["script"])
-        delivery = desk.begin(order, script)
-        if script is Script.NOTICE_BEFORE_ANSWER and delivery is not None:
-            await asyncio.wait({delivery}, timeout=desk.settings.hang_seconds)
-    return RedirectResponse(order.asked["return_url"], status_code=303)
+async def tell_balance(desk: DeskHere, call: CallHere, currency: str = "") -> Response:
+    """Tell what the merchant has here and may pay out."""
+    try:
+        currency_exponent(currency)
+    except Refusal as error:
+        raise Malformed("currency", str(error)) from None
+    minor = max(0, desk.balance(call.account, currency))
+    return JSONResponse({"currency": currency, "available_minor": minor})
 
 
 async def demo_state(desk: DeskHere) -> Response:
     """Tell every order and every notice with its tries, for tests and for the curious."""
     orders = [
-        order.facts() | {"script": order.script, "account": order.account} for order in desk.by_id.values()
+        order.facts()
+        | {"script": order.script, "account": order.account, "weighs": order.weighs}
+        | {"disputes": [dispute.facts() for dispute in order.disputes]}
+        for order in desk.by_id.values()
     ]
     notices = [
         {
@@ -228,7 +239,11 @@ async def demo_state(desk: DeskHere) -> Response:
         }
         for notice in desk.notices
     ]
-    return JSONResponse({"orders": orders, "notices": notices})
+    balances = [
+        {"account": account, "currency": currency, "minor": minor}
+        for (account, currency), minor in desk.balances.items()
+    ]
+    return JSONResponse({"orders": orders, "notices": notices, "balances": balances})
 
 
 async def healthy() -> Response:
@@ -241,10 +256,11 @@ async def _answer(
 ) -> Response:
     """Answer about an order, or as its script has it: with silence or with garbage.
 
-    A time-out that later succeeds stays silent to the request for good, to status queries until then.
+    A time-out that later ends stays silent to the request for good, to status queries until then.
     """
-    is_settled = order.script is Script.TIME_OUT_THEN_SUCCEED and order.status is Status.APPROVED
-    if order.script in SILENT_SCRIPTS and (is_request or not is_settled):
+    is_settled = order.script is not Script.NEVER_ANSWER and order.status in ENDED
+    is_silent = order.script in SILENT_SCRIPTS and (is_request or not is_settled)
+    if is_silent or (is_request and order.script is Script.NOT_FOUND_THEN_SUCCEED):
         await wire.until_gone(request, limit_seconds=desk.settings.hang_seconds)
         return await wire.hang_up(request)
     if order.script is Script.GARBAGE_ANSWER:
@@ -255,37 +271,24 @@ async def _answer(
     return JSONResponse(facts, status_code=status_code)
 
 
-def _malformed(message: str, field: str) -> Response:
-    # The code says that this is final: no order was opened under this reference.
-    answer = {"error": "malformed", "code": "30", "field": field, "message": message}
-    return JSONResponse(answer, status_code=400)
-
-
-def _page(order: Order | None, *, status_code: int = 200) -> Response:
-    if order is None:
-        return HTMLResponse(TEMPLATES.get_template("no_order.html").render(), status_code=404)
-    return_origin = wire.origin_of(order.asked["return_url"])
-    text = TEMPLATES.get_template("pay.html").render(
-        order=order,
-        amount=f"{order.amount.decimal():,}",
-        description=MARK.sub("", order.asked["description"], count=1),
-        waiting=order.status is Status.AWAITING_PLAYER,
-        return_url=order.asked["return_url"],
-        scripts=[(script, SENTENCES[script]) for script in ON_PAGE],
-        endings=[(ending, script, SENTENCES[script]) for ending, script in ENDINGS.items()],
-    )
-    # Chromium holds form-action against redirects too, and the form's answer leads to the merchant.
-    policy = f"{CONTENT_SECURITY_POLICY} {return_origin}"
-    return HTMLResponse(text, status_code=status_code, headers={"Content-Security-Policy": policy})
+def _read(kind: type[Body], body: bytes) -> Body:
+    """Read a body strictly; what is wrong is told without what was sent."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_context=False, include_url=False)[0]
+        raise Malformed(".".join(str(part) for part in problem["loc"]), problem["msg"]) from None
 
 
 ROUTES: Final[tuple[tuple[str, str, Callable[..., Awaitable[Response]]], ...]] = (
     ("POST", "/v1/deposits", ask_deposit),
-    ("GET", "/v1/deposits/{reference}", tell_deposit),
-    ("GET", "/v1/orders/{reference}", tell_deposit),
+    ("POST", "/v1/payouts", ask_payout),
+    ("POST", "/v1/refunds", ask_refund),
+    ("POST", "/v1/cards", keep_card),
+    ("GET", "/v1/balance", tell_balance),
+    ("GET", "/v1/orders/{reference}", tell_order),
+    ("GET", "/v1/deposits/{reference}", tell_order),
     ("POST", "/v1/deposits/{reference}/cancel", cancel_deposit),
-    ("GET", "/pay/{order_id}", pay_page),
-    ("POST", "/pay/{order_id}", pay),
     ("GET", "/demo/state", demo_state),
     ("GET", "/healthz", healthy),
 )

@@ -1,14 +1,31 @@
-"""The sandbox provider's orders and notices, and the player of scripts that moves them. In memory only."""
+"""The sandbox provider's orders, disputes and notices, and the player of scripts that moves them.
+
+In memory only; and a balance for each merchant and currency, which pays for payouts and refunds.
+"""
 
 import asyncio
 import hmac
 import json
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from app.demo.provider_scripts import CODES, PLANS, Pause, Script, Status, Step, Telling
+from app.demo.provider_cards import Instrument
+from app.demo.provider_scripts import (
+    CODES,
+    NEXT_STAGES,
+    PLANS,
+    REFUSALS,
+    TAKES_MONEY,
+    Kind,
+    Pause,
+    Script,
+    Stage,
+    Status,
+    Step,
+    Telling,
+)
 from app.kernel import ids
 from app.kernel.clock import Clock, SystemClock
 from app.kernel.money import Money
@@ -18,6 +35,7 @@ __all__ = [
     "ACCOUNT_HEADER",
     "SIGNATURE_HEADER",
     "Desk",
+    "Dispute",
     "Notice",
     "Order",
     "ProviderSettings",
@@ -28,6 +46,16 @@ WRONG_SECRET: Final = "not-the-secret"  # noqa: S105 - signs the notices that mu
 # 64 hexadecimal characters of HMAC-SHA256.
 SIGNATURE_HEADER: Final = "X-Sandbox-Signature"
 ACCOUNT_HEADER: Final = "X-Sandbox-Account"
+# What there is to answer in a dispute must be answered by then.
+RESPONSE_DAYS: Final = {
+    Stage.EARLY_WARNING: 3,
+    Stage.OPENED: 7,
+    Stage.NEEDS_RESPONSE: 7,
+    Stage.PRE_ARBITRATION: 7,
+}
+# A payout or refund holds the merchant's money from the order on, until it definitely does not happen.
+HELD: Final = frozenset({Status.PENDING, Status.UNKNOWN, Status.APPROVED})
+REASON: Final = "The cardholder does not recognise the payment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +65,8 @@ class ProviderSettings:
     `merchants` maps each account to its secret. `notice_peers` are the hosts and ports in private networks
     that notices may reach. `short_pause_seconds` is the "moment later" of scripts, `long_pause_seconds` must
     be longer than any caller waits; `hang_seconds` ends a silence if the caller never gives up. A notice that
-    is not acknowledged is tried again after each of `notice_delays_seconds`, then given up.
+    is not acknowledged is tried again after each of `notice_delays_seconds`, then given up. Every merchant
+    begins with `start_minor` minor units of every currency.
     """
 
     public_url: str
@@ -49,14 +78,41 @@ class ProviderSettings:
     hang_seconds: float = 30.0
     notice_deadline_seconds: float = 10.0
     notice_delays_seconds: tuple[float, ...] = (1.0, 3.0, 9.0, 27.0, 81.0)
+    start_minor: int = 10**12
+
+
+@dataclass(slots=True)
+class Dispute:
+    """The player's bank takes (a part of) a deposit back."""
+
+    id: str
+    amount: Money
+    stage: Stage
+    due_at: datetime | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what notices tell about it."""
+        return {
+            "id": self.id,
+            "stage": self.stage,
+            "amount_minor": self.amount.minor,
+            "currency": self.amount.currency,
+            "reason": REASON,
+            "due_at": self.due_at.isoformat() if self.due_at else None,
+        }
 
 
 @dataclass(slots=True)
 class Order:
-    """One deposit at the provider. `amount` was asked for, `taken` is what the provider says it took."""
+    """One deposit, payout or refund at the provider.
+
+    `amount` was asked for, `taken` is what the provider says it moved. `refusal` is the code of a decline for
+    a reason of its own; `weighs` what the order has done to the merchant's balance, in minor units.
+    """
 
     id: str
     account: str
+    kind: Kind
     asked: Mapping[str, Any]
     reference: str
     amount: Money
@@ -64,13 +120,21 @@ class Order:
     created_at: datetime
     script: Script = Script.NEEDS_PLAYER
     status: Status = Status.AWAITING_PLAYER
+    instrument: Instrument | None = None
+    refusal: str | None = None
+    original: "Order | None" = None
+    weighs: int = 0
+    disputes: list[Dispute] = field(default_factory=list)
     last_notice: "Notice | None" = None
 
     def facts(self) -> dict[str, Any]:
         """Return what the API tells about the order; `amount_minor` in minor units of `currency`."""
         code, message = CODES[self.status]
-        return {
+        if self.status is Status.DECLINED and self.refusal is not None:
+            code, message = self.refusal, REFUSALS[self.refusal]
+        facts: dict[str, Any] = {
             "id": self.id,
+            "kind": self.kind,
             "reference": self.reference,
             "status": self.status,
             "amount_minor": self.taken.minor,
@@ -78,6 +142,21 @@ class Order:
             "code": code,
             "message": message,
         }
+        if self.instrument is not None and self.status is not Status.AWAITING_PLAYER:
+            facts["instrument"] = self.instrument.facts()
+        return facts
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the provider does not yet know that it has this order."""
+        return self.script is Script.NOT_FOUND_THEN_SUCCEED and self.status is Status.PENDING
+
+    def weight(self) -> int:
+        """What the order does to the merchant's balance as it stands, its disputes included."""
+        if self.kind is not Kind.DEPOSIT:
+            return -self.taken.minor if self.status in HELD else 0
+        disputed = sum(dispute.amount.minor for dispute in self.disputes if dispute.stage in TAKES_MONEY)
+        return (self.taken.minor if self.status is Status.APPROVED else 0) - disputed
 
 
 @dataclass(slots=True)
@@ -106,17 +185,43 @@ class Desk:
     http: HttpClient
     by_id: dict[str, Order] = field(default_factory=dict)
     by_reference: dict[tuple[str, str], Order] = field(default_factory=dict)
+    refunds: dict[str, list[Order]] = field(default_factory=dict)  # by the id of the deposit
+    balances: dict[tuple[str, str], int] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def open(self, account: str, asked: Mapping[str, Any]) -> Order:
-        """Keep a new order awaiting its player. `asked` is the request as it was read."""
+    def open(self, account: str, kind: Kind, asked: Mapping[str, Any]) -> Order:
+        """Keep a new order that nothing has happened to. `asked` is the request as it was read."""
         now = self.settings.clock.now()
         amount = Money(asked["amount_minor"], asked["currency"])
-        order = Order(ids.new("sbx", at=now), account, asked, asked["reference"], amount, amount, now)
+        order = Order(ids.new("sbx", at=now), account, kind, asked, asked["reference"], amount, amount, now)
         self.by_id[order.id] = order
         self.by_reference[account, order.reference] = order
+        if kind is Kind.REFUND:
+            original = self.by_reference.get((account, asked["original_reference"]))
+            if original is not None and original.kind is Kind.DEPOSIT:
+                order.original = original
+                order.instrument = original.instrument
+                self.refunds.setdefault(original.id, []).append(order)
         return order
+
+    def balance(self, account: str, currency: str) -> int:
+        """Return what the merchant has here, in minor units; it may be less than nothing after a dispute."""
+        return self.balances.get((account, currency), self.settings.start_minor)
+
+    def _refusal_of(self, order: Order) -> str | None:
+        """Return the code for which a new payout or refund is declined at once, whatever its script."""
+        if order.kind is Kind.REFUND:
+            original = order.original
+            if original is None or original.status is not Status.APPROVED:
+                return "14"
+            if original.taken.currency != order.amount.currency:
+                return "14"
+            gone = -sum(refund.weight() for refund in self.refunds[original.id] if refund is not order)
+            if gone + order.amount.minor > original.taken.minor:
+                return "61"
+        lacking = order.amount.minor > self.balance(order.account, order.amount.currency)
+        return "51" if lacking or order.script is Script.NO_FUNDS else None
 
     def begin(self, order: Order, script: Script) -> asyncio.Task[None] | None:
         """Start a script on an order; its first step has happened when this returns.
@@ -124,15 +229,28 @@ class Desk:
         Returns the delivery of the first step's notice, for the script that waits for it.
         """
         order.script = script
-        if script is Script.WRONG_AMOUNT:
+        if order.kind is not Kind.DEPOSIT:
+            order.refusal = order.refusal or self._refusal_of(order)
+        if order.refusal is not None:
+            order.script = Script.NO_FUNDS if script is Script.NO_FUNDS else Script.DECLINE
+        elif script is Script.WRONG_AMOUNT:
             order.taken = Money(order.amount.minor // 2 or order.amount.minor + 1, order.amount.currency)
         elif script is Script.WRONG_CURRENCY:
             order.taken = Money(order.amount.minor, "EUR" if order.amount.currency == "USD" else "USD")
-        first, *later = PLANS[script]
+        first, *later = PLANS[order.script]
         delivery = self._take(order, first)
         if later:
             _ = self._spawn(self._go_on(order, later))
         return delivery
+
+    def decide(self, order: Order, status: Status) -> None:
+        """Let somebody at the bank's desk make something of an order; from now on the API tells the truth."""
+        order.script = Script.HOLD
+        self._take(order, Step(status, Telling.TRUTH))
+
+    def dispute(self, order: Order, stage: Stage) -> None:
+        """Open a dispute about the whole of a deposit, or let the last one go on."""
+        self._take(order, Step(order.status, Telling.DISPUTE, stage=stage))
 
     async def close(self) -> None:
         """End every script and every delivery that is still under way."""
@@ -152,12 +270,31 @@ class Desk:
 
     def _take(self, order: Order, step: Step) -> asyncio.Task[None] | None:
         order.status = step.status
+        if step.stage is not None:
+            self._go_on_disputing(order, step.stage)
+        self._weigh(order)
         if step.tells is Telling.NOTHING:
             return None
         notice = self._write(order, step.tells)
         self.notices.append(notice)
-        order.last_notice = notice
+        if step.tells is not Telling.DISPUTE:
+            order.last_notice = notice
         return self._spawn(self._deliver(notice))
+
+    def _weigh(self, order: Order) -> None:
+        """Let the order's change be felt in the merchant's balance."""
+        weight, purse = order.weight(), (order.account, order.taken.currency)
+        self.balances[purse] = self.balance(*purse) + weight - order.weighs
+        order.weighs = weight
+
+    def _go_on_disputing(self, order: Order, stage: Stage) -> None:
+        now = self.settings.clock.now()
+        if stage in NEXT_STAGES[None] and (not order.disputes or not NEXT_STAGES[order.disputes[-1].stage]):
+            order.disputes.append(Dispute(ids.new("dsp", at=now), order.taken, stage))
+        dispute = order.disputes[-1]
+        dispute.stage = stage
+        days = RESPONSE_DAYS.get(stage)
+        dispute.due_at = None if days is None else now + timedelta(days=days)
 
     def _write(self, order: Order, telling: Telling) -> Notice:
         again = order.last_notice
@@ -165,6 +302,8 @@ class Desk:
             return Notice(again.id, again.reference, again.url, again.body, again.headers)
         now = self.settings.clock.now()
         facts = order.facts() | {"notice_id": ids.new("ntc", at=now), "occurred_at": now.isoformat()}
+        if telling is Telling.DISPUTE:
+            facts["dispute"] = order.disputes[-1].facts()
         if telling is Telling.OF_NOBODY:
             facts["reference"] = f"nobody_{ids.secret(16)}"
         body = json.dumps(facts).encode()

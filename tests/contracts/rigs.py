@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
@@ -24,6 +24,7 @@ from app.providers.contract import (
     ProviderError,
     RawNotice,
     RefundOrder,
+    Report,
     Result,
     Tokenised,
 )
@@ -33,9 +34,16 @@ from tests.payments.peers import Heard, Manner, answering, serving
 
 SECRET = "a-secret-of-the-account"  # never in what a gateway returns
 CARD = "4111111111111111"
+Out = TypeVar("Out", PayoutOrder, RefundOrder, PayoutOrder | RefundOrder)
 # What an order is to do, in words of this suite; each rig says how its provider is told.
 APPROVE, DECLINE, CANCEL, NEEDS_PLAYER = "approve", "decline", "cancel", "needs_player"
 PENDING, SILENT, GARBAGE, WRONG_AMOUNT = "pending", "silent", "garbage", "wrong_amount"
+
+
+class ToldTo(Protocol):
+    """Tells a provider how to behave about a payout or a refund."""
+
+    def __call__(self, order: Out, what: str) -> Out: ...
 
 
 @dataclass
@@ -50,6 +58,8 @@ class Rig:
     orders: Callable[[], Awaitable[list[dict[str, Any]]]]
     answer: Callable[[str], dict[str, Any]]  # one about our reference that says paid, to be spoilt
     notice_url: str
+    told_to: "ToldTo"
+    test_card: str  # with which players pay unless they choose another
 
     def order(self, what: str = NEEDS_PLAYER, amount: Money | None = None) -> DepositOrder:
         made = DepositOrder(
@@ -94,6 +104,14 @@ class Rig:
                 await asyncio.sleep(0.02)
         heard = self.notices[-1]
         return RawNotice(heard.path, heard.headers, heard.body)
+
+    async def reports(self, least: int) -> list[Report]:
+        """The facts of all notices so far, at least so many."""
+        async with asyncio.timeout(5):
+            while len(self.notices) < least:  # noqa: ASYNC110  what is waited for is in another server
+                await asyncio.sleep(0.02)
+        raw = [RawNotice(heard.path, heard.headers, heard.body) for heard in self.notices]
+        return [report for notice in raw for report in self.gateway.parse(self.account, notice)]
 
     async def told(self, manner: Callable[[str], Manner]) -> dict[str, Result]:
         """What the gateway makes of one manner of answering, for each of its calls."""
@@ -144,6 +162,12 @@ async def sandbox_rig(stack: AsyncExitStack, clock: MovableClock) -> Rig:
     def choose(order: DepositOrder, what: str) -> DepositOrder:
         return replace(order, description=f"[script:{scripts.get(what, what)}] {order.description}")
 
+    def told_to(order: Out, what: str) -> Out:
+        mark = f"[script:{scripts.get(what, what)}]"
+        if isinstance(order, RefundOrder):
+            return replace(order, reason=f"{mark} {order.reason}")
+        return replace(order, description=f"{mark} {order.description}")
+
     async def orders() -> list[dict[str, Any]]:
         async with httpx.AsyncClient(trust_env=False) as client:
             found: list[dict[str, Any]] = (await client.get(f"{server.url}/demo/state")).json()["orders"]
@@ -156,7 +180,18 @@ async def sandbox_rig(stack: AsyncExitStack, clock: MovableClock) -> Rig:
     host, port = "127.0.0.1", int(server.url.rpartition(":")[2])
     http = await stack.enter_async_context(HttpClient(clock, allowed_private_peers={(host, port)}))
     notice_url = f"{listener.url}/notices/101/main"
-    return Rig(GATEWAYS["sandbox"], http, account, listener.heard, choose, orders, answer, notice_url)
+    return Rig(
+        gateway=GATEWAYS["sandbox"],
+        http=http,
+        account=account,
+        notices=listener.heard,
+        choose=choose,
+        orders=orders,
+        answer=answer,
+        notice_url=notice_url,
+        told_to=told_to,
+        test_card="4242424242424242",
+    )
 
 
 RIGS = {"sandbox": sandbox_rig}

@@ -7,7 +7,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.demo import provider, wire
 from app.demo.merchant import MerchantSettings, create_app
+from tests.demo import bank
+from tests.demo.bank import Sandbox
 from tests.demo.servers import Peer, Serve, Server, started
 from tests.demo.shops import SALT, SECRET, Shop
 
@@ -55,3 +58,19 @@ async def shop(serve: Serve, peer: Peer, http: httpx.AsyncClient) -> Shop:
         pauses_seconds=(0.05, 0.05),
     )
     return Shop(await serve(create_app(settings)), http)
+
+
+@pytest.fixture
+async def sandbox(serve: Serve, peer: Peer, http: httpx.AsyncClient) -> Sandbox:
+    """Run a provider beside a stub merchant."""
+    peer_url = await serve(peer.app)
+    settings = provider.ProviderSettings(
+        public_url="http://provider.example",
+        merchants={"altyn": bank.SECRET, "other": "other-secret"},
+        notice_peers=frozenset({wire.peer_of(peer_url)}),
+        short_pause_seconds=0.1,
+        long_pause_seconds=0.4,
+        hang_seconds=1.5,
+        notice_delays_seconds=(0.05, 0.05, 0.05),
+    )
+    return Sandbox(await serve(provider.create_app(settings)), peer_url, peer, http)

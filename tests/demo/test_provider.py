@@ -1,98 +1,29 @@
 """The sandbox provider keeps its own contract and plays every script."""
 
 import asyncio
-import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from fastapi.responses import JSONResponse, Response
 
-from app.demo import wire
-from app.demo.provider import ProviderSettings, create_app
-from app.demo.provider_scripts import CODES, ENDINGS, PLANS, SENTENCES, Script, Status
-from tests.demo.servers import Peer, Serve, as_json, hmac_signed, until
+from app.demo.provider_scripts import (
+    CODES,
+    ENDINGS,
+    NEXT_STAGES,
+    ON_PAGE,
+    PLANS,
+    REFUSALS,
+    SENTENCES,
+    Kind,
+    Script,
+    Stage,
+    Status,
+)
+from tests.demo.bank import SECRET, Sandbox, signed
 
-SECRET = "the-account-secret"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sandbox.md"
-
-
-def signed(content: bytes, secret: str = SECRET) -> str:
-    """Sign with the account's secret."""
-    return hmac_signed(content, secret)
-
-
-class Sandbox:
-    """A running provider, its merchant, and what the merchant heard."""
-
-    def __init__(self, url: str, peer_url: str, peer: Peer, http: httpx.AsyncClient) -> None:
-        self.url, self.peer_url, self.peer, self.http = url, peer_url, peer, http
-
-    async def ask(self, deadline_seconds: float = 5.0, /, **changed: object) -> httpx.Response:
-        """Ask for a deposit of 1,500.00 KZT."""
-        body = as_json(
-            {
-                "reference": "att_1",
-                "amount_minor": 150_000,
-                "currency": "KZT",
-                "description": "Altyn Games",
-                "return_url": f"{self.peer_url}/back",
-                "notice_url": f"{self.peer_url}/notice",
-            }
-            | changed
-        )
-        headers = {"X-Sandbox-Account": "altyn", "X-Sandbox-Signature": signed(body)}
-        return await self.http.post(
-            f"{self.url}/v1/deposits", content=body, headers=headers, timeout=deadline_seconds
-        )
-
-    async def query(self, reference: str = "att_1", *, deadline_seconds: float = 5.0) -> httpx.Response:
-        """Ask how a deposit stands."""
-        path = f"/v1/deposits/{reference}"
-        headers = {"X-Sandbox-Account": "altyn", "X-Sandbox-Signature": signed(path.encode())}
-        return await self.http.get(self.url + path, headers=headers, timeout=deadline_seconds)
-
-    async def cancel(self, reference: str = "att_1") -> httpx.Response:
-        """Cancel a deposit."""
-        path = f"/v1/deposits/{reference}/cancel"
-        headers = {"X-Sandbox-Account": "altyn", "X-Sandbox-Signature": signed(path.encode())}
-        return await self.http.post(self.url + path, headers=headers)
-
-    async def press(self, page_url: str, script: str) -> httpx.Response:
-        """Press a button of the player's page."""
-        return await self.http.post(page_url, data={"script": script})
-
-    async def state(self) -> dict[str, Any]:
-        """Ask what the provider knows."""
-        answer: dict[str, Any] = (await self.http.get(f"{self.url}/demo/state")).json()
-        return answer
-
-    async def heard(self, count: int) -> list[dict[str, Any]]:
-        """Wait for `count` notices and return what all notices said."""
-
-        async def enough() -> bool:
-            return len(self.peer.heard) >= count
-
-        await until(enough)
-        return [json.loads(notice["body"]) for notice in self.peer.heard]
-
-
-@pytest.fixture
-async def sandbox(serve: Serve, peer: Peer, http: httpx.AsyncClient) -> Sandbox:
-    """Run a provider beside a stub merchant."""
-    peer_url = await serve(peer.app)
-    settings = ProviderSettings(
-        public_url="http://provider.example",
-        merchants={"altyn": SECRET, "other": "other-secret"},
-        notice_peers=frozenset({wire.peer_of(peer_url)}),
-        short_pause_seconds=0.1,
-        long_pause_seconds=0.4,
-        hang_seconds=1.5,
-        notice_delays_seconds=(0.05, 0.05, 0.05),
-    )
-    return Sandbox(await serve(create_app(settings)), peer_url, peer, http)
 
 
 def page_of(sandbox: Sandbox, answer: httpx.Response) -> str:
@@ -114,9 +45,11 @@ async def test_a_deposit_awaits_its_player_who_approves_and_comes_back(sandbox: 
     back = await sandbox.press(page_of(sandbox, answer), "approve")
     assert (back.status_code, back.headers["location"]) == (303, f"{sandbox.peer_url}/back")
     (notice,) = await sandbox.heard(1)
+    assert notice.pop("instrument")["masked"] == "424242******4242"
     assert notice | {"notice_id": "", "id": "", "occurred_at": ""} == {
         "notice_id": "",
         "reference": "att_1",
+        "kind": "deposit",
         "id": "",
         "status": "approved",
         "amount_minor": 150_000,
@@ -358,8 +291,8 @@ async def test_a_notice_is_repeated_word_for_word_until_it_is_acknowledged(sandb
     assert notice["state"] == "acknowledged"
 
 
-@pytest.mark.parametrize("script", [script for script in Script if script is not Script.NEEDS_PLAYER])
-async def test_every_script_can_be_played_on_the_page(sandbox: Sandbox, script: Script) -> None:
+@pytest.mark.parametrize("script", ON_PAGE)
+async def test_every_script_of_a_deposit_can_be_played_on_the_page(sandbox: Sandbox, script: Script) -> None:
     page = page_of(sandbox, await sandbox.ask())
     assert f'value="{script}"' in (await sandbox.http.get(page)).text
     assert (await sandbox.press(page, script)).status_code == 303
@@ -369,14 +302,26 @@ async def test_every_script_can_be_played_on_the_page(sandbox: Sandbox, script: 
 
 def test_every_script_has_a_plan_a_sentence_an_ending_and_every_status_its_code() -> None:
     assert PLANS.keys() == SENTENCES.keys() == set(Script)
-    assert set(ENDINGS.values()) == set(Script) - {Script.NEEDS_PLAYER}
-    assert len(set(ENDINGS.values())) == len(ENDINGS)
+    endings = [script for table in ENDINGS.values() for script in table.values()]
+    assert set(endings) == set(Script) - {Script.NEEDS_PLAYER}
+    for table in ENDINGS.values():
+        assert len(set(table.values())) == len(table)
+        assert not {"00", "10", "20", "50"} & table.keys(), "round prices play nothing"
     assert CODES.keys() == set(Status)
+    assert NEXT_STAGES.keys() == {None, *Stage}
 
 
 def test_the_document_has_every_script_as_it_is() -> None:
-    rows = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-    for ending, script in ENDINGS.items():
-        assert f"| {ending} | `{script}` | {SENTENCES[script]} |" in rows
+    text = DOCUMENT.read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    for kind, table in ENDINGS.items():
+        for ending, script in table.items():
+            whose = [other for other in Kind if ENDINGS[other].get(ending) is script]
+            named = "all" if whose == list(Kind) else ", ".join(f"{one}s" for one in whose)
+            assert kind in whose
+            assert f"| {ending} | `{script}` | {named} | {SENTENCES[script]} |" in rows
     for status, (code, message) in CODES.items():
         assert f"| `{status}` | `{code}` | {message} |" in rows
+    for code, message in REFUSALS.items():
+        assert f"| `{code}` | {message} |" in rows
+    assert all(f"`{stage}`" in text for stage in Stage)

@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-from app.kernel.masking import CardNumber, holds_card, looks_like_card, mask_text, mask_value
+from app import methods
+from app.kernel.errors import Refusal
+from app.kernel.masking import MASK, CardNumber, holds_card, looks_like_card, mask_text, mask_value
 from app.kernel.money import MAX_MINOR, Money, UnknownCurrency, currency_exponent
 from app.plumbing.http import CallFailed, HttpClient, Reply
 from app.providers.contract import (
@@ -163,7 +165,7 @@ class Sandbox:
         dispute = _dispute(content["dispute"])
         if dispute is None:
             return []
-        raw = {"answer": mask_value(dict(content))}
+        raw = {"answer": _shown(content)}
         return [Report(notice_id, reference, Result(State.UNKNOWN, raw=raw), at, dispute)]
 
     def reply(self, account: ProviderAccount, notice: RawNotice) -> NoticeReply:
@@ -227,13 +229,13 @@ def _read(reply: Reply, reference: str, *, kind: str | None = None, refusal_is_f
     is_another = kind is not None and content.get("kind", kind) != kind
     if content.get("reference") != reference or is_another:
         error = ProviderError("unreadable", "the answer is not about our order")
-        return Result(State.UNKNOWN, error=error, raw={"answer": mask_value(content)})
+        return Result(State.UNKNOWN, error=error, raw={"answer": _shown(content)})
     return _result(content)
 
 
 def _result(content: Mapping[str, Any]) -> Result:
     """A provider's order as ours: an unknown status, amount or currency makes it UNKNOWN, never a guess."""
-    raw = {"answer": mask_value(dict(content))}
+    raw = {"answer": _shown(content)}
     state = _STATES.get(str(content.get("status")), State.UNKNOWN)
     kind = content.get("kind", "deposit")
     if kind not in _KINDS or (state is State.REQUIRES_ACTION and kind != "deposit"):
@@ -255,13 +257,21 @@ def _result(content: Mapping[str, Any]) -> Result:
 
 
 def _instrument(content: object) -> InstrumentSeen | None:
-    """With what was paid; where a part of it cannot be, there is none."""
+    """With what was paid; where a part of it cannot be, there is none.
+
+    A card comes with its marks, anything else as the account itself, whose marks are ours.
+    """
     if not isinstance(content, dict):
         return None
-    names = ("method", "masked", "fingerprint")
-    method, masked, fingerprint = (_number(content.get(name)) for name in names)
+    method = _number(content.get("method"))
     token = "" if content.get("token") is None else _number(content["token"])
-    if not method or not masked or not fingerprint or token is None or holds_card(masked):
+    masked, fingerprint = _number(content.get("masked")), _number(content.get("fingerprint"))
+    if method and isinstance(content.get("account"), str):
+        try:
+            masked, fingerprint = methods.marks(method, content["account"])
+        except Refusal:
+            return None
+    if not method or token is None or not masked or not fingerprint or holds_card(masked):
         return None
     return InstrumentSeen(method, masked, fingerprint, token)
 
@@ -277,6 +287,14 @@ def _dispute(content: object) -> DisputeReport | None:
         return None
     reason = mask_text(str(content.get("reason") or ""))[:255]
     return DisputeReport(reference, DisputeStage(stage), amount, reason, _instant(content.get("due_at")))
+
+
+def _shown(content: Mapping[str, Any]) -> object:
+    """The provider's words for staff: masked, and without the player's account."""
+    instrument = content.get("instrument")
+    if isinstance(instrument, dict) and "account" in instrument:
+        content = {**content, "instrument": {**instrument, "account": MASK}}
+    return mask_value(dict(content))
 
 
 def _error(content: Mapping[str, Any], otherwise: str) -> ProviderError:

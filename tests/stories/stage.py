@@ -262,7 +262,7 @@ async def staged(clone_url: str, clock: MovableClock) -> AsyncIterator[Stage]:
             merchants={ACCOUNT: demo.sandbox_secret},
             notice_peers=peers,
             clock=clock,
-            short_pause_seconds=0.1,
+            short_pause_seconds=0.6,  # long enough that the answer is read before, on a busy machine
             long_pause_seconds=1.5,
             hang_seconds=3.0,
             notice_delays_seconds=(0.1, 0.2, 0.4),

@@ -138,7 +138,7 @@ async def account_statement(
     ]
 
 
-async def find_hold(reader: Reader, site_id: int, transfer_id: TransferNumber) -> Hold:
+async def find_hold(reader: Reader, site_id: int, transfer_id: int) -> Hold:
     """A hold by the number of the transfer that placed it.
 
     Raises:

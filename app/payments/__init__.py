@@ -1,43 +1,39 @@
 """The life of one deposit, payout or refund, from asked to settled.
 
-Promises that an outcome is never guessed, that a state changes together with its money, its event and its
-webhook, and that what waits too long is asked about. Moves money only through `ledger`.
+Promises that an outcome is never guessed, that nobody is paid out whom nobody let go, that a state changes
+together with its money, its event and its webhook, and that what waits too long is asked about. Moves money
+only through `ledger`.
 """
 
+# fmt: off
+# isort: off
+from app.payments.approvals import Refusing, approve, reject, renew_expired
+from app.payments.asking import carry_on
+from app.payments.cancels import CancelNotAllowed, TooLateToCancel, cancel, cancel_for_staff
 from app.payments.contract import SOURCE_TYPES
 from app.payments.deposits import DEPOSITS, DepositsStopped, DepositWish, ask_provider, request_deposit
-from app.payments.model import Attention
+from app.payments.initiation import Initiated, initiate
+from app.payments.legs import Leg, attempts_of, legs_of, payout, payouts_of_site, policy
+from app.payments.model import Attention, PayoutPolicy
 from app.payments.notices import read_notice
+from app.payments.payouts import PayoutWish, PayoutsStopped, request_payout
+from app.payments.policies import set_policy
 from app.payments.queries import (
-    Payment,
-    PaymentNotFound,
-    events,
-    needing_attention,
-    payment,
-    payment_of_view,
+    Payment, PaymentNotFound, events, needing_attention, payment, payment_of_view,
 )
-from app.payments.states import Kind, Status, SubStatus
+from app.payments.sending import PAYOUTS
+from app.payments.states import Kind, LegState, Status, SubStatus
 from app.payments.sweeps import ask_soon, end_abandoned, sweep_due
+from app.payments.telling import public_object
 
 __all__ = [
-    "DEPOSITS",
-    "SOURCE_TYPES",
-    "Attention",
-    "DepositWish",
-    "DepositsStopped",
-    "Kind",
-    "Payment",
-    "PaymentNotFound",
-    "Status",
-    "SubStatus",
-    "ask_provider",
-    "ask_soon",
-    "end_abandoned",
-    "events",
-    "needing_attention",
-    "payment",
-    "payment_of_view",
-    "read_notice",
-    "request_deposit",
-    "sweep_due",
+    "DEPOSITS", "PAYOUTS", "SOURCE_TYPES", "Attention", "CancelNotAllowed", "DepositWish", "DepositsStopped",
+    "Initiated", "Kind", "Leg", "LegState", "Payment", "PaymentNotFound", "PayoutPolicy", "PayoutWish",
+    "PayoutsStopped", "Refusing", "Status", "SubStatus", "TooLateToCancel", "approve", "ask_provider",
+    "ask_soon", "attempts_of", "cancel", "cancel_for_staff", "carry_on", "end_abandoned", "events",
+    "initiate", "legs_of", "needing_attention", "payment", "payment_of_view", "payout", "payouts_of_site",
+    "policy", "public_object", "read_notice", "reject", "renew_expired", "request_deposit", "request_payout",
+    "set_policy", "sweep_due",
 ]
+# isort: on
+# fmt: on

@@ -16,6 +16,7 @@ __all__ = [
     "SOURCE_TYPES",
     "TYPE_ID",
     "PaymentFacts",
+    "event_aliases",
     "event_type",
     "is_told",
     "notification_fields",
@@ -165,6 +166,11 @@ def event_type(kind: Kind, sub_status: SubStatus, *, is_late: bool = False) -> s
         return _EVENTS[sub_status]
     word = _WORDS[kind].get(sub_status) or STATUS_OF[sub_status].value
     return f"{_NOUN[kind]}.{'late_' if is_late and sub_status is S.COMPLETED else ''}{word}"
+
+
+def event_aliases(event_type: str) -> tuple[str, ...]:
+    """Under which names a change is told besides its own (payments.md section 1.7)."""
+    return ("transaction.failed",) if event_type in {"deposit.failed", "withdrawal.failed"} else ()
 
 
 def is_told(sub_status: SubStatus) -> bool:

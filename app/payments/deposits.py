@@ -9,8 +9,6 @@ Each phase leaves a recovery point in the payment's row:
 A process that dies between two phases loses nothing: `sweeps` takes the payment up from its row.
 """
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,6 +27,7 @@ from app.payments.queries import (
     order_is_taken,
     payment,
     view_hash,
+    view_token,
 )
 from app.payments.states import STATUS_OF, Kind, SubStatus
 from app.payments.steps import Cause, apply_evidence, carry_out
@@ -101,7 +100,7 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
         scope = f"deposit:{session.player.player_id}"
         claimed = await idempotency.claim(tx, site_id, scope, wish.form_key, content)
         if claimed.receipt is not None:
-            return _view_token(site_id, claimed.receipt["payment_id"], wish.form_key)
+            return view_token(site_id, claimed.receipt["payment_id"], wish.form_key)
         if await switches.is_stopped(tx, site_id, DEPOSITS):
             raise DepositsStopped
         offer = await methods.offer(tx, site_id, session.currency, wish.method)
@@ -116,9 +115,9 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
             raise TooManyOpenDeposits(most=OPEN_AT_MOST)
         payment_id = await _create(tx, session, wish, offer.account, now)
         await idempotency.settle(tx, claimed, {"payment_id": payment_id})
-    view_token = _view_token(site_id, payment_id, wish.form_key)
-    await _ask_merchant(pipes, site_id, payment_id, view_token)
-    return view_token
+    token = view_token(site_id, payment_id, wish.form_key)
+    await _ask_merchant(pipes, site_id, payment_id, token)
+    return token
 
 
 async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
@@ -177,7 +176,7 @@ async def _create(
             sub_status=first,
             amount_minor=wish.amount.minor,
             currency=wish.amount.currency,
-            view_hash=view_hash(_view_token(session.player.site_id, payment_id, wish.form_key)),
+            view_hash=view_hash(view_token(session.player.site_id, payment_id, wish.form_key)),
             customer_ip=session.customer_ip,
             source_type=wish.source_type,
             language=session.language,
@@ -203,7 +202,7 @@ async def _create(
     return payment_id
 
 
-async def _ask_merchant(pipes: Pipes, site_id: int, payment_id: str, view_token: str) -> None:
+async def _ask_merchant(pipes: Pipes, site_id: int, payment_id: str, token: str) -> None:
     async with pipes.database.reading() as reader:
         site = await merchants.site(reader, site_id)
         found = await payment(reader, site_id, payment_id)
@@ -226,7 +225,7 @@ async def _ask_merchant(pipes: Pipes, site_id: int, payment_id: str, view_token:
         return await _conclude_check(tx, site_id, payment_id, answer, reference, pipes.clock.now())
 
     if await pipes.database.retried(conclude):
-        await _ask_to_collect(pipes, site, payment_id, reference, view_token)
+        await _ask_to_collect(pipes, site, payment_id, reference, token)
 
 
 async def _conclude_check(
@@ -262,7 +261,7 @@ async def _conclude_check(
 
 
 async def _ask_to_collect(
-    pipes: Pipes, site: merchants.Site, payment_id: str, reference: str, view_token: str
+    pipes: Pipes, site: merchants.Site, payment_id: str, reference: str, token: str
 ) -> None:
     async with pipes.database.reading() as reader:
         found = await payment(reader, site.site_id, payment_id)
@@ -273,7 +272,7 @@ async def _ask_to_collect(
         description=f"{site.name}, {found.number}",
         player_reference=found.player_id,
         language=found.language,
-        return_url=f"{pipes.public_url}/cashier/payment/{view_token}?returned=yes",
+        return_url=f"{pipes.public_url}/cashier/payment/{token}?returned=yes",
         notice_url=f"{pipes.public_url}/notices/{site.site_id}/{account.account}",
         method=found.method,
     )
@@ -288,9 +287,3 @@ async def _ask_to_collect(
 
     if (await pipes.database.retried(conclude)).ask_again:
         await ask_provider(pipes, site.site_id, payment_id)
-
-
-def _view_token(site_id: int, payment_id: str, form_key: str) -> str:
-    """Derived, so that a repeated form finds the same page; unguessable, because both parts are."""
-    digest = hashlib.sha256(f"view\n{payment_id}\n{form_key}".encode()).digest()
-    return f"{site_id}-{base64.urlsafe_b64encode(digest[:24]).decode()}"

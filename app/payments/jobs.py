@@ -1,7 +1,8 @@
-"""What happens later: reading notices, asking providers, and sweeping what was left behind."""
+"""What happens later: reading notices, carrying payments on, and sweeping what was left behind."""
 
 from app import providers
-from app.payments.deposits import ask_provider
+from app.payments.approvals import renew_expired
+from app.payments.asking import carry_on
 from app.payments.notices import read_notice
 from app.payments.sweeps import ASK, end_abandoned, sweep_due
 from app.plumbing.pipes import Pipes
@@ -17,7 +18,7 @@ def register(worker: Worker, pipes: Pipes) -> None:
         await read_notice(pipes, payload["site_id"], payload["notice_id"])
 
     async def ask(payload: Payload) -> None:
-        await ask_provider(pipes, payload["site_id"], payload["payment_id"])
+        await carry_on(pipes, payload["site_id"], payload["payment_id"])
 
     async def sweep() -> None:
         await sweep_due(pipes)
@@ -29,8 +30,12 @@ def register(worker: Worker, pipes: Pipes) -> None:
     async def end() -> None:
         await end_abandoned(pipes)
 
+    async def renew() -> None:
+        await renew_expired(pipes)
+
     worker.handle(providers.NOTICE_ARRIVED, read)
     worker.handle(ASK, ask)
     worker.every(5, "payments.sweep_due", sweep)
     worker.every(60, "providers.recover_forgotten", recover)
     worker.every(30, "payments.end_abandoned", end)
+    worker.every(60, "payments.renew_expired", renew)

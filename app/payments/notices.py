@@ -3,10 +3,9 @@
 from datetime import datetime
 
 from app import providers
-from app.payments.deposits import ask_provider
+from app.payments.asking import apply, carry_on
 from app.payments.model import Source
 from app.payments.queries import payment, payment_of_reference
-from app.payments.steps import apply_evidence
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
@@ -25,7 +24,7 @@ async def read_notice(pipes: Pipes, site_id: int, notice_id: str) -> None:
         return await _read(tx, site_id, notice_id, now)
 
     for payment_id in await pipes.database.retried(read):
-        await ask_provider(pipes, site_id, payment_id)  # the row says so too: a crash here loses only time
+        await carry_on(pipes, site_id, payment_id)  # the row says so too: a crash here loses only time
 
 
 async def _read(tx: Transaction, site_id: int, notice_id: str, now: datetime) -> list[str]:
@@ -45,7 +44,7 @@ async def _read(tx: Transaction, site_id: int, notice_id: str, now: datetime) ->
             state, reason = providers.NoticeState.ORPHAN, f"reference {report.reference[:64]} is not ours"
             continue
         found = await payment(tx, site_id, attempt.payment_id, lock=True)
-        step = await apply_evidence(tx, found, attempt.attempt_id, report.result, Source.NOTICE, at=now)
+        step = await apply(tx, found, attempt, report.result, Source.NOTICE, at=now)
         if step.ask_again:
             to_ask.append(attempt.payment_id)
     await providers.close_notice(tx, site_id, notice_id, state, at=now, reason=reason)

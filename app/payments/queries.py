@@ -1,5 +1,6 @@
 """What is true of payments: one payment, its tries, its events, and what needs a person."""
 
+import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ __all__ = [
     "Attempt",
     "Payment",
     "PaymentNotFound",
+    "attempt_of",
     "events",
     "is_noted",
     "last_attempt",
@@ -29,12 +31,14 @@ __all__ = [
     "order_is_paid",
     "order_is_taken",
     "payment",
+    "payment_of",
     "payment_of_merchant",
     "payment_of_reference",
     "payment_of_view",
     "reference_is_taken",
     "site_of_view",
     "view_hash",
+    "view_token",
 ]
 
 
@@ -85,6 +89,7 @@ class Payment:
     approved_hash: bytes | None
     approved_at: datetime | None
     initiated_at: datetime | None
+    ask_at: datetime | None
 
     @property
     def facts(self) -> Facts:
@@ -115,17 +120,19 @@ class Attempt:
     is_over: bool
 
 
-async def payment(reader: Reader, site_id: int, payment_id: str, *, lock: bool = False) -> Payment:
+async def payment(
+    reader: Reader, site_id: int, payment_id: str, *, lock: bool = False, kind: Kind | None = None
+) -> Payment:
     """One payment; with `lock`, nobody else changes it until the transaction ends.
 
     Raises:
-        PaymentNotFound: no such payment at this site.
+        PaymentNotFound: no such payment at this site, or it is of another kind than the one that was meant.
     """
     asked = payments.select().where(payments.c.site_id == site_id, payments.c.payment_id == payment_id)
     row = await reader.first(asked.with_for_update(key_share=True) if lock else asked)
-    if row is None:
+    if row is None or (kind is not None and row.kind != kind):
         raise PaymentNotFound
-    return _payment(row)
+    return payment_of(row)
 
 
 async def payment_of_view(reader: Reader, view_token: str) -> Payment:
@@ -141,7 +148,7 @@ async def payment_of_view(reader: Reader, view_token: str) -> Payment:
     )
     if row is None:
         raise PaymentNotFound
-    return _payment(row)
+    return payment_of(row)
 
 
 async def payment_of_merchant(
@@ -169,7 +176,7 @@ async def payment_of_merchant(
     row = await reader.first(wanted.order_by(payments.c.created_at.desc()).limit(1))
     if row is None:
         raise PaymentNotFound
-    found = _payment(row)
+    found = payment_of(row)
     if site_login is not None:
         player = await players.player(reader, site_id, found.player_id)
         if player.site_login != site_login:
@@ -182,7 +189,7 @@ async def payment_of_reference(reader: Reader, site_id: int, reference: str) -> 
     row = await reader.first(
         attempts.select().where(attempts.c.site_id == site_id, attempts.c.attempt_id == reference)
     )
-    return _attempt(row) if row else None
+    return attempt_of(row) if row else None
 
 
 async def open_deposits(reader: Reader, site_id: int, player_id: str) -> int:
@@ -265,7 +272,7 @@ async def last_attempt(reader: Reader, site_id: int, payment_id: str) -> Attempt
         .order_by(attempts.c.number.desc())
         .limit(1)
     )
-    return _attempt(row) if row else None
+    return attempt_of(row) if row else None
 
 
 async def events(reader: Reader, site_id: int, payment_id: str) -> Sequence[Row[Any]]:
@@ -285,7 +292,7 @@ async def needing_attention(reader: Reader, site_id: int, limit: int = 100) -> S
         .order_by(payments.c.changed_at)
         .limit(limit)
     )
-    return [_payment(row) for row in rows]
+    return [payment_of(row) for row in rows]
 
 
 def view_hash(view_token: str) -> bytes:
@@ -293,16 +300,24 @@ def view_hash(view_token: str) -> bytes:
     return hashlib.sha256(view_token.encode()).digest()
 
 
+def view_token(site_id: int, payment_id: str, form_key: str) -> str:
+    """Derived, so that a repeated form finds the same page; unguessable, because both parts are."""
+    digest = hashlib.sha256(f"view\n{payment_id}\n{form_key}".encode()).digest()
+    return f"{site_id}-{base64.urlsafe_b64encode(digest[:24]).decode()}"
+
+
 def site_of_view(view_token: str) -> int:
     """The site number that leads a view token; 0 when there is none."""
     return merchants.site_number(view_token.partition("-")[0])
 
 
-def _attempt(row: Row[Any]) -> Attempt:
+def attempt_of(row: Row[Any]) -> Attempt:
+    """Read a row of the table `attempt`."""
     return Attempt(row.attempt_id, row.payment_id, row.account, row.leg, row.is_over)
 
 
-def _payment(row: Row[Any]) -> Payment:
+def payment_of(row: Row[Any]) -> Payment:
+    """Read a row of the table `payment`."""
     return Payment(
         site_id=row.site_id,
         payment_id=row.payment_id,
@@ -343,4 +358,5 @@ def _payment(row: Row[Any]) -> Payment:
         approved_hash=row.approved_hash,
         approved_at=row.approved_at,
         initiated_at=row.initiated_at,
+        ask_at=row.ask_at,
     )

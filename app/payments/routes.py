@@ -1,4 +1,4 @@
-"""What merchants may ask about payments (protocol.md sections 9 and 15)."""
+"""What merchants ask about payments, and how they initiate a withdrawal (protocol.md 3.3, 9, 15)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,16 @@ from fastapi.responses import JSONResponse
 from app import merchants
 from app.kernel import signing
 from app.kernel.errors import Refusal
+from app.payments.initiation import initiate
 from app.payments.queries import Payment, PaymentNotFound, payment_of_merchant
-from app.payments.schemas import StatusAnswer, StatusRefused, status_answer
+from app.payments.schemas import (
+    InitiationAnswer,
+    InitiationRefused,
+    StatusAnswer,
+    StatusRefused,
+    initiation_answer,
+    status_answer,
+)
 from app.plumbing import web
 from app.plumbing.database import Reader
 from app.plumbing.pipes import Pipes
@@ -18,10 +26,13 @@ from app.plumbing.pipes import Pipes
 __all__ = ["router"]
 
 _REFUSED: dict[int | str, dict[str, Any]] = {status: {"model": StatusRefused} for status in (400, 401, 404)}
+_NOT_INITIATED: dict[int | str, dict[str, Any]] = {
+    status: {"model": InitiationRefused} for status in (400, 401, 402, 404, 409, 422, 503)
+}
 
 
 def router(pipes: Pipes) -> APIRouter:
-    """The status of one payment, by the merchant's order number or our transaction number."""
+    """The status of one payment, and the initiation of a withdrawal."""
     routes = APIRouter(tags=["payments"])
 
     @routes.post(
@@ -43,6 +54,26 @@ def router(pipes: Pipes) -> APIRouter:
             code = web.status_of(type(refusal))
             return JSONResponse(StatusRefused(errors=refusal.sentence, code=code).model_dump(), code)
         return JSONResponse(status_answer(found).model_dump())
+
+    @routes.post(
+        "/api/payout/",
+        operation_id="payouts_initiate",
+        response_model=InitiationAnswer,
+        responses=_NOT_INITIATED,
+        openapi_extra=web.body_of(signing.PAYOUT_INITIATION),
+    )
+    @routes.post("/api/payout", include_in_schema=False)
+    async def initiation(request: Request) -> JSONResponse:
+        """Pay a withdrawal that you have accepted; a repeat has the first answer and no effect."""
+        try:
+            fields = signing.read(signing.PAYOUT_INITIATION, await web.signed_pairs(request))
+            async with pipes.database.reading() as reader:
+                site = await merchants.authentic_site(reader, fields, pipes.clock.now())
+            done = await initiate(pipes, site, fields)
+        except Refusal as refusal:
+            code = web.status_of(type(refusal))
+            return JSONResponse(InitiationRefused(errors=refusal.sentence, code=code).model_dump(), code)
+        return JSONResponse(initiation_answer(done).model_dump())
 
     return routes
 

@@ -10,18 +10,32 @@ from datetime import datetime
 import structlog
 from sqlalchemy import update
 
-from app import ledger, merchants, methods, players, providers, webhooks
+from app import ledger, merchants, providers
 from app.kernel.money import Money
-from app.payments.contract import PaymentFacts, event_type, is_told, notification_fields
+from app.payments.contract import event_type
 from app.payments.model import Attention, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Payment, is_noted, order_is_paid, payment, reference_is_taken
 from app.payments.rules import ask_delay, asks_provider, next_step
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import attempts, payment_events, payments
-from app.plumbing import metrics
+from app.payments.telling import tell
+from app.plumbing import metrics, queue
 from app.plumbing.database import Transaction
 
-__all__ = ["Cause", "apply_evidence", "carry_out", "evidence_of", "legal", "write_answer"]
+__all__ = [
+    "CARRY_ON",
+    "Cause",
+    "apply_evidence",
+    "carry_on_soon",
+    "carry_out",
+    "evidence_of",
+    "legal",
+    "remember",
+    "write_answer",
+]
+
+# The job that asks a payment's provider, or does whatever else is due of it.
+CARRY_ON = "payments.ask_provider"
 
 _log = structlog.get_logger("payments")
 _VERDICTS: Mapping[providers.State, Verdict] = {
@@ -40,7 +54,11 @@ assert _VERDICTS.keys() == set(providers.State)
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a step is taken, for the event: who said so, and what they said."""
+    """Why a step is taken, for the event: who said so, and what they said.
+
+    `changes` are columns of the payment that change with it. With a `detail`, which the event keeps,
+    something has happened even where the payment goes nowhere.
+    """
 
     source: str
     reason_code: str = ""
@@ -49,6 +67,7 @@ class Cause:
     provider_reference: str | None = None
     occurred_at: datetime | None = None
     changes: Mapping[str, object] = field(default_factory=dict)
+    detail: Mapping[str, object] = field(default_factory=dict)
 
 
 def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evidence:
@@ -99,6 +118,12 @@ async def apply_evidence(
     return step
 
 
+async def carry_on_soon(tx: Transaction, site_id: int, payment_id: str) -> None:
+    """Leave a job to carry a payment on now."""
+    job = {"site_id": site_id, "payment_id": payment_id}
+    await queue.add(tx, CARRY_ON, job, key=f"{CARRY_ON}:{payment_id}", urgent=True)
+
+
 def legal(found: Payment, step: Step) -> Step:
     """The step, unless it leads out of the table of transitions: then a case for people, never silence."""
     try:
@@ -114,7 +139,7 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
     Raises:
         IllegalTransition: the step leaves the table of transitions; nothing is written.
     """
-    if step.path:
+    if step.path or cause.detail:
         await _move(tx, found, step, cause, at)
     elif step.ask_again or step.settles or step.attention is not None:
         await _remark(tx, found, step, cause, at)
@@ -130,27 +155,28 @@ async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: d
         "sequence": found.sequence + 1,
         "changed_at": at,
         "is_late": found.is_late or step.is_late,
-        "reason_code": cause.reason_code,
-        "reason": cause.reason,
-        "ask_at": _next_question(found, target, step, at),
-        **cause.changes,
     }
+    if step.path:
+        values |= {"reason_code": cause.reason_code, "reason": cause.reason}
+    if step.path or step.ask_again:
+        values["ask_at"] = _next_question(found, target, step, at)
+    values |= cause.changes
     if step.credit is not None:
         values["captured_minor"] = step.credit.minor
     _alarm(found, step)
     shown = None if found.attention is Attention.UNCONFIRMED else found.attention
     values["attention"] = graver(shown, step.attention)
-    if target in FINAL:
+    if target in FINAL and step.path:
         values |= {"completed_at": at, "continue_url": None, "expires_at": None}
-    if target is SubStatus.COMPLETED or (
-        target is SubStatus.CONFLICTED and step.attention is not Attention.REFERENCE_REUSED
-    ):
+    is_paid = SubStatus.COMPLETED in step.path or (
+        SubStatus.CONFLICTED in step.path and step.attention is not Attention.REFERENCE_REUSED
+    )
+    if is_paid and cause.provider_reference is not None:
         values["provider_reference"] = cause.provider_reference
-    await _write(tx, found, values)
+    await remember(tx, found, values)
     await _record(tx, found, target, step, cause, at)
-    metrics.PAYMENTS.labels(found.kind.value, target.value).inc()
-    if is_told(target):
-        await _announce(tx, await payment(tx, found.site_id, found.payment_id), at)
+    if step.path:
+        metrics.PAYMENTS.labels(found.kind.value, target.value).inc()
 
 
 async def _remark(tx: Transaction, found: Payment, step: Step, cause: Cause, at: datetime) -> None:
@@ -173,9 +199,10 @@ async def _remark(tx: Transaction, found: Payment, step: Step, cause: Cause, at:
             "sequence": found.sequence + 1,
             "changed_at": at,
         }
-        await _record(tx, found, found.sub_status, step, cause, at)
     if values:
-        await _write(tx, found, values)
+        await remember(tx, found, values)
+    if "sequence" in values:
+        await _record(tx, found, found.sub_status, step, cause, at)
 
 
 async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Step) -> Step:
@@ -199,7 +226,8 @@ def _alarm(found: Payment, step: Step) -> None:
         _log.error("payment.attention", payment_id=found.payment_id, why=step.attention.value)
 
 
-async def _write(tx: Transaction, found: Payment, values: Mapping[str, object]) -> None:
+async def remember(tx: Transaction, found: Payment, values: Mapping[str, object]) -> None:
+    """Write columns of a payment that are no change of it: when it is looked at next, and why it waits."""
     await tx.execute(
         update(payments)
         .where(payments.c.site_id == found.site_id, payments.c.payment_id == found.payment_id)
@@ -229,53 +257,24 @@ async def _credit(tx: Transaction, found: Payment, amount: Money, at: datetime) 
     return posted.is_posted
 
 
-async def _announce(tx: Transaction, now_is: Payment, at: datetime) -> None:
-    site = await merchants.site(tx, now_is.site_id)
-    method = methods.CATALOGUE[now_is.method]
-    player = await players.player(tx, now_is.site_id, now_is.player_id)
-    facts = PaymentFacts(
-        kind=now_is.kind,
-        number=now_is.number,
-        sub_status=now_is.sub_status,
-        amount=now_is.amount,
-        real_amount=now_is.real_amount,
-        site_id=now_is.site_id,
-        site_login=player.site_login,
-        customer_purse=now_is.purse,
-        external_id=now_is.external_id,
-        provider_reference=now_is.provider_reference or "",
-        # Why staff rejected it is for staff.
-        message=now_is.reason_player if now_is.sub_status is SubStatus.REJECTED else now_is.reason,
-        group_id=method.group_id,
-        type_id=method.type_id,
-        customer_ip=now_is.customer_ip,
-        source_type=now_is.source_type,
-        completed_at=at,
-    )
-    told = webhooks.Notification(
-        payment_id=now_is.payment_id,
-        sequence=now_is.sequence,
-        success=now_is.sub_status is SubStatus.COMPLETED,
-        fields=notification_fields(facts, extended=site.extended_info),
-    )
-    await webhooks.announce(tx, site, told, at=at)
-
-
 async def _record(
     tx: Transaction, found: Payment, target: SubStatus, step: Step, cause: Cause, at: datetime
 ) -> None:
-    detail: dict[str, object] = {"path": [state.value for state in (found.sub_status, *step.path)]}
+    path = [state.value for state in (found.sub_status, *step.path)]
+    detail: dict[str, object] = {"path": path, **cause.detail}
     if step.attention is not None:
         detail["attention"] = step.attention.value
     if cause.reason or cause.reason_code:
         detail["reason"] = {"code": cause.reason_code, "text": cause.reason}
     told = step.credit or step.paid or step.came_back or cause.amount
+    moved = bool(step.path or cause.detail)
+    name = event_type(found.kind, target, is_late=step.is_late) if moved else "payment.attention"
     await tx.execute(
         payment_events.insert().values(
             site_id=found.site_id,
             payment_id=found.payment_id,
             sequence=found.sequence + 1,
-            type=event_type(found.kind, target, is_late=step.is_late) if step.path else "payment.attention",
+            type=name,
             status=STATUS_OF[target],
             sub_status=target,
             source=cause.source,
@@ -287,6 +286,7 @@ async def _record(
             recorded_at=at,
         )
     )
+    await tell(tx, found, await payment(tx, found.site_id, found.payment_id), name, at=at)
 
 
 async def write_answer(
@@ -312,8 +312,5 @@ async def write_answer(
             "answered_at": at,
         }
     if values:
-        await tx.execute(
-            update(attempts)
-            .where(attempts.c.site_id == site_id, attempts.c.attempt_id == reference)
-            .values(values)
-        )
+        its = (attempts.c.site_id == site_id) & (attempts.c.attempt_id == reference)
+        await tx.execute(update(attempts).where(its).values(values))

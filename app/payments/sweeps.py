@@ -3,22 +3,22 @@
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from app import callouts
 from app.payments.model import Attention, Step
 from app.payments.queries import payment
 from app.payments.rules import ASK_HORIZON, ask_delay
 from app.payments.states import OPEN, Kind, SubStatus
-from app.payments.steps import Cause, carry_out
+from app.payments.steps import CARRY_ON, Cause, carry_on_soon, carry_out
 from app.payments.tables import payments
-from app.plumbing import metrics, queue
+from app.plumbing import metrics
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
 __all__ = ["ASK", "ask_soon", "end_abandoned", "sweep_due"]
 
-ASK = "payments.ask_provider"
+ASK = CARRY_ON
 _MOST_AT_ONCE = 200
 _log = structlog.get_logger("payments")
 # Longer than the merchant's deadline and the provider's together: whoever was at it is dead.
@@ -26,7 +26,7 @@ _ABANDONED_AFTER = timedelta(seconds=60)
 
 
 async def sweep_due(pipes: Pipes) -> int:
-    """Leave a job for every payment whose provider should be asked now, and set its next turn.
+    """Leave a job for every payment of which something is due now, and set its next turn.
 
     Returns how many.
     """
@@ -40,7 +40,7 @@ async def sweep_due(pipes: Pipes) -> int:
                 payments.c.sub_status,
                 payments.c.asked,
                 payments.c.expires_at,
-                payments.c.created_at,
+                func.coalesce(payments.c.sent_at, payments.c.created_at).label("since_at"),
             )
             .where(payments.c.ask_at <= now)
             .order_by(payments.c.ask_at)
@@ -48,7 +48,7 @@ async def sweep_due(pipes: Pipes) -> int:
             .with_for_update(skip_locked=True, key_share=True)
         )
         for row in rows:
-            if now - row.created_at > ASK_HORIZON:
+            if now - row.since_at > ASK_HORIZON:
                 await _stop_asking(tx, row.site_id, row.payment_id, now)
                 continue
             next_at = now + ask_delay(Kind(row.kind), row.asked + 1)
@@ -60,17 +60,14 @@ async def sweep_due(pipes: Pipes) -> int:
                 .where(payments.c.site_id == row.site_id, payments.c.payment_id == row.payment_id)
                 .values(asked=row.asked + 1, ask_at=next_at)
             )
-            job = {"site_id": row.site_id, "payment_id": row.payment_id}
-            await queue.add(tx, ASK, job, key=f"{ASK}:{row.payment_id}", urgent=True)
+            await carry_on_soon(tx, row.site_id, row.payment_id)
     return len(rows)
 
 
 async def ask_soon(pipes: Pipes, site_id: int, payment_id: str) -> None:
-    """Leave a job to ask the provider now: somebody has opened the payment."""
+    """Leave a job to ask the provider, or to do what is due, now: somebody has opened the payment."""
     async with pipes.database.transaction() as tx:
-        await queue.add(
-            tx, ASK, {"site_id": site_id, "payment_id": payment_id}, key=f"{ASK}:{payment_id}", urgent=True
-        )
+        await carry_on_soon(tx, site_id, payment_id)
 
 
 async def end_abandoned(pipes: Pipes) -> int:

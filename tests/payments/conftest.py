@@ -8,6 +8,8 @@ from app.kernel.clock import MovableClock
 from app.plumbing.database import Database
 from app.providers.gateways import GATEWAYS
 from tests import invariants
+from tests.payments.stage import Bank, Stage
+from tests.payments.stage import opened as opened_stage
 from tests.payments.world import Provider, World, opened
 
 
@@ -32,6 +34,29 @@ async def world(database: Database, clock: MovableClock, provider: Provider) -> 
             "HAVING count(t.transfer_id) <> (p.sub_status = 'completed')::int"
         )
         assert not wrong, wrong
+        gaps = await made.rows(
+            "SELECT p.payment_id FROM payment p JOIN payment_event e USING (site_id, payment_id) "
+            "GROUP BY p.site_id, p.payment_id, p.sequence "
+            "HAVING count(*) <> p.sequence OR max(e.sequence) <> p.sequence"
+        )
+        assert not gaps, "the events of a payment are numbered without a gap"
+
+
+@pytest.fixture
+def bank(monkeypatch: pytest.MonkeyPatch) -> Bank:
+    """A bank that counts, listed among the gateways."""
+    made = Bank()
+    monkeypatch.setitem(GATEWAYS, made.name, made)
+    return made
+
+
+@pytest.fixture
+async def stage(database: Database, clock: MovableClock, bank: Bank) -> AsyncIterator[Stage]:
+    """A stage for withdrawals; at its end every payout is held against the bank and the ledger."""
+    async with opened_stage(database, clock, bank) as made:
+        yield made
+        await made.settle()
+        await invariants.hold(database)
         gaps = await made.rows(
             "SELECT p.payment_id FROM payment p JOIN payment_event e USING (site_id, payment_id) "
             "GROUP BY p.site_id, p.payment_id, p.sequence "

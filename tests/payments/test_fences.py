@@ -268,7 +268,7 @@ async def test_a_process_that_dies_between_a_notice_and_its_question_loses_only_
     reference = await world.reference()
     await world.notice(fact(reference, "failed"))
     with monkeypatch.context() as patched:
-        patched.setattr("app.payments.notices.ask_provider", dies)
+        patched.setattr("app.payments.notices.carry_on", dies)
         with pytest.raises(SystemError):
             await world.notice(fact(reference))
     # The notice is read and will not be read again; the question stands in the payment's row.
@@ -293,7 +293,7 @@ async def test_a_question_without_an_answer_stays_open(
     found = await world.deposit()
     await world.notice(fact(await world.reference(), "failed"))
     with monkeypatch.context() as patched:
-        patched.setattr("app.payments.notices.ask_provider", dies)
+        patched.setattr("app.payments.notices.carry_on", dies)
         with pytest.raises(SystemError):
             await world.notice(fact(await world.reference()))
     for answer in (just(State.UNKNOWN), paid()):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app import webhooks
 from app.kernel import signing
 from app.kernel.money import Money
 from app.payments import contract, rules
@@ -132,6 +133,13 @@ def test_the_number_and_the_event_of_a_state(kind: str, state: str, number: str,
     assert contract.event_type(Kind(kind), SubStatus(state), is_late=True) == late
     partial = 24 if state == "completed" else int(number)
     assert contract.status_id(SubStatus(state), is_partial=True) == partial
+
+
+def test_every_event_is_one_that_endpoints_can_choose() -> None:
+    for kind, state, _, event in ROWS:
+        late = contract.event_type(Kind(kind), SubStatus(state), is_late=True)
+        for name in (event, late, *contract.event_aliases(event)):
+            assert name in webhooks.EVENT_TYPES, name
 
 
 def test_a_dispute_is_told_by_the_protocols_numbers() -> None:

@@ -1,0 +1,281 @@
+"""What a provider's word does to one leg of a payout, and so to the payout: decided, then carried out.
+
+The caller holds the payment's lock. The leg, its money, the try, the payout's state, its event and what
+others hear of it commit together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from app import ledger, providers
+from app.payments.legs import Leg, attempts_of, facts_of, legs_of
+from app.payments.model import Attention, Source, Step, Verdict
+from app.payments.queries import Attempt, Payment, reference_is_taken
+from app.payments.rules import next_step, of_legs
+from app.payments.states import LegState, SubStatus
+from app.payments.steps import Cause, carry_out, evidence_of, legal, write_answer
+from app.payments.tables import attempts, legs
+from app.plumbing.database import Transaction
+
+__all__ = ["SOURCE", "apply_to_leg", "give_back", "hold_of"]
+
+SOURCE = "payments"  # the namespace of our keys in the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """A leg's next state, and what goes with it."""
+
+    state: LegState
+    provider_reference: str | None
+    is_released: bool
+    hold_id: int | None
+    paid_at: datetime | None = None
+
+
+async def apply_to_leg(
+    tx: Transaction,
+    found: Payment,
+    attempt: Attempt,
+    result: providers.Result,
+    source: Source,
+    *,
+    at: datetime,
+) -> Step:
+    """Let one piece of evidence about a try of a leg do what the table says.
+
+    Returns:
+        The step taken. `ask_again`: the provider should be asked now; `send_again`: the same order should be
+        sent once more. The row says when anyway, so that a caller who dies loses only time.
+    """
+    parts = await legs_of(tx, found)
+    [leg] = [part for part in parts if part.leg == attempt.leg]
+    tries = [one for one in await attempts_of(tx, found) if one.leg == leg.leg]
+    evidence = evidence_of(result, source, at)
+    facts = facts_of(found, leg, is_superseded=tries[-1].attempt_id != attempt.attempt_id)
+    step = next_step(facts, evidence)
+    if step.paid is not None:
+        step = await _fenced(tx, found, leg, evidence.provider_reference, step)
+    moved = None
+    if step.path:
+        step, moved = await _moved(tx, found, parts, leg, step, evidence.provider_reference, at)
+    await write_answer(tx, found.site_id, attempt.attempt_id, result, source, is_over=step.is_over, at=at)
+    cause = Cause(
+        source=source.name.lower(),
+        reason_code=evidence.code,
+        reason=evidence.message,
+        amount=evidence.amount if evidence.verdict is Verdict.PAID else None,
+        provider_reference=evidence.provider_reference,
+    )
+    if moved is None:
+        await carry_out(tx, found, replace(step, path=()), cause, at=at)
+    else:
+        if len(parts) > 1 or not step.path:
+            cause = replace(cause, detail={"leg": leg.leg, "leg_state": moved.state.value})
+        await _write(tx, found, moved, attempt, step, cause, at=at)
+    return step
+
+
+async def give_back(tx: Transaction, found: Payment, *, at: datetime) -> None:
+    """Release all that is still held for a payout, and mark its legs; nothing of it is under way."""
+    held = await hold_of(tx, found, None)
+    if held is not None and held.remaining.minor:
+        await ledger.release(tx, held, because=found.payment_id, at=at)
+    its = (legs.c.site_id == found.site_id) & (legs.c.payment_id == found.payment_id)
+    await tx.execute(update(legs).where(its).values(is_released=True))
+
+
+async def hold_of(tx: Transaction, found: Payment, leg: Leg | None) -> ledger.Hold | None:
+    """What is held for a payout, or for one leg that was opened again; None in seamless mode."""
+    hold_id = (leg.hold_id if leg else None) or found.hold_id
+    return None if hold_id is None else await ledger.find_hold(tx, found.site_id, hold_id)
+
+
+async def _fenced(tx: Transaction, found: Payment, leg: Leg, reference: str | None, step: Step) -> Step:
+    """The step, unless the provider's number was paid under before: a leg's, or another payout's."""
+    taken = await tx.first(
+        select(legs.c.leg).where(
+            legs.c.site_id == found.site_id,
+            legs.c.account == leg.account,
+            legs.c.provider_reference == reference,
+            (legs.c.payment_id != found.payment_id) | (legs.c.leg != leg.leg),
+        )
+    )
+    if taken is not None or await reference_is_taken(tx, found, reference):
+        return Step((SubStatus.CONFLICTED,), attention=Attention.REFERENCE_REUSED)
+    return step
+
+
+async def _moved(
+    tx: Transaction,
+    found: Payment,
+    parts: Sequence[Leg],
+    leg: Leg,
+    step: Step,
+    reference: str | None,
+    at: datetime,
+) -> tuple[Step, _Moved | None]:
+    """The leg's next state with its money moved, and the payout's way; or why neither can be."""
+    state = _state_of(step)
+    on = _of_payout(found, parts, leg, state)
+    if legal(found, replace(step, path=on)).path != on:
+        return Step(attention=Attention.ILLEGAL_CHANGE), None
+    own = leg.provider_reference
+    moved = _Moved(state, own, leg.is_released, leg.hold_id)
+    if step.paid is not None:
+        if not await _paid(tx, found, leg, at):
+            conflict = Step((SubStatus.CONFLICTED,), attention=Attention.NOT_POSTED)
+            on = _of_payout(found, parts, leg, LegState.CONFLICTED)
+            return replace(conflict, path=on), replace(moved, state=LegState.CONFLICTED)
+        moved = replace(moved, provider_reference=reference, paid_at=at)
+    elif step.came_back is not None:
+        await _came_back(tx, found, leg, at)
+    elif state is LegState.CONFLICTED and step.attention is not Attention.REFERENCE_REUSED:
+        moved = replace(moved, provider_reference=reference)
+    elif state is LegState.DECLINED:
+        await _released(tx, found, leg, at)
+        moved = replace(moved, is_released=True)
+    elif state is LegState.UNKNOWN and leg.is_released:
+        hold_id = await _held_again(tx, found, leg, at)
+        if hold_id is None:
+            return Step(attention=Attention.REVIVED), None
+        moved = replace(moved, is_released=False, hold_id=hold_id or None)
+    return replace(step, path=on), moved
+
+
+def _state_of(step: Step) -> LegState:
+    target = step.path[-1]
+    return LegState.PLANNED if target is SubStatus.ALLOCATED else LegState(target.value)
+
+
+def _of_payout(found: Payment, parts: Sequence[Leg], leg: Leg, state: LegState) -> tuple[SubStatus, ...]:
+    """Where the payout goes when the leg goes there; nowhere when it stands there already."""
+    target = of_legs([state if part.leg == leg.leg else _now(part) for part in parts])
+    return () if target is found.sub_status else (target,)
+
+
+def _now(part: Leg) -> LegState:
+    """A leg that was given back before anything was sent is over."""
+    is_over = part.is_released and part.state is LegState.PLANNED
+    return LegState.DECLINED if is_over else part.state
+
+
+async def _write(
+    tx: Transaction,
+    found: Payment,
+    moved: _Moved,
+    attempt: Attempt,
+    step: Step,
+    cause: Cause,
+    *,
+    at: datetime,
+) -> None:
+    values: dict[str, object] = {
+        "state": moved.state,
+        "provider_reference": moved.provider_reference,
+        "is_released": moved.is_released,
+        "hold_id": moved.hold_id,
+    }
+    if moved.paid_at is not None:
+        values["paid_at"] = moved.paid_at
+    its = (legs.c.site_id == found.site_id) & (legs.c.payment_id == found.payment_id)
+    await tx.execute(update(legs).where(its, legs.c.leg == attempt.leg).values(values))
+    if moved.state is LegState.UNKNOWN and attempt.is_over:
+        # It is not over after all; as long as it is not, no other try of this leg can begin.
+        mine = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
+        await tx.execute(update(attempts).where(mine).values(is_over=False))
+    changes: dict[str, object] = dict(cause.changes)
+    if step.paid is not None:
+        changes["captured_minor"] = (found.captured + step.paid).minor
+    if step.came_back is not None:
+        changes["refunded_minor"] = (found.refunded + step.came_back).minor
+    await carry_out(tx, found, step, replace(cause, changes=changes), at=at)
+
+
+async def _paid(tx: Transaction, found: Payment, leg: Leg, at: datetime) -> bool:
+    """The money has left: what was held is captured; what was given back is taken, or owed."""
+    held = await hold_of(tx, found, leg)
+    if held is None:
+        posted = await _post(tx, found, leg, ledger.PAYOUT.from_merchant, at)
+        return posted.is_posted
+    if leg.is_released:
+        await ledger.take(tx, found.site_id, _demand(found, leg, "late"), at=at)
+        return True
+    captured = await ledger.capture(
+        tx,
+        held,
+        provider=leg.account,
+        because=found.payment_id,
+        at=at,
+        amount=leg.amount,
+        key=f"leg-{leg.leg}",
+    )
+    return captured.is_posted
+
+
+async def _came_back(tx: Transaction, found: Payment, leg: Leg, at: datetime) -> None:
+    """The bank sent it back: a new entry, never an edit of the old one."""
+    if found.hold_id is None:
+        await _post(tx, found, leg, ledger.PAYOUT.to_merchant, at)
+    else:
+        await ledger.give(tx, found.site_id, _demand(found, leg, "returned"), at=at)
+
+
+async def _released(tx: Transaction, found: Payment, leg: Leg, at: datetime) -> None:
+    held = await hold_of(tx, found, leg)
+    if held is not None and not leg.is_released:
+        await ledger.release(
+            tx, held, because=found.payment_id, at=at, amount=leg.amount, key=f"leg-{leg.leg}"
+        )
+
+
+async def _held_again(tx: Transaction, found: Payment, leg: Leg, at: datetime) -> int | None:
+    """Hold once more what was given back too early.
+
+    Returns:
+        the hold's number, 0 in seamless mode, None when the money is not there any more.
+    """
+    if found.hold_id is None:
+        return 0
+    wish = ledger.HoldRequest(
+        SOURCE,
+        f"{found.payment_id}:leg-{leg.leg}:again-{found.sequence}",
+        found.player_id,
+        leg.amount,
+        found.payment_id,
+    )
+    held = await ledger.hold(tx, found.site_id, wish, at=at)
+    return held.transfer_id if isinstance(held, ledger.Hold) else None
+
+
+def _demand(found: Payment, leg: Leg, why: str) -> ledger.Demand:
+    return ledger.Demand(
+        SOURCE,
+        f"{found.payment_id}:leg-{leg.leg}:{why}",
+        ledger.PAYOUT,
+        leg.amount,
+        found.player_id,
+        leg.account,
+        found.payment_id,
+    )
+
+
+async def _post(
+    tx: Transaction, found: Payment, leg: Leg, movement: ledger.Movement, at: datetime
+) -> ledger.Posted:
+    """In seamless mode: between the merchant and the provider."""
+    out = movement.target is ledger.Purpose.PROVIDER_CLEARING
+    owners = ("site", leg.account) if out else (leg.account, "site")
+    request = ledger.PostRequest(
+        SOURCE,
+        f"{found.payment_id}:leg-{leg.leg}:{movement.kind}",
+        movement,
+        leg.amount,
+        *owners,
+        because=found.payment_id,
+    )
+    [posted] = await ledger.post(tx, found.site_id, [request], at=at)
+    return posted

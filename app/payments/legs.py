@@ -1,0 +1,226 @@
+"""What is true of a payout beyond its row: its legs and tries, the site's policy, what stands in its way."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.engine import Row
+
+from app.kernel.money import Money
+from app.payments.case_tables import disputes
+from app.payments.model import Facts, PayoutPolicy
+from app.payments.queries import Attempt, Payment, attempt_of, payment, payment_of
+from app.payments.states import DisputeState, Kind, LegState, Status, SubStatus
+from app.payments.tables import attempts, legs, payments, policies
+from app.plumbing.database import Reader
+
+__all__ = [
+    "Leg",
+    "attempts_of",
+    "content_of",
+    "facts_of",
+    "is_disputed",
+    "legs_of",
+    "open_payouts",
+    "order_belongs_to_another",
+    "payout",
+    "payout_of_order",
+    "payouts_of_site",
+    "policy",
+]
+
+# What a dispute is at while the money may still be lost.
+_UNDECIDED = frozenset(
+    {
+        DisputeState.OPENED,
+        DisputeState.NEEDS_RESPONSE,
+        DisputeState.SUBMITTED,
+        DisputeState.PRE_ARBITRATION,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One part of a payout: how much goes where, and how far it is."""
+
+    leg: int
+    state: LegState
+    method: str
+    account: str
+    amount: Money
+    destination: Mapping[str, str] = field(repr=False)
+    masked: str
+    fingerprint: str
+    instrument_id: str | None
+    why: Mapping[str, Any]
+    provider_reference: str | None
+    is_released: bool
+    hold_id: int | None
+    sent_at: datetime | None
+
+
+async def payout(reader: Reader, site_id: int, payment_id: str, *, lock: bool = False) -> Payment:
+    """One payout, as `payment`; anything else is not found.
+
+    Raises:
+        PaymentNotFound: no such payout at this site.
+    """
+    return await payment(reader, site_id, payment_id, lock=lock, kind=Kind.PAYOUT)
+
+
+async def payout_of_order(reader: Reader, site_id: int, external_id: str, *, lock: bool) -> Payment | None:
+    """The withdrawal that a merchant accepted under its order number, if there is one."""
+    asked = payments.select().where(
+        payments.c.site_id == site_id,
+        payments.c.external_id == external_id,
+        payments.c.kind == Kind.PAYOUT,
+        payments.c.external_id != "",
+    )
+    row = await reader.first(asked.with_for_update(key_share=True) if lock else asked)
+    return payment_of(row) if row else None
+
+
+async def payouts_of_site(
+    reader: Reader, site_id: int, *, statuses: Collection[Status] = (), limit: int = 100
+) -> list[Payment]:
+    """Withdrawals of a site, newest first; only those in one of the statuses, where some are named."""
+    asked = payments.select().where(payments.c.site_id == site_id, payments.c.kind == Kind.PAYOUT)
+    if statuses:
+        asked = asked.where(payments.c.status.in_(sorted(statuses)))
+    rows = await reader.all(
+        asked.order_by(payments.c.created_at.desc(), payments.c.payment_id.desc()).limit(limit)
+    )
+    return [payment_of(row) for row in rows]
+
+
+async def legs_of(reader: Reader, found: Payment) -> list[Leg]:
+    """The legs of a payout, in their order; whoever changes them holds the payment's lock."""
+    rows = await reader.all(
+        legs.select()
+        .where(legs.c.site_id == found.site_id, legs.c.payment_id == found.payment_id)
+        .order_by(legs.c.leg)
+    )
+    return [_leg(row) for row in rows]
+
+
+async def attempts_of(reader: Reader, found: Payment) -> Sequence[Attempt]:
+    """Every try of a payment, the oldest first."""
+    rows = await reader.all(
+        attempts.select()
+        .where(attempts.c.site_id == found.site_id, attempts.c.payment_id == found.payment_id)
+        .order_by(attempts.c.number)
+    )
+    return [attempt_of(row) for row in rows]
+
+
+async def policy(reader: Reader, site_id: int, currency: str) -> PayoutPolicy:
+    """What the site wants of its withdrawals in a currency; the careful defaults where it said nothing."""
+    row = await reader.first(
+        policies.select().where(policies.c.site_id == site_id, policies.c.currency == currency)
+    )
+    if row is None:
+        return PayoutPolicy()
+    below, above = row.auto_below_minor, row.second_above_minor
+    return PayoutPolicy(
+        auto_below=None if below is None else Money(below, currency),
+        second_above=None if above is None else Money(above, currency),
+        cooling_seconds=row.cooling_seconds,
+        player_may_cancel=row.player_may_cancel,
+        closed_loop=row.closed_loop,
+        needs_initiation=row.needs_initiation,
+        allow_without_request=row.allow_without_request,
+        approval_hours=row.approval_hours,
+    )
+
+
+async def open_payouts(reader: Reader, site_id: int, player_id: str) -> int:
+    """How many withdrawals of a player are unfinished."""
+    found = await reader.scalar(
+        select(func.count())
+        .select_from(payments)
+        .where(
+            payments.c.site_id == site_id,
+            payments.c.player_id == player_id,
+            payments.c.kind == Kind.PAYOUT,
+            payments.c.status.in_([Status.PENDING, Status.PROCESSING]),
+        )
+    )
+    return int(found or 0)
+
+
+async def order_belongs_to_another(reader: Reader, found: Payment, external_id: str) -> bool:
+    """Whether the merchant gave this order number to another withdrawal before."""
+    other = await payout_of_order(reader, found.site_id, external_id, lock=False)
+    return other is not None and other.payment_id != found.payment_id
+
+
+async def is_disputed(reader: Reader, site_id: int, player_id: str) -> bool:
+    """Whether a deposit of the player is disputed, and the money may still be lost."""
+    row = await reader.first(
+        select(disputes.c.dispute_id)
+        .join(
+            payments,
+            (payments.c.site_id == disputes.c.site_id) & (payments.c.payment_id == disputes.c.payment_id),
+        )
+        .where(
+            disputes.c.site_id == site_id,
+            payments.c.player_id == player_id,
+            disputes.c.state.in_(sorted(_UNDECIDED)),
+        )
+        .limit(1)
+    )
+    return row is not None
+
+
+def facts_of(found: Payment, leg: Leg, *, is_superseded: bool) -> Facts:
+    """What is known of a leg when evidence arrives: its own state once something of it was sent."""
+    own = found.sub_status if leg.state is LegState.PLANNED else SubStatus(leg.state.value)
+    return Facts(
+        Kind.PAYOUT,
+        own,
+        leg.amount,
+        leg.provider_reference,
+        leg.sent_at,
+        is_superseded=is_superseded,
+    )
+
+
+def content_of(found: Payment, parts: Sequence[Leg]) -> dict[str, Any]:
+    """What people say yes to, and what sending compares: how much of whose money goes where."""
+    return {
+        "amount_minor": found.amount.minor,
+        "currency": found.amount.currency,
+        "player": found.player_id,
+        "legs": [
+            {
+                "leg": part.leg,
+                "method": part.method,
+                "amount_minor": part.amount.minor,
+                "masked": part.masked,
+                "destination": part.fingerprint,
+            }
+            for part in parts
+        ],
+    }
+
+
+def _leg(row: Row[Any]) -> Leg:
+    return Leg(
+        leg=row.leg,
+        state=LegState(row.state),
+        method=row.method,
+        account=row.account,
+        amount=Money(row.amount_minor, row.currency),
+        destination=row.destination,
+        masked=row.masked,
+        fingerprint=row.fingerprint,
+        instrument_id=row.instrument_id,
+        why=row.why,
+        provider_reference=row.provider_reference,
+        is_released=row.is_released,
+        hold_id=row.hold_id,
+        sent_at=row.sent_at,
+    )

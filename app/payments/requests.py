@@ -1,0 +1,150 @@
+"""A withdrawal's row and legs, as they are first written: by the player's wish, or by the merchant's own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+
+from app import ledger, merchants, staff
+from app.kernel.money import Money
+from app.payments.contract import event_type
+from app.payments.leg_steps import SOURCE
+from app.payments.queries import Payment, payment
+from app.payments.states import STATUS_OF, Kind, LegState, SubStatus
+from app.payments.tables import legs, payment_events, payment_numbers, payments
+from app.payments.telling import tell
+from app.plumbing.database import Transaction
+
+__all__ = ["LegPlan", "PayoutPlan", "reserve", "write_payout"]
+
+
+@dataclass(frozen=True, slots=True)
+class LegPlan:
+    """So much goes there, and why."""
+
+    method: str
+    account: str
+    amount: Money
+    destination: Mapping[str, str] = field(repr=False)
+    masked: str
+    fingerprint: str
+    instrument_id: str | None
+    why: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutPlan:
+    """A withdrawal that is about to exist; its legs sum to its amount."""
+
+    payment_id: str
+    site_id: int
+    player_id: str
+    amount: Money
+    legs: Sequence[LegPlan]
+    customer_ip: str
+    source_type: int
+    language: str
+    hold_id: int | None
+    view_hash: bytes | None
+    ask_at: datetime | None
+    external_id: str = ""
+    source: str = "player"
+
+    def __post_init__(self) -> None:
+        """Hold what is promised."""
+        assert sum(leg.amount.minor for leg in self.legs) == self.amount.minor, "legs sum to the amount"
+
+
+async def write_payout(tx: Transaction, plan: PayoutPlan, *, at: datetime) -> Payment:
+    """Write a withdrawal as requested, with its legs and first event."""
+    first = SubStatus.REQUESTED
+    same = {"site_id": plan.site_id, "payment_id": plan.payment_id}
+    await tx.execute(
+        payments.insert().values(
+            **same,
+            number=select(payment_numbers.next_value()).scalar_subquery(),
+            kind=Kind.PAYOUT,
+            player_id=plan.player_id,
+            method=plan.legs[0].method,
+            account=plan.legs[0].account,
+            status=STATUS_OF[first],
+            sub_status=first,
+            amount_minor=plan.amount.minor,
+            currency=plan.amount.currency,
+            external_id=plan.external_id,
+            purse=", ".join(dict.fromkeys(leg.masked for leg in plan.legs)),
+            hold_id=plan.hold_id,
+            view_hash=plan.view_hash,
+            customer_ip=plan.customer_ip,
+            source_type=plan.source_type,
+            language=plan.language,
+            sequence=1,
+            created_at=at,
+            changed_at=at,
+            ask_at=plan.ask_at,
+        )
+    )
+    await _write_legs(tx, plan)
+    name = event_type(Kind.PAYOUT, first)
+    await tx.execute(
+        payment_events.insert().values(
+            **same,
+            sequence=1,
+            type=name,
+            status=STATUS_OF[first],
+            sub_status=first,
+            source=plan.source,
+            amount_minor=plan.amount.minor,
+            currency=plan.amount.currency,
+            recorded_at=at,
+        )
+    )
+    written = await payment(tx, plan.site_id, plan.payment_id)
+    await tell(tx, None, written, name, at=at)
+    return written
+
+
+async def _write_legs(tx: Transaction, plan: PayoutPlan) -> None:
+    rows = [
+        {
+            "site_id": plan.site_id,
+            "payment_id": plan.payment_id,
+            "leg": number,
+            "state": LegState.PLANNED,
+            "method": leg.method,
+            "account": leg.account,
+            "amount_minor": leg.amount.minor,
+            "currency": leg.amount.currency,
+            "instrument_id": leg.instrument_id,
+            "destination": dict(leg.destination),
+            "masked": leg.masked,
+            "fingerprint": leg.fingerprint,
+            "why": dict(leg.why),
+        }
+        for number, leg in enumerate(plan.legs, 1)
+    ]
+    await tx.execute(legs.insert().values(rows))
+
+
+async def reserve(
+    tx: Transaction, site_id: int, player_id: str, amount: Money, payment_id: str, *, at: datetime
+) -> int | None:
+    """Set the player's money aside, what is owed being repaid first; in seamless mode it is not ours: None.
+
+    Raises:
+        InsufficientFunds: it does not reach; nothing is repaid either.
+    """
+    site = await merchants.site(tx, site_id)
+    if site.wallet_mode is merchants.WalletMode.SEAMLESS:
+        return None
+    key = f"{payment_id}:debt"
+    await ledger.repay(tx, site_id, player_id, amount.currency, source=SOURCE, key=key, at=at)
+    wish = ledger.HoldRequest(
+        SOURCE, f"{payment_id}:hold", player_id, amount, payment_id, actor=staff.player_actor(player_id)
+    )
+    held = await ledger.hold(tx, site_id, wish, at=at)
+    if isinstance(held, ledger.Hold):
+        return held.transfer_id
+    assert held.refusal is not None
+    raise held.refusal

@@ -1,0 +1,281 @@
+"""Sending an approved withdrawal: each try is written before it is sent, and no doubt ever sends another.
+
+    approved  -> allocated -> submitted   the try is written with its reference     (attempt, one live a leg)
+    submitted -> ...                      the provider's answer, notice or status   (the table decides)
+
+A process that dies in between leaves a try of which nobody knows: the provider is asked about it, and only
+where it says that it never heard of it, the same order is sent again under the same reference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import update
+
+from app import providers
+from app.kernel import ids
+from app.kernel.money import Money
+from app.payments.approvals import is_ready
+from app.payments.leg_steps import apply_to_leg
+from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy
+from app.payments.model import Attention, Source, Step
+from app.payments.queries import Attempt, Payment
+from app.payments.rules import ask_delay
+from app.payments.states import Kind, LegState, Status, SubStatus
+from app.payments.steps import Cause, carry_out, remember
+from app.payments.tables import attempts, legs
+from app.plumbing import idempotency, metrics, switches
+from app.plumbing.database import Reader, Transaction
+from app.plumbing.pipes import Pipes
+
+__all__ = ["PAYOUTS", "ask_payout", "send"]
+
+PAYOUTS = "payouts"  # the stop switch that requests and sending obey
+_log = structlog.get_logger("payments")
+_QUEUED = frozenset({SubStatus.APPROVED, SubStatus.ALLOCATED})
+# A provider that keeps its books for less than a day could take a repeat for a new order.
+_SAME_ORDER_FOR = timedelta(hours=24)
+# What a provider says of an order by which nothing was paid and nothing will be.
+_NOTHING = frozenset({providers.State.NOT_FOUND, providers.State.FAILED, providers.State.CANCELLED})
+_LOOK_AGAIN = timedelta(minutes=5)  # for money at the provider, or for the end of a stop
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What is to be sent of one leg, and where."""
+
+    attempt: Attempt
+    order: providers.PayoutOrder
+    account: providers.ProviderAccount
+
+
+async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
+    """Send every leg that waits, where nothing stands against it; safe at any time, however often."""
+    async with pipes.database.reading() as reader:
+        found = await payout(reader, site_id, payment_id)
+        waiting = [leg for leg in await legs_of(reader, found) if leg.state is LegState.PLANNED]
+        names = sorted({leg.account for leg in waiting})
+        accounts = [await providers.account(reader, site_id, name) for name in names]
+    if found.sub_status not in _QUEUED or not await _nothing_arrived(pipes, found):
+        return
+    short = await _short_of_money(pipes, accounts, waiting)
+    references = [ids.new("att", at=pipes.clock.now()) for _ in waiting]
+
+    async def begin(tx: Transaction) -> list[_Order]:
+        return await _begin(tx, pipes, site_id, payment_id, references, short)
+
+    for one in await pipes.database.retried(begin):
+        result = await providers.gateway_of(one.account).pay_out(pipes.http, one.account, one.order)
+        step = await _conclude(
+            pipes, found, one.attempt, providers.judged(one.account, result), Source.ANSWER
+        )
+        if step.ask_again:
+            await ask_payout(pipes, site_id, payment_id)
+
+
+async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
+    """Ask the provider what became of each try, and let its answers count; safe however often."""
+    async with pipes.database.reading() as reader:
+        found = await payout(reader, site_id, payment_id)
+        tries = await _worth_asking(reader, found)
+        accounts = {
+            name: await providers.account(reader, site_id, name) for name in {one.account for one in tries}
+        }
+    for one in tries:
+        account = accounts[one.account]
+        result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
+        step = await _conclude(pipes, found, one, providers.judged(account, result), Source.STATUS_QUERY)
+        if step.send_again:
+            await _send_again(pipes, found, one, account)
+
+
+async def _nothing_arrived(pipes: Pipes, found: Payment) -> bool:
+    """Whether the provider itself says of every earlier try that it is nothing: only then another may follow.
+
+    That nothing left us is what our own side of the wire says. What the provider says counts as evidence.
+    """
+    async with pipes.database.reading() as reader:
+        tries = await attempts_of(reader, found)
+        accounts = {
+            name: await providers.account(reader, found.site_id, name)
+            for name in {one.account for one in tries}
+        }
+    for one in tries:
+        account = accounts[one.account]
+        result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
+        await _conclude(pipes, found, one, providers.judged(account, result), Source.STATUS_QUERY)
+        if result.state not in _NOTHING:
+            return False
+    return True
+
+
+async def _worth_asking(reader: Reader, found: Payment) -> list[Attempt]:
+    """Tries that may still act; of a payout that is over, or in doubt for people, all of them."""
+    tries = await attempts_of(reader, found)
+    if found.status is Status.PROCESSING and found.attention is None:
+        return [one for one in tries if not one.is_over]
+    return list(tries)
+
+
+async def _begin(
+    tx: Transaction,
+    pipes: Pipes,
+    site_id: int,
+    payment_id: str,
+    references: Sequence[str],
+    short: str,
+) -> list[_Order]:
+    """Write the tries that will be sent now; none when something stands against it."""
+    at = pipes.clock.now()
+    found = await payout(tx, site_id, payment_id, lock=True)
+    rules = await policy(tx, site_id, found.amount.currency)
+    if found.sub_status not in _QUEUED or not is_ready(found, rules):
+        return []
+    parts = await legs_of(tx, found)
+    if idempotency.fingerprint(content_of(found, parts)) != found.approved_hash:
+        await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
+        await remember(tx, found, {"ask_at": None})
+        return []
+    why = await _stopped(tx, site_id, parts) or short
+    if why:
+        await _wait(tx, found, why, at)
+        return []
+    return await _write_tries(tx, pipes, found, parts, references, at)
+
+
+async def _stopped(tx: Transaction, site_id: int, parts: Sequence[Leg]) -> str:
+    """Which switch keeps it from being sent: the site's, or that of a provider account."""
+    if await switches.is_stopped(tx, site_id, PAYOUTS):
+        return "withdrawals are stopped"
+    for name in sorted({part.account for part in parts if part.state is LegState.PLANNED}):
+        try:
+            await providers.account(tx, site_id, name, must_be_enabled=True)
+        except providers.AccountNotFound:
+            return f"the provider account {name} is switched off"
+    return ""
+
+
+async def _write_tries(
+    tx: Transaction,
+    pipes: Pipes,
+    found: Payment,
+    parts: Sequence[Leg],
+    references: Sequence[str],
+    at: datetime,
+) -> list[_Order]:
+    tries = await attempts_of(tx, found)
+    live = {one.leg for one in tries if not one.is_over}
+    orders = []
+    waiting = [part for part in parts if part.state is LegState.PLANNED and part.leg not in live]
+    for number, (leg, reference) in enumerate(zip(waiting, references, strict=False), len(tries) + 1):
+        account = await providers.account(tx, found.site_id, leg.account)
+        attempt = Attempt(reference, found.payment_id, leg.account, leg.leg, is_over=False)
+        await tx.execute(
+            attempts.insert().values(
+                site_id=found.site_id,
+                attempt_id=reference,
+                payment_id=found.payment_id,
+                leg=leg.leg,
+                number=number,
+                account=leg.account,
+                sent_at=at,
+            )
+        )
+        its = (legs.c.site_id == found.site_id) & (legs.c.payment_id == found.payment_id)
+        await tx.execute(
+            update(legs).where(its, legs.c.leg == leg.leg).values(state=LegState.SUBMITTED, sent_at=at)
+        )
+        orders.append(_Order(attempt, _order(pipes, found, leg, reference), account))
+    if orders:
+        path = (SubStatus.ALLOCATED, SubStatus.SUBMITTED)
+        is_first = found.sub_status is SubStatus.APPROVED
+        changes: dict[str, object] = {"ask_at": at + ask_delay(Kind.PAYOUT, 0)}
+        if is_first:
+            changes |= {"sent_at": at, "asked": 0}
+        cause = Cause("system", changes=changes)
+        await carry_out(tx, found, Step(path if is_first else path[1:]), cause, at=at)
+    return orders
+
+
+def _order(pipes: Pipes, found: Payment, leg: Leg, reference: str) -> providers.PayoutOrder:
+    return providers.PayoutOrder(
+        reference=reference,
+        amount=leg.amount,
+        method=leg.method,
+        destination=leg.destination,
+        description=f"{found.number}",
+        player_reference=found.player_id,
+        language=found.language,
+        notice_url=f"{pipes.public_url}/notices/{found.site_id}/{leg.account}",
+    )
+
+
+async def _conclude(
+    pipes: Pipes, found: Payment, attempt: Attempt, result: providers.Result, source: Source
+) -> Step:
+    async def conclude(tx: Transaction) -> Step:
+        now_is = await payout(tx, found.site_id, found.payment_id, lock=True)
+        step = await apply_to_leg(tx, now_is, attempt, result, source, at=pipes.clock.now())
+        if SubStatus.ALLOCATED in step.path:
+            # Nothing left us: the queue's own schedule, not the provider's.
+            await remember(tx, now_is, {"ask_at": pipes.clock.now() + ask_delay(Kind.PAYOUT, now_is.asked)})
+        return step
+
+    return await pipes.database.retried(conclude)
+
+
+async def _send_again(
+    pipes: Pipes, found: Payment, attempt: Attempt, account: providers.ProviderAccount
+) -> None:
+    """Send the very same order once more: the provider says that it does not know it."""
+    at = pipes.clock.now()
+
+    async def ready(tx: Transaction) -> Leg | None:
+        now_is = await payout(tx, found.site_id, found.payment_id, lock=True)
+        [leg] = [part for part in await legs_of(tx, now_is) if part.leg == attempt.leg]
+        if leg.state is not LegState.UNKNOWN:
+            return None  # somebody heard of it meanwhile
+        if leg.sent_at is None or at - leg.sent_at > _SAME_ORDER_FOR:
+            gone = Step(attention=Attention.ORDER_VANISHED)
+            await carry_out(tx, now_is, gone, Cause("system"), at=at)
+            return None
+        return leg
+
+    leg = await pipes.database.retried(ready)
+    if leg is None:
+        return
+    order = _order(pipes, found, leg, attempt.attempt_id)
+    result = await providers.gateway_of(account).pay_out(pipes.http, account, order)
+    await _conclude(pipes, found, attempt, providers.judged(account, result), Source.ANSWER)
+
+
+async def _short_of_money(
+    pipes: Pipes, accounts: Sequence[providers.ProviderAccount], waiting: Sequence[Leg]
+) -> str:
+    """Why the provider could not pay it now, as far as it tells: the queue is held rather than declined.
+
+    A balance that could not be had holds nothing up: the provider itself will say.
+    """
+    for account in accounts:
+        gateway = providers.gateway_of(account)
+        needed: dict[str, Money] = {}
+        for leg in waiting:
+            if leg.account == account.account:
+                before = needed.get(leg.amount.currency, Money(0, leg.amount.currency))
+                needed[leg.amount.currency] = before + leg.amount
+        if providers.Cap.BALANCE not in gateway.caps:
+            continue
+        for currency, amount in needed.items():
+            there = await gateway.balance(pipes.http, account, currency)
+            if there is not None and there < amount:
+                return f"the provider account {account.account} holds {there}, {amount} is needed"
+    return ""
+
+
+async def _wait(tx: Transaction, found: Payment, why: str, at: datetime) -> None:
+    if found.reason != why:
+        metrics.ALARMS.labels("payout_waits").inc()
+        _log.warning("payout.waits", payment_id=found.payment_id, why=why)
+    await remember(tx, found, {"reason_code": "waits", "reason": why, "ask_at": at + _LOOK_AGAIN})

@@ -1,0 +1,106 @@
+"""What others hear of a change: the site's protocol notification, and the events of its endpoints.
+
+Written in the transaction of the change itself.
+"""
+
+from datetime import datetime
+
+from app import merchants, methods, players, webhooks
+from app.payments.contract import (
+    TYPE_ID,
+    PaymentFacts,
+    event_aliases,
+    is_told,
+    notification_fields,
+    status_id,
+)
+from app.payments.queries import Payment
+from app.payments.states import Status, SubStatus
+from app.plumbing.database import Transaction
+
+__all__ = ["public_object", "tell"]
+
+_NOT_A_SUCCESS = frozenset({Status.FAILED, Status.CANCELLED})
+
+
+def public_object(found: Payment) -> dict[str, object]:
+    """A payment as strangers may see it: masked, money in minor units, nothing that is for staff."""
+    return {
+        "object": found.kind.value,
+        "id": found.payment_id,
+        "transaction_id": found.number,
+        "type_id": TYPE_ID[found.kind],
+        "status": found.status.value,
+        "sub_status": found.sub_status.value,
+        "status_id": status_id(found.sub_status, is_partial=found.real_amount != found.amount),
+        "amount_minor": found.amount.minor,
+        "currency": found.amount.currency,
+        "captured_minor": found.captured.minor,
+        "refund_pending_minor": found.refund_pending.minor,
+        "refunded_minor": found.refunded.minor,
+        "charged_back_minor": found.charged_back.minor,
+        "player_id": found.player_id,
+        "method": found.method,
+        "purse": found.purse,
+        "external_id": found.external_id,
+        "order_id": found.order_id,
+        "parent_id": found.parent_id,
+        "is_late": found.is_late,
+        "reason": found.reason_player,
+        "created_at": found.created_at.isoformat(),
+        "completed_at": found.completed_at.isoformat() if found.completed_at else None,
+    }
+
+
+async def tell(
+    tx: Transaction, was: Payment | None, now_is: Payment, event_type: str, *, at: datetime
+) -> None:
+    """Tell the merchant of a change that has just been written.
+
+    Args:
+        tx: the transaction of the change.
+        was: the payment before it; None when it is new.
+        now_is: the payment after it; its `sequence` numbers the change.
+        event_type: the name of the event in the payment's own history.
+        at: this instant.
+    """
+    site = await merchants.site(tx, now_is.site_id)
+    before, after = public_object(was) if was else {}, public_object(now_is)
+    changed = {name: value for name, value in before.items() if value != after[name]}
+    for name in (event_type, *event_aliases(event_type)):
+        event = webhooks.Event(name, now_is.payment_id, now_is.sequence, after, changed, at)
+        await webhooks.publish(tx, now_is.site_id, event, at=at)
+    moved = was is None or was.sub_status is not now_is.sub_status or was.external_id != now_is.external_id
+    if moved and (is_told(now_is.sub_status) or site.tell_every_change):
+        await _announce(tx, site, now_is, at)
+
+
+async def _announce(tx: Transaction, site: merchants.Site, now_is: Payment, at: datetime) -> None:
+    method = methods.CATALOGUE[now_is.method]
+    player = await players.player(tx, now_is.site_id, now_is.player_id)
+    facts = PaymentFacts(
+        kind=now_is.kind,
+        number=now_is.number,
+        sub_status=now_is.sub_status,
+        amount=now_is.amount,
+        real_amount=now_is.real_amount,
+        site_id=now_is.site_id,
+        site_login=player.site_login,
+        customer_purse=now_is.purse,
+        external_id=now_is.external_id,
+        provider_reference=now_is.provider_reference or "",
+        # Why staff rejected it is for staff.
+        message=now_is.reason_player if now_is.sub_status is SubStatus.REJECTED else now_is.reason,
+        group_id=method.group_id,
+        type_id=method.type_id,
+        customer_ip=now_is.customer_ip,
+        source_type=now_is.source_type,
+        completed_at=at,
+    )
+    told = webhooks.Notification(
+        payment_id=now_is.payment_id,
+        sequence=now_is.sequence,
+        success=now_is.status not in _NOT_A_SUCCESS,
+        fields=notification_fields(facts, extended=site.extended_info),
+    )
+    await webhooks.announce(tx, site, told, at=at)

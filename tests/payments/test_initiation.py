@@ -1,0 +1,169 @@
+"""The merchant says "pay": what it must match, what a repeat is, and what is refused with the field named."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app import ledger, payments
+from app.kernel import signing
+from app.payments import initiation
+from app.plumbing import web
+from tests.payments.stage import FUNDS, Bank, Stage
+from tests.payments.world import AMOUNT
+
+
+@pytest.fixture(autouse=True)
+async def waits_for_the_merchant(stage: Stage) -> None:
+    await stage.policy(needs_initiation=True)
+    await stage.fund()
+
+
+async def test_what_is_approved_waits_for_the_merchant(stage: Stage, bank: Bank) -> None:
+    found = await stage.withdraw()
+    await stage.work()
+    assert found.sub_status == "approved"
+    assert bank.payouts == []
+    done = await stage.initiate(found)
+    assert (done.payment.number, done.replayed) == (found.number, False)
+    assert len(done.order_id) == 30
+    assert done.order_id.isdigit()
+    await stage.work()
+    assert (await stage.state(found.payment_id))[0] == "completed"
+
+
+async def test_a_repeat_is_a_replay_whatever_has_become_of_it(stage: Stage, bank: Bank) -> None:
+    found = await stage.withdraw()
+    first = await stage.initiate(found)
+    again = await stage.initiate(found)
+    await stage.work()
+    later = await stage.initiate(found)
+    assert {first.order_id, again.order_id, later.order_id} == {first.order_id}
+    assert [one.replayed for one in (first, again, later)] == [False, True, True]
+    await stage.work()
+    assert len(bank.payouts) == 1
+
+
+async def test_twenty_at_once_are_one(stage: Stage, bank: Bank) -> None:
+    found = await stage.withdraw()
+    done = await asyncio.gather(*(stage.initiate(found) for _ in range(20)))
+    assert len({one.order_id for one in done}) == 1
+    assert sum(not one.replayed for one in done) == 1
+    await stage.work()
+    assert len(bank.payouts) == len(bank.moved) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"amount": "149999"}, "amount"),
+        ({"amount": "150001"}, "amount"),
+        ({"currency": "USD"}, "currency"),
+        ({"site_login": "bolat"}, "site_login"),
+    ],
+)
+async def test_what_differs_is_named_and_nothing_is_sent(
+    stage: Stage, bank: Bank, change: dict[str, str], field: str
+) -> None:
+    await stage.session("bolat")
+    found = await stage.withdraw()
+    with pytest.raises(initiation.InitiationMismatch, match=f"^{field} is not that") as said:
+        await stage.initiate(found, **change)
+    assert said.value.param == field
+    await stage.work()
+    assert bank.payouts == []
+    # Also after it was initiated rightly: a repeat with other content is no replay.
+    await stage.initiate(found)
+    with pytest.raises(initiation.InitiationMismatch):
+        await stage.initiate(found, **change)
+
+
+async def test_what_nobody_asked_for_is_unknown(stage: Stage) -> None:
+    found = await stage.withdraw()
+    with pytest.raises(initiation.WithdrawalUnknown, match="nobodys"):
+        await stage.initiate(found, external_id="nobodys")
+    assert web.status_of(initiation.WithdrawalUnknown) == 404
+
+
+async def test_what_was_cancelled_or_rejected_is_not_paid(stage: Stage, bank: Bank) -> None:
+    session = await stage.session()
+    cancelled = await stage.withdraw(session=session)
+    await payments.cancel(stage.pipes, stage.site_id, cancelled.payment_id, session.player.player_id)
+    with pytest.raises(initiation.WithdrawalOver, match="cancelled, by_player"):
+        await stage.initiate(cancelled)
+    await stage.policy(needs_initiation=True, auto_below=None)
+    rejected = await stage.withdraw(session=session)
+    await stage.initiate(rejected)
+    anna = await stage.operator("anna")
+    await payments.reject(
+        stage.pipes, stage.site_id, rejected.payment_id, anna, payments.Refusing("no documents")
+    )
+    with pytest.raises(initiation.WithdrawalOver, match="cancelled, rejected"):
+        await stage.initiate(rejected)
+    await stage.work()
+    assert bank.payouts == []
+
+
+async def test_initiated_before_people_have_decided_it_goes_when_they_have(stage: Stage, bank: Bank) -> None:
+    await stage.policy(needs_initiation=True, auto_below=None)
+    found = await stage.withdraw()
+    await stage.initiate(found)
+    await stage.work()
+    assert (await stage.state(found.payment_id))[0] == "under_review"
+    assert (await stage.row(found.payment_id)).expires_at is not None
+    anna = await stage.operator("anna")
+    await payments.approve(stage.pipes, stage.site_id, found.payment_id, anna)
+    await stage.work()
+    assert (await stage.state(found.payment_id))[0] == "completed"
+    assert len(bank.payouts) == 1
+
+
+async def test_initiated_while_it_cools_it_keeps_cooling(stage: Stage) -> None:
+    await stage.policy(needs_initiation=True, cooling_seconds=600)
+    found = await stage.withdraw()
+    await stage.initiate(found)
+    await stage.later(599)
+    assert (await stage.state(found.payment_id))[0] == "cooling"
+    await stage.later(1)
+    assert (await stage.state(found.payment_id))[0] == "completed"
+
+
+async def test_the_merchant_pays_of_itself_where_the_policy_says_so(stage: Stage, bank: Bank) -> None:
+    earlier = await stage.withdraw(10_000)
+    await stage.policy(needs_initiation=True, allow_without_request=True)
+    wish: dict[str, Any] = {"external_id": "bonus-1", "customer_purse": "a******77", "amount": "150000"}
+    done = await stage.initiate(earlier, **wish)
+    again = await stage.initiate(earlier, **wish)
+    assert (again.order_id, again.replayed) == (done.order_id, True)
+    assert done.payment.external_id == "bonus-1"
+    await stage.work()
+    assert (await stage.state(done.payment.payment_id))[0] == "completed"
+    assert len(stage.merchant.asked) == 1, "it is not asked about what it initiates itself"
+    assert [order.amount for order in bank.payouts] == [AMOUNT]
+    assert await stage.credited() == FUNDS - 10_000 - AMOUNT.minor
+    with pytest.raises(initiation.PurseUnknown):
+        await stage.initiate(earlier, **wish | {"external_id": "bonus-2", "customer_purse": "x"})
+    with pytest.raises(ledger.InsufficientFunds):
+        await stage.initiate(earlier, **wish | {"external_id": "bonus-3", "amount": "99000000"})
+
+
+async def test_an_order_number_names_its_payment(stage: Stage) -> None:
+    one, other = await stage.withdraw(10_000), await stage.withdraw(10_000)
+    numbers = [(await stage.initiate(found)).order_id for found in (one, other)]
+    assert [int(number[:12]) for number in numbers] == [one.number, other.number]
+    assert numbers[0][12:] != numbers[1][12:]
+
+
+async def test_a_lost_job_is_found_by_the_sweep(stage: Stage) -> None:
+    found = await stage.withdraw()
+    await stage.initiate(found)
+    async with stage.database.transaction() as tx:
+        await tx.raw.execute("DELETE FROM queue.pgqueuer")
+    await stage.later(1)
+    assert (await stage.state(found.payment_id))[0] == "completed"
+
+
+def test_the_grammar_and_the_deed_speak_of_the_same_fields() -> None:
+    named = {"site_id", "site_login", "amount", "currency", "external_id"}
+    assert named == set(signing.PAYOUT_INITIATION.required)
+    assert set(initiation._KEPT) <= set(signing.PAYOUT_INITIATION.optional)

@@ -21,19 +21,23 @@ from app.payments.policies import set_policy
 from app.payments.queries import (
     Payment, PaymentNotFound, events, needing_attention, payment, payment_of_view,
 )
+from app.payments.refund_requests import RefundWish, refund, refunds_of, request_refund
+from app.payments.refund_sending import REFUNDS
+from app.payments.refunds import approve_refund, cancel_refund, end_expired_refunds, reject_refund
 from app.payments.sending import PAYOUTS
 from app.payments.states import Kind, LegState, Status, SubStatus
 from app.payments.sweeps import ask_soon, end_abandoned, sweep_due
 from app.payments.telling import public_object
 
 __all__ = [
-    "DEPOSITS", "PAYOUTS", "SOURCE_TYPES", "Attention", "CancelNotAllowed", "DepositWish", "DepositsStopped",
-    "Initiated", "Kind", "Leg", "LegState", "Payment", "PaymentNotFound", "PayoutPolicy", "PayoutWish",
-    "PayoutsStopped", "Refusing", "Status", "SubStatus", "TooLateToCancel", "approve", "ask_provider",
-    "ask_soon", "attempts_of", "cancel", "cancel_for_staff", "carry_on", "end_abandoned", "events",
-    "initiate", "legs_of", "needing_attention", "payment", "payment_of_view", "payout", "payouts_of_site",
-    "policy", "public_object", "read_notice", "reject", "renew_expired", "request_deposit", "request_payout",
-    "set_policy", "sweep_due",
+    "DEPOSITS", "PAYOUTS", "REFUNDS", "SOURCE_TYPES", "Attention", "CancelNotAllowed", "DepositWish",
+    "DepositsStopped", "Initiated", "Kind", "Leg", "LegState", "Payment", "PaymentNotFound", "PayoutPolicy",
+    "PayoutWish", "PayoutsStopped", "RefundWish", "Refusing", "Status", "SubStatus", "TooLateToCancel",
+    "approve", "approve_refund", "ask_provider", "ask_soon", "attempts_of", "cancel", "cancel_for_staff",
+    "cancel_refund", "carry_on", "end_abandoned", "end_expired_refunds", "events", "initiate", "legs_of",
+    "needing_attention", "payment", "payment_of_view", "payout", "payouts_of_site", "policy",
+    "public_object", "read_notice", "refund", "refunds_of", "reject", "reject_refund", "renew_expired",
+    "request_deposit", "request_payout", "request_refund", "set_policy", "sweep_due",
 ]
 # isort: on
 # fmt: on

@@ -7,6 +7,8 @@ from app.payments import deposits, payouts
 from app.payments.leg_steps import apply_to_leg
 from app.payments.model import Source, Step
 from app.payments.queries import Attempt, Payment, payment
+from app.payments.refund_sending import carry_on_refund
+from app.payments.refund_steps import apply_to_refund
 from app.payments.states import Kind
 from app.payments.steps import apply_evidence
 from app.plumbing.database import Transaction
@@ -24,8 +26,10 @@ async def carry_on(pipes: Pipes, site_id: int, payment_id: str) -> None:
     async with pipes.database.reading() as reader:
         found = await payment(reader, site_id, payment_id)
     match found.kind:
-        case Kind.DEPOSIT | Kind.REFUND:
+        case Kind.DEPOSIT:
             await deposits.ask_provider(pipes, site_id, payment_id)
+        case Kind.REFUND:
+            await carry_on_refund(pipes, site_id, payment_id)
         case Kind.PAYOUT:
             await payouts.carry_on(pipes, site_id, payment_id)
 
@@ -40,6 +44,10 @@ async def apply(
     at: datetime,
 ) -> Step:
     """Let one piece of evidence about one try do what the table says; the payment's row is locked."""
-    if found.kind is Kind.PAYOUT:
-        return await apply_to_leg(tx, found, attempt, result, source, at=at)
-    return await apply_evidence(tx, found, attempt.attempt_id, result, source, at=at)
+    match found.kind:
+        case Kind.PAYOUT:
+            return await apply_to_leg(tx, found, attempt, result, source, at=at)
+        case Kind.REFUND:
+            return await apply_to_refund(tx, found, attempt, result, source, at=at)
+        case Kind.DEPOSIT:
+            return await apply_evidence(tx, found, attempt.attempt_id, result, source, at=at)

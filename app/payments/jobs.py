@@ -4,6 +4,7 @@ from app import providers
 from app.payments.approvals import renew_expired
 from app.payments.asking import carry_on
 from app.payments.notices import read_notice
+from app.payments.refunds import end_expired_refunds
 from app.payments.sweeps import ASK, end_abandoned, sweep_due
 from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Payload, Worker
@@ -32,6 +33,7 @@ def register(worker: Worker, pipes: Pipes) -> None:
 
     async def renew() -> None:
         await renew_expired(pipes)
+        await end_expired_refunds(pipes)
 
     worker.handle(providers.NOTICE_ARRIVED, read)
     worker.handle(ASK, ask)

@@ -172,7 +172,8 @@ async def payment_of_merchant(
     if number is not None:
         wanted = wanted.where(payments.c.number == number)
     if external_id is not None:
-        wanted = wanted.where(payments.c.external_id == external_id)
+        # A refund has the order number of its deposit; who asks by it means the deposit.
+        wanted = wanted.where(payments.c.external_id == external_id, payments.c.kind != Kind.REFUND)
     row = await reader.first(wanted.order_by(payments.c.created_at.desc()).limit(1))
     if row is None:
         raise PaymentNotFound

@@ -1,0 +1,182 @@
+"""Sending an approved refund and asking about it: the try is written first, and no doubt sends another."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from app import providers
+from app.kernel import ids
+from app.payments.legs import attempts_of
+from app.payments.model import Attention, Source, Step
+from app.payments.queries import Attempt, Payment
+from app.payments.refund_requests import refund, refund_content
+from app.payments.refund_steps import apply_to_refund, deposit_of
+from app.payments.rules import ask_delay
+from app.payments.states import Kind, Status, SubStatus
+from app.payments.steps import Cause, carry_out, remember
+from app.payments.tables import attempts
+from app.plumbing import idempotency, switches
+from app.plumbing.database import Reader, Transaction
+from app.plumbing.pipes import Pipes
+
+__all__ = ["REFUNDS", "carry_on_refund"]
+
+REFUNDS = "refunds"  # the stop switch that sending obeys
+# A provider that keeps its books for less than a day could take a repeat for a new order.
+_SAME_ORDER_FOR = timedelta(hours=24)
+_LOOK_AGAIN = timedelta(minutes=5)
+
+
+async def carry_on_refund(pipes: Pipes, site_id: int, refund_id: str) -> None:
+    """Do whatever is due of a refund: send it, or ask the provider; safe at any time, however often."""
+    async with pipes.database.reading() as reader:
+        found = await refund(reader, site_id, refund_id)
+    if found.sub_status is SubStatus.APPROVED:
+        await _send(pipes, found)
+    elif found.sent_at is not None:
+        await _ask(pipes, found)
+
+
+async def _send(pipes: Pipes, found: Payment) -> None:
+    reference = ids.new("att", at=pipes.clock.now())
+
+    async def begin(tx: Transaction) -> providers.RefundOrder | None:
+        return await _begin(tx, pipes, found, reference)
+
+    order = await pipes.database.retried(begin)
+    if order is None:
+        return
+    attempt = Attempt(reference, found.payment_id, found.account, None, is_over=False)
+    await _place(pipes, found, attempt, order)
+
+
+async def _begin(
+    tx: Transaction, pipes: Pipes, before: Payment, reference: str
+) -> providers.RefundOrder | None:
+    """Write the try that will be sent now; None when something stands against it."""
+    at = pipes.clock.now()
+    found = await refund(tx, before.site_id, before.payment_id, lock=True)
+    if found.sub_status is not SubStatus.APPROVED:
+        return None
+    if idempotency.fingerprint(refund_content(found)) != found.approved_hash:
+        await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
+        await remember(tx, found, {"ask_at": None})
+        return None
+    if await _is_stopped(tx, found):
+        await remember(tx, found, {"ask_at": at + _LOOK_AGAIN})
+        return None
+    tries = await attempts_of(tx, found)
+    order = await _order(tx, pipes, found, reference)
+    await tx.execute(
+        attempts.insert().values(
+            site_id=found.site_id,
+            attempt_id=reference,
+            payment_id=found.payment_id,
+            number=len(tries) + 1,
+            account=found.account,
+            sent_at=at,
+        )
+    )
+    cause = Cause("system", changes={"sent_at": at})
+    await carry_out(tx, found, Step((SubStatus.SUBMITTED,)), cause, at=at)
+    return order
+
+
+async def _is_stopped(tx: Transaction, found: Payment) -> bool:
+    if await switches.is_stopped(tx, found.site_id, REFUNDS):
+        return True
+    try:
+        await providers.account(tx, found.site_id, found.account, must_be_enabled=True)
+    except providers.AccountNotFound:
+        return True
+    return False
+
+
+async def _order(tx: Transaction, pipes: Pipes, found: Payment, reference: str) -> providers.RefundOrder:
+    deposit = await deposit_of(tx, found)
+    taken = await attempts_of(tx, deposit)
+    return providers.RefundOrder(
+        reference=reference,
+        original_reference=taken[-1].attempt_id,
+        provider_reference=deposit.provider_reference or "",
+        amount=found.amount,
+        reason=f"{found.number}",
+        notice_url=f"{pipes.public_url}/notices/{found.site_id}/{found.account}",
+    )
+
+
+async def _place(pipes: Pipes, found: Payment, attempt: Attempt, order: providers.RefundOrder) -> None:
+    async with pipes.database.reading() as reader:
+        account = await providers.account(reader, found.site_id, attempt.account)
+    result = await providers.gateway_of(account).refund(pipes.http, account, order)
+    step = await _conclude(pipes, found, attempt, providers.judged(account, result), Source.ANSWER)
+    if step.ask_again:
+        await _ask(pipes, found)
+
+
+async def _ask(pipes: Pipes, found: Payment) -> None:
+    """Ask the provider about each try that may still act; of a refund that is over, about all of them."""
+    async with pipes.database.reading() as reader:
+        tries = await _worth_asking(reader, found)
+        accounts = {one.account: await providers.account(reader, found.site_id, one.account) for one in tries}
+    for one in tries:
+        account = accounts[one.account]
+        result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
+        step = await _conclude(pipes, found, one, providers.judged(account, result), Source.STATUS_QUERY)
+        if step.send_again:
+            await _send_again(pipes, found, one)
+
+
+async def _worth_asking(reader: Reader, found: Payment) -> list[Attempt]:
+    now_is = await refund(reader, found.site_id, found.payment_id)
+    tries = await attempts_of(reader, now_is)
+    if now_is.status is Status.PROCESSING and now_is.attention is None:
+        return [one for one in tries if not one.is_over]
+    return list(tries)
+
+
+async def _conclude(
+    pipes: Pipes, found: Payment, attempt: Attempt, result: providers.Result, source: Source
+) -> Step:
+    async def conclude(tx: Transaction) -> Step:
+        now_is = await refund(tx, found.site_id, found.payment_id, lock=True)
+        at = pipes.clock.now()
+        step = await apply_to_refund(tx, now_is, attempt, result, source, at=at)
+        if step.path[-1:] == (SubStatus.APPROVED,):
+            # Nothing left us: it waits in the queue again.
+            again = at + ask_delay(Kind.REFUND, now_is.asked)
+            await remember(tx, now_is, {"ask_at": again, "asked": now_is.asked + 1})
+        return step
+
+    return await pipes.database.retried(conclude)
+
+
+async def _send_again(pipes: Pipes, found: Payment, attempt: Attempt) -> None:
+    """Send the very same order once more: the provider says that it does not know it."""
+    at = pipes.clock.now()
+
+    async def ready(tx: Transaction) -> providers.RefundOrder | None:
+        now_is = await refund(tx, found.site_id, found.payment_id, lock=True)
+        if now_is.sub_status is not SubStatus.UNKNOWN:
+            return None  # somebody heard of it meanwhile
+        if _is_too_old(now_is, at):
+            await carry_out(tx, now_is, Step(attention=Attention.ORDER_VANISHED), Cause("system"), at=at)
+            return None
+        return await _order(tx, pipes, now_is, attempt.attempt_id)
+
+    order = await pipes.database.retried(ready)
+    if order is not None:
+        await _place_again(pipes, found, attempt, order)
+
+
+async def _place_again(pipes: Pipes, found: Payment, attempt: Attempt, order: providers.RefundOrder) -> None:
+    async with pipes.database.reading() as reader:
+        account = await providers.account(reader, found.site_id, attempt.account)
+    result = providers.judged(account, await providers.gateway_of(account).refund(pipes.http, account, order))
+    if result.nothing_was_sent:
+        # This repeat never left, which says nothing of the first one.
+        result = replace(result, nothing_was_sent=False)
+    await _conclude(pipes, found, attempt, result, Source.ANSWER)
+
+
+def _is_too_old(found: Payment, at: datetime) -> bool:
+    return found.sent_at is None or at - found.sent_at > _SAME_ORDER_FOR

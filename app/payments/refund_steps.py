@@ -1,0 +1,172 @@
+"""What a provider's word does to a refund, to the money set aside for it, and to its deposit.
+
+The caller holds the refund's lock; the deposit is locked here, always after it. State, event, money, the
+deposit's figures and what others hear of it commit together.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import update
+
+from app import ledger, providers
+from app.payments.legs import attempts_of
+from app.payments.model import Attention, Source, Step, Verdict
+from app.payments.queries import Attempt, Payment, payment, reference_is_taken
+from app.payments.rules import next_step
+from app.payments.states import Kind, Status, SubStatus
+from app.payments.steps import Cause, carry_out, evidence_of, legal, remember, write_answer
+from app.payments.tables import attempts
+from app.plumbing.database import Transaction
+
+__all__ = ["SOURCE", "apply_to_refund", "deposit_of", "let_go"]
+
+SOURCE = "payments"  # the namespace of our keys in the ledger
+_RESERVED = frozenset(
+    {
+        *(SubStatus.REQUESTED, SubStatus.AWAITING_APPROVAL, SubStatus.AWAITING_SECOND_APPROVAL),
+        *(SubStatus.APPROVED, SubStatus.SUBMITTED, SubStatus.PROVIDER_PENDING),
+        *(SubStatus.UNKNOWN, SubStatus.CONFLICTED),
+    }
+)
+
+
+async def apply_to_refund(
+    tx: Transaction,
+    found: Payment,
+    attempt: Attempt,
+    result: providers.Result,
+    source: Source,
+    *,
+    at: datetime,
+) -> Step:
+    """Let one piece of evidence about a refund's try do what the table says; returns the step taken."""
+    tries = await attempts_of(tx, found)
+    evidence = evidence_of(result, source, at)
+    facts = replace(found.facts, is_superseded=tries[-1].attempt_id != attempt.attempt_id)
+    step = legal(found, next_step(facts, evidence))
+    if step.paid is not None and await reference_is_taken(tx, found, evidence.provider_reference):
+        step = Step((SubStatus.CONFLICTED,), attention=Attention.REFERENCE_REUSED)
+    if step.path:
+        step = legal(found, await _moved(tx, found, step, at))
+    await write_answer(tx, found.site_id, attempt.attempt_id, result, source, is_over=step.is_over, at=at)
+    if step.path[-1:] == (SubStatus.UNKNOWN,) and attempt.is_over:
+        # It is not over after all; as long as it is not, no other try can begin.
+        its = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
+        await tx.execute(update(attempts).where(its).values(is_over=False))
+    cause = Cause(
+        source=source.name.lower(),
+        reason_code=evidence.code,
+        reason=evidence.message,
+        amount=evidence.amount if evidence.verdict is Verdict.PAID else None,
+        provider_reference=evidence.provider_reference,
+        changes={"captured_minor": step.paid.minor} if step.paid is not None else {},
+    )
+    await carry_out(tx, found, step, cause, at=at)
+    if step.path:
+        await _settle_deposit(tx, found, at)
+    return step
+
+
+async def let_go(tx: Transaction, found: Payment, *, at: datetime) -> None:
+    """Give back what is set aside for a refund that does not happen: the player's, the deposit's."""
+    if found.hold_id is not None:
+        held = await ledger.find_hold(tx, found.site_id, found.hold_id)
+        if held.remaining.minor:
+            await ledger.release(tx, held, because=found.payment_id, at=at)
+    deposit = await deposit_of(tx, found)
+    await remember(tx, deposit, {"refund_pending_minor": (deposit.refund_pending - found.amount).minor})
+
+
+async def deposit_of(tx: Transaction, found: Payment) -> Payment:
+    """The deposit that a refund gives back, its row locked."""
+    assert found.parent_id is not None
+    return await payment(tx, found.site_id, found.parent_id, lock=True, kind=Kind.DEPOSIT)
+
+
+async def _moved(tx: Transaction, found: Payment, step: Step, at: datetime) -> Step:
+    """Move the money of a step and the deposit's figures, or say why it cannot be."""
+    if step.paid is not None:
+        return await _paid(tx, found, step, at)
+    if step.came_back is not None:
+        await _came_back(tx, found, at)
+    elif step.path[-1] is SubStatus.DECLINED and found.sub_status in _RESERVED:
+        await let_go(tx, found, at=at)
+    return step
+
+
+async def _paid(tx: Transaction, found: Payment, step: Step, at: datetime) -> Step:
+    """The money has gone back: what was held is captured; what was let go is taken, or owed."""
+    deposit = await deposit_of(tx, found)
+    is_reserved = found.sub_status in _RESERVED
+    if not is_reserved and deposit.remaining < found.amount:
+        # More went back than ever came: no figure of the deposit can say so, people must.
+        return Step((SubStatus.CONFLICTED,), attention=Attention.SECOND_PAYMENT)
+    if not await _taken(tx, found, is_reserved=is_reserved, at=at):
+        return Step((SubStatus.CONFLICTED,), attention=Attention.NOT_POSTED)
+    values: dict[str, object] = {"refunded_minor": (deposit.refunded + found.amount).minor}
+    if is_reserved:
+        values["refund_pending_minor"] = (deposit.refund_pending - found.amount).minor
+    await remember(tx, deposit, values)
+    return step
+
+
+async def _taken(tx: Transaction, found: Payment, *, is_reserved: bool, at: datetime) -> bool:
+    if found.hold_id is None:
+        posted = await _post(tx, found, ledger.REFUND.from_merchant, at)
+        return posted.is_posted
+    if not is_reserved:
+        await ledger.take(tx, found.site_id, _demand(found, f"late-{found.sequence}"), at=at)
+        return True
+    held = await ledger.find_hold(tx, found.site_id, found.hold_id)
+    captured = await ledger.capture(tx, held, provider=found.account, because=found.payment_id, at=at)
+    return captured.is_posted
+
+
+async def _came_back(tx: Transaction, found: Payment, at: datetime) -> None:
+    """It failed after it had succeeded: a new entry, never an edit of the old one."""
+    if found.hold_id is None:
+        await _post(tx, found, ledger.REFUND.to_merchant, at)
+    else:
+        await ledger.give(tx, found.site_id, _demand(found, f"back-{found.sequence}"), at=at)
+    deposit = await deposit_of(tx, found)
+    await remember(tx, deposit, {"refunded_minor": (deposit.refunded - found.amount).minor})
+
+
+async def _settle_deposit(tx: Transaction, found: Payment, at: datetime) -> None:
+    """A deposit of which nothing is left is refunded; one that has something again is not."""
+    deposit = await deposit_of(tx, found)
+    left = deposit.captured - deposit.refunded - deposit.charged_back
+    cause = Cause("refund", detail={"refund": found.payment_id})
+    if deposit.status is Status.COMPLETED and left.minor == 0:
+        await carry_out(tx, deposit, Step((SubStatus.REFUNDED,)), cause, at=at)
+    elif deposit.sub_status is SubStatus.REFUNDED and left.minor > 0:
+        await carry_out(tx, deposit, Step((SubStatus.COMPLETED,)), cause, at=at)
+
+
+def _demand(found: Payment, why: str) -> ledger.Demand:
+    return ledger.Demand(
+        SOURCE,
+        f"{found.payment_id}:{why}",
+        ledger.REFUND,
+        found.amount,
+        found.player_id,
+        found.account,
+        found.payment_id,
+    )
+
+
+async def _post(tx: Transaction, found: Payment, movement: ledger.Movement, at: datetime) -> ledger.Posted:
+    """In seamless mode: between the merchant and the provider."""
+    out = movement.target is ledger.Purpose.PROVIDER_CLEARING
+    owners = ("site", found.account) if out else (found.account, "site")
+    request = ledger.PostRequest(
+        SOURCE,
+        f"{found.payment_id}:{movement.kind}:{found.sequence}",
+        movement,
+        found.amount,
+        *owners,
+        because=found.payment_id,
+    )
+    [posted] = await ledger.post(tx, found.site_id, [request], at=at)
+    return posted

@@ -23,7 +23,7 @@ from app.payments.leg_steps import give_back
 from app.payments.legs import is_disputed, open_payouts, order_belongs_to_another, payout, policy
 from app.payments.model import Attention, Step
 from app.payments.queries import Payment, view_hash, view_token
-from app.payments.requests import LegPlan, PayoutPlan, reserve, write_payout
+from app.payments.requests import LegPlan, PayoutPlan, looped, reserve, write_payout
 from app.payments.rules import question_delay
 from app.payments.states import SubStatus
 from app.payments.steps import Cause, carry_out
@@ -192,12 +192,13 @@ async def _begin(
         where.fingerprint,
         kept.instrument_id,
     )
+    rules = await policy(tx, site_id, wish.amount.currency)
     plan = PayoutPlan(
         payment_id=payment_id,
         site_id=site_id,
         player_id=player.player_id,
         amount=wish.amount,
-        legs=[leg],
+        legs=await looped(tx, site_id, player.player_id, leg) if rules.closed_loop else [leg],
         customer_ip=session.customer_ip,
         source_type=wish.source_type,
         language=session.language,

@@ -116,7 +116,7 @@ async def refunds_of(reader: Reader, site_id: int, deposit_id: str) -> list[Paym
     rows = await reader.all(
         select(payments.c.payment_id)
         .where(payments.c.site_id == site_id, payments.c.parent_id == deposit_id)
-        .order_by(payments.c.created_at, payments.c.payment_id)
+        .order_by(payments.c.number)
     )
     return [await refund(reader, site_id, row.payment_id) for row in rows]
 

@@ -1,22 +1,24 @@
 """A withdrawal's row and legs, as they are first written: by the player's wish, or by the merchant's own."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import select
 
-from app import ledger, merchants, staff
+from app import ledger, merchants, methods, staff
 from app.kernel.money import Money
+from app.payments.closed_loop import Part, plan
 from app.payments.contract import event_type
 from app.payments.leg_steps import SOURCE
 from app.payments.queries import Payment, payment
+from app.payments.sources import account_for, name_of, paid_by
 from app.payments.states import STATUS_OF, Kind, LegState, SubStatus
 from app.payments.tables import legs, payment_events, payment_numbers, payments
 from app.payments.telling import tell
-from app.plumbing.database import Transaction
+from app.plumbing.database import Reader, Transaction
 
-__all__ = ["LegPlan", "PayoutPlan", "reserve", "write_payout"]
+__all__ = ["LegPlan", "PayoutPlan", "looped", "reserve", "write_payout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +150,36 @@ async def reserve(
         return held.transfer_id
     assert held.refusal is not None
     raise held.refusal
+
+
+async def looped(reader: Reader, site_id: int, player_id: str, chosen: LegPlan) -> list[LegPlan]:
+    """The legs of a withdrawal by the closed loop: back to where money came from first, each with its why.
+
+    Args:
+        chosen: all of it to where the player wants it; its instrument is kept already.
+    """
+    assert chosen.instrument_id is not None
+    currency = chosen.amount.currency
+    paid = await paid_by(reader, site_id, player_id, currency)
+    wanted = await methods.instrument(reader, site_id, player_id, chosen.instrument_id)
+    parts = plan(paid, chosen.amount, wanted.instrument_id, name_of(wanted))
+    return [await _leg_of(reader, site_id, player_id, chosen, part) for part in parts]
+
+
+async def _leg_of(reader: Reader, site_id: int, player_id: str, chosen: LegPlan, part: Part) -> LegPlan:
+    why = {"closed_loop": part.sentence}
+    if part.instrument_id == chosen.instrument_id:
+        return replace(chosen, amount=part.amount, why=why)
+    known = await methods.instrument(reader, site_id, player_id, part.instrument_id)
+    account = await account_for(reader, site_id, part.amount.currency, known)
+    assert account is not None, "nothing is planned to where nothing can be sent"
+    return LegPlan(
+        known.method,
+        account,
+        part.amount,
+        known.fields,
+        known.masked,
+        known.fingerprint,
+        known.instrument_id,
+        why,
+    )

@@ -16,6 +16,7 @@ from app.payments.contract import event_type
 from app.payments.model import Attention, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Payment, is_noted, order_is_paid, payment, reference_is_taken
 from app.payments.rules import ask_delay, asks_provider, next_step
+from app.payments.sources import remember_source
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import attempts, payment_events, payments
 from app.payments.telling import tell
@@ -106,6 +107,8 @@ async def apply_evidence(
     changes: dict[str, object] = {}
     if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
         changes["continue_url"] = result.next_action.url
+    if step.credit is not None:
+        changes |= await remember_source(tx, found, result.instrument, at=at)
     cause = Cause(
         source=source.name.lower(),
         reason_code=evidence.code,

@@ -87,6 +87,7 @@ payments = Table(
     ),
     Column("charged_back_minor", BigInteger, nullable=False, server_default="0"),
     Column("hold_id", BigInteger, comment="the ledger's hold of the player's money"),
+    Column("instrument_id", Text, comment="with what a deposit was paid, once known"),
     Column("order_id", Text, comment="the protocol's 30 digits, from the merchant's initiation"),
     Column("reason_player", Text, nullable=False, server_default="", comment="what the player may read"),
     Column("approved_hash", LargeBinary, comment="SHA-256 of what was approved; sending compares"),
@@ -114,6 +115,7 @@ payments = Table(
     ForeignKeyConstraint(["site_id", "account"], ["provider_account.site_id", "provider_account.account"]),
     ForeignKeyConstraint(["site_id", "parent_id"], ["payment.site_id", "payment.payment_id"]),
     ForeignKeyConstraint(["site_id", "hold_id"], ["hold.site_id", "hold.transfer_id"]),
+    ForeignKeyConstraint(["site_id", "instrument_id"], ["instrument.site_id", "instrument.instrument_id"]),
     checked("kind", Kind),
     checked("status", Status),
     checked("sub_status", SubStatus),
@@ -133,6 +135,7 @@ payments = Table(
     Index(None, "site_id", "external_id"),
     Index(None, "site_id", "parent_id"),
     Index(None, "site_id", "hold_id"),
+    Index(None, "site_id", "instrument_id"),
     # A merchant's order is paid once: the last word, should two deposits of one order be collected at once.
     Index(
         "uq_payment_paid_order",

@@ -8,6 +8,7 @@ from app.kernel.clock import MovableClock
 from app.plumbing.database import Database
 from app.providers.gateways import GATEWAYS
 from tests import invariants
+from tests.payments.desk import Desk, at_desk
 from tests.payments.stage import Bank, Stage
 from tests.payments.stage import opened as opened_stage
 from tests.payments.world import Provider, World, opened
@@ -63,3 +64,17 @@ async def stage(database: Database, clock: MovableClock, bank: Bank) -> AsyncIte
             "HAVING count(*) <> p.sequence OR max(e.sequence) <> p.sequence"
         )
         assert not gaps, "the events of a payment are numbered without a gap"
+
+
+@pytest.fixture
+async def desk(database: Database, clock: MovableClock, provider: Provider) -> AsyncIterator[Desk]:
+    """A site whose player can pay in, and people at its desk."""
+    async with at_desk(database, clock, provider) as made:
+        yield made
+
+
+@pytest.fixture
+async def seamless(database: Database, clock: MovableClock, provider: Provider) -> AsyncIterator[Desk]:
+    """The same where the merchant keeps the players' balances."""
+    async with at_desk(database, clock, provider, seamless=True) as made:
+        yield made

@@ -10,7 +10,7 @@ from typing import TypeVar
 import typer
 from rich.console import Console
 
-from app import wiring
+from app import merchants, wiring
 from app.demo.facts import Demo
 from app.demo.prepare import DATABASE
 from app.plumbing import embedded
@@ -28,6 +28,7 @@ __all__ = [
     "reachable",
     "require_database",
     "told",
+    "told_of",
     "with_pipes",
 ]
 
@@ -55,6 +56,20 @@ def private_peers(settings: Settings) -> frozenset[tuple[str, int]]:
 def told(work: Callable[[Reader, datetime], Awaitable[T]]) -> T:
     """Ask one snapshot of the database."""
     return with_pipes(lambda pipes: _inside(pipes.database.reading(), work, pipes))
+
+
+def told_of(site_id: int, work: Callable[[Reader, datetime], Awaitable[T]]) -> T:
+    """Ask one snapshot about a site.
+
+    Raises:
+        SiteNotFound: no such number.
+    """
+
+    async def asked(reader: Reader, now: datetime) -> T:
+        await merchants.site(reader, site_id)
+        return await work(reader, now)
+
+    return told(asked)
 
 
 def done(work: Callable[[Transaction, datetime], Awaitable[T]]) -> T:

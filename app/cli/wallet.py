@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from app import players
-from app.cli.asking import done, group, out, told, with_pipes
+from app.cli.asking import done, group, out, told_of, with_pipes
 from app.kernel.money import MAX_MINOR, Money
 from app.wallet import audit
 from app.wallet.operations import add_game, decide
@@ -50,21 +50,21 @@ def wallet_policy(
 @purse.command("stuck")
 def wallet_stuck(site_id: int) -> None:
     """List rounds that are open longer than the site allows."""
-    for one in told(lambda reader, now: stuck_rounds(reader, site_id, now=now)):
+    for one in told_of(site_id, lambda reader, now: stuck_rounds(reader, site_id, now=now)):
         typer.echo(one)
 
 
 @purse.command("balances")
 def wallet_balances(site_id: int) -> None:
     """List the players who have money, in minor units."""
-    for one in told(lambda reader, _: audit.players_with_balance(reader, site_id)):
+    for one in told_of(site_id, lambda reader, _: audit.players_with_balance(reader, site_id)):
         typer.echo(one)
 
 
 @purse.command("closing")
 def wallet_closing(site_id: int, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])]) -> None:
     """Print a day's closing (UTC) by currency, as JSON in minor units; status 1 if it does not add up."""
-    closings = told(lambda reader, _: audit.closing(reader, site_id, day.date()))
+    closings = told_of(site_id, lambda reader, _: audit.closing(reader, site_id, day.date()))
     sys.stdout.write(json.dumps([one.told() for one in closings]) + "\n")
     raise typer.Exit(0 if all(one.is_balanced for one in closings) else 1)
 

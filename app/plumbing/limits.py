@@ -43,3 +43,8 @@ class Buckets:
             self._left.popitem(last=False)
         if not taken:
             raise TooManyRequests(retry_after_seconds=max(1, round((1 - tokens) / self.per_second)))
+
+    def charge(self, name: str, more: int) -> None:
+        """Count what a request of `name` that was let through holds beyond one; later ones wait for it."""
+        tokens, at = self._left.get(name, (float(self.burst), self.clock.monotonic()))
+        self._left[name] = (tokens - more, at)

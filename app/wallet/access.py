@@ -107,6 +107,10 @@ class Access:
             raise Refused(Code.RATE_LIMITED, retryAfter=refusal.fields["retry_after_seconds"]) from refusal
         return found
 
+    def charge(self, caller: Caller, operations: int) -> None:
+        """Count a batch as what it holds: the calls behind it wait for it."""
+        self._buckets.charge(str(caller.site_id), max(0, operations - 1))
+
     async def _found(self, token: str) -> Caller:
         now = self.pipes.clock.monotonic()
         known = self._known.get(token)

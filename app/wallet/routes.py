@@ -102,6 +102,7 @@ def _batch(
             return read(caller, kind, item, request)
 
         found, all_or_none = operations_of(body, kinds, asked)
+        access.charge(caller, len(found))
         return await _posted(journal, caller, found, all_or_none=all_or_none)
 
 

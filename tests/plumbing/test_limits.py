@@ -45,3 +45,14 @@ def test_the_least_used_are_forgotten(clock: MovableClock, monkeypatch: pytest.M
         buckets.take(name)
     assert len(buckets._left) == 2
     buckets.take("a")
+
+
+def test_who_asks_for_much_at_once_waits_for_all_of_it(clock: MovableClock) -> None:
+    buckets = limits.Buckets(clock, per_second=2, burst=3)
+    buckets.take("a")
+    buckets.charge("a", 5)
+    buckets.take("b")
+    with pytest.raises(limits.TooManyRequests, match="in 2 s"):
+        buckets.take("a")
+    clock.advance(2)
+    buckets.take("a")

@@ -181,6 +181,7 @@ PLAYS: Final[dict[str, dict[str, Play]]] = {
         "OK told again": (NEW, VOID, VOID),
         "OK of one refused": (NEW, step("withdraw", transferId="transfer-1"), VOID),
         "TRANSFER_COMPLETED": (*FUNDED, VOID),
+        "IN_PROGRESS": (NEW, step("underway", transfer="transfer-1"), VOID),
     },
     "wallet batch": {
         "OK": (NEW, step("wallet batch")),

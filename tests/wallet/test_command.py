@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from app import cli
+from app import cli, merchants
 from app.kernel.clock import MovableClock
 from app.kernel.money import Money
 from app.plumbing.database import Database
@@ -181,3 +181,10 @@ async def test_the_closing_is_printed_as_json(desk: Desk) -> None:
     told = json.loads(await desk.said("wallet closing SITE 2026-11-21"))
     assert [(one["currency"], one["deposits"], one["closing"]) for one in told] == [("KZT", 1000, 1000)]
     assert json.loads(await desk.said("wallet closing SITE 2026-11-20"))[0]["count"] == 0
+
+
+@pytest.mark.parametrize("command", ["balances 999", "stuck 999", "closing 999 2026-11-21"])
+async def test_a_site_that_does_not_exist_is_told(desk: Desk, command: str) -> None:
+    failed = await desk.run(f"wallet {command}")
+    assert failed.exit_code == 1
+    assert isinstance(failed.exception, merchants.SiteNotFound)

@@ -23,6 +23,13 @@ _ID: Final = re.compile(r"\b(wop|ply|gse)_[0-9a-z]{26}\b")
 _REQUEST: Final = re.compile(r"\breq_[0-9A-Za-z_-]{16,}")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _URL_SECRET: Final = re.compile(r"/play/\d+-[\w-]+")
+_UNDER_WAY: Final = """
+INSERT INTO wallet_operation (site_id, operation_id, source, within, key, type, code, applied, fingerprint,
+  currency, amount_minor, win_minor, cash_minor, bonus_minor, balance_before_minor, balance_after_minor,
+  sequence, provider_id, request_id, recorded_at)
+VALUES ($1, 'wop_x', 'operator', '', $2, 'deposit', 'OK', false, '',
+  'KZT', 0, 0, 0, 0, 0, 0, 0, '', '', now())
+"""
 _CURSORS: Final = frozenset({"nextCursor", "resumeCursor"})
 
 
@@ -57,6 +64,10 @@ class Theatre:
                 match step.name:
                     case "lock":
                         await stack.enter_async_context(self._locked(counter.site_id))
+                    case "underway":
+                        await stack.enter_async_context(
+                            self._underway(counter.site_id, step.more["transfer"])
+                        )
                     case "block":
                         async with counter.pipes.database.transaction() as tx:
                             await players.set_status(
@@ -90,6 +101,17 @@ class Theatre:
         try:
             async with connection.transaction():
                 await connection.execute("SELECT 1 FROM account WHERE site_id = $1 FOR UPDATE", site_id)
+                yield
+        finally:
+            await connection.close()
+
+    @asynccontextmanager
+    async def _underway(self, site_id: int, transfer: str) -> AsyncIterator[None]:
+        """A transfer with this id is just being written, for longer than anybody waits."""
+        connection = await asyncpg.connect(asyncpg_dsn(self.url))
+        try:
+            async with connection.transaction():
+                await connection.execute(_UNDER_WAY, site_id, transfer)
                 yield
         finally:
             await connection.close()

@@ -4,6 +4,7 @@ Nothing of this is needed to serve: it is put together when somebody asks for th
 """
 
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -24,6 +25,7 @@ Json = dict[str, Any]
 ANSWERS: Final = Path(__file__).with_name("answers.json")
 _REFS: Final = "#/components/schemas/{model}"
 _MONEY_BODIES: Final = frozenset({"deposit", "withdraw"})
+_IN_PATH: Final = re.compile(r"\{(\w+)\}")
 _RETRY: Final = {
     "description": "Seconds to wait before asking again.",
     "schema": {"type": "integer"},
@@ -99,6 +101,12 @@ def _parameters(operation: Json, call: Call) -> list[Json]:
         for parameter in operation.get("parameters", [])
         if parameter["in"] != "header"
     ]
+    known = {parameter["name"] for parameter in found}
+    # The framework looks past a route that reads its request by itself.
+    for name in _IN_PATH.findall(call.path):
+        if name not in known:
+            named = {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            found.append({**named, "example": examples[name]} if name in examples else named)
     if call.name in _MONEY_BODIES:
         header = {"name": "Idempotency-Key", "in": "header", "required": False}
         found.append({**header, "schema": {"type": "string"}, "description": "Serves as transferId."})

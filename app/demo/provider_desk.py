@@ -169,7 +169,13 @@ def _page(desk: Desk, order: Order | None, *, status_code: int = 200) -> Respons
     return answer
 
 
+async def front_door() -> Response:
+    """Lead whoever has only the address to the desk."""
+    return RedirectResponse("/desk")
+
+
 PAGE_ROUTES: Final = (
+    ("GET", "/", front_door),
     ("GET", "/pay/{order_id}", pay_page),
     ("POST", "/pay/{order_id}", pay),
     ("GET", "/desk", desk_page),

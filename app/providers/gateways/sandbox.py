@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from app import methods
 from app.kernel.errors import Refusal
-from app.kernel.masking import MASK, CardNumber, holds_card, looks_like_card, mask_text, mask_value
+from app.kernel.masking import MASK, CardNumber, holds_card, mask_text, mask_value
 from app.kernel.money import MAX_MINOR, Money, UnknownCurrency, currency_exponent
 from app.plumbing.http import CallFailed, HttpClient, Reply
 from app.providers.contract import (
@@ -271,7 +271,7 @@ def _instrument(content: object) -> InstrumentSeen | None:
             masked, fingerprint = methods.marks(method, content["account"])
         except Refusal:
             return None
-    if not method or token is None or not masked or not fingerprint or holds_card(masked):
+    if not method or token is None or not masked or not fingerprint:
         return None
     return InstrumentSeen(method, masked, fingerprint, token)
 
@@ -306,7 +306,7 @@ def _error(content: Mapping[str, Any], otherwise: str) -> ProviderError:
 def _number(text: object) -> str | None:
     """A provider's number, or ours in its mouth, if it can be one; a card's number never is."""
     if isinstance(text, str) and 0 < len(text) <= _REFERENCE_LIMIT and text.isascii() and text.isprintable():
-        return None if looks_like_card(text) else text
+        return None if holds_card(text) else text
     return None
 
 

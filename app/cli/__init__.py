@@ -5,6 +5,7 @@ import sys
 from app.cli import staff
 from app.cli.asking import NAME_IT, err
 from app.cli.processes import program
+from app.cli.refunds import dispute, refund
 from app.cli.sites import site, token
 from app.cli.wallet import player, purse
 from app.cli.webhooks import webhook
@@ -23,6 +24,8 @@ for _name, _group in {
     "webhooks": webhook,
     "player": player,
     "wallet": purse,
+    "refund": refund,
+    "dispute": dispute,
 }.items():
     program.add_typer(_group, name=_name)
 staff.register(program)

@@ -12,6 +12,8 @@ from app.payments.asking import carry_on
 from app.payments.cancels import CancelNotAllowed, TooLateToCancel, cancel, cancel_for_staff
 from app.payments.contract import SOURCE_TYPES
 from app.payments.deposits import DEPOSITS, DepositsStopped, DepositWish, ask_provider, request_deposit
+from app.payments.dispute_telling import Dispute, public_dispute
+from app.payments.disputes import disputes_of, open_disputes
 from app.payments.initiation import Initiated, initiate
 from app.payments.legs import Leg, attempts_of, legs_of, payout, payouts_of_site, policy
 from app.payments.model import Attention, PayoutPolicy
@@ -25,19 +27,20 @@ from app.payments.refund_requests import RefundWish, refund, refunds_of, request
 from app.payments.refund_sending import REFUNDS
 from app.payments.refunds import approve_refund, cancel_refund, end_expired_refunds, reject_refund
 from app.payments.sending import PAYOUTS
-from app.payments.states import Kind, LegState, Status, SubStatus
+from app.payments.states import DisputeState, Kind, LegState, Status, SubStatus
 from app.payments.sweeps import ask_soon, end_abandoned, sweep_due
 from app.payments.telling import public_object
 
 __all__ = [
     "DEPOSITS", "PAYOUTS", "REFUNDS", "SOURCE_TYPES", "Attention", "CancelNotAllowed", "DepositWish",
-    "DepositsStopped", "Initiated", "Kind", "Leg", "LegState", "Payment", "PaymentNotFound", "PayoutPolicy",
-    "PayoutWish", "PayoutsStopped", "RefundWish", "Refusing", "Status", "SubStatus", "TooLateToCancel",
-    "approve", "approve_refund", "ask_provider", "ask_soon", "attempts_of", "cancel", "cancel_for_staff",
-    "cancel_refund", "carry_on", "end_abandoned", "end_expired_refunds", "events", "initiate", "legs_of",
-    "needing_attention", "payment", "payment_of_view", "payout", "payouts_of_site", "policy",
-    "public_object", "read_notice", "refund", "refunds_of", "reject", "reject_refund", "renew_expired",
-    "request_deposit", "request_payout", "request_refund", "set_policy", "sweep_due",
+    "DepositsStopped", "Dispute", "DisputeState", "Initiated", "Kind", "Leg", "LegState", "Payment",
+    "PaymentNotFound", "PayoutPolicy", "PayoutWish", "PayoutsStopped", "RefundWish", "Refusing", "Status",
+    "SubStatus", "TooLateToCancel", "approve", "approve_refund", "ask_provider", "ask_soon", "attempts_of",
+    "cancel", "cancel_for_staff", "cancel_refund", "carry_on", "disputes_of", "end_abandoned",
+    "end_expired_refunds", "events", "initiate", "legs_of", "needing_attention", "open_disputes", "payment",
+    "payment_of_view", "payout", "payouts_of_site", "policy", "public_dispute", "public_object",
+    "read_notice", "refund", "refunds_of", "reject", "reject_refund", "renew_expired", "request_deposit",
+    "request_payout", "request_refund", "set_policy", "sweep_due",
 ]
 # isort: on
 # fmt: on

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from app import providers
 from app.payments.asking import apply, carry_on
+from app.payments.disputes import apply_dispute
 from app.payments.model import Source
 from app.payments.queries import payment, payment_of_reference
 from app.plumbing.database import Transaction
@@ -44,6 +45,9 @@ async def _read(tx: Transaction, site_id: int, notice_id: str, now: datetime) ->
             state, reason = providers.NoticeState.ORPHAN, f"reference {report.reference[:64]} is not ours"
             continue
         found = await payment(tx, site_id, attempt.payment_id, lock=True)
+        if report.dispute is not None:
+            await apply_dispute(tx, found, report.dispute, at=now)
+            continue
         step = await apply(tx, found, attempt, report.result, Source.NOTICE, at=now)
         if step.ask_again:
             to_ask.append(attempt.payment_id)

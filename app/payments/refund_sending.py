@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from app import providers
 from app.kernel import ids
+from app.payments.disputes import disputes_of
 from app.payments.legs import attempts_of
 from app.payments.model import Attention, Source, Step
 from app.payments.queries import Attempt, Payment
@@ -88,7 +89,10 @@ async def _is_stopped(tx: Transaction, found: Payment) -> bool:
         await providers.account(tx, found.site_id, found.account, must_be_enabled=True)
     except providers.AccountNotFound:
         return True
-    return False
+    # While the player's bank has the money of this deposit, we do not give it back a second time.
+    assert found.parent_id is not None
+    known = await disputes_of(tx, found.site_id, found.parent_id)
+    return any(one.posted.minor for one in known)
 
 
 async def _order(tx: Transaction, pipes: Pipes, found: Payment, reference: str) -> providers.RefundOrder:

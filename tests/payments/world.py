@@ -127,6 +127,7 @@ class Provider:
                     Money(fact["minor"], fact["currency"]) if "minor" in fact else None,
                 ),
                 None,
+                _dispute(fact.get("dispute")),
             )
             for number, fact in enumerate(facts)
         ]
@@ -138,6 +139,18 @@ class Provider:
         self.asked.append((what, reference))
         said = answers.pop(0) if len(answers) > 1 else answers[0]
         return said(reference) if callable(said) else said
+
+
+def _dispute(told: dict[str, Any] | None) -> providers.DisputeReport | None:
+    if told is None:
+        return None
+    return providers.DisputeReport(
+        told["number"],
+        providers.DisputeStage(told["stage"]),
+        Money(told["minor"], told.get("currency", "KZT")),
+        "fraud",
+        None,
+    )
 
 
 def accepting() -> Manner:

@@ -1,0 +1,131 @@
+"""Refunds and disputes of deposits."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from app import merchants, payments, staff
+from app.cli.asking import group, out, told, with_pipes
+from app.cli.staff import OperatorToken
+from app.kernel.money import Money
+from app.plumbing.database import Reader
+from app.plumbing.pipes import Pipes
+
+__all__ = ["as_operator", "dispute", "refund"]
+
+T = TypeVar("T")
+refund = group("Refunds of deposits: asked for by one person, approved by another.")
+dispute = group("Deposits that a player's bank takes back.")
+
+
+def as_operator(token: str, work: Callable[[Pipes, staff.Operator], Awaitable[T]]) -> T:
+    """Do something as the operator whose token it is."""
+
+    async def run(pipes: Pipes) -> T:
+        async with pipes.database.reading() as reader:
+            who = await staff.authentic(reader, token)
+        return await work(pipes, who)
+
+    return with_pipes(run)
+
+
+@refund.command("request")
+def refund_request(
+    site_id: int,
+    deposit_id: str,
+    reason: Annotated[str, typer.Option(help="For colleagues; 1 to 255 characters.")],
+    key: Annotated[str, typer.Option(help="The same wish under the same key is one refund.")],
+    amount: Annotated[str, typer.Option(help="As in 12.34; none: all that can still go back.")] = "",
+    token: OperatorToken = "",
+) -> None:
+    """Reserve a refund and ask other people to approve it."""
+
+    async def work(pipes: Pipes, who: staff.Operator) -> payments.Payment:
+        money = None
+        if amount:
+            async with pipes.database.reading() as reader:
+                deposit = await payments.payment(reader, site_id, deposit_id)
+            money = Money.parse(amount, deposit.amount.currency)
+        wish = payments.RefundWish(deposit_id, money, reason, key)
+        return await payments.request_refund(pipes, site_id, wish, who)
+
+    _show(as_operator(token, work))
+
+
+@refund.command("approve")
+def refund_approve(site_id: int, refund_id: str, reason: str = "", token: OperatorToken = "") -> None:
+    """Approve a refund that somebody else asked for."""
+    _show(
+        as_operator(
+            token, lambda pipes, who: payments.approve_refund(pipes, site_id, refund_id, who, reason=reason)
+        )
+    )
+
+
+@refund.command("reject")
+def refund_reject(
+    site_id: int, refund_id: str, reason: Annotated[str, typer.Option()], token: OperatorToken = ""
+) -> None:
+    """Reject a refund that somebody else asked for; what was reserved is free again."""
+    _show(
+        as_operator(
+            token, lambda pipes, who: payments.reject_refund(pipes, site_id, refund_id, who, reason=reason)
+        )
+    )
+
+
+@refund.command("cancel")
+def refund_cancel(
+    site_id: int, refund_id: str, reason: Annotated[str, typer.Option()], token: OperatorToken = ""
+) -> None:
+    """Call a refund off before it is sent; what was reserved is free again."""
+    _show(
+        as_operator(
+            token, lambda pipes, who: payments.cancel_refund(pipes, site_id, refund_id, who, reason=reason)
+        )
+    )
+
+
+@refund.command("list")
+def refund_list(site_id: int, deposit_id: str) -> None:
+    """List the refunds of a deposit, and what of it can still go back."""
+
+    async def work(reader: Reader, _: object) -> tuple[payments.Payment, list[payments.Payment]]:
+        deposit = await payments.payment(reader, site_id, deposit_id)
+        return deposit, await payments.refunds_of(reader, site_id, deposit_id)
+
+    deposit, found = told(work)
+    for one in found:
+        _show(one)
+    out.print(
+        f"{deposit.payment_id}: captured {deposit.captured}, pending {deposit.refund_pending}, refunded "
+        f"{deposit.refunded}, charged back {deposit.charged_back}, remaining {deposit.remaining}"
+    )
+
+
+@dispute.command("list")
+def dispute_list(
+    site_id: int, deposit: Annotated[str, typer.Option(help="All of this deposit. None: the open ones.")] = ""
+) -> None:
+    """List disputes, the first to be due first."""
+
+    async def work(reader: Reader, _: object) -> list[payments.Dispute]:
+        await merchants.site(reader, site_id)
+        if deposit:
+            return await payments.disputes_of(reader, site_id, deposit)
+        return await payments.open_disputes(reader, site_id)
+
+    for one in told(work):
+        due = f"due {one.due_at:%Y-%m-%d %H:%M}" if one.due_at else "nothing due"
+        typer.echo(
+            f"{one.dispute_id}  {one.state.value}  {one.amount}  taken {one.posted}  of {one.payment_id}  "
+            f"{due}  {one.reason}"
+        )
+
+
+def _show(one: payments.Payment) -> None:
+    typer.echo(
+        f"{one.payment_id}  {one.status.value}/{one.sub_status.value}  {one.amount}  of {one.parent_id}  "
+        f"{one.reason}"
+    )

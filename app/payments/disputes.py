@@ -1,0 +1,246 @@
+"""Disputes: a player's bank takes a deposit back, and gives it back when the dispute is won.
+
+The provider takes the money from us when a dispute is opened. It is taken from the player's cash as far as it
+is there and owed beyond that, or from the merchant in seamless mode; won, it comes back. A deposit of which
+nothing is left by lost disputes is charged back. The caller holds the deposit's lock.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import select, update
+
+from app import ledger, merchants, providers
+from app.kernel import ids
+from app.kernel.money import Money
+from app.payments.case_tables import disputes
+from app.payments.dispute_telling import Dispute, dispute_of, tell_dispute
+from app.payments.model import Attention, Step
+from app.payments.queries import Payment, payment
+from app.payments.states import DISPUTE_NEXT, DisputeState, Kind, Status, SubStatus
+from app.payments.steps import Cause, carry_out, remember
+from app.payments.tables import payment_numbers
+from app.plumbing.database import Reader, Transaction
+
+__all__ = ["apply_dispute", "disputes_of", "open_disputes"]
+
+D = DisputeState
+_SOURCE: Final = "payments"
+# The money is with the bank, for now or for good.
+_TAKEN: Final = frozenset(
+    {D.OPENED, D.NEEDS_RESPONSE, D.SUBMITTED, D.LOST, D.ACCEPTED, D.EXPIRED, D.PRE_ARBITRATION}
+)
+_LOST: Final = frozenset({D.LOST, D.ACCEPTED, D.EXPIRED})
+_OVER: Final = _LOST | {D.WON, D.PREVENTED}
+_STAGES: Final = {stage: DisputeState(stage.value) for stage in providers.DisputeStage}
+
+
+async def apply_dispute(
+    tx: Transaction, found: Payment, told: providers.DisputeReport, *, at: datetime
+) -> Dispute | None:
+    """Let the provider's word about a dispute count, once.
+
+    A stage that cannot follow, a sum in another currency or above the deposit, and a dispute of what is no
+    deposit are cases for people, never silence.
+
+    Returns:
+        the dispute as it is then; None where people must look first.
+    """
+    state = _STAGES[told.stage]
+    if found.kind is not Kind.DEPOSIT or not _fits(found, told.amount):
+        await _call(tx, found, Attention.AMOUNT_DIFFERS, told, at)
+        return None
+    before = await _known(tx, found, told.dispute_reference)
+    if before is not None and before.payment_id != found.payment_id:
+        await _call(tx, found, Attention.REFERENCE_REUSED, told, at)
+        return None
+    if before is None:
+        return await _opened(tx, found, told, state, at)
+    if before.state is state:
+        return before
+    if state not in DISPUTE_NEXT[before.state]:
+        await _call(tx, found, Attention.ILLEGAL_CHANGE, told, at)
+        return before
+    return await _moved(tx, found, before, told, state, at)
+
+
+async def open_disputes(reader: Reader, site_id: int, *, limit: int = 100) -> list[Dispute]:
+    """Disputes of a site that are not decided, the first to be due first."""
+    rows = await reader.all(
+        disputes.select()
+        .where(disputes.c.site_id == site_id, disputes.c.state.not_in(sorted(_OVER)))
+        .order_by(disputes.c.due_at.nulls_last(), disputes.c.number)
+        .limit(limit)
+    )
+    return [dispute_of(row) for row in rows]
+
+
+async def disputes_of(reader: Reader, site_id: int, deposit_id: str) -> list[Dispute]:
+    """Every dispute of a deposit, the oldest first."""
+    rows = await reader.all(
+        disputes.select()
+        .where(disputes.c.site_id == site_id, disputes.c.payment_id == deposit_id)
+        .order_by(disputes.c.number)
+    )
+    return [dispute_of(row) for row in rows]
+
+
+def _fits(found: Payment, amount: Money) -> bool:
+    return amount.currency == found.amount.currency and 0 < amount.minor <= found.captured.minor
+
+
+async def _known(tx: Transaction, found: Payment, reference: str) -> Dispute | None:
+    row = await tx.first(
+        disputes.select()
+        .where(
+            disputes.c.site_id == found.site_id,
+            disputes.c.account == found.account,
+            disputes.c.dispute_reference == reference,
+        )
+        .with_for_update(key_share=True)
+    )
+    return dispute_of(row) if row else None
+
+
+async def _opened(
+    tx: Transaction,
+    found: Payment,
+    told: providers.DisputeReport,
+    state: DisputeState,
+    at: datetime,
+) -> Dispute:
+    dispute_id = ids.new("dsp", at=at)
+    posted = told.amount.minor if state in _TAKEN else 0
+    await tx.execute(
+        disputes.insert().values(
+            site_id=found.site_id,
+            dispute_id=dispute_id,
+            number=select(payment_numbers.next_value()).scalar_subquery(),
+            payment_id=found.payment_id,
+            account=found.account,
+            dispute_reference=told.dispute_reference,
+            state=state,
+            amount_minor=told.amount.minor,
+            currency=told.amount.currency,
+            posted_minor=posted,
+            reason=told.reason,
+            due_at=told.due_at,
+            opened_at=at,
+            changed_at=at,
+            closed_at=at if state in _OVER else None,
+        )
+    )
+    made = await _read(tx, found.site_id, dispute_id)
+    if posted:
+        await _take(tx, found, made, told.amount, at)
+    await _settle_deposit(tx, found, at)
+    await tell_dispute(tx, found, None, made, at=at)
+    return made
+
+
+async def _moved(
+    tx: Transaction,
+    found: Payment,
+    before: Dispute,
+    told: providers.DisputeReport,
+    state: DisputeState,
+    at: datetime,
+) -> Dispute:
+    posted = before.posted
+    if state in _TAKEN and posted.minor == 0:
+        posted = before.amount
+        await _take(tx, found, before, posted, at)
+    elif state is D.WON and posted.minor:
+        await _give(tx, found, before, posted, at)
+        posted = Money(0, posted.currency)
+    values = {
+        "state": state,
+        "posted_minor": posted.minor,
+        "reason": told.reason or before.reason,
+        "sequence": before.sequence + 1,
+        "due_at": told.due_at,
+        "changed_at": at,
+        "closed_at": at if state in _OVER else None,
+    }
+    its = (disputes.c.site_id == found.site_id) & (disputes.c.dispute_id == before.dispute_id)
+    await tx.execute(update(disputes).where(its).values(values))
+    after = await _read(tx, found.site_id, before.dispute_id)
+    await _settle_deposit(tx, found, at)
+    await tell_dispute(tx, found, before, after, at=at)
+    return after
+
+
+async def _take(tx: Transaction, found: Payment, its: Dispute, amount: Money, at: datetime) -> None:
+    """The provider has taken it: from the player as far as it is there, or in seamless mode the merchant."""
+    site = await merchants.site(tx, found.site_id)
+    key = f"{its.dispute_id}:taken-{its.sequence}"
+    if site.wallet_mode is merchants.WalletMode.SEAMLESS:
+        await _post(tx, found, key, ledger.CHARGEBACK.from_merchant, amount, at)
+    else:
+        await ledger.take(tx, found.site_id, _demand(found, key, amount), at=at)
+    now_is = await payment(tx, found.site_id, found.payment_id)
+    # What is refunded, or on its way there, was taken a second time: people look, the figures stay true.
+    room = min(now_is.remaining, amount)
+    await remember(tx, found, {"charged_back_minor": (now_is.charged_back + room).minor})
+    if room < amount:
+        why = Cause("dispute", amount=amount, provider_reference=its.dispute_reference)
+        step = Step(attention=Attention.TAKEN_BACK)
+        await carry_out(tx, await payment(tx, found.site_id, found.payment_id), step, why, at=at)
+
+
+async def _give(tx: Transaction, found: Payment, its: Dispute, amount: Money, at: datetime) -> None:
+    """The dispute is won: a new entry, never an edit of the old one."""
+    site = await merchants.site(tx, found.site_id)
+    key = f"{its.dispute_id}:back-{its.sequence}"
+    if site.wallet_mode is merchants.WalletMode.SEAMLESS:
+        await _post(tx, found, key, ledger.CHARGEBACK.to_merchant, amount, at)
+    else:
+        await ledger.give(tx, found.site_id, _demand(found, key, amount), at=at)
+    now_is = await payment(tx, found.site_id, found.payment_id)
+    left = max(now_is.charged_back - amount, Money(0, amount.currency))
+    await remember(tx, found, {"charged_back_minor": left.minor})
+
+
+async def _settle_deposit(tx: Transaction, found: Payment, at: datetime) -> None:
+    """Lost in full is charged back; won after that, or in part, the deposit is completed again."""
+    now_is = await payment(tx, found.site_id, found.payment_id)
+    known = await disputes_of(tx, found.site_id, found.payment_id)
+    lost = sum(one.posted.minor for one in known if one.state in _LOST)
+    left = now_is.captured - now_is.refunded - now_is.charged_back
+    cause = Cause("dispute", detail={"disputes": [one.dispute_id for one in known]})
+    is_gone = left.minor == 0 and lost > 0 and all(one.state not in _TAKEN - _LOST for one in known)
+    if now_is.status is Status.COMPLETED and is_gone:
+        await carry_out(tx, now_is, Step((SubStatus.CHARGED_BACK,)), cause, at=at)
+    elif now_is.sub_status is SubStatus.CHARGED_BACK and not is_gone:
+        await carry_out(tx, now_is, Step((SubStatus.COMPLETED,)), cause, at=at)
+
+
+async def _call(
+    tx: Transaction, found: Payment, why: Attention, told: providers.DisputeReport, at: datetime
+) -> None:
+    cause = Cause("dispute", told.stage.value, told.reason, told.amount, told.dispute_reference)
+    await carry_out(tx, found, Step(attention=why), cause, at=at)
+
+
+async def _read(reader: Reader, site_id: int, dispute_id: str) -> Dispute:
+    row = await reader.first(
+        disputes.select().where(disputes.c.site_id == site_id, disputes.c.dispute_id == dispute_id)
+    )
+    assert row is not None
+    return dispute_of(row)
+
+
+def _demand(found: Payment, key: str, amount: Money) -> ledger.Demand:
+    return ledger.Demand(
+        _SOURCE, key, ledger.CHARGEBACK, amount, found.player_id, found.account, found.payment_id
+    )
+
+
+async def _post(
+    tx: Transaction, found: Payment, key: str, movement: ledger.Movement, amount: Money, at: datetime
+) -> None:
+    out = movement.target is ledger.Purpose.PROVIDER_CLEARING
+    owners = ("site", found.account) if out else (found.account, "site")
+    request = ledger.PostRequest(_SOURCE, key, movement, amount, *owners, because=found.payment_id)
+    [posted] = await ledger.post(tx, found.site_id, [request], at=at)
+    assert posted.is_posted, "the merchant's and the provider's accounts have no floor"

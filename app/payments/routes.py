@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from app import merchants
 from app.kernel import signing
 from app.kernel.errors import Refusal
+from app.payments.api import own_api
 from app.payments.initiation import initiate
 from app.payments.queries import Payment, PaymentNotFound, payment_of_merchant
 from app.payments.schemas import (
@@ -75,6 +76,7 @@ def router(pipes: Pipes) -> APIRouter:
             return JSONResponse(InitiationRefused(errors=refusal.sentence, code=code).model_dump(), code)
         return JSONResponse(initiation_answer(done).model_dump())
 
+    routes.include_router(own_api(pipes))
     return routes
 
 

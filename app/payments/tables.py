@@ -131,6 +131,7 @@ payments = Table(
     CheckConstraint("order_id ~ '^[0-9]{30}$'", name="order_id"),
     CheckConstraint("0 < amount_minor AND amount_minor <= 1000000000000000", name="amount"),
     Index(None, "site_id", "player_id", "created_at"),
+    Index("ix_payment_listed", "site_id", "created_at", "payment_id"),
     Index(None, "site_id", "account"),
     Index(None, "site_id", "external_id"),
     Index(None, "site_id", "parent_id"),

@@ -6,19 +6,44 @@ whose transaction rolled back never existed, so the caller may try again with th
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Column, DateTime, Integer, LargeBinary, Table, Text, delete, func, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    DateTime,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    and_,
+    delete,
+    func,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app.kernel.errors import Refusal
-from app.plumbing.database import Transaction, metadata
+from app.plumbing.database import Database, Transaction, metadata
 
-__all__ = ["Claim", "IdempotencyKeyReused", "claim", "fingerprint", "forget", "settle"]
+__all__ = [
+    "Claim",
+    "IdempotencyInProgress",
+    "IdempotencyKeyMissing",
+    "IdempotencyKeyReused",
+    "checked_key",
+    "claim",
+    "fingerprint",
+    "forget",
+    "once",
+    "settle",
+]
 
+_LONGEST_KEY: Final = 255  # payments.md section 3.2
+_ABANDONED: Final = timedelta(minutes=1)  # longer than any deadline of ours together
 _KEPT: Final = timedelta(days=60)  # payments.md section 3.2 asks for 30 at least, where money is concerned
 
 claims = Table(
@@ -37,6 +62,16 @@ claims = Table(
 
 class IdempotencyKeyReused(Refusal):
     """This idempotency key was used before for another request."""
+
+
+class IdempotencyKeyMissing(Refusal):
+    """Give an Idempotency-Key of 1 to 255 printable characters, so that a retry is safe."""
+
+    param = "Idempotency-Key"
+
+
+class IdempotencyInProgress(Refusal):
+    """A request with this idempotency key is still running; ask again in {retry_after_seconds} s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +119,71 @@ async def forget(tx: Transaction, *, now: datetime) -> int:
 
 async def settle(tx: Transaction, claimed: Claim, receipt: Mapping[str, Any]) -> None:
     """Store what the deed answered beside its key, in the same transaction as the deed."""
-    await tx.execute(
+    await tx.execute(update(claims).where(_is(claimed)).values(receipt=dict(receipt)))
+
+
+def checked_key(header: str | None) -> str:
+    """The key of a request that may move money.
+
+    Raises:
+        IdempotencyKeyMissing: none, or one that cannot be kept.
+    """
+    if header is None or not 0 < len(header) <= _LONGEST_KEY or not header.isprintable():
+        raise IdempotencyKeyMissing
+    return header
+
+
+async def once(
+    database: Database,
+    site_id: int,
+    scope: str,
+    key: str,
+    content: Mapping[str, Any],
+    work: Callable[[], Awaitable[Mapping[str, Any]]],
+) -> tuple[Mapping[str, Any], bool]:
+    """Do something that has transactions and calls of its own, once for each key; what it answered is kept.
+
+    A refusal frees the key, for nothing was done. Where nobody knows (the process died), the key stays taken
+    for a minute; then the same request is carried out again, by deeds that know their own repeats.
+
+    Args:
+        work: what is to be done; returns plain JSON.
+
+    Returns:
+        the answer, and whether it was given before.
+
+    Raises:
+        IdempotencyKeyReused: the key was used with other content.
+        IdempotencyInProgress: it is running just now.
+    """
+    async with database.transaction() as tx:
+        claimed = await claim(tx, site_id, scope, key, content)
+        if claimed.receipt is not None:
+            return claimed.receipt, True
+        if claimed.replayed and not await _taken_over(tx, claimed):
+            raise IdempotencyInProgress(retry_after_seconds=1)
+    try:
+        receipt = await work()
+    except Refusal:
+        async with database.transaction() as tx:
+            await tx.execute(delete(claims).where(_is(claimed)))
+        raise
+    async with database.transaction() as tx:
+        await settle(tx, claimed, receipt)
+    return receipt, False
+
+
+async def _taken_over(tx: Transaction, claimed: Claim) -> bool:
+    """Whether the key of a request that was never answered is ours now."""
+    done = await tx.execute(
         update(claims)
-        .where(
-            claims.c.site_id == claimed.site_id, claims.c.scope == claimed.scope, claims.c.key == claimed.key
-        )
-        .values(receipt=dict(receipt))
+        .where(_is(claimed), claims.c.receipt.is_(None), claims.c.claimed_at < func.now() - _ABANDONED)
+        .values(claimed_at=func.now())
+    )
+    return bool(done.rowcount)
+
+
+def _is(claimed: Claim) -> ColumnElement[bool]:
+    return and_(
+        claims.c.site_id == claimed.site_id, claims.c.scope == claimed.scope, claims.c.key == claimed.key
     )

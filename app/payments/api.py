@@ -1,0 +1,231 @@
+"""Our own API of payments: list, read, cancel, refund, approve, reject (payments.md 3).
+
+Merchants' servers read with a token of their site; people act with a token of their own and name the site.
+What a person may is decided by the deeds, in one place with the command line.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.security import HTTPBearer
+
+from app import merchants, staff
+from app.kernel.money import Money
+from app.payments.api_schemas import (
+    CancelBody,
+    ListQuery,
+    PaymentList,
+    PaymentObject,
+    Problem,
+    RefundBody,
+    RejectBody,
+    VoteBody,
+    payment_object,
+)
+from app.payments.approvals import Refusing, approve, reject
+from app.payments.cancels import cancel_for_staff
+from app.payments.legs import attempts_of, legs_of
+from app.payments.listing import Wanted, page
+from app.payments.queries import Payment, events, payment
+from app.payments.refund_requests import RefundWish, request_refund
+from app.payments.refunds import approve_refund, cancel_refund, reject_refund
+from app.payments.states import Kind, Status
+from app.payments.sweeps import ask_soon
+from app.plumbing import idempotency
+from app.plumbing.pipes import Pipes
+
+__all__ = ["own_api"]
+
+_BEARER: Final = "Bearer "
+_OF_STAFF: Final = "ck_staff_"
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": Problem} for status in (400, 401, 403, 404, 409, 422)
+}
+_OPEN: Final = frozenset({Status.PENDING, Status.PROCESSING})
+_Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Yours; a retry has one effect.")]
+_Site = Annotated[int, Query(alias="site_id", description="Whose; with a token of a site, that site.", ge=0)]
+_Deed = Callable[[staff.Operator, Payment], Awaitable[Payment]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who asks about which site; `operator` is a person, else it is the site's own server."""
+
+    site_id: int
+    operator: staff.Operator | None
+
+
+def own_api(pipes: Pipes) -> APIRouter:
+    """The routes; everything else is said by the deeds."""
+    # Who it is, `_caller` finds out; this only says in the API's document that a token is needed.
+    told = Depends(HTTPBearer(auto_error=False, scheme_name="token"))
+    routes = APIRouter(tags=["payments"], responses=_PROBLEMS, dependencies=[told])
+    _reading(routes, pipes)
+    _acting(routes, pipes)
+    return routes
+
+
+def _reading(routes: APIRouter, pipes: Pipes) -> None:
+    @routes.get("/v1/payments", operation_id="payments_list")
+    async def listed(request: Request, asked: Annotated[ListQuery, Query()]) -> PaymentList:
+        """List payments, the newest first; `next_cursor` goes into `starting_after`."""
+        caller = await _caller(pipes, request, asked.site_id)
+        async with pipes.database.reading() as reader:
+            found = await page(
+                reader,
+                caller.site_id,
+                _wanted(asked),
+                limit=asked.limit,
+                starting_after=asked.starting_after,
+                ending_before=asked.ending_before,
+            )
+        last = found.payments[-1].payment_id if found.has_more and found.payments else None
+        data = [payment_object(one, is_staff=caller.operator is not None) for one in found.payments]
+        return PaymentList(data=data, has_more=found.has_more, next_cursor=last)
+
+    @routes.get("/v1/payments/{payment_id}", operation_id="payments_get")
+    async def read(
+        request: Request,
+        payment_id: str,
+        site_id: _Site = 0,
+        expand: Annotated[
+            list[str] | None, Query(alias="expand[]", description="events, legs, attempts")
+        ] = None,
+    ) -> PaymentObject:
+        """Read a payment. One that is not over is asked about at its provider: the next look is newer."""
+        caller = await _caller(pipes, request, site_id)
+        async with pipes.database.reading() as reader:
+            found = await payment(reader, caller.site_id, payment_id)
+            wanted = set(expand or ())
+            shown = payment_object(
+                found,
+                is_staff=caller.operator is not None,
+                events=await events(reader, caller.site_id, payment_id) if "events" in wanted else None,
+                legs=await legs_of(reader, found) if "legs" in wanted else None,
+                attempts=await attempts_of(reader, found) if "attempts" in wanted else None,
+            )
+        if found.status in _OPEN:
+            await ask_soon(pipes, caller.site_id, payment_id)
+        return shown
+
+
+def _wanted(asked: ListQuery) -> Wanted:
+    return Wanted(
+        asked.kind,
+        asked.status,
+        asked.created_from,
+        asked.created_before,
+        asked.site_login,
+        asked.external_id,
+        asked.attention,
+    )
+
+
+def _acting(routes: APIRouter, pipes: Pipes) -> None:
+    one = "/v1/payments/{payment_id}"
+
+    @routes.post(f"{one}/cancel", operation_id="payments_cancel", response_model=PaymentObject)
+    async def cancelled(
+        request: Request, payment_id: str, body: CancelBody, site_id: _Site = 0, key: _Key = None
+    ) -> Response:
+        """Take back a withdrawal that is not sent yet, or a refund."""
+
+        async def deed(operator: staff.Operator, found: Payment) -> Payment:
+            by_kind = cancel_refund if found.kind is Kind.REFUND else cancel_for_staff
+            return await by_kind(pipes, found.site_id, payment_id, operator, reason=body.reason)
+
+        return await _done(pipes, request, (site_id, payment_id, "cancel", key), body.model_dump(), deed)
+
+    @routes.post(f"{one}/approve", operation_id="payments_approve", response_model=PaymentObject)
+    async def approved(
+        request: Request, payment_id: str, body: VoteBody, site_id: _Site = 0, key: _Key = None
+    ) -> Response:
+        """Approve a withdrawal or a refund that somebody else has asked for."""
+
+        async def deed(operator: staff.Operator, found: Payment) -> Payment:
+            by_kind = approve_refund if found.kind is Kind.REFUND else approve
+            said = {"reason": body.reason, "approval_id": body.approval_id}
+            return await by_kind(pipes, found.site_id, payment_id, operator, **said)
+
+        return await _done(pipes, request, (site_id, payment_id, "approve", key), body.model_dump(), deed)
+
+    @routes.post(f"{one}/reject", operation_id="payments_reject", response_model=PaymentObject)
+    async def rejected(
+        request: Request, payment_id: str, body: RejectBody, site_id: _Site = 0, key: _Key = None
+    ) -> Response:
+        """Reject a withdrawal or a refund; what was held is free again."""
+
+        async def deed(operator: staff.Operator, found: Payment) -> Payment:
+            if found.kind is Kind.REFUND:
+                return await reject_refund(
+                    pipes, found.site_id, payment_id, operator,
+                    reason=body.reason_staff, approval_id=body.approval_id,
+                )  # fmt: skip
+            why = Refusing(body.reason_staff, body.reason_player, body.do_not_tip_off)
+            return await reject(pipes, found.site_id, payment_id, operator, why, approval_id=body.approval_id)
+
+        return await _done(pipes, request, (site_id, payment_id, "reject", key), body.model_dump(), deed)
+
+    @routes.post(f"{one}/refunds", operation_id="refunds_create", response_model=PaymentObject)
+    async def refunded(
+        request: Request, payment_id: str, body: RefundBody, site_id: _Site = 0, key: _Key = None
+    ) -> Response:
+        """Ask for a refund of a deposit, in full or in part; somebody else approves it."""
+
+        async def deed(operator: staff.Operator, found: Payment) -> Payment:
+            amount = None if body.amount_minor is None else Money(body.amount_minor, found.amount.currency)
+            wish = RefundWish(payment_id, amount, body.reason, idempotency.checked_key(key))
+            return await request_refund(pipes, found.site_id, wish, operator)
+
+        return await _done(pipes, request, (site_id, payment_id, "refund", key), body.model_dump(), deed)
+
+
+async def _done(
+    pipes: Pipes,
+    request: Request,
+    asked: tuple[int, str, str, str | None],
+    content: Mapping[str, Any],
+    deed: _Deed,
+) -> Response:
+    """Let a person do something, once for each key of theirs; a repeat hears the first answer."""
+    site_id, payment_id, verb, header = asked
+    key = idempotency.checked_key(header)
+    caller = await _caller(pipes, request, site_id)
+    operator = caller.operator
+    if operator is None:
+        raise staff.NotPermitted(login="a site's server", right=verb, site_id=caller.site_id)
+    async with pipes.database.reading() as reader:
+        found = await payment(reader, caller.site_id, payment_id)
+
+    async def work() -> Mapping[str, Any]:
+        # As text: a repeat is the same byte for byte.
+        return {"body": payment_object(await deed(operator, found), is_staff=True).model_dump_json()}
+
+    scope = f"api:{operator.operator_id}:{verb}:{payment_id}"
+    told, replayed = await idempotency.once(pipes.database, caller.site_id, scope, key, content, work)
+    headers = {"Idempotent-Replayed": "true"} if replayed else None
+    return Response(told["body"], headers=headers, media_type="application/json")
+
+
+async def _caller(pipes: Pipes, request: Request, site_id: int) -> _Caller:
+    """Who a bearer token is, and for which site.
+
+    Raises:
+        NotAuthentic, OperatorNotAuthentic: nobody (401).
+        NotPermitted: a person who may not read there (403).
+        SiteNotFound: a person named none that exists (404).
+    """
+    header = request.headers.get("authorization", "")
+    token = header[len(_BEARER) :].strip() if header.startswith(_BEARER) else ""
+    async with pipes.database.reading() as reader:
+        if not token.startswith(_OF_STAFF):
+            site, _ = await merchants.bearer(reader, token)
+            if site_id not in {0, site.site_id}:
+                raise merchants.SiteNotFound(site_id=site_id)
+            return _Caller(site.site_id, None)
+        operator = await staff.authentic(reader, token)
+        staff.require(operator, staff.Right.PAYMENT_READ, site_id)
+        await merchants.site(reader, site_id)
+        return _Caller(site_id, operator)

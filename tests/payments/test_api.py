@@ -1,0 +1,210 @@
+"""Our own API over HTTP: who may read and who may act, pages, keys, and what goes wrong said plainly."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from app import merchants, staff
+from app.main import create_app
+from tests.payments.stage import Stage
+
+Role = staff.Role
+Json = dict[str, Any]
+
+
+@dataclass
+class Api:
+    """The application, and tokens of everybody."""
+
+    stage: Stage
+    http: httpx.AsyncClient
+    reads: str
+
+    async def person(self, login: str, *roles: staff.Role) -> str:
+        new = staff.NewOperator(login, login.title(), frozenset(roles or {Role.FINANCE}))
+        async with self.stage.database.transaction() as tx:
+            return (await staff.create_operator(tx, new, at=self.stage.clock.now()))[1]
+
+    async def get(self, token: str, path: str, **query: Any) -> tuple[int, Json]:  # noqa: ANN401
+        answer = await self.http.get(path, params=query, headers={"authorization": f"Bearer {token}"})
+        return answer.status_code, answer.json()
+
+    async def post(self, token: str, path: str, body: Json, key: str | None = "k-1") -> httpx.Response:
+        headers = {"authorization": f"Bearer {token}"} | ({"idempotency-key": key} if key else {})
+        return await self.http.post(path, json=body, params={"site_id": self.stage.site_id}, headers=headers)
+
+    async def forget(self, what: str) -> None:
+        """As if the process had died before it could answer."""
+        async with self.stage.database.transaction() as tx:
+            done = await tx.execute(text(f"UPDATE claim SET {what} WHERE scope LIKE 'api:%'"))  # noqa: S608
+            assert done.rowcount == 1
+
+    async def waiting(self, amount: int = 150_000) -> str:
+        """A withdrawal that waits for people."""
+        await self.stage.policy(auto_below=None)
+        await self.stage.fund()
+        return str((await self.stage.withdraw(amount)).payment_id)
+
+
+@pytest.fixture
+async def api(stage: Stage) -> AsyncIterator[Api]:
+    app = create_app(stage.pipes)
+    async with stage.database.transaction() as tx:
+        reads = await merchants.create_token(tx, stage.site_id, merchants.Scope.READ, at=stage.clock.now())
+    transport = httpx.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="https://cashier.example.com") as http,
+    ):
+        yield Api(stage, http, reads)
+
+
+async def test_two_people_approve_and_a_repeat_hears_the_first_answer(api: Api) -> None:
+    payment_id = await api.waiting()
+    anna = await api.person("anna")
+    path = f"/v1/payments/{payment_id}/approve"
+    first = await api.post(anna, path, {"reason": "known player"})
+    assert (first.status_code, first.json()["sub_status"]) == (200, "approved")
+    again = await api.post(anna, path, {"reason": "known player"})
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    other = await api.post(anna, path, {"reason": "another reason"})
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    late = await api.post(anna, path, {}, key="k-2")
+    assert (late.status_code, late.json()["code"]) == (409, "approval_closed")
+
+
+async def test_a_refusal_frees_the_key(api: Api) -> None:
+    payment_id = await api.waiting()
+    support, anna = await api.person("sara", Role.SUPPORT), await api.person("anna")
+    path = f"/v1/payments/{payment_id}/reject"
+    body = {"reason_staff": "not his card", "reason_player": "Use your own card."}
+    refused = await api.post(support, path, body)
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
+    assert refused.headers["content-type"] == "application/problem+json"
+    done = await api.post(anna, path, body)
+    assert (done.status_code, done.json()["sub_status"]) == (200, "rejected")
+    _, seen = await api.get(api.reads, f"/v1/payments/{payment_id}")
+    assert (seen["reason"], seen["reason_staff"]) == ("Use your own card.", None)
+
+
+async def test_what_moves_money_needs_a_key(api: Api) -> None:
+    payment_id = await api.waiting()
+    anna = await api.person("anna")
+    for key in (None, "k" * 256):
+        answer = await api.post(anna, f"/v1/payments/{payment_id}/cancel", {"reason": "asked"}, key=key)
+        assert (answer.status_code, answer.json()["param"]) == (400, "Idempotency-Key")
+
+
+async def test_a_servers_token_reads_its_own_site_and_acts_nowhere(api: Api) -> None:
+    payment_id = await api.waiting()
+    assert (await api.get(api.reads, f"/v1/payments/{payment_id}"))[0] == 200
+    assert (await api.get(api.reads, f"/v1/payments/{payment_id}", site_id=999))[0] == 404
+    answer = await api.post(api.reads, f"/v1/payments/{payment_id}/approve", {})
+    assert answer.status_code == 403
+    assert (await api.get("ck_read_nobody", "/v1/payments"))[0] == 401
+    assert (await api.get("ck_staff_nobody", "/v1/payments", site_id=1))[0] == 401
+    assert (await api.get("", "/v1/payments"))[0] == 401
+
+
+async def test_people_see_only_the_sites_that_are_theirs(api: Api) -> None:
+    payment_id = await api.waiting()
+    async with api.stage.database.transaction() as tx:
+        other = merchants.NewSite("Other", currencies=("KZT",), callout_url="", notify_url="")
+        theirs = (await merchants.create_site(tx, other, at=api.stage.clock.now())).site_id
+        new = staff.NewOperator("zoe", "Zoe", frozenset({Role.FINANCE}), frozenset({theirs}))
+        zoe = (await staff.create_operator(tx, new, at=api.stage.clock.now()))[1]
+    status, answer = await api.get(zoe, f"/v1/payments/{payment_id}", site_id=api.stage.site_id)
+    assert (status, answer["code"]) == (403, "not_permitted")
+    assert (await api.post(zoe, f"/v1/payments/{payment_id}/approve", {})).status_code == 403
+
+
+async def test_a_list_is_read_in_pages_both_ways(api: Api) -> None:
+    await api.stage.policy(auto_below=None)
+    await api.stage.fund(5_000_000)
+    made = []
+    for number in range(5):
+        api.stage.clock.advance(1)
+        made.append((await api.stage.withdraw(10_000 + number)).payment_id)
+    newest = made[::-1]
+    seen: list[str] = []
+    cursor: Json = {}
+    while True:
+        _, page = await api.get(api.reads, "/v1/payments", limit=2, kind="payout", **cursor)
+        seen += [one["id"] for one in page["data"]]
+        if not page["has_more"]:
+            break
+        cursor = {"starting_after": page["next_cursor"]}
+    assert seen == newest
+    _, back = await api.get(api.reads, "/v1/payments", limit=2, kind="payout", ending_before=newest[3])
+    assert [one["id"] for one in back["data"]] == newest[1:3]
+    assert back["has_more"] is True
+    _, none = await api.get(api.reads, "/v1/payments", kind="refund")
+    assert (none["data"], none["has_more"], none["next_cursor"]) == ([], False, None)
+    _, his = await api.get(api.reads, "/v1/payments", site_login="aigerim", status="pending")
+    assert len(his["data"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ({"limit": 201}, 400, None),
+        ({"limit": 0}, 400, None),
+        ({"status": "paid"}, 400, None),
+        ({"created[gte]": "yesterday"}, 400, None),
+        ({"unknown": "x"}, 400, None),
+        ({"starting_after": "pay_none"}, 404, "cursor_not_found"),
+        ({"site_login": "nobody"}, 404, "player_not_found"),
+    ],
+)
+async def test_a_list_that_cannot_be_asked_for_says_why(
+    api: Api, query: Json, status: int, code: str | None
+) -> None:
+    answered, problem = await api.get(api.reads, "/v1/payments", **query)
+    assert answered == status
+    assert problem["detail"]
+    assert code in {None, problem["code"]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"reason": ""}, {"reason": 7}, {"reason": "x" * 501}, {"reason": "x", "force": True}],
+)
+async def test_a_body_that_is_wrong_does_nothing(api: Api, body: Json) -> None:
+    payment_id = await api.waiting()
+    anna = await api.person("anna")
+    answer = await api.post(anna, f"/v1/payments/{payment_id}/cancel", body)
+    assert answer.status_code == 400
+    assert (await api.stage.state(payment_id))[0] == "under_review"
+
+
+async def test_a_payment_shows_what_is_asked_for(api: Api) -> None:
+    payment_id = await api.waiting()
+    anna = await api.person("anna")
+    many = {"expand[]": ["events", "legs", "attempts"]}
+    _, server = await api.get(api.reads, f"/v1/payments/{payment_id}", **many)
+    assert [one["sequence"] for one in server["events"]] == list(range(1, len(server["events"]) + 1))
+    assert "source" not in server["events"][0]
+    assert sum(one["amount_minor"] for one in server["legs"]) == server["amount_minor"]
+    assert server["attempts"] is None
+    _, person = await api.get(anna, f"/v1/payments/{payment_id}", site_id=api.stage.site_id, **many)
+    assert person["attempts"] == []
+    assert "source" in person["events"][0]
+
+
+async def test_a_key_that_nobody_answered_is_taken_over_after_a_minute(api: Api) -> None:
+    payment_id = await api.waiting()
+    anna = await api.person("anna")
+    path, body = f"/v1/payments/{payment_id}/cancel", {"reason": "asked"}
+    first = await api.post(anna, path, body)
+    assert first.json()["status"] == "cancelled"
+    await api.forget("receipt = NULL")
+    running = await api.post(anna, path, body)
+    assert (running.status_code, running.json()["code"]) == (409, "idempotency_in_progress")
+    await api.forget("claimed_at = claimed_at - interval '61 seconds'")
+    again = await api.post(anna, path, body)
+    assert (again.status_code, again.json()["code"]) == (409, "too_late_to_cancel")

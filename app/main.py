@@ -18,13 +18,12 @@ import app.payments.routes
 import app.players.routes
 import app.providers.routes
 import app.wallet.routes
-from app import wiring
+from app import wallet, wiring
 from app.plumbing import logs, web
 from app.plumbing.pipes import Pipes
 from app.plumbing.server import BoundedProtocol
 from app.settings import Settings
 from app.wallet import examples
-from app.wallet.journal import Journal
 
 __all__ = ["create_app", "merchant_api", "run", "wallet_api"]
 
@@ -39,7 +38,7 @@ _STATIC = Path(__file__).parent / "cashier" / "static"
 
 
 def create_app(
-    pipes: Pipes, *, production: bool = False, metrics_token: str = "", journal: Journal | None = None
+    pipes: Pipes, *, production: bool = False, metrics_token: str = "", journal: wallet.Journal | None = None
 ) -> FastAPI:
     """The application over opened pipes; closing them is the caller's, its lifespan closes what it opened.
 
@@ -50,7 +49,7 @@ def create_app(
         metrics_token: who may see the numbers in production; empty = nobody.
         journal: where the wallet's operations are posted, closed with the application; None: one is made.
     """
-    journal = journal or Journal(pipes)
+    journal = journal or wallet.Journal(pipes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -91,7 +90,7 @@ def merchant_api(pipes: Pipes) -> FastAPI:
 def wallet_api(pipes: Pipes) -> FastAPI:
     """Only what operators and game platforms call: the source of openapi/wallet.json."""
     composed = _bare(docs=False)
-    app.wallet.routes.mount(composed, pipes, Journal(pipes))
+    app.wallet.routes.mount(composed, pipes, wallet.Journal(pipes))
     return composed
 
 

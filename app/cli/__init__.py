@@ -13,7 +13,7 @@ from app.kernel.errors import Refusal
 from app.plumbing.addresses import BadPeerAddress
 from app.plumbing.database import CommitUnknown, DatabaseDown, NotCommitted
 from app.settings import BadSetting
-from app.wallet.contract import Refused
+from app.wallet import Refused
 
 __all__ = ["main", "program"]
 

@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
-from app import merchants
+from app import merchants, wallet
 from app.cli.asking import NAME_IT, done, err, group, out, told
 from app.demo.facts import Demo
 from app.demo.seed import offer_everything
 from app.kernel.signing import Dialect
 from app.plumbing.database import Transaction
 from app.settings import Settings
-from app.wallet import audit
 
 __all__ = ["site", "token"]
 
@@ -146,7 +145,7 @@ def site_wallet_mode(
     peers = Settings.read().allowed_private_peers
 
     async def work(tx: Transaction, at: datetime) -> list[str]:
-        blockers = await audit.mode_blockers(tx, site_id)
+        blockers = await wallet.mode_blockers(tx, site_id)
         if not blockers and not dry_run:
             await merchants.set_callback_url(tx, site_id, callback_url, at=at, allowed_private_peers=peers)
         return blockers

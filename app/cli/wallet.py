@@ -8,15 +8,9 @@ from typing import Annotated
 
 import typer
 
-from app import players
+from app import players, wallet
 from app.cli.asking import done, group, out, told_of, with_pipes
 from app.kernel.money import MAX_MINOR, Money
-from app.wallet import audit
-from app.wallet.operations import add_game, decide
-from app.wallet.queries import Game
-from app.wallet.rounds import stuck_rounds
-from app.wallet.sweeps import grant_bonus
-from app.wallet.terms import Code
 
 __all__ = ["player", "purse"]
 
@@ -44,27 +38,29 @@ def wallet_policy(
     platform: Annotated[str, typer.Option(help="A game platform; none: the site itself.")] = "",
 ) -> None:
     """Decide something for a site or one platform there, and show what is decided."""
-    out.print_json(data=asdict(done(lambda tx, at: decide(tx, site_id, platform, decisions or [], at=at))))
+    out.print_json(
+        data=asdict(done(lambda tx, at: wallet.decide(tx, site_id, platform, decisions or [], at=at)))
+    )
 
 
 @purse.command("stuck")
 def wallet_stuck(site_id: int) -> None:
     """List rounds that are open longer than the site allows."""
-    for one in told_of(site_id, lambda reader, now: stuck_rounds(reader, site_id, now=now)):
+    for one in told_of(site_id, lambda reader, now: wallet.stuck_rounds(reader, site_id, now=now)):
         typer.echo(one)
 
 
 @purse.command("balances")
 def wallet_balances(site_id: int) -> None:
     """List the players who have money, in minor units."""
-    for one in told_of(site_id, lambda reader, _: audit.players_with_balance(reader, site_id)):
+    for one in told_of(site_id, lambda reader, _: wallet.players_with_balance(reader, site_id)):
         typer.echo(one)
 
 
 @purse.command("closing")
 def wallet_closing(site_id: int, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])]) -> None:
     """Print a day's closing (UTC) by currency, as JSON in minor units; status 1 if it does not add up."""
-    closings = told_of(site_id, lambda reader, _: audit.closing(reader, site_id, day.date()))
+    closings = told_of(site_id, lambda reader, _: wallet.closing(reader, site_id, day.date()))
     sys.stdout.write(json.dumps([one.told() for one in closings]) + "\n")
     raise typer.Exit(0 if all(one.is_balanced for one in closings) else 1)
 
@@ -79,9 +75,9 @@ def wallet_grant_bonus(
 ) -> None:
     """Give a player bonus money."""
     bonus = Money(amount, currency)
-    code, is_repeated = with_pipes(lambda pipes: grant_bonus(pipes, site_id, external_id, bonus, key))
+    code, is_repeated = with_pipes(lambda pipes: wallet.grant_bonus(pipes, site_id, external_id, bonus, key))
     out.print(f"{code.value} (answered before)" if is_repeated else code.value)
-    raise typer.Exit(0 if code is Code.OK else 1)
+    raise typer.Exit(0 if code is wallet.Code.OK else 1)
 
 
 @game.command("add")
@@ -95,6 +91,6 @@ def game_add(
     off: Annotated[bool, typer.Option("--off", help="It cannot be launched.")] = False,
 ) -> None:
     """List a game, or change how it is listed."""
-    made = Game(platform, code, name, url, not off)
-    done(lambda tx, at: add_game(tx, site_id, made, at=at))
+    made = wallet.Game(platform, code, name, url, not off)
+    done(lambda tx, at: wallet.add_game(tx, site_id, made, at=at))
     out.print("listed")

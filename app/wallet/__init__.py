@@ -4,3 +4,29 @@ Promises that each operation has one effect and one answer for ever, that no bet
 and that a wallet's history counts without a gap. Owns what was asked and answered; the money is the ledger's.
 Refuses by the codes of its published contract.
 """
+
+from app.wallet.audit import Balance, Closing, closing, mode_blockers, players_with_balance
+from app.wallet.contract import Refused
+from app.wallet.journal import Journal
+from app.wallet.operations import add_game, decide
+from app.wallet.queries import Game
+from app.wallet.rounds import stuck_rounds
+from app.wallet.sweeps import grant_bonus
+from app.wallet.terms import Code, Policy
+
+__all__ = [
+    "Balance",
+    "Closing",
+    "Code",
+    "Game",
+    "Journal",
+    "Policy",
+    "Refused",
+    "add_game",
+    "closing",
+    "decide",
+    "grant_bonus",
+    "mode_blockers",
+    "players_with_balance",
+    "stuck_rounds",
+]

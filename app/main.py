@@ -10,6 +10,8 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 import app.cashier.routes
@@ -35,6 +37,7 @@ _BODY_LIMITS = {
     "/v1/reconcile": _BATCH_BYTES,
 }
 _STATIC = Path(__file__).parent / "cashier" / "static"
+_DOCS_STATIC = "/docs/static"
 
 
 def create_app(
@@ -66,6 +69,10 @@ def create_app(
     composed.include_router(app.ops.routes.router(pipes, production=production, metrics_token=metrics_token))
     _describe(composed)
     composed.mount("/cashier/static", StaticFiles(directory=_STATIC), name="static")
+    if not production:
+        # Only the files of that package: its application is not ours.
+        files = StaticFiles(packages=[("fastapi_offline", "static")])
+        composed.mount(_DOCS_STATIC, files, name="docs_static")
     return composed
 
 
@@ -158,14 +165,27 @@ def _bare(*, docs: bool, over_tls: bool = False) -> FastAPI:
         title="Open Cashier: merchant API",
         version="1",
         description="What a merchant's server calls. Requests are signed: see docs/connect.md.",
-        docs_url="/docs" if docs else None,
+        docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if docs else None,
         # A redirect would carry keys and signatures through one more log, and name the host it was asked by.
         redirect_slashes=False,
     )
+    if docs:
+        composed.add_api_route("/docs", _docs, include_in_schema=False)
     web.install(composed, over_tls=over_tls, body_limits=_BODY_LIMITS)
     return composed
+
+
+async def _docs() -> HTMLResponse:
+    """The API's page, drawn by files of our own address: a machine without the internet shows it too."""
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="Open Cashier: API",
+        swagger_js_url=f"{_DOCS_STATIC}/swagger-ui-bundle.js",
+        swagger_css_url=f"{_DOCS_STATIC}/swagger-ui.css",
+        swagger_favicon_url=f"{_DOCS_STATIC}/favicon.png",
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -254,6 +255,27 @@ async def test_the_documents_are_for_developers(
     for path in ("/docs", "/openapi.json"):
         assert (await client.get(path)).status_code == status
     assert (await client.get("/redoc")).status_code == 404
+
+
+async def test_the_page_of_the_api_needs_no_internet(database: Database, over: Over) -> None:
+    client = await over(database)
+    page = (await client.get("/docs")).text
+    asked = re.findall(r"""(?:src|href)=["']([^"']+)|url: ["']([^"']+)""", page)
+    addresses = [first or second for first, second in asked]
+    assert sorted(address.rpartition("/")[2] for address in addresses) == [
+        "favicon.png",
+        "openapi.json",
+        "swagger-ui-bundle.js",
+        "swagger-ui.css",
+    ]
+    assert "//" not in re.sub(r"(?m)^\s*//.*$", "", page)  # nothing of another host, however it is named
+    for address in addresses:
+        assert (await client.get(address)).status_code == 200, address
+
+
+async def test_in_production_the_files_of_that_page_are_not_served(database: Database, over: Over) -> None:
+    client = await over(database, production=True)
+    assert (await client.get("/docs/static/swagger-ui-bundle.js")).status_code == 404
 
 
 async def test_nothing_connects_before_the_first_use() -> None:

@@ -12,8 +12,9 @@ import typer
 from app import merchants, staff
 from app.cli.asking import done, err, group, out, told
 from app.plumbing.database import Reader, Transaction
+from app.plumbing.pipes import Pipes
 
-__all__ = ["OperatorToken", "operator", "register"]
+__all__ = ["OperatorToken", "acting", "actor", "operator", "register"]
 
 operator = group("People at the desk.")
 _LOGIN_LENGTH = 64
@@ -44,7 +45,7 @@ def operator_create(
     new = staff.NewOperator(login, name or login, frozenset(role), sites)
 
     async def work(tx: Transaction, at: datetime) -> tuple[staff.Operator, str]:
-        return await staff.create_operator(tx, new, at=at, by=await _actor(tx, by))
+        return await staff.create_operator(tx, new, at=at, by=await actor(tx, by))
 
     made, token = done(work)
     if as_json:
@@ -68,7 +69,7 @@ def operator_disable(login: str, by: OperatorToken = "") -> None:
 
     async def work(tx: Transaction, at: datetime) -> bool:
         found = await _of_login(tx, login)
-        return await staff.disable_operator(tx, found.operator_id, at=at, by=await _actor(tx, by))
+        return await staff.disable_operator(tx, found.operator_id, at=at, by=await actor(tx, by))
 
     out.print("disabled" if done(work) else "was disabled before")
 
@@ -79,7 +80,7 @@ def operator_token(login: str, by: OperatorToken = "") -> None:
 
     async def work(tx: Transaction, at: datetime) -> str:
         found = await _of_login(tx, login)
-        return await staff.new_token(tx, found.operator_id, at=at, by=await _actor(tx, by))
+        return await staff.new_token(tx, found.operator_id, at=at, by=await actor(tx, by))
 
     out.print(done(work))
 
@@ -135,6 +136,16 @@ def register(program: typer.Typer) -> None:
     program.command("diary")(diary)
 
 
+async def acting(pipes: Pipes, token: str) -> staff.Operator:
+    """Whose deed it is, by the token.
+
+    Raises:
+        OperatorNotAuthentic: nobody's token.
+    """
+    async with pipes.database.reading() as reader:
+        return await staff.authentic(reader, token)
+
+
 async def _of_login(reader: Reader, login: str) -> staff.Operator:
     found = await staff.operators_of(reader, login=login)
     if not found:
@@ -142,7 +153,7 @@ async def _of_login(reader: Reader, login: str) -> staff.Operator:
     return found[0]
 
 
-async def _actor(reader: Reader, token: str) -> str:
+async def actor(reader: Reader, token: str) -> str:
     """Who looks after operators: the operator whose token it is, else the login of this machine."""
     if not token:
         return f"machine:{_machine_login()}"

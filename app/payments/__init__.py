@@ -19,9 +19,9 @@ from app.payments.legs import Leg, attempts_of, legs_of, payout, payouts_of_site
 from app.payments.model import Attention, PayoutPolicy
 from app.payments.notices import read_notice
 from app.payments.payouts import PayoutWish, PayoutsStopped, request_payout
-from app.payments.policies import set_policy
+from app.payments.policies import change_policy, set_policy
 from app.payments.queries import (
-    Payment, PaymentNotFound, events, needing_attention, payment, payment_of_view,
+    Attempt, Payment, PaymentNotFound, events, needing_attention, payment, payment_of_view,
 )
 from app.payments.refund_requests import RefundWish, refund, refunds_of, request_refund
 from app.payments.refund_sending import REFUNDS
@@ -32,15 +32,16 @@ from app.payments.sweeps import ask_soon, end_abandoned, sweep_due
 from app.payments.telling import public_object
 
 __all__ = [
-    "DEPOSITS", "PAYOUTS", "REFUNDS", "SOURCE_TYPES", "Attention", "CancelNotAllowed", "DepositWish",
-    "DepositsStopped", "Dispute", "DisputeState", "Initiated", "Kind", "Leg", "LegState", "Payment",
-    "PaymentNotFound", "PayoutPolicy", "PayoutWish", "PayoutsStopped", "RefundWish", "Refusing", "Status",
-    "SubStatus", "TooLateToCancel", "approve", "approve_refund", "ask_provider", "ask_soon", "attempts_of",
-    "cancel", "cancel_for_staff", "cancel_refund", "carry_on", "disputes_of", "end_abandoned",
-    "end_expired_refunds", "events", "initiate", "legs_of", "needing_attention", "open_disputes", "payment",
-    "payment_of_view", "payout", "payouts_of_site", "policy", "public_dispute", "public_object",
-    "read_notice", "refund", "refunds_of", "reject", "reject_refund", "renew_expired", "request_deposit",
-    "request_payout", "request_refund", "set_policy", "sweep_due",
+    "DEPOSITS", "PAYOUTS", "REFUNDS", "SOURCE_TYPES", "Attempt", "Attention", "CancelNotAllowed",
+    "DepositWish", "DepositsStopped", "Dispute", "DisputeState", "Initiated", "Kind", "Leg", "LegState",
+    "Payment", "PaymentNotFound", "PayoutPolicy", "PayoutWish", "PayoutsStopped", "RefundWish",
+    "Refusing", "Status", "SubStatus", "TooLateToCancel", "approve", "approve_refund", "ask_provider",
+    "ask_soon", "attempts_of", "cancel", "cancel_for_staff", "cancel_refund", "carry_on", "change_policy",
+    "disputes_of", "end_abandoned", "end_expired_refunds", "events", "initiate", "legs_of",
+    "needing_attention", "open_disputes", "payment", "payment_of_view", "payout", "payouts_of_site",
+    "policy", "public_dispute", "public_object", "read_notice", "refund", "refunds_of", "reject",
+    "reject_refund", "renew_expired", "request_deposit", "request_payout", "request_refund", "set_policy",
+    "sweep_due",
 ]
 # isort: on
 # fmt: on

@@ -203,11 +203,14 @@ async def _voted(
 
 
 def _approved(found: Payment, parts: Sequence[Leg], rules: PayoutPolicy, at: datetime) -> dict[str, object]:
+    ready = is_ready(found, rules)
+    # What the merchant never initiates does not hold the player's money for ever.
+    until = None if ready else at + timedelta(hours=rules.approval_hours)
     return {
         "approved_at": at,
         "approved_hash": idempotency.fingerprint(content_of(found, parts)),
-        "expires_at": None,
-        "ask_at": at if is_ready(found, rules) else None,  # should the job be lost, a sweep sends it
+        "expires_at": until,
+        "ask_at": until or at,  # should the job be lost, a sweep sends it
     }
 
 

@@ -119,7 +119,7 @@ async def _initiated(tx: Transaction, found: Payment, fields: Mapping[str, str],
     changes: dict[str, object] = {"initiated_at": at, "order_id": order_number(found)}
     is_queued = found.sub_status is SubStatus.APPROVED
     if is_queued:
-        changes["ask_at"] = at  # should the job be lost, a sweep sends it
+        changes |= {"ask_at": at, "expires_at": None}  # should the job be lost, a sweep sends it
     detail = {"initiated": True, **{name: fields[name] for name in _KEPT if name in fields}}
     await carry_out(tx, found, Step(), Cause("merchant", changes=changes, detail=detail), at=at)
     now_is = await payout(tx, found.site_id, found.payment_id)

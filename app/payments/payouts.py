@@ -128,6 +128,8 @@ async def carry_on(pipes: Pipes, site_id: int, payment_id: str) -> None:
             await _ask_merchant(pipes, site_id, payment_id)
         case SubStatus.COOLING:
             await _end_cooling(pipes, site_id, payment_id)
+        case SubStatus.APPROVED if found.expires_at is not None:
+            await _end_waiting(pipes, site_id, payment_id)
         case SubStatus.APPROVED | SubStatus.ALLOCATED:
             await sending.send(pipes, site_id, payment_id)
         case _ if found.sent_at is not None:
@@ -297,6 +299,21 @@ async def _accepted(tx: Transaction, found: Payment, order: Mapping[str, object]
     await approvals.review(
         tx, found, maker=staff.player_actor(found.player_id), at=at, changes={**order, "asked": 0}
     )
+
+
+async def _end_waiting(pipes: Pipes, site_id: int, payment_id: str) -> None:
+    """End what was approved and never initiated, when its time is over."""
+
+    async def work(tx: Transaction) -> None:
+        found = await payout(tx, site_id, payment_id, lock=True)
+        at = pipes.clock.now()
+        waits = found.sub_status is SubStatus.APPROVED and found.initiated_at is None
+        if waits and found.expires_at is not None and at >= found.expires_at:
+            await give_back(tx, found, at=at)
+            cause = Cause("clock", reason="the merchant did not initiate it", changes={"ask_at": None})
+            await carry_out(tx, found, Step((SubStatus.BY_SYSTEM,)), cause, at=at)
+
+    await pipes.database.retried(work)
 
 
 async def _end_cooling(pipes: Pipes, site_id: int, payment_id: str) -> None:

@@ -1,17 +1,21 @@
 """Setting what a site wants of its withdrawals."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 
 from app import merchants, staff
 from app.kernel.errors import Refusal
 from app.kernel.money import currency_exponent
+from app.payments.legs import policy
 from app.payments.model import PayoutPolicy
 from app.payments.tables import policies
 from app.plumbing.database import Transaction
 
-__all__ = ["BadPolicy", "set_policy"]
+__all__ = ["BadPolicy", "change_policy", "set_policy"]
 
 
 class BadPolicy(Refusal):
@@ -55,6 +59,23 @@ async def set_policy(
     await staff.note(
         tx, site_id, actor=by, deed="payout_policy.set", subject=f"policy:{currency}", detail=row, at=at
     )
+
+
+async def change_policy(
+    tx: Transaction, site_id: int, currency: str, changes: Mapping[str, Any], *, by: str, at: datetime
+) -> PayoutPolicy:
+    """Change some of a site's policy and leave the rest as it is; without changes nothing is written.
+
+    Args:
+        changes: by the names of `PayoutPolicy`.
+
+    Returns:
+        the policy as it is then.
+    """
+    wanted = replace(await policy(tx, site_id, currency), **changes)
+    if changes:
+        await set_policy(tx, site_id, currency, wanted, by=by, at=at)
+    return wanted
 
 
 def _check(wanted: PayoutPolicy) -> None:

@@ -3,9 +3,13 @@
 Written in the transaction of the change itself.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
+from sqlalchemy import select
+
 from app import merchants, methods, players, webhooks
+from app.kernel.money import Money
 from app.payments.contract import (
     TYPE_ID,
     PaymentFacts,
@@ -15,7 +19,8 @@ from app.payments.contract import (
     status_id,
 )
 from app.payments.queries import Payment
-from app.payments.states import Status, SubStatus
+from app.payments.states import Kind, Status, SubStatus
+from app.payments.tables import payment_numbers
 from app.plumbing.database import Transaction
 
 __all__ = ["public_object", "tell"]
@@ -71,11 +76,17 @@ async def tell(
         event = webhooks.Event(name, now_is.payment_id, now_is.sequence, after, changed, at)
         await webhooks.publish(tx, now_is.site_id, event, at=at)
     moved = was is None or was.sub_status is not now_is.sub_status or was.external_id != now_is.external_id
-    if moved and (is_told(now_is.sub_status) or site.tell_every_change):
+    came_back = now_is.refunded - was.refunded if was and now_is.kind is Kind.PAYOUT else None
+    if came_back is not None and came_back.minor:
+        await _announce(tx, site, now_is, at, came_back=came_back)
+    elif moved and (is_told(now_is.sub_status) or site.tell_every_change):
         await _announce(tx, site, now_is, at)
 
 
-async def _announce(tx: Transaction, site: merchants.Site, now_is: Payment, at: datetime) -> None:
+async def _announce(
+    tx: Transaction, site: merchants.Site, now_is: Payment, at: datetime, *, came_back: Money | None = None
+) -> None:
+    """Write a notification; what of a withdrawal came back is a transaction of its own, of type 5."""
     method = methods.CATALOGUE[now_is.method]
     player = await players.player(tx, now_is.site_id, now_is.player_id)
     facts = PaymentFacts(
@@ -97,6 +108,16 @@ async def _announce(tx: Transaction, site: merchants.Site, now_is: Payment, at: 
         source_type=now_is.source_type,
         completed_at=at,
     )
+    if came_back is not None:
+        number = int(await tx.scalar(select(payment_numbers.next_value())))
+        facts = replace(
+            facts,
+            kind=Kind.REFUND,
+            number=number,
+            sub_status=SubStatus.COMPLETED,
+            amount=came_back,
+            real_amount=came_back,
+        )
     told = webhooks.Notification(
         payment_id=now_is.payment_id,
         sequence=now_is.sequence,

@@ -1,6 +1,7 @@
 """The merchant says "pay": what it must match, what a repeat is, and what is refused with the field named."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -145,6 +146,24 @@ async def test_the_merchant_pays_of_itself_where_the_policy_says_so(stage: Stage
         await stage.initiate(earlier, **wish | {"external_id": "bonus-2", "customer_purse": "x"})
     with pytest.raises(ledger.InsufficientFunds):
         await stage.initiate(earlier, **wish | {"external_id": "bonus-3", "amount": "99000000"})
+
+
+async def test_what_is_never_initiated_ends_and_is_given_back(stage: Stage, bank: Bank) -> None:
+    await stage.policy(needs_initiation=True, approval_hours=24)
+    found = await stage.withdraw()
+    await stage.later(timedelta(hours=24) - timedelta(seconds=1))
+    assert (await stage.state(found.payment_id))[0] == "approved"
+    await stage.later(1)
+    assert (await stage.state(found.payment_id))[0] == "by_system"
+    assert (await stage.credited(), await stage.held()) == (FUNDS, 0)
+    assert await stage.told() == [5]
+    with pytest.raises(initiation.WithdrawalOver):
+        await stage.initiate(found)
+    kept = await stage.withdraw()
+    await stage.initiate(kept)
+    await stage.later(timedelta(hours=25))
+    assert (await stage.state(kept.payment_id))[0] == "completed"
+    assert len(bank.payouts) == 1
 
 
 async def test_an_order_number_names_its_payment(stage: Stage) -> None:

@@ -368,7 +368,14 @@ async def test_what_the_bank_sends_back_is_the_players_again(stage: Stage, bank:
     done = await stage.row(found.payment_id)
     assert (done.sub_status, done.status, done.refunded_minor) == ("returned", "refunded", 150_000)
     assert await stage.credited() == FUNDS
-    assert await stage.told() == [4, 4]
+    # What came back is a transaction of its own, of type 5, under the withdrawal's order number.
+    paid, back = [row.fields for row in await stage.rows("SELECT fields FROM webhook ORDER BY sequence")]
+    assert [(one["type_id"], one["status_id"], one["amount"]) for one in (paid, back)] == [
+        (11, 4, 150_000),
+        (5, 4, 150_000),
+    ]
+    assert back["external_id"] == paid["external_id"]
+    assert back["transaction_id"] != paid["transaction_id"]
     # Told twenty times it comes back once.
     for number in range(20):
         await stage.store_notice(bank.fact(reference, "returned"), mark=str(number))

@@ -3,7 +3,7 @@
 
 Source: payments.md sections 1.4 (who may overrule whom) and 1.5 (late and contradicting evidence). Rows are
 where the payment stands, columns what arrives. A cell names an effect and the rank of evidence it takes; what
-ranks lower does what stands behind the bar. `docs/payments.md` shows the same table, made from this one.
+ranks lower does the other. `docs/payments.md` shows the same table, made from this one.
 """
 
 from collections.abc import Mapping

@@ -134,6 +134,7 @@ async def carry_on(pipes: Pipes, site_id: int, payment_id: str) -> None:
             await sending.send(pipes, site_id, payment_id)
         case _ if found.sent_at is not None:
             await sending.ask_payout(pipes, site_id, payment_id)
+            await sending.send(pipes, site_id, payment_id)  # a leg of it may wait beside the others
         case _:
             pass  # it waits for people
 

@@ -22,7 +22,7 @@ from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy
 from app.payments.model import Attention, Source, Step
 from app.payments.queries import Attempt, Payment
-from app.payments.rules import ask_delay
+from app.payments.rules import ask_delay, of_legs
 from app.payments.states import Kind, LegState, Status, SubStatus
 from app.payments.steps import Cause, carry_out, remember
 from app.payments.tables import attempts, legs
@@ -34,7 +34,13 @@ __all__ = ["PAYOUTS", "ask_payout", "send"]
 
 PAYOUTS = "payouts"  # the stop switch that requests and sending obey
 _log = structlog.get_logger("payments")
-_QUEUED = frozenset({SubStatus.APPROVED, SubStatus.ALLOCATED})
+# Where a leg may wait to be sent; beside legs that are at the provider already, but not beside a conflict.
+_SENDING = frozenset(
+    {
+        *(SubStatus.APPROVED, SubStatus.ALLOCATED, SubStatus.SUBMITTED, SubStatus.PROVIDER_PENDING),
+        *(SubStatus.UNKNOWN, SubStatus.PARTLY_PAID),
+    }
+)
 # A provider that keeps its books for less than a day could take a repeat for a new order.
 _SAME_ORDER_FOR = timedelta(hours=24)
 # What a provider says of an order by which nothing was paid and nothing will be.
@@ -55,10 +61,10 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
     """Send every leg that waits, where nothing stands against it; safe at any time, however often."""
     async with pipes.database.reading() as reader:
         found = await payout(reader, site_id, payment_id)
-        waiting = [leg for leg in await legs_of(reader, found) if leg.state is LegState.PLANNED]
+        waiting = [leg for leg in await legs_of(reader, found) if _waits(leg)]
         names = sorted({leg.account for leg in waiting})
         accounts = [await providers.account(reader, site_id, name) for name in names]
-    if found.sub_status not in _QUEUED or not await _nothing_arrived(pipes, found):
+    if not waiting or found.sub_status not in _SENDING or not await _nothing_arrived(pipes, found, waiting):
         return
     short = await _short_of_money(pipes, accounts, waiting)
     references = [ids.new("att", at=pipes.clock.now()) for _ in waiting]
@@ -91,13 +97,18 @@ async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
             await _send_again(pipes, found, one, account)
 
 
-async def _nothing_arrived(pipes: Pipes, found: Payment) -> bool:
-    """Whether the provider itself says of every earlier try that it is nothing: only then another may follow.
+def _waits(leg: Leg) -> bool:
+    return leg.state is LegState.PLANNED and not leg.is_released
+
+
+async def _nothing_arrived(pipes: Pipes, found: Payment, waiting: Sequence[Leg]) -> bool:
+    """Whether the provider itself says of each earlier try that it is nothing: only then another may follow.
 
     That nothing left us is what our own side of the wire says. What the provider says counts as evidence.
     """
     async with pipes.database.reading() as reader:
-        tries = await attempts_of(reader, found)
+        numbers = {leg.leg for leg in waiting}
+        tries = [one for one in await attempts_of(reader, found) if one.leg in numbers]
         accounts = {
             name: await providers.account(reader, found.site_id, name)
             for name in {one.account for one in tries}
@@ -131,7 +142,7 @@ async def _begin(
     at = pipes.clock.now()
     found = await payout(tx, site_id, payment_id, lock=True)
     rules = await policy(tx, site_id, found.amount.currency)
-    if found.sub_status not in _QUEUED or not is_ready(found, rules):
+    if found.sub_status not in _SENDING or not is_ready(found, rules):
         return []
     parts = await legs_of(tx, found)
     if idempotency.fingerprint(content_of(found, parts)) != found.approved_hash:
@@ -149,7 +160,7 @@ async def _stopped(tx: Transaction, site_id: int, parts: Sequence[Leg]) -> str:
     """Which switch keeps it from being sent: the site's, or that of a provider account."""
     if await switches.is_stopped(tx, site_id, PAYOUTS):
         return "withdrawals are stopped"
-    for name in sorted({part.account for part in parts if part.state is LegState.PLANNED}):
+    for name in sorted({part.account for part in parts if _waits(part)}):
         try:
             await providers.account(tx, site_id, name, must_be_enabled=True)
         except providers.AccountNotFound:
@@ -168,7 +179,7 @@ async def _write_tries(
     tries = await attempts_of(tx, found)
     live = {one.leg for one in tries if not one.is_over}
     orders = []
-    waiting = [part for part in parts if part.state is LegState.PLANNED and part.leg not in live]
+    waiting = [part for part in parts if _waits(part) and part.leg not in live]
     for number, (leg, reference) in enumerate(zip(waiting, references, strict=False), len(tries) + 1):
         account = await providers.account(tx, found.site_id, leg.account)
         attempt = Attempt(reference, found.payment_id, leg.account, leg.leg, is_over=False)
@@ -189,14 +200,23 @@ async def _write_tries(
         )
         orders.append(_Order(attempt, _order(pipes, found, leg, reference), account))
     if orders:
-        path = (SubStatus.ALLOCATED, SubStatus.SUBMITTED)
-        is_first = found.sub_status is SubStatus.APPROVED
-        changes: dict[str, object] = {"ask_at": at + ask_delay(Kind.PAYOUT, 0)}
-        if is_first:
-            changes |= {"sent_at": at, "asked": 0}
-        cause = Cause("system", changes=changes)
-        await carry_out(tx, found, Step(path if is_first else path[1:]), cause, at=at)
+        sent = {one.attempt.leg for one in orders}
+        await _under_way(
+            tx, found, [LegState.SUBMITTED if part.leg in sent else part.state for part in parts], at
+        )
     return orders
+
+
+async def _under_way(tx: Transaction, found: Payment, states: Sequence[LegState], at: datetime) -> None:
+    """Say that something of it is at the provider, for all that the provider has said of the rest."""
+    changes: dict[str, object] = {"ask_at": at + ask_delay(Kind.PAYOUT, 0)}
+    target = of_legs(states)
+    path: tuple[SubStatus, ...] = () if target is found.sub_status else (target,)
+    if found.sub_status is SubStatus.APPROVED:
+        path = (SubStatus.ALLOCATED, SubStatus.SUBMITTED)
+        changes |= {"sent_at": at, "asked": 0}
+    cause = Cause("system", changes=changes, detail={} if path else {"sent": True})
+    await carry_out(tx, found, Step(path), cause, at=at)
 
 
 def _order(pipes: Pipes, found: Payment, leg: Leg, reference: str) -> providers.PayoutOrder:

@@ -76,6 +76,8 @@ async def tell(
         event = webhooks.Event(name, now_is.payment_id, now_is.sequence, after, changed, at)
         await webhooks.publish(tx, now_is.site_id, event, at=at)
     moved = was is None or was.sub_status is not now_is.sub_status or was.external_id != now_is.external_id
+    # A part that is paid late changes nothing but the sum.
+    moved = moved or (was is not None and was.captured != now_is.captured)
     came_back = now_is.refunded - was.refunded if was and now_is.kind is Kind.PAYOUT else None
     if came_back is not None and came_back.minor:
         await _announce(tx, site, now_is, at, came_back=came_back)

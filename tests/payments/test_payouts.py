@@ -12,6 +12,7 @@ from app.payments.payouts import CardNotTaken, TooManyOpenPayouts, WithdrawalsLo
 from app.payments.queries import PaymentNotFound
 from app.plumbing import switches, web
 from app.plumbing.idempotency import IdempotencyKeyReused
+from app.webhooks import endpoints
 from tests.payments.peers import answering
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import AMOUNT
@@ -390,3 +391,31 @@ async def test_a_site_that_wants_every_change_hears_every_change(stage: Stage) -
     await stage.withdraw()
     await stage.work()
     assert await stage.told() == [1, 3, 2, 2, 4]
+
+
+async def test_every_change_is_an_event_for_who_registered(stage: Stage) -> None:
+    async with stage.database.transaction() as tx:
+        new = endpoints.NewEndpoint("https://events.example.com/")
+        await endpoints.register(tx, stage.site_id, new, at=stage.clock.now())
+    await stage.fund()
+    stage.bank.manners = ["declines"]
+    found = await stage.withdraw()
+    await stage.work()
+    told = await stage.rows(
+        "SELECT type, sequence, object, previous_attributes FROM event ORDER BY sequence, type"
+    )
+    assert [(row.type, row.sequence) for row in told] == [
+        ("withdrawal.requested", 1),
+        ("withdrawal.approved", 2),
+        ("withdrawal.processing", 3),
+        ("transaction.failed", 4),
+        ("withdrawal.failed", 4),
+    ]
+    last = told[-1]
+    assert (last.object["id"], last.object["status"], last.object["sub_status"]) == (
+        found.payment_id,
+        "failed",
+        "declined",
+    )
+    assert last.previous_attributes["sub_status"] == "submitted"
+    assert "aigerim77" not in str([row.object for row in told])

@@ -1,0 +1,160 @@
+"""A withdrawal in two legs: each has its own fate, and the withdrawal's follows from both."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app import payments
+from app.kernel.money import Money
+from app.payments.requests import LegPlan
+from tests.payments.stage import FUNDS, Bank, Stage
+
+FIRST, SECOND = 100_000, 50_000
+
+
+@pytest.fixture(autouse=True)
+async def two_legs(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is asked for goes in two parts to two wallets."""
+
+    async def split(_tx: object, _site: int, _player: str, leg: LegPlan) -> list[LegPlan]:
+        return [
+            LegPlan("e_wallet", leg.account, Money(part, "KZT"), {"wallet": name}, f"*{name}", name, None)
+            for part, name in ((FIRST, "one"), (leg.amount.minor - FIRST, "two"))
+        ]
+
+    monkeypatch.setattr("app.payments.payouts.looped", split)
+    await stage.policy(closed_loop=True)
+    await stage.fund()
+
+
+async def sent(stage: Stage, *manners: str) -> Any:  # noqa: ANN401  a row
+    stage.bank.manners = list(manners)
+    found = await stage.withdraw()
+    await stage.work()
+    return await stage.row(found.payment_id)
+
+
+async def states(stage: Stage, payment_id: str) -> list[str]:
+    rows = await stage.rows("SELECT state FROM payout_leg WHERE payment_id = :id ORDER BY leg", id=payment_id)
+    return [row.state for row in rows]
+
+
+async def settled(stage: Stage) -> None:
+    for _ in range(5):
+        await stage.later(timedelta(hours=3))
+
+
+ENDS = [
+    (("pays", "pays"), "completed", FIRST + SECOND, 4),
+    (("pays", "declines"), "completed", FIRST, 24),
+    (("declines", "pays"), "completed", SECOND, 24),
+    (("declines", "declines"), "declined", 0, 6),
+    (("pays silently", "pays"), "completed", FIRST + SECOND, 4),
+    (("pays", "pays silently"), "completed", FIRST + SECOND, 4),
+    (("loses the order", "pays", "pays"), "completed", FIRST + SECOND, 4),
+    (("pays", "loses the order", "pays"), "completed", FIRST + SECOND, 4),
+    (("never hears", "pays", "pays"), "completed", FIRST + SECOND, 4),
+    (("pays", "never hears", "pays"), "completed", FIRST + SECOND, 4),
+    (("never hears", "never hears", "pays", "pays"), "completed", FIRST + SECOND, 4),
+    (("never hears", "declines", "pays"), "completed", FIRST, 24),
+    (("declines", "never hears", "declines"), "declined", 0, 6),
+    (("pays and says it never heard", "pays"), "completed", FIRST + SECOND, 4),
+]
+
+
+@pytest.mark.parametrize(("manners", "end", "paid", "told"), ENDS)
+async def test_how_it_ends(
+    stage: Stage, bank: Bank, manners: tuple[str, ...], end: str, paid: int, told: int
+) -> None:
+    found = await sent(stage, *manners)
+    await settled(stage)
+    done = await stage.row(found.payment_id)
+    assert (done.sub_status, done.captured_minor, done.attention) == (end, paid, None)
+    assert (await stage.credited(), await stage.held()) == (FUNDS - paid, 0)
+    assert sum(amount.minor for _, amount in bank.moved) == paid
+    assert (await stage.told())[-1] == told
+    [*_, webhook] = await stage.rows("SELECT fields FROM webhook ORDER BY sequence")
+    assert webhook.fields["amount"] == FIRST + SECOND
+    assert webhook.fields["real_amount"] == (paid or FIRST + SECOND)
+
+
+async def test_one_paid_and_one_open_is_partly_paid(stage: Stage, bank: Bank) -> None:
+    found = await sent(stage, "pays", "accepts")
+    await stage.later(60)
+    assert await stage.state(found.payment_id) == ("partly_paid", None)
+    assert (await stage.held(), await stage.told()) == (SECOND, [])
+    *_, open_one = await stage.references(found.payment_id)
+    bank.pay(bank.book[open_one])
+    await stage.store_notice(bank.fact(open_one))
+    await stage.work()
+    assert await stage.state(found.payment_id) == ("completed", None)
+
+
+async def test_a_leg_that_never_left_does_not_wait_for_the_other(stage: Stage, bank: Bank) -> None:
+    found = await sent(stage, "never hears", "accepts", "pays")
+    assert await states(stage, found.payment_id) == ["planned", "provider_pending"]
+    await stage.later(60)
+    assert (await states(stage, found.payment_id))[0] == "completed"
+    assert (await stage.state(found.payment_id))[0] == "partly_paid"
+    assert len(await stage.references(found.payment_id)) == 3
+    assert len({order.reference for order in bank.payouts}) == 3
+    *_, accepted, _ = bank.payouts
+    bank.pay(bank.book[accepted.reference])
+    await settled(stage)
+
+
+async def test_a_conflict_of_one_leg_holds_the_other_back(stage: Stage, bank: Bank) -> None:
+    found = await sent(stage, "never hears", "pays another amount", "pays")
+    await settled(stage)
+    assert await stage.state(found.payment_id) == ("conflicted", "amount_differs")
+    assert await states(stage, found.payment_id) == ["planned", "conflicted"]
+    assert await stage.held() == FIRST + SECOND
+    assert len(bank.payouts) == 2
+
+
+async def test_a_leg_that_failed_and_was_paid_changes_the_sum_and_is_told(stage: Stage, bank: Bank) -> None:
+    found = await sent(stage, "pays", "declines and pays")
+    await stage.later(60)
+    assert (await stage.state(found.payment_id))[0] == "completed"
+    _, lie = await stage.references(found.payment_id)
+    await stage.store_notice(bank.fact(lie))
+    await stage.work()
+    done = await stage.row(found.payment_id)
+    assert (done.sub_status, done.attention, done.captured_minor) == (
+        "completed",
+        "paid_after_release",
+        FIRST + SECOND,
+    )
+    assert await stage.told() == [24, 4]
+    assert await stage.credited() == FUNDS - FIRST - SECOND
+
+
+async def test_one_leg_comes_back_and_then_the_other(stage: Stage, bank: Bank) -> None:
+    found = await sent(stage, "pays", "pays")
+    await stage.later(60)
+    for number, (reference, state) in enumerate(
+        zip(await stage.references(found.payment_id), ("completed", "returned"), strict=True), 1
+    ):
+        bank.send_back(reference)
+        await stage.store_notice(bank.fact(reference, "returned"))
+        await stage.work()
+        assert await stage.state(found.payment_id) == (state, None)
+        assert len(await stage.told()) == 1 + number
+    assert await stage.credited() == FUNDS
+    back = [row.fields for row in await stage.rows("SELECT fields FROM webhook ORDER BY sequence")][1:]
+    assert [(one["type_id"], one["status_id"], one["amount"]) for one in back] == [
+        (5, 4, FIRST),
+        (5, 4, SECOND),
+    ]
+    assert len({one["transaction_id"] for one in back}) == 2
+
+
+async def test_taken_back_by_staff_when_neither_left(stage: Stage, bank: Bank) -> None:
+    found = await sent(stage, "never hears", "never hears")
+    assert found.sub_status == "allocated"
+    anna = await stage.operator("anna")
+    await payments.cancel_for_staff(stage.pipes, stage.site_id, found.payment_id, anna, reason="asked for")
+    assert (await stage.credited(), await stage.held()) == (FUNDS, 0)
+    await settled(stage)
+    assert len(bank.payouts) == 2

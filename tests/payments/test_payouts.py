@@ -3,16 +3,14 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
 
-from app import callouts, ledger, merchants, methods, payments, players, providers
+from app import callouts, ledger, methods, payments, players, providers
 from app.payments import payouts
 from app.payments.cancels import TooLateToCancel
 from app.payments.payouts import CardNotTaken, TooManyOpenPayouts, WithdrawalsLocked
 from app.payments.queries import PaymentNotFound
 from app.plumbing import switches, web
 from app.plumbing.idempotency import IdempotencyKeyReused
-from app.webhooks import endpoints
 from tests.payments.peers import answering
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import AMOUNT
@@ -304,118 +302,3 @@ async def test_a_process_that_dies_before_the_merchant_is_asked_loses_only_time(
     assert (found.sub_status, len(stage.merchant.asked)) == ("requested", 0)
     await stage.later(60)
     assert (await stage.state(found.payment_id))[0] == "completed"
-
-
-async def test_the_queue_is_held_while_the_provider_has_not_enough(stage: Stage, bank: Bank) -> None:
-    await stage.fund()
-    bank.float_minor = AMOUNT.minor - 1
-    found = await stage.withdraw()
-    await stage.work()
-    waiting = await stage.row(found.payment_id)
-    assert (waiting.sub_status, waiting.attention) == ("approved", None)
-    assert "holds 1499.99 KZT, 1500.00 KZT is needed" in waiting.reason
-    assert bank.payouts == []
-    bank.float_minor = AMOUNT.minor
-    await stage.later(300)
-    assert (await stage.state(found.payment_id))[0] == "completed"
-
-
-async def test_a_stop_or_an_account_switched_off_holds_the_queue(stage: Stage, bank: Bank) -> None:
-    await stage.fund()
-    found = await stage.withdraw()
-    for stop, go, why in (
-        (
-            "INSERT INTO switch VALUES (0, 'payouts', true, 'drill', 'test', now())",
-            "UPDATE switch SET stopped = false",
-            "withdrawals are stopped",
-        ),
-        (
-            "UPDATE provider_account SET enabled = false",
-            "UPDATE provider_account SET enabled = true",
-            "the provider account main is switched off",
-        ),
-    ):
-        async with stage.database.transaction() as tx:
-            await tx.execute(text(stop))
-        await stage.later(300)
-        assert (await stage.row(found.payment_id)).reason == why
-        async with stage.database.transaction() as tx:
-            await tx.execute(text(go))
-    assert bank.payouts == []
-    await stage.later(300)
-    assert (await stage.state(found.payment_id))[0] == "completed"
-
-
-async def test_a_decline_gives_the_money_back(stage: Stage, bank: Bank) -> None:
-    await stage.fund()
-    bank.manners = ["declines"]
-    found = await stage.withdraw()
-    await stage.work()
-    assert await stage.state(found.payment_id) == ("declined", None)
-    assert (await stage.credited(), await stage.held()) == (FUNDS, 0)
-    assert await stage.told() == [6]
-    assert len(bank.payouts) == 1
-
-
-async def test_what_the_bank_sends_back_is_the_players_again(stage: Stage, bank: Bank) -> None:
-    await stage.fund()
-    found = await stage.withdraw()
-    await stage.work()
-    [reference] = await stage.references(found.payment_id)
-    stage.clock.advance(timedelta(days=3))
-    bank.send_back(reference)
-    await stage.store_notice(bank.fact(reference, "returned"))
-    await stage.work()
-    done = await stage.row(found.payment_id)
-    assert (done.sub_status, done.status, done.refunded_minor) == ("returned", "refunded", 150_000)
-    assert await stage.credited() == FUNDS
-    # What came back is a transaction of its own, of type 5, under the withdrawal's order number.
-    paid, back = [row.fields for row in await stage.rows("SELECT fields FROM webhook ORDER BY sequence")]
-    assert [(one["type_id"], one["status_id"], one["amount"]) for one in (paid, back)] == [
-        (11, 4, 150_000),
-        (5, 4, 150_000),
-    ]
-    assert back["external_id"] == paid["external_id"]
-    assert back["transaction_id"] != paid["transaction_id"]
-    # Told twenty times it comes back once.
-    for number in range(20):
-        await stage.store_notice(bank.fact(reference, "returned"), mark=str(number))
-    await stage.work()
-    assert await stage.credited() == FUNDS
-
-
-async def test_a_site_that_wants_every_change_hears_every_change(stage: Stage) -> None:
-    async with stage.database.transaction() as tx:
-        await merchants.set_tell_every_change(tx, stage.site_id, True, at=stage.clock.now())
-    await stage.fund()
-    await stage.withdraw()
-    await stage.work()
-    assert await stage.told() == [1, 3, 2, 2, 4]
-
-
-async def test_every_change_is_an_event_for_who_registered(stage: Stage) -> None:
-    async with stage.database.transaction() as tx:
-        new = endpoints.NewEndpoint("https://events.example.com/")
-        await endpoints.register(tx, stage.site_id, new, at=stage.clock.now())
-    await stage.fund()
-    stage.bank.manners = ["declines"]
-    found = await stage.withdraw()
-    await stage.work()
-    told = await stage.rows(
-        "SELECT type, sequence, object, previous_attributes FROM event ORDER BY sequence, type"
-    )
-    assert [(row.type, row.sequence) for row in told] == [
-        ("withdrawal.requested", 1),
-        ("withdrawal.approved", 2),
-        ("withdrawal.processing", 3),
-        ("transaction.failed", 4),
-        ("withdrawal.failed", 4),
-    ]
-    last = told[-1]
-    assert (last.object["id"], last.object["status"], last.object["sub_status"]) == (
-        found.payment_id,
-        "failed",
-        "declined",
-    )
-    assert last.previous_attributes["sub_status"] == "submitted"
-    assert "aigerim77" not in str([row.object for row in told])

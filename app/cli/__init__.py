@@ -11,6 +11,7 @@ from app.cli.sites import site, token
 from app.cli.wallet import player, purse
 from app.cli.webhooks import webhook
 from app.kernel.errors import Refusal
+from app.plumbing import logs
 from app.plumbing.addresses import BadPeerAddress
 from app.plumbing.database import CommitUnknown, DatabaseDown, NotCommitted
 from app.settings import BadSetting
@@ -35,6 +36,8 @@ staff.register(program)
 
 def main() -> None:
     """Run a command; what goes wrong is one sentence, and status 1."""
+    # What a command says goes to standard output, its log does not. The servers set up their own.
+    logs.configure("warning", as_json=False)
     try:
         program()
     except BadPeerAddress as error:

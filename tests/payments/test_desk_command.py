@@ -1,0 +1,55 @@
+"""Refunds and disputes from the command line."""
+
+import asyncio
+
+from typer.testing import CliRunner
+
+from app import cli, staff
+from tests.payments.desk import Desk
+from tests.payments.world import fact
+
+
+async def said(url: str, *words: object, token: str = "") -> str:
+    """A command, in a thread: it has an event loop of its own."""
+    env = {"CASHIER_DATABASE_URL": url, "CASHIER_OPERATOR_TOKEN": token}
+    done = await asyncio.to_thread(
+        lambda: CliRunner().invoke(cli.program, [str(word) for word in words], env=env)
+    )
+    assert done.exit_code == 0, (done.output, done.exception)
+    return str(done.stdout)
+
+
+async def tokens(desk: Desk) -> tuple[str, str]:
+    async with desk.world.database.transaction() as tx:
+        made = [
+            await staff.new_token(tx, one.operator_id, at=desk.world.clock.now())
+            for one in (desk.maker, desk.checker)
+        ]
+    return made[0], made[1]
+
+
+async def test_a_refund_by_two_people(desk: Desk, clone_url: str) -> None:
+    deposit = await desk.deposit()
+    maker, checker = await tokens(desk)
+    site = desk.site_id
+    wish = ("refund", "request", site, deposit, "--reason", "twice", "--key", "k-1", "--amount", "100.50")
+    asked = await said(clone_url, *wish, token=maker)
+    refund_id = asked.split()[0]
+    assert "pending/awaiting_approval  100.50 KZT" in asked
+    assert "approved" in await said(clone_url, "refund", "approve", site, refund_id, token=checker)
+    listed = await said(clone_url, "refund", "list", site, deposit)
+    assert "pending 100.50 KZT" in listed
+    assert "remaining 1399.50 KZT" in listed
+    gone = await said(clone_url, "refund", "cancel", site, refund_id, "--reason", "no", token=maker)
+    assert "cancelled/by_operator" in gone
+    again = await said(clone_url, *wish[:6], "--key", "k-2", token=maker)
+    no = ("refund", "reject", site, again.split()[0], "--reason", "no")
+    assert "cancelled/rejected" in await said(clone_url, *no, token=checker)
+
+
+async def test_a_dispute_is_listed(desk: Desk, clone_url: str) -> None:
+    deposit = await desk.deposit()
+    told = {"number": "cb-1", "stage": "opened", "minor": 50_000}
+    await desk.world.notice(fact(await desk.world.reference(), "unknown", dispute=told), mark="d")
+    for words in ((), ("--deposit", deposit)):
+        assert "opened  500.00 KZT" in await said(clone_url, "dispute", "list", desk.site_id, *words)

@@ -25,13 +25,15 @@ from app.plumbing.database import Transaction
 
 __all__ = ["public_object", "tell"]
 
+# "Withdrawal" is the word that others read.
+_WORDS = {Kind.DEPOSIT: "deposit", Kind.PAYOUT: "withdrawal", Kind.REFUND: "refund"}
 _NOT_A_SUCCESS = frozenset({Status.FAILED, Status.CANCELLED})
 
 
 def public_object(found: Payment) -> dict[str, object]:
     """A payment as strangers may see it: masked, money in minor units, nothing that is for staff."""
     return {
-        "object": found.kind.value,
+        "object": _WORDS[found.kind],
         "id": found.payment_id,
         "transaction_id": found.number,
         "type_id": TYPE_ID[found.kind],

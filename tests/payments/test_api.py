@@ -188,6 +188,7 @@ async def test_a_payment_shows_what_is_asked_for(api: Api) -> None:
     many = {"expand[]": ["events", "legs", "attempts"]}
     _, server = await api.get(api.reads, f"/v1/payments/{payment_id}", **many)
     assert [one["sequence"] for one in server["events"]] == list(range(1, len(server["events"]) + 1))
+    assert server["object"] == "withdrawal"
     assert "source" not in server["events"][0]
     assert sum(one["amount_minor"] for one in server["legs"]) == server["amount_minor"]
     assert server["attempts"] is None

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -36,8 +37,12 @@ async def test_a_hundred_withdrawals_of_everything_at_once(stage: Stage, bank: B
     assert {type(end) for end in refused} == {ledger.InsufficientFunds}
     assert (await stage.credited(), await stage.held()) == (0, FUNDS)
     await stage.work()
+    for _ in range(3):
+        # A hundred at once can keep this one process from hearing the merchant in time: it asks again.
+        if not bank.moved:
+            await stage.later(timedelta(minutes=31))
     assert len(bank.moved) == 1
-    assert len(stage.merchant.asked) == 1
+    assert len({fields["transaction_id"] for fields in stage.merchant.asked}) == 1
 
 
 async def test_a_hundred_forms_of_one_wish_at_once(stage: Stage, bank: Bank) -> None:

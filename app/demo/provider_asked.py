@@ -1,5 +1,6 @@
 """What merchants may ask of the sandbox provider: the bodies of its API, read strictly."""
 
+from abc import abstractmethod
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -51,9 +52,9 @@ class Asked(_Body):
     notice_url: WebAddress
 
     @property
+    @abstractmethod
     def words(self) -> str:
         """The text at whose start a script may stand."""
-        raise NotImplementedError
 
 
 class DepositAsked(Asked):

@@ -4,6 +4,7 @@ import sys
 
 from app.cli import staff
 from app.cli.asking import NAME_IT, err
+from app.cli.cases import case
 from app.cli.payouts import payout
 from app.cli.processes import program
 from app.cli.refunds import dispute, refund
@@ -28,6 +29,7 @@ for _name, _group in {
     "wallet": purse,
     "refund": refund,
     "dispute": dispute,
+    "case": case,
     "payout": payout,
 }.items():
     program.add_typer(_group, name=_name)

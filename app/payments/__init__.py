@@ -10,13 +10,15 @@ only through `ledger`.
 from app.payments.approvals import Refusing, approve, reject, renew_expired
 from app.payments.asking import carry_on
 from app.payments.cancels import CancelNotAllowed, TooLateToCancel, cancel, cancel_for_staff
+from app.payments.casebook import Case, CaseNotFound, case, cases_of_site
+from app.payments.cases import Proposal, Resolution, decide_case, propose_resolution, raise_case
 from app.payments.contract import SOURCE_TYPES
 from app.payments.deposits import DEPOSITS, DepositsStopped, DepositWish, ask_provider, request_deposit
 from app.payments.dispute_telling import Dispute, public_dispute
 from app.payments.disputes import disputes_of, open_disputes
 from app.payments.initiation import Initiated, initiate
 from app.payments.legs import Leg, attempts_of, legs_of, payout, payouts_of_site, policy
-from app.payments.model import Attention, PayoutPolicy
+from app.payments.model import Attention, CaseKind, CaseState, PayoutPolicy
 from app.payments.notices import read_notice
 from app.payments.payouts import PayoutWish, PayoutsStopped, request_payout
 from app.payments.policies import change_policy, set_policy
@@ -32,16 +34,17 @@ from app.payments.sweeps import ask_soon, end_abandoned, sweep_due
 from app.payments.telling import public_object
 
 __all__ = [
-    "DEPOSITS", "PAYOUTS", "REFUNDS", "SOURCE_TYPES", "Attempt", "Attention", "CancelNotAllowed",
-    "DepositWish", "DepositsStopped", "Dispute", "DisputeState", "Initiated", "Kind", "Leg", "LegState",
-    "Payment", "PaymentNotFound", "PayoutPolicy", "PayoutWish", "PayoutsStopped", "RefundWish",
-    "Refusing", "Status", "SubStatus", "TooLateToCancel", "approve", "approve_refund", "ask_provider",
-    "ask_soon", "attempts_of", "cancel", "cancel_for_staff", "cancel_refund", "carry_on", "change_policy",
+    "DEPOSITS", "PAYOUTS", "REFUNDS", "SOURCE_TYPES", "Attempt", "Attention", "CancelNotAllowed", "Case",
+    "CaseKind", "CaseNotFound", "CaseState", "DepositWish", "DepositsStopped", "Dispute", "DisputeState",
+    "Initiated", "Kind", "Leg", "LegState", "Payment", "PaymentNotFound", "PayoutPolicy", "PayoutWish",
+    "PayoutsStopped", "Proposal", "RefundWish", "Refusing", "Resolution", "Status", "SubStatus",
+    "TooLateToCancel", "approve", "approve_refund", "ask_provider", "ask_soon", "attempts_of", "cancel",
+    "cancel_for_staff", "cancel_refund", "carry_on", "case", "cases_of_site", "change_policy", "decide_case",
     "disputes_of", "end_abandoned", "end_expired_refunds", "events", "initiate", "legs_of",
     "needing_attention", "open_disputes", "payment", "payment_of_view", "payout", "payouts_of_site",
-    "policy", "public_dispute", "public_object", "read_notice", "refund", "refunds_of", "reject",
-    "reject_refund", "renew_expired", "request_deposit", "request_payout", "request_refund", "set_policy",
-    "sweep_due",
+    "policy", "propose_resolution", "public_dispute", "public_object", "raise_case", "read_notice", "refund",
+    "refunds_of", "reject", "reject_refund", "renew_expired", "request_deposit", "request_payout",
+    "request_refund", "set_policy", "sweep_due",
 ]
 # isort: on
 # fmt: on

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from app import providers
 from app.payments.asking import apply, carry_on
+from app.payments.casebook import open_orphan
 from app.payments.disputes import apply_dispute
 from app.payments.model import Source
 from app.payments.queries import payment, payment_of_reference
@@ -43,6 +44,7 @@ async def _read(tx: Transaction, site_id: int, notice_id: str, now: datetime) ->
         attempt = await payment_of_reference(tx, site_id, report.reference)
         if attempt is None or attempt.account != account.account:
             state, reason = providers.NoticeState.ORPHAN, f"reference {report.reference[:64]} is not ours"
+            await open_orphan(tx, site_id, notice_id, _told(report), at=now)
             continue
         found = await payment(tx, site_id, attempt.payment_id, lock=True)
         if report.dispute is not None:
@@ -53,3 +55,14 @@ async def _read(tx: Transaction, site_id: int, notice_id: str, now: datetime) ->
             to_ask.append(attempt.payment_id)
     await providers.close_notice(tx, site_id, notice_id, state, at=now, reason=reason)
     return to_ask
+
+
+def _told(report: providers.Report) -> dict[str, object]:
+    """What a notice says, as a case shows it."""
+    return {
+        "reference": report.reference[:64],
+        "state": report.result.state.value,
+        "amount": str(report.result.amount) if report.result.amount else "",
+        "provider_reference": report.result.provider_reference or "",
+        "dispute": report.dispute.dispute_reference if report.dispute else "",
+    }

@@ -4,11 +4,12 @@ Sources: payments.md sections 1.4 (who may overrule whom), 1.5 (the table, in `m
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from app.payments.matrix import Arrival, Effect, judge
-from app.payments.model import Attention, Evidence, Facts, Step, Verdict
+from app.payments.model import Attention, Evidence, Facts, Source, Step, Verdict
 from app.payments.states import Kind, LegState, SubStatus
 
 __all__ = ["ASK_HORIZON", "ask_delay", "asks_provider", "next_step", "of_legs", "question_delay"]
@@ -61,6 +62,9 @@ def next_step(facts: Facts, evidence: Evidence, *, patience_seconds: float = PAT
         evidence: what the provider said.
         patience_seconds: see `PATIENCE_SECONDS`.
     """
+    if evidence.source is Source.SETTLEMENT and facts.sub_status is S.CONFLICTED:
+        # A statement, or two people with a proof, end a conflict as they would end a doubt.
+        facts = replace(facts, sub_status=S.UNKNOWN, provider_reference=None)
     effect = judge(facts, _arrival(facts, evidence, patience_seconds), evidence.source)
     return _STEPS[effect](facts, evidence)
 

@@ -12,8 +12,9 @@ from sqlalchemy import update
 
 from app import ledger, merchants, providers
 from app.kernel.money import Money
+from app.payments.casebook import open_case
 from app.payments.contract import event_type
-from app.payments.model import Attention, Evidence, Source, Step, Verdict, graver
+from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Payment, is_noted, order_is_paid, payment, reference_is_taken
 from app.payments.rules import ask_delay, asks_provider, next_step
 from app.payments.sources import remember_source
@@ -290,6 +291,12 @@ async def _record(
         )
     )
     await tell(tx, found, await payment(tx, found.site_id, found.payment_id), name, at=at)
+    if step.attention is not None and step.attention is not Attention.UNCONFIRMED:
+        theirs = {"source": cause.source, "code": cause.reason_code, "text": cause.reason}
+        theirs |= {"amount": str(told) if told else "", "provider_reference": cause.provider_reference or ""}
+        about, exposure = cause.provider_reference or "", told or found.amount
+        why = CaseKind(step.attention.value)
+        await open_case(tx, found, why, theirs, about=about, exposure=exposure, at=at)
 
 
 async def write_answer(

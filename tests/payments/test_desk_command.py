@@ -1,4 +1,4 @@
-"""Refunds and disputes from the command line."""
+"""Refunds, disputes and cases from the command line."""
 
 import asyncio
 
@@ -7,6 +7,8 @@ from typer.testing import CliRunner
 from app import cli, staff
 from tests.payments.desk import Desk
 from tests.payments.world import fact
+
+PROOF = "cd" * 32
 
 
 async def said(url: str, *words: object, token: str = "") -> str:
@@ -47,9 +49,22 @@ async def test_a_refund_by_two_people(desk: Desk, clone_url: str) -> None:
     assert "cancelled/rejected" in await said(clone_url, *no, token=checker)
 
 
-async def test_a_dispute_is_listed(desk: Desk, clone_url: str) -> None:
+async def test_a_dispute_and_a_case(desk: Desk, clone_url: str) -> None:
     deposit = await desk.deposit()
     told = {"number": "cb-1", "stage": "opened", "minor": 50_000}
     await desk.world.notice(fact(await desk.world.reference(), "unknown", dispute=told), mark="d")
     for words in ((), ("--deposit", deposit)):
         assert "opened  500.00 KZT" in await said(clone_url, "dispute", "list", desk.site_id, *words)
+    maker, checker = await tokens(desk)
+    site = desk.site_id
+    opened = await said(clone_url, "case", "open", site, deposit, "--reason", "odd", token=maker)
+    case_id = opened.splitlines()[-1].split()[0]
+    assert case_id in await said(clone_url, "case", "list", site)
+    more = ("--note", "all is well", "--attachment", PROOF)
+    await said(clone_url, "case", "propose", site, case_id, "noted", *more, token=maker)
+    assert "resolved" in await said(clone_url, "case", "decide", site, case_id, "approve", token=checker)
+    shown = await said(clone_url, "case", "show", site, case_id)
+    assert "we knew" in shown
+    assert PROOF in shown
+    assert case_id not in await said(clone_url, "case", "list", site)
+    assert case_id in await said(clone_url, "case", "list", site, "--resolved")

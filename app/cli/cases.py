@@ -1,0 +1,108 @@
+"""What people must look at: cases, both stories, and how two people end them."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from app import merchants, payments, staff
+from app.cli.asking import group, told
+from app.cli.refunds import as_operator
+from app.cli.staff import OperatorToken
+from app.kernel.money import Money
+from app.plumbing.database import Reader
+from app.plumbing.pipes import Pipes
+
+__all__ = ["case"]
+
+case = group("Cases: one person proposes with a note and a proof, another decides.")
+
+
+@case.command("list")
+def case_list(
+    site_id: int, *, resolved: Annotated[bool, typer.Option(help="Those that are resolved.")] = False
+) -> None:
+    """List cases, the oldest first."""
+    state = payments.CaseState.RESOLVED if resolved else payments.CaseState.OPEN
+
+    async def work(reader: Reader, _: object) -> list[payments.Case]:
+        await merchants.site(reader, site_id)
+        return await payments.cases_of_site(reader, site_id, state=state)
+
+    for one in told(work):
+        typer.echo(_line(one))
+
+
+@case.command("show")
+def case_show(site_id: int, case_id: str) -> None:
+    """Show both stories of a case."""
+    one = told(lambda reader, _: payments.case(reader, site_id, case_id))
+    typer.echo(_line(one))
+    typer.echo(f"we knew    {json.dumps(one.ours, sort_keys=True)}")
+    typer.echo(f"they said  {json.dumps(one.theirs, sort_keys=True)}")
+    if one.attachment_hash is not None:
+        typer.echo(f"resolved   {one.resolution}: {one.note}; proof {one.attachment_hash.hex()}")
+
+
+@case.command("open")
+def case_open(
+    site_id: int, payment_id: str, reason: Annotated[str, typer.Option()], token: OperatorToken = ""
+) -> None:
+    """Open a case by hand about a payment that goes on for too long."""
+    typer.echo(
+        _line(
+            as_operator(
+                token, lambda pipes, who: payments.raise_case(pipes, site_id, payment_id, who, reason=reason)
+            )
+        )
+    )
+
+
+@case.command("propose")
+def case_propose(
+    site_id: int,
+    case_id: str,
+    resolution: payments.Resolution,
+    note: Annotated[str, typer.Option(help="Why, for colleagues and auditors.")],
+    attachment: Annotated[str, typer.Option(help="SHA-256 of the proof, 64 hexadecimal digits.")],
+    amount: Annotated[str, typer.Option(help="What really came, as 12.34 KZT; for accepted.")] = "",
+    reference: Annotated[str, typer.Option(help="The provider's number in the proof.")] = "",
+    leg: Annotated[int | None, typer.Option(help="Which part of a withdrawal.")] = None,
+    token: OperatorToken = "",
+) -> None:
+    """Propose how to resolve a case; somebody else decides."""
+
+    async def work(pipes: Pipes, who: staff.Operator) -> staff.Approval:
+        figure, _, currency = amount.partition(" ")
+        money = Money.parse(figure, currency) if amount else None
+        proposal = payments.Proposal(resolution, note, attachment, money, reference, leg)
+        return await payments.propose_resolution(pipes, site_id, case_id, who, proposal)
+
+    waiting = as_operator(token, work)
+    typer.echo(
+        f"{case_id}  {waiting.approval_id}  waits for another person until {waiting.expires_at:%F %H:%M}"
+    )
+
+
+@case.command("decide")
+def case_decide(
+    site_id: int,
+    case_id: str,
+    verdict: staff.Verdict,
+    reason: Annotated[str, typer.Option(help="A rejection needs one.")] = "",
+    token: OperatorToken = "",
+) -> None:
+    """Decide about what somebody else proposed; approved, it is carried out at once."""
+
+    async def work(pipes: Pipes, who: staff.Operator) -> payments.Case:
+        return await payments.decide_case(pipes, site_id, case_id, who, verdict, reason=reason)
+
+    typer.echo(_line(as_operator(token, work)))
+
+
+def _line(one: payments.Case) -> str:
+    subject = one.payment_id or one.notice_id
+    return (
+        f"{one.case_id}  {one.kind.value}  {one.state.value}  {subject}  "
+        f"at stake {one.exposure or 'unknown'}  {one.opened_at:%Y-%m-%d %H:%M}  {one.resolution}"
+    )

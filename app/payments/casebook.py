@@ -1,0 +1,196 @@
+"""Cases as they are opened and read: what we knew, what was said, and what may be lost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Row
+
+from app.kernel import ids
+from app.kernel.errors import Refusal
+from app.kernel.money import Money
+from app.payments.case_tables import payment_cases
+from app.payments.model import CaseKind, CaseState
+from app.payments.queries import Payment
+from app.plumbing.database import Reader, Transaction
+
+__all__ = [
+    "Case",
+    "CaseNotFound",
+    "case",
+    "case_of",
+    "cases_of_site",
+    "open_case",
+    "open_orphan",
+    "other_cases",
+]
+
+
+class CaseNotFound(Refusal):
+    """There is no such case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What people must look at, with both stories."""
+
+    site_id: int
+    case_id: str
+    kind: CaseKind
+    state: CaseState
+    payment_id: str | None
+    notice_id: str | None
+    about: str
+    ours: Mapping[str, Any]
+    theirs: Mapping[str, Any]
+    exposure: Money | None
+    resolution: str
+    note: str
+    attachment_hash: bytes | None
+    approval_id: str | None
+    opened_at: datetime
+    resolved_at: datetime | None
+
+
+async def open_case(
+    tx: Transaction,
+    found: Payment,
+    kind: CaseKind,
+    theirs: Mapping[str, object],
+    *,
+    about: str,
+    exposure: Money,
+    at: datetime,
+) -> None:
+    """Open a case about a payment, unless one about the same is open; `found` is the payment before."""
+    ours = {
+        "kind": found.kind.value,
+        "status": found.status.value,
+        "sub_status": found.sub_status.value,
+        "amount": str(found.amount),
+        "captured": str(found.captured),
+        "refunded": str(found.refunded),
+        "provider_reference": found.provider_reference,
+        "account": found.account,
+        "sequence": found.sequence,
+        "is_approved": found.approved_at is not None,
+    }
+    await _write(
+        tx,
+        found.site_id,
+        kind,
+        {"payment_id": found.payment_id, "about": about, "ours": ours, "theirs": dict(theirs)},
+        exposure,
+        at,
+    )
+
+
+async def open_orphan(
+    tx: Transaction, site_id: int, notice_id: str, theirs: Mapping[str, object], *, at: datetime
+) -> None:
+    """Open a case about a notice that belongs to no payment of ours."""
+    ours = {"known": "no order of ours has this reference at this account"}
+    about = str(theirs.get("reference", ""))
+    row = {"notice_id": notice_id, "about": about, "ours": ours, "theirs": dict(theirs)}
+    await _write(tx, site_id, CaseKind.ORPHAN_NOTICE, row, None, at)
+
+
+async def case(reader: Reader, site_id: int, case_id: str, *, lock: bool = False) -> Case:
+    """One case; with `lock`, nobody else decides it until the transaction ends.
+
+    Raises:
+        CaseNotFound: no such case at this site.
+    """
+    asked = payment_cases.select().where(
+        payment_cases.c.site_id == site_id, payment_cases.c.case_id == case_id
+    )
+    row = await reader.first(asked.with_for_update(key_share=True) if lock else asked)
+    if row is None:
+        raise CaseNotFound
+    return _case(row)
+
+
+async def cases_of_site(
+    reader: Reader, site_id: int, *, state: CaseState = CaseState.OPEN, limit: int = 100
+) -> list[Case]:
+    """Cases of a site, the oldest first."""
+    rows = await reader.all(
+        payment_cases.select()
+        .where(payment_cases.c.site_id == site_id, payment_cases.c.state == state)
+        .order_by(payment_cases.c.opened_at, payment_cases.c.case_id)
+        .limit(limit)
+    )
+    return [_case(row) for row in rows]
+
+
+async def case_of(reader: Reader, site_id: int, payment_id: str, kind: CaseKind) -> Case | None:
+    """The open case of this kind about a payment; the oldest, should there be several."""
+    row = await reader.first(
+        payment_cases.select()
+        .where(
+            payment_cases.c.site_id == site_id,
+            payment_cases.c.payment_id == payment_id,
+            payment_cases.c.kind == kind,
+            payment_cases.c.state == CaseState.OPEN,
+        )
+        .order_by(payment_cases.c.opened_at)
+        .limit(1)
+    )
+    return _case(row) if row else None
+
+
+async def other_cases(reader: Reader, its: Case) -> list[CaseKind]:
+    """What else is open about the same payment."""
+    rows = await reader.all(
+        select(payment_cases.c.kind).where(
+            payment_cases.c.site_id == its.site_id,
+            payment_cases.c.payment_id == its.payment_id,
+            payment_cases.c.case_id != its.case_id,
+            payment_cases.c.state == CaseState.OPEN,
+        )
+    )
+    return [CaseKind(row.kind) for row in rows]
+
+
+async def _write(
+    tx: Transaction,
+    site_id: int,
+    kind: CaseKind,
+    row: Mapping[str, object],
+    exposure: Money | None,
+    at: datetime,
+) -> None:
+    adding = insert(payment_cases).values(
+        site_id=site_id,
+        case_id=ids.new("cas", at=at),
+        kind=kind,
+        exposure_minor=exposure.minor if exposure else 0,
+        currency=exposure.currency if exposure else "",
+        opened_at=at,
+        **row,
+    )
+    await tx.execute(adding.on_conflict_do_nothing())
+
+
+def _case(row: Row[Any]) -> Case:
+    return Case(
+        site_id=row.site_id,
+        case_id=row.case_id,
+        kind=CaseKind(row.kind),
+        state=CaseState(row.state),
+        payment_id=row.payment_id,
+        notice_id=row.notice_id,
+        about=row.about,
+        ours=row.ours,
+        theirs=row.theirs,
+        exposure=Money(row.exposure_minor, row.currency) if row.currency else None,
+        resolution=row.resolution,
+        note=row.note,
+        attachment_hash=row.attachment_hash,
+        approval_id=row.approval_id,
+        opened_at=row.opened_at,
+        resolved_at=row.resolved_at,
+    )

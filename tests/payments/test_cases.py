@@ -1,0 +1,285 @@
+"""Cases: opened with both stories, resolved by two people with a note and a proof, and no other way."""
+
+from datetime import timedelta
+
+import pytest
+
+from app import methods, payments, providers, staff
+from app.kernel.money import Money
+from app.payments.casebook import CaseNotFound
+from app.payments.cases import BadProposal, CaseClosed, ResolutionImpossible
+from app.payments.model import CaseKind
+from app.payments.policies import set_policy
+from app.payments.states import IllegalTransition
+from app.plumbing import web
+from tests.payments.desk import Desk, kzt
+from tests.payments.peers import answering
+from tests.payments.world import ACCOUNT, UNKNOWN, State, fact, just, paid
+
+PROOF = "ab" * 32
+R = payments.Resolution
+APPROVE, REJECT = staff.Verdict.APPROVE, staff.Verdict.REJECT
+
+
+async def open_cases(desk: Desk) -> list[payments.Case]:
+    async with desk.world.database.reading() as reader:
+        return await payments.cases_of_site(reader, desk.site_id)
+
+
+async def only(desk: Desk) -> payments.Case:
+    [its] = await open_cases(desk)
+    return its
+
+
+async def propose(desk: Desk, case_id: str, resolution: R, **more: object) -> staff.Approval:
+    by = more.pop("by", desk.maker)
+    assert isinstance(by, staff.Operator)
+    said = {"note": "the bank's letter of today", "attachment": PROOF, **more}
+    desk.world.clock.advance(timedelta(seconds=1))
+    proposal = payments.Proposal(resolution, **said)  # type: ignore[arg-type]
+    return await payments.propose_resolution(desk.pipes, desk.site_id, case_id, by, proposal)
+
+
+async def decide(
+    desk: Desk, case_id: str, verdict: staff.Verdict = APPROVE, by: staff.Operator | None = None
+) -> payments.Case:
+    return await payments.decide_case(
+        desk.pipes, desk.site_id, case_id, by or desk.checker, verdict, reason="I have read it"
+    )
+
+
+async def resolve(desk: Desk, case_id: str, resolution: R, **more: object) -> payments.Case:
+    await propose(desk, case_id, resolution, **more)
+    return await decide(desk, case_id)
+
+
+async def unknown_payout(desk: Desk) -> str:
+    """A withdrawal of 1,000 tenge that was sent, and of which nobody knows."""
+    desk.provider.caps |= providers.Cap.PAYOUT
+    async with desk.world.database.transaction() as tx:
+        await methods.offer_method(
+            tx,
+            desk.site_id,
+            "e_wallet",
+            minimum=kzt(100),
+            maximum=kzt(100_000_000),
+            account=ACCOUNT,
+            direction=methods.Direction.PAYOUT,
+        )
+        rules = payments.PayoutPolicy(auto_below=kzt(10**9), needs_initiation=False)
+        await set_policy(tx, desk.site_id, "KZT", rules, by=staff.SYSTEM, at=desk.world.clock.now())
+    await desk.deposit()
+    desk.world.shop.manner = answering({"code": 50, "external_id": "withdrawal_1"})
+    wish = payments.PayoutWish("e_wallet", kzt(100_000), "wish", 3, {"wallet": "aigerim.77"})
+    await payments.request_payout(desk.pipes, await desk.world.session(), wish)
+    row = await desk.world.payment()
+    desk.provider.answers = desk.provider.statuses = [UNKNOWN]
+    await desk.carry_on(row.payment_id)
+    assert (await desk.found(row.payment_id)).sub_status.value == "unknown"
+    return str(row.payment_id)
+
+
+async def raised(desk: Desk, payment_id: str) -> payments.Case:
+    return await payments.raise_case(
+        desk.pipes, desk.site_id, payment_id, desk.maker, reason="it waits for two weeks"
+    )
+
+
+async def conflicted_deposit(desk: Desk, minor: int = 120_000) -> str:
+    row = await desk.world.deposit()
+    await desk.world.notice(fact(await desk.world.reference(), minor=minor))
+    assert (await desk.found(row.payment_id)).sub_status.value == "conflicted"
+    return str(row.payment_id)
+
+
+async def test_an_unknown_payout_ends_as_not_paid_by_two_people_with_a_proof(desk: Desk) -> None:
+    payout = await unknown_payout(desk)
+    its = await raised(desk, payout)
+    assert (its.kind, its.exposure) == (CaseKind.UNRESOLVED, kzt(100_000))
+    assert its.ours["sub_status"] == "unknown"
+    assert (await raised(desk, payout)).case_id == its.case_id
+    await propose(desk, its.case_id, R.NOT_PAID)
+    assert (await desk.found(payout)).sub_status.value == "unknown"  # one person is none
+    assert (await desk.balances())["player_held"] == 100_000
+    done = await decide(desk, its.case_id)
+    assert (done.state.value, done.resolution, done.attachment_hash) == (
+        "resolved",
+        "not_paid",
+        bytes.fromhex(PROOF),
+    )
+    over = await desk.found(payout)
+    assert (over.sub_status.value, over.attention) == ("declined", None)
+    assert await desk.balances() == {"provider_clearing": -150_000, "player_cash": 150_000}
+    async with desk.world.database.reading() as reader:
+        lines = await staff.diary(reader, desk.site_id, subject=its.case_id)
+    assert "case.resolved" in {line.deed for line in lines}
+
+
+async def test_an_unknown_payout_ends_as_paid(desk: Desk) -> None:
+    payout = await unknown_payout(desk)
+    its = await raised(desk, payout)
+    await resolve(desk, its.case_id, R.PAID, provider_reference="bank-77")
+    assert (await desk.found(payout)).sub_status.value == "completed"
+    assert await desk.kinds(payout) == ["hold.place", "hold.capture"]
+    assert await desk.balances() == {"provider_clearing": -50_000, "player_cash": 50_000}
+
+
+@pytest.mark.parametrize("resolution", [R.PAID, R.NOT_PAID])
+async def test_an_unknown_refund_ends_so_too(desk: Desk, resolution: payments.Resolution) -> None:
+    deposit = await desk.deposit()
+    desk.provider.answers = desk.provider.statuses = [UNKNOWN]
+    doubtful = await desk.sent(deposit)
+    its = await raised(desk, doubtful.payment_id)
+    await resolve(desk, its.case_id, resolution, provider_reference="bank-1")
+    is_paid = resolution is R.PAID
+    assert (await desk.found(doubtful.payment_id)).sub_status.value == (
+        "completed" if is_paid else "declined"
+    )
+    assert await desk.figures(deposit) == (150_000, 0, 150_000 if is_paid else 0, 0)
+
+
+async def test_whoever_proposes_does_not_decide(desk: Desk) -> None:
+    its = await raised(desk, await unknown_payout(desk))
+    for by in (desk.maker, desk.second):  # an administrator neither
+        await propose(desk, its.case_id, R.PAID, by=by)
+        with pytest.raises(staff.OwnRequest):
+            await decide(desk, its.case_id, by=by)
+        await decide(desk, its.case_id, REJECT)
+    with pytest.raises(staff.NotPermitted, match="case_resolve"):
+        await propose(desk, its.case_id, R.PAID, by=desk.support)
+    await propose(desk, its.case_id, R.PAID)
+    with pytest.raises(staff.NotPermitted, match="case_resolve"):
+        await decide(desk, its.case_id, by=desk.support)
+    with pytest.raises(staff.NotPermitted):
+        await payments.raise_case(
+            desk.pipes, desk.site_id, its.payment_id or "", desk.support, reason="it is late"
+        )
+
+
+async def test_a_rejected_proposal_leaves_the_case_open(desk: Desk) -> None:
+    its = await raised(desk, await unknown_payout(desk))
+    with pytest.raises(staff.ApprovalNotFound):
+        await decide(desk, its.case_id)
+    await propose(desk, its.case_id, R.PAID)
+    with pytest.raises(staff.ApprovalOpenAlready):
+        await propose(desk, its.case_id, R.NOT_PAID)
+    assert (await decide(desk, its.case_id, REJECT)).state.value == "open"
+    with pytest.raises(staff.ApprovalClosed):
+        await decide(desk, its.case_id)
+    await resolve(desk, its.case_id, R.NOT_PAID)
+    with pytest.raises(CaseClosed, match="not_paid"):
+        await propose(desk, its.case_id, R.PAID)
+    with pytest.raises(CaseClosed):
+        await decide(desk, its.case_id)
+    assert web.status_of(CaseClosed) == 409
+
+
+async def test_what_moved_meanwhile_must_be_looked_at_again(desk: Desk) -> None:
+    payout = await unknown_payout(desk)
+    its = await raised(desk, payout)
+    await propose(desk, its.case_id, R.NOT_PAID)
+    desk.provider.statuses = [paid("bank-1", kzt(100_000))]
+    await desk.carry_on(payout)
+    with pytest.raises(staff.ContentChanged):
+        await decide(desk, its.case_id)
+    assert (await desk.found(payout)).sub_status.value == "completed"
+    desk.world.clock.advance(timedelta(hours=73))
+    with pytest.raises(staff.ApprovalExpired):
+        await decide(desk, its.case_id)
+
+
+@pytest.mark.parametrize(
+    ("field", "more"),
+    [
+        ("note", {"note": " "}),
+        ("note", {"note": "x" * 2_001}),
+        ("attachment", {"attachment": ""}),
+        ("attachment", {"attachment": "ab" * 31}),
+        ("attachment", {"attachment": "AB" * 32}),
+        ("amount", {"amount": kzt(1)}),
+    ],
+)
+async def test_no_note_or_no_proof_no_proposal(desk: Desk, field: str, more: dict[str, object]) -> None:
+    its = await raised(desk, await desk.deposit())
+    with pytest.raises(BadProposal, match=field) as refused:
+        await propose(desk, its.case_id, R.NOTED, **more)
+    assert (refused.value.param, web.status_of(BadProposal)) == (field, 422)
+    with pytest.raises(BadProposal, match="amount"):
+        await propose(desk, its.case_id, R.ACCEPTED)
+    with pytest.raises(BadProposal, match="above zero"):
+        await propose(desk, its.case_id, R.ACCEPTED, amount=kzt(0))
+    with pytest.raises(CaseNotFound):
+        await propose(desk, "cas_of_nobody", R.NOTED)
+
+
+async def test_a_conflicting_deposit_is_credited_with_what_came(desk: Desk) -> None:
+    deposit = await conflicted_deposit(desk)
+    its = await only(desk)
+    assert (its.kind, its.about) == (CaseKind.AMOUNT_DIFFERS, "theirs-1")
+    assert its.ours["amount"] == "1500.00 KZT"
+    assert (its.theirs["amount"], its.theirs["source"]) == ("1200.00 KZT", "notice")
+    await resolve(desk, its.case_id, R.ACCEPTED, amount=kzt(120_000))
+    done = await desk.found(deposit)
+    assert (done.sub_status.value, done.captured, done.attention) == ("completed", kzt(120_000), None)
+    assert await desk.balances() == {"provider_clearing": -120_000, "player_cash": 120_000}
+    assert await desk.told(done.number) == [(3, 24)]
+    assert await open_cases(desk) == []
+
+
+async def test_a_conflicting_deposit_goes_back_to_the_payer(desk: Desk) -> None:
+    deposit = await conflicted_deposit(desk)
+    its = await only(desk)
+    with pytest.raises(ResolutionImpossible, match="conflicted"):
+        await resolve(desk, its.case_id, R.NOT_PAID)
+    assert (await desk.found(deposit)).sub_status.value == "conflicted"
+    await decide(desk, its.case_id, REJECT)
+    await resolve(desk, its.case_id, R.MONEY_RETURNED)
+    assert (await desk.found(deposit)).sub_status.value == "refunded"
+    assert await desk.balances() == {}
+
+
+async def test_what_cannot_be_done_changes_nothing(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    its = await raised(desk, deposit)
+    wrong: list[tuple[R, dict[str, object], type[Exception]]] = [
+        (R.PAID, {"provider_reference": "theirs-1"}, ResolutionImpossible),
+        (R.ACCEPTED, {"amount": kzt(150_000)}, IllegalTransition),
+        (R.ACCEPTED, {"amount": Money(1, "USD")}, ResolutionImpossible),
+        (R.PAID, {"leg": 7}, ResolutionImpossible),
+    ]
+    for resolution, more, refusal in wrong:
+        await propose(desk, its.case_id, resolution, **more)
+        with pytest.raises(refusal):
+            await decide(desk, its.case_id)
+        await decide(desk, its.case_id, REJECT)
+    assert await desk.balances() == {"provider_clearing": -150_000, "player_cash": 150_000}
+    await resolve(desk, its.case_id, R.NOTED)
+    assert (await desk.found(deposit)).sub_status.value == "completed"
+
+
+async def test_a_notice_of_nobody_is_a_case(desk: Desk) -> None:
+    await desk.world.notice(fact("att_of_nobody", theirs="x-1"))
+    await desk.world.notice(fact("att_of_nobody", theirs="x-1"))  # the same again is the same case
+    its = await only(desk)
+    assert (its.kind, its.payment_id, its.about) == (CaseKind.ORPHAN_NOTICE, None, "att_of_nobody")
+    assert its.theirs["amount"] == "1500.00 KZT"
+    with pytest.raises(ResolutionImpossible, match="no payment"):
+        await resolve(desk, its.case_id, R.PAID)
+    await decide(desk, its.case_id, REJECT)
+    assert (await resolve(desk, its.case_id, R.NOTED)).resolution == "noted"
+    assert await open_cases(desk) == []
+
+
+async def test_one_matter_is_one_case_and_attention_ends_with_the_last(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    reference = await desk.world.reference()
+    for mark in ("a", "b"):
+        await desk.world.notice(fact(reference, minor=1), mark=mark)
+    desk.provider.statuses = [just(State.FAILED)]
+    await desk.carry_on(deposit)
+    first, second = await open_cases(desk)
+    assert {first.kind, second.kind} == {CaseKind.AMOUNT_DIFFERS, CaseKind.DENIED_AFTER_SUCCESS}
+    await resolve(desk, first.case_id, R.NOTED)
+    assert (await desk.found(deposit)).attention is not None
+    await resolve(desk, second.case_id, R.NOTED)
+    assert (await desk.found(deposit)).attention is None

@@ -58,8 +58,8 @@ def case_open(
     )
 
 
-@case.command("propose")
-def case_propose(
+@case.command("resolve")
+def case_resolve(
     site_id: int,
     case_id: str,
     resolution: payments.Resolution,
@@ -68,14 +68,15 @@ def case_propose(
     amount: Annotated[str, typer.Option(help="What really came, as 12.34 KZT; for accepted.")] = "",
     reference: Annotated[str, typer.Option(help="The provider's number in the proof.")] = "",
     leg: Annotated[int | None, typer.Option(help="Which part of a withdrawal.")] = None,
+    payment: Annotated[str, typer.Option(help="Whose an orphan notice is; for matched.")] = "",
     token: OperatorToken = "",
 ) -> None:
-    """Propose how to resolve a case; somebody else decides."""
+    """Propose how a case ends; somebody else decides."""
 
     async def work(pipes: Pipes, who: staff.Operator) -> staff.Approval:
         figure, _, currency = amount.partition(" ")
         money = Money.parse(figure, currency) if amount else None
-        proposal = payments.Proposal(resolution, note, attachment, money, reference, leg)
+        proposal = payments.Proposal(resolution, note, attachment, money, reference, leg, payment)
         return await payments.propose_resolution(pipes, site_id, case_id, who, proposal)
 
     waiting = as_operator(token, work)

@@ -11,7 +11,7 @@ from app.payments.approvals import Refusing, approve, reject, renew_expired
 from app.payments.asking import carry_on
 from app.payments.cancels import CancelNotAllowed, TooLateToCancel, cancel, cancel_for_staff
 from app.payments.casebook import Case, CaseNotFound, case, cases_of_site
-from app.payments.cases import Proposal, Resolution, decide_case, propose_resolution, raise_case
+from app.payments.cases import decide_case, propose_resolution, raise_case
 from app.payments.contract import SOURCE_TYPES
 from app.payments.deposits import DEPOSITS, DepositsStopped, DepositWish, ask_provider, request_deposit
 from app.payments.dispute_telling import Dispute, public_dispute
@@ -28,6 +28,7 @@ from app.payments.queries import (
 from app.payments.refund_requests import RefundWish, refund, refunds_of, request_refund
 from app.payments.refund_sending import REFUNDS
 from app.payments.refunds import approve_refund, cancel_refund, end_expired_refunds, reject_refund
+from app.payments.resolutions import Proposal, Resolution
 from app.payments.sending import PAYOUTS
 from app.payments.states import DisputeState, Kind, LegState, Status, SubStatus
 from app.payments.sweeps import ask_soon, end_abandoned, sweep_due

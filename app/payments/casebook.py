@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
+from app import webhooks
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
@@ -23,9 +24,12 @@ __all__ = [
     "case",
     "case_of",
     "cases_of_site",
+    "open_about_notice",
     "open_case",
     "open_orphan",
     "other_cases",
+    "public_case",
+    "tell_resolved",
 ]
 
 
@@ -153,6 +157,41 @@ async def other_cases(reader: Reader, its: Case) -> list[CaseKind]:
         )
     )
     return [CaseKind(row.kind) for row in rows]
+
+
+async def open_about_notice(reader: Reader, its: Case) -> bool:
+    """Whether the same notice has other facts that nobody has found the payment of."""
+    row = await reader.first(
+        select(payment_cases.c.case_id).where(
+            payment_cases.c.site_id == its.site_id,
+            payment_cases.c.notice_id == its.notice_id,
+            payment_cases.c.case_id != its.case_id,
+            payment_cases.c.state == CaseState.OPEN,
+        )
+    )
+    return row is not None
+
+
+def public_case(its: Case, found: Payment) -> dict[str, object]:
+    """A case as the payment's merchant may see it: that people looked, and what they decided."""
+    return {
+        "object": "case",
+        "id": its.case_id,
+        "kind": its.kind.value,
+        "state": its.state.value,
+        "resolution": its.resolution,
+        "payment_id": found.payment_id,
+        "transaction_id": found.number,
+        "opened_at": its.opened_at.isoformat(),
+        "resolved_at": its.resolved_at.isoformat() if its.resolved_at else None,
+    }
+
+
+async def tell_resolved(tx: Transaction, its: Case, found: Payment, *, at: datetime) -> None:
+    """Tell of a case that has just been resolved; what changed of its payment is told by its own events."""
+    before = {"state": CaseState.OPEN.value, "resolution": "", "resolved_at": None}
+    event = webhooks.Event("transaction.resolved", its.case_id, 1, public_case(its, found), before, at)
+    await webhooks.publish(tx, its.site_id, event, at=at)
 
 
 async def _write(

@@ -137,7 +137,7 @@ async def _moved(
         moved = replace(moved, provider_reference=reference)
     elif state is LegState.DECLINED:
         await _released(tx, found, leg, at)
-        moved = replace(moved, is_released=True)
+        moved = replace(moved, is_released=True, provider_reference=None)  # nothing was paid under it
     elif state is LegState.UNKNOWN and leg.is_released:
         hold_id = await _held_again(tx, found, leg, at)
         if hold_id is None:

@@ -3,7 +3,8 @@
 
 Source: payments.md sections 1.4 (who may overrule whom) and 1.5 (late and contradicting evidence). Rows are
 where the payment stands, columns what arrives. A cell names an effect and the rank of evidence it takes; what
-ranks lower does the other. `docs/payments.md` shows the same table, made from this one.
+ranks lower does the other, and what ranks highest may do a third. `docs/payments.md` shows the same table, made
+from this one.
 """
 
 from collections.abc import Mapping
@@ -80,6 +81,7 @@ class Effect(StrEnum):
     PAY = "pay"
     PAY_LATE = "pay late"
     PAY_UNAPPROVED = "pay, unapproved"
+    MONEY_WENT_BACK = "money went back"
     CONFLICT = "conflict"
     FAIL = "fail"
     END_ORDER = "end order"
@@ -100,11 +102,25 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """An effect, the rank of evidence that it takes, and what a lower rank does."""
+    """An effect, the rank of evidence that it takes, and what a lower rank does.
+
+    Args:
+        effect: what follows from evidence that ranks as `proof`, or above it.
+        proof: see `effect`.
+        otherwise: what follows from evidence that ranks lower.
+        settled: what follows from a settlement file, or from two people with a proof, where that is more.
+    """
 
     effect: Effect
     proof: Source = Source.ANSWER
     otherwise: Effect = Effect.STAY
+    settled: Effect | None = None
+
+    def of(self, source: Source) -> Effect:
+        """What follows from evidence of this rank."""
+        if source is Source.SETTLEMENT and self.settled is not None:
+            return self.settled
+        return self.effect if source >= self.proof else self.otherwise
 
 
 def _needs(proof: Source, effect: Effect, otherwise: Effect = Effect.ASK) -> Cell:
@@ -136,6 +152,12 @@ denied, cancel, back = (
     _needs(_Q, Effect.CALL_TAKEN_BACK),
 )
 reopen, revive = _needs(_Q, Effect.REOPEN), _needs(_Q, Effect.CALL_REVIVED)
+# The two stories of a conflict are ended by a third that outranks both: it was paid as ordered after all; it was
+# not, or went back to us; what came for a deposit went back to its payer. Another amount stays with people.
+cpaid = Cell(Effect.SETTLE, _Q, settled=Effect.PAY)
+cnot = Cell(Effect.CALL_DENIED, _Q, Effect.ASK, Effect.FAIL)
+cback = Cell(Effect.CALL_TAKEN_BACK, _Q, Effect.ASK, Effect.FAIL)
+cgone = Cell(Effect.CALL_TAKEN_BACK, _Q, Effect.ASK, Effect.MONEY_WENT_BACK)
 return_, undo, twice = _needs(_Q, Effect.RETURN), _needs(_Q, Effect.UNDO), _needs(_Q, Effect.CALL_SECOND)
 
 T = Standing
@@ -147,7 +169,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
     T.DEPOSIT_AWAITING:   (pay,   clash,  clash,  fail,   end,    back,    pend,    stay,    stay,    gone,    gone,    unsent),
     T.DEPOSIT_PENDING:    (pay,   clash,  clash,  fail,   end,    unpay,   stay,    await_,  stay,    gone,    gone,    unsent),
     T.DEPOSIT_UNKNOWN:    (pay,   clash,  clash,  fail,   end,    unpay,   pend,    await_,  stay,    stay,    unsent,  unsent),
-    T.DEPOSIT_CONFLICTED: (done,  amount, second, denied, denied, back,    stay,    stay,    stay,    stay,    stay,    stay),
+    T.DEPOSIT_CONFLICTED: (cpaid, amount, second, cnot,   cnot,   cgone,   stay,    stay,    stay,    stay,    stay,    stay),
     T.DEPOSIT_COMPLETED:  (done,  amount, second, denied, denied, back,    stay,    stay,    stay,    stay,    stay,    stay),
     T.DEPOSIT_FAILED:     (late,  lclash, lclash, done,   done,   done,    done,    done,    stay,    done,    done,    done),
     T.DEPOSIT_CANCELLED:  (cancel,cancel, cancel, done,   done,   done,    done,    done,    stay,    done,    done,    done),
@@ -157,7 +179,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
     T.PAYOUT_SUBMITTED:   (pay_,  clash_, clash_, fail,   fail,   unpay,   pend,    doubt,   doubt,   stay,    again,   unsent),
     T.PAYOUT_PENDING:     (pay,   clash,  clash,  fail,   fail,   unpay,   stay,    stay,    stay,    gone,    gone,    stay),
     T.PAYOUT_UNKNOWN:     (pay,   clash,  clash,  fail,   fail,   unpay,   pend,    stay,    stay,    stay,    again,   stay),
-    T.PAYOUT_CONFLICTED:  (done,  amount, second, denied, denied, back,    stay,    stay,    stay,    stay,    stay,    stay),
+    T.PAYOUT_CONFLICTED:  (cpaid, amount, second, cnot,   cnot,   cback,   stay,    stay,    stay,    stay,    stay,    stay),
     T.PAYOUT_COMPLETED:   (done,  amount, second, return_,return_,return_, stay,    stay,    stay,    stay,    stay,    stay),
     T.PAYOUT_FAILED:      (late,  lclash, lclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),
     T.PAYOUT_CANCELLED:   (theft, qunap,  qunap,  done,   done,   done,    revive,  revive,  stay,    done,    done,    done),
@@ -168,7 +190,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
     T.REFUND_SUBMITTED:   (pay_,  clash_, clash_, fail,   fail,   unpay,   pend,    doubt,   doubt,   stay,    again,   unsent),
     T.REFUND_PENDING:     (pay,   clash,  clash,  fail,   fail,   unpay,   stay,    stay,    stay,    gone,    gone,    stay),
     T.REFUND_UNKNOWN:     (pay,   clash,  clash,  fail,   fail,   unpay,   pend,    stay,    stay,    stay,    again,   stay),
-    T.REFUND_CONFLICTED:  (done,  amount, second, denied, denied, back,    stay,    stay,    stay,    stay,    stay,    stay),
+    T.REFUND_CONFLICTED:  (cpaid, amount, second, cnot,   cnot,   cback,   stay,    stay,    stay,    stay,    stay,    stay),
     T.REFUND_COMPLETED:   (done,  amount, second, undo,   undo,   undo,    stay,    stay,    stay,    stay,    stay,    stay),
     T.REFUND_FAILED:      (late,  lclash, lclash, done,   done,   done,    revive,  revive,  stay,    done,    done,    done),
     T.REFUND_CANCELLED:   (theft, qunap,  qunap,  done,   done,   done,    revive,  revive,  stay,    done,    done,    done),
@@ -242,5 +264,4 @@ def cell_of(standing: Standing, arrival: Arrival) -> Cell:
 
 def judge(facts: Facts, arrival: Arrival, source: Source) -> Effect:
     """What arrives, from such a source, does this to a payment that stands so."""
-    cell = cell_of(standing_of(facts), arrival)
-    return cell.effect if source >= cell.proof else cell.otherwise
+    return cell_of(standing_of(facts), arrival).of(source)

@@ -13,7 +13,7 @@ from app import ledger, providers
 from app.payments.legs import attempts_of
 from app.payments.model import Attention, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment, payment, reference_is_taken
-from app.payments.rules import next_step
+from app.payments.rules import in_conflict, next_step
 from app.payments.states import Kind, Status, SubStatus
 from app.payments.steps import Cause, carry_out, evidence_of, legal, remember, write_answer
 from app.payments.tables import attempts
@@ -46,7 +46,7 @@ async def apply_to_refund(
     facts = replace(found.facts, is_superseded=tries[-1].attempt_id != attempt.attempt_id)
     step = legal(found, next_step(facts, evidence))
     if step.paid is not None and await reference_is_taken(tx, found, evidence.provider_reference):
-        step = Step((SubStatus.CONFLICTED,), attention=Attention.REFERENCE_REUSED)
+        step = in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
     if step.path:
         step = legal(found, await _moved(tx, found, step, at))
     await write_answer(tx, found.site_id, attempt.attempt_id, result, source, is_over=step.is_over, at=at)
@@ -84,13 +84,18 @@ async def deposit_of(tx: Transaction, found: Payment) -> Payment:
     return await payment(tx, found.site_id, found.parent_id, lock=True, kind=Kind.DEPOSIT)
 
 
+def _is_reserved(found: Payment) -> bool:
+    """Whether money is set aside for it: not for a conflict about one that was over and let go."""
+    return found.sub_status in _RESERVED and found.completed_at is None
+
+
 async def _moved(tx: Transaction, found: Payment, step: Step, at: datetime) -> Step:
     """Move the money of a step and the deposit's figures, or say why it cannot be."""
     if step.paid is not None:
         return await _paid(tx, found, step, at)
     if step.came_back is not None:
         await _came_back(tx, found, at)
-    elif step.path[-1] is SubStatus.DECLINED and found.sub_status in _RESERVED:
+    elif step.path[-1] is SubStatus.DECLINED and _is_reserved(found):
         await let_go(tx, found, at=at)
     return step
 
@@ -98,12 +103,12 @@ async def _moved(tx: Transaction, found: Payment, step: Step, at: datetime) -> S
 async def _paid(tx: Transaction, found: Payment, step: Step, at: datetime) -> Step:
     """The money has gone back: what was held is captured; what was let go is taken, or owed."""
     deposit = await deposit_of(tx, found)
-    is_reserved = found.sub_status in _RESERVED
+    is_reserved = _is_reserved(found)
     if not is_reserved and deposit.remaining < found.amount:
         # More went back than ever came: no figure of the deposit can say so, people must.
-        return Step((SubStatus.CONFLICTED,), attention=Attention.SECOND_PAYMENT)
+        return in_conflict(found.sub_status, Attention.SECOND_PAYMENT)
     if not await _taken(tx, found, is_reserved=is_reserved, at=at):
-        return Step((SubStatus.CONFLICTED,), attention=Attention.NOT_POSTED)
+        return in_conflict(found.sub_status, Attention.NOT_POSTED)
     values: dict[str, object] = {"refunded_minor": (deposit.refunded + found.amount).minor}
     if is_reserved:
         values["refund_pending_minor"] = (deposit.refund_pending - found.amount).minor

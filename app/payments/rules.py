@@ -4,15 +4,22 @@ Sources: payments.md sections 1.4 (who may overrule whom), 1.5 (the table, in `m
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from app.payments.matrix import Arrival, Effect, judge
-from app.payments.model import Attention, Evidence, Facts, Source, Step, Verdict
+from app.payments.model import Attention, Evidence, Facts, Step, Verdict
 from app.payments.states import Kind, LegState, SubStatus
 
-__all__ = ["ASK_HORIZON", "ask_delay", "asks_provider", "next_step", "of_legs", "question_delay"]
+__all__ = [
+    "ASK_HORIZON",
+    "ask_delay",
+    "asks_provider",
+    "in_conflict",
+    "next_step",
+    "of_legs",
+    "question_delay",
+]
 
 S = SubStatus
 PATIENCE_SECONDS: Final = 120  # so long "not found" may only mean "not stored yet" (trust.md, scenario 43)
@@ -62,11 +69,13 @@ def next_step(facts: Facts, evidence: Evidence, *, patience_seconds: float = PAT
         evidence: what the provider said.
         patience_seconds: see `PATIENCE_SECONDS`.
     """
-    if evidence.source is Source.SETTLEMENT and facts.sub_status is S.CONFLICTED:
-        # A statement, or two people with a proof, end a conflict as they would end a doubt.
-        facts = replace(facts, sub_status=S.UNKNOWN, provider_reference=None)
     effect = judge(facts, _arrival(facts, evidence, patience_seconds), evidence.source)
     return _STEPS[effect](facts, evidence)
+
+
+def in_conflict(now: SubStatus, why: Attention) -> Step:
+    """People must look, and until then it is conflicted; where it is already, nothing moves."""
+    return Step(() if now is S.CONFLICTED else (S.CONFLICTED,), attention=why)
 
 
 def _arrival(facts: Facts, evidence: Evidence, patience_seconds: float) -> Arrival:
@@ -135,6 +144,7 @@ _STEPS: Mapping[Effect, Callable[[Facts, Evidence], Step]] = {
     Effect.PAY: lambda facts, _: _paid(facts),
     Effect.PAY_LATE: _paid_late,
     Effect.PAY_UNAPPROVED: lambda facts, _: _paid(facts, is_late=True, attention=Attention.PAID_UNAPPROVED),
+    Effect.MONEY_WENT_BACK: _always(Step((S.REFUNDED,))),
     Effect.CONFLICT: _always(Step((S.CONFLICTED,), attention=Attention.AMOUNT_DIFFERS)),
     Effect.FAIL: _always(Step((S.DECLINED,), is_over=True)),
     Effect.END_ORDER: _ended,

@@ -128,7 +128,8 @@ _DEPOSIT: Mapping[SubStatus, frozenset[SubStatus]] = {
     S.AWAITING_PLAYER: (_ASKED | {S.EXPIRED}) - {S.AWAITING_PLAYER},
     S.PROVIDER_PENDING: _ASKED - {S.PROVIDER_PENDING},
     S.UNKNOWN: _ASKED - {S.UNKNOWN},
-    S.CONFLICTED: frozenset({S.CREDITING, S.REFUNDED}),
+    # Only a settlement or people lead out of it: credited, sent back to the payer, or nothing had come.
+    S.CONFLICTED: frozenset({S.CREDITING, S.REFUNDED, S.DECLINED}),
     S.CREDITING: frozenset({S.COMPLETED}),
     S.COMPLETED: frozenset({S.REFUNDED, S.CHARGED_BACK}),
     S.DECLINED: _LATE_DEPOSIT,
@@ -167,7 +168,8 @@ _PAYOUT: Mapping[SubStatus, frozenset[SubStatus]] = {
     S.SUBMITTED: _SENT,
     S.PROVIDER_PENDING: _SENT - {S.PROVIDER_PENDING},
     S.UNKNOWN: _SENT - {S.UNKNOWN},
-    S.CONFLICTED: (_AT_PROVIDER | _OUTCOMES) - {S.CONFLICTED},
+    # One leg's conflict ends; the payout goes to where the others are, and one may not have left yet.
+    S.CONFLICTED: _SENT - {S.CONFLICTED},
     S.PARTLY_PAID: (_AT_PROVIDER | {S.COMPLETED}) - {S.PARTLY_PAID},
     S.COMPLETED: frozenset({S.RETURNED}),
     S.DECLINED: _REVIVED,

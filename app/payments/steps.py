@@ -16,7 +16,7 @@ from app.payments.casebook import open_case
 from app.payments.contract import event_type
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Payment, is_noted, order_is_paid, payment, reference_is_taken
-from app.payments.rules import ask_delay, asks_provider, next_step
+from app.payments.rules import ask_delay, asks_provider, in_conflict, next_step
 from app.payments.sources import remember_source
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import attempts, payment_events, payments
@@ -151,7 +151,7 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
 
 async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: datetime) -> None:
     if step.credit is not None and not await _credit(tx, found, step.credit, at):
-        step = Step(path=(SubStatus.CONFLICTED,), attention=Attention.NOT_POSTED)
+        step = in_conflict(found.sub_status, Attention.NOT_POSTED)
     target = checked_path(found.kind, found.sub_status, step.path)
     values: dict[str, object] = {
         "sub_status": target,
@@ -175,7 +175,9 @@ async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: d
     is_paid = SubStatus.COMPLETED in step.path or (
         SubStatus.CONFLICTED in step.path and step.attention is not Attention.REFERENCE_REUSED
     )
-    if is_paid and cause.provider_reference is not None:
+    if found.sub_status is SubStatus.CONFLICTED and step.is_over:
+        values["provider_reference"] = None  # nothing was paid under it: another payment may be
+    elif is_paid and cause.provider_reference is not None:
         values["provider_reference"] = cause.provider_reference
     await remember(tx, found, values)
     await _record(tx, found, target, step, cause, at)
@@ -212,9 +214,9 @@ async def _remark(tx: Transaction, found: Payment, step: Step, cause: Cause, at:
 async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Step) -> Step:
     """The step, unless its credit would be the second for one collection or for one order of the merchant."""
     if await reference_is_taken(tx, found, evidence.provider_reference):
-        return Step(path=(SubStatus.CONFLICTED,), attention=Attention.REFERENCE_REUSED)
+        return in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
     if await order_is_paid(tx, found):
-        return Step(path=(SubStatus.CONFLICTED,), attention=Attention.SECOND_PAYMENT)
+        return in_conflict(found.sub_status, Attention.SECOND_PAYMENT)
     return step
 
 

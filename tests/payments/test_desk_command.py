@@ -61,7 +61,7 @@ async def test_a_dispute_and_a_case(desk: Desk, clone_url: str) -> None:
     case_id = opened.splitlines()[-1].split()[0]
     assert case_id in await said(clone_url, "case", "list", site)
     more = ("--note", "all is well", "--attachment", PROOF)
-    await said(clone_url, "case", "propose", site, case_id, "noted", *more, token=maker)
+    await said(clone_url, "case", "resolve", site, case_id, "noted", *more, token=maker)
     assert "resolved" in await said(clone_url, "case", "decide", site, case_id, "approve", token=checker)
     shown = await said(clone_url, "case", "show", site, case_id)
     assert "we knew" in shown

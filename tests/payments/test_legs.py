@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app import payments
+from app import payments, staff
 from app.kernel.money import Money
 from app.payments.requests import LegPlan
 from tests.payments.stage import FUNDS, Bank, Stage
@@ -43,6 +43,18 @@ async def states(stage: Stage, payment_id: str) -> list[str]:
 async def settled(stage: Stage) -> None:
     for _ in range(5):
         await stage.later(timedelta(hours=3))
+
+
+async def ended(stage: Stage, payment_id: str, resolution: payments.Resolution, *, leg: int) -> None:
+    """Two people look at the oldest case of a withdrawal and end it."""
+    maker, checker = await stage.operator(f"maker{leg}"), await stage.operator(f"checker{leg}")
+    async with stage.database.reading() as reader:
+        about = [one for one in await payments.cases_of_site(reader, stage.site_id) if one.payment_id]
+    assert {one.payment_id for one in about} == {payment_id}
+    proposal = payments.Proposal(resolution, "the bank's letter", "ab" * 32, leg=leg)
+    case_id = about[0].case_id
+    await payments.propose_resolution(stage.pipes, stage.site_id, case_id, maker, proposal)
+    await payments.decide_case(stage.pipes, stage.site_id, case_id, checker, staff.Verdict.APPROVE)
 
 
 ENDS = [
@@ -111,6 +123,32 @@ async def test_a_conflict_of_one_leg_holds_the_other_back(stage: Stage, bank: Ba
     assert await states(stage, found.payment_id) == ["planned", "conflicted"]
     assert await stage.held() == FIRST + SECOND
     assert len(bank.payouts) == 2
+    # Two people end it: what waited is sent.
+    bank.send_back(bank.payouts[1].reference)
+    await ended(stage, found.payment_id, payments.Resolution.NOT_PAID, leg=2)
+    assert await states(stage, found.payment_id) == ["planned", "declined"]
+    assert (await stage.state(found.payment_id))[0] == "allocated"
+    await stage.work()
+    assert await states(stage, found.payment_id) == ["completed", "declined"]
+    assert await stage.state(found.payment_id) == ("completed", None)
+    assert (await stage.credited(), await stage.held()) == (FUNDS - FIRST, 0)
+
+
+async def test_of_two_conflicts_one_ends_and_then_the_other(stage: Stage, bank: Bank) -> None:
+    found = await sent(stage, "pays another amount")
+    await settled(stage)
+    assert await states(stage, found.payment_id) == ["conflicted", "conflicted"]
+    for order in bank.payouts:
+        bank.send_back(order.reference)
+    bank.moved.clear()
+    for leg, resolution, end in (
+        (1, payments.Resolution.PAID, "conflicted"),
+        (2, payments.Resolution.NOT_PAID, "completed"),
+    ):
+        await ended(stage, found.payment_id, resolution, leg=leg)
+        assert (await stage.state(found.payment_id))[0] == end
+    assert (await stage.credited(), await stage.held()) == (FUNDS - FIRST, 0)
+    bank.moved.append((bank.payouts[0].reference, Money(FIRST, "KZT")))
 
 
 async def test_a_leg_that_failed_and_was_paid_changes_the_sum_and_is_told(stage: Stage, bank: Bank) -> None:

@@ -1,7 +1,8 @@
 """What a provider's word does, whatever was known before: every cell of the table, for every rank of evidence.
 
 Written from payments.md sections 1.4 and 1.5, not from the code. A cell is an effect; `x|3y` is x from less than
-a notice and y from a notice on, `x|4y` y from the provider's own answer to our question (or a settlement) on.
+a notice and y from a notice on, `x|4y` y from the provider's own answer to our question (or a settlement) on,
+`x|4y|5z` z from a settlement or from two people with a proof.
 """
 # ruff: noqa: E501  a table is read by its columns
 
@@ -25,7 +26,7 @@ deposit, submitted               pend+ask|3pay        pend+ask|3clash      pend+
 deposit, awaiting player         ask|3pay             ask|3clash           ask|3clash           fail                  end                   ask|4!taken_back      pend               stay               stay     !order_vanished  !order_vanished  unsent
 deposit, provider pending        ask|3pay             ask|3clash           ask|3clash           fail                  end                   ask|4fail             stay               await              stay     !order_vanished  !order_vanished  unsent
 deposit, unknown                 ask|3pay             ask|3clash           ask|3clash           fail                  end                   ask|4fail             pend               await              stay     stay           unsent      unsent
-deposit, conflicted              stay|4settled        !amount_differs      !second_payment      ask|4!denied_after_success  ask|4!denied_after_success  ask|4!taken_back  stay       stay               stay     stay           stay        stay
+deposit, conflicted              stay|4settled|5pay   !amount_differs      !second_payment      ask|4!denied_after_success|5fail  ask|4!denied_after_success|5fail  ask|4!taken_back|5went_back  stay       stay               stay     stay           stay        stay
 deposit, completed               stay|4settled        !amount_differs      !second_payment      ask|4!denied_after_success  ask|4!denied_after_success  ask|4!taken_back  stay       stay               stay     stay           stay        stay
 deposit, failed                  ask|4late            ask|4clash           ask|4clash           stay|4settled         stay|4settled         stay|4settled         stay|4settled      stay|4settled      stay     stay|4settled  stay|4settled  stay|4settled
 deposit, cancelled               ask|4!paid_after_cancel  ask|4!paid_after_cancel  ask|4!paid_after_cancel  stay|4settled  stay|4settled  stay|4settled    stay|4settled      stay|4settled      stay     stay|4settled  stay|4settled  stay|4settled
@@ -34,7 +35,7 @@ payout, nothing arrived          ask|4pay             ask|4clash           ask|4
 payout, submitted                pend+ask|3pay        pend+ask|3clash      pend+ask|3clash      fail                  fail                  ask|4fail             pend               doubt              doubt    stay           again       unsent
 payout, provider pending         ask|3pay             ask|3clash           ask|3clash           fail                  fail                  ask|4fail             stay               stay               stay     !order_vanished  !order_vanished  stay
 payout, unknown                  ask|3pay             ask|3clash           ask|3clash           fail                  fail                  ask|4fail             pend               stay               stay     stay           again       stay
-payout, conflicted               stay|4settled        !amount_differs      !second_payment      ask|4!denied_after_success  ask|4!denied_after_success  ask|4!taken_back  stay       stay               stay     stay           stay        stay
+payout, conflicted               stay|4settled|5pay   !amount_differs      !second_payment      ask|4!denied_after_success|5fail  ask|4!denied_after_success|5fail  ask|4!taken_back|5fail  stay       stay               stay     stay           stay        stay
 payout, completed                stay|4settled        !amount_differs      !second_payment      ask|4return           ask|4return           ask|4return           stay               stay               stay     stay           stay        stay
 payout, failed and released      ask|4late            ask|4clash           ask|4clash           stay|4settled         stay|4settled         stay|4settled         ask|4reopen        ask|4reopen        stay     stay|4settled  stay|4settled  stay|4settled
 payout, cancelled or rejected    ask|4unapproved      ask|4!paid_unapproved  ask|4!paid_unapproved  stay|4settled     stay|4settled         stay|4settled         ask|4!revived      ask|4!revived      stay     stay|4settled  stay|4settled  stay|4settled
@@ -44,7 +45,7 @@ refund, nothing arrived          ask|4pay             ask|4clash           ask|4
 refund, submitted                pend+ask|3pay        pend+ask|3clash      pend+ask|3clash      fail                  fail                  ask|4fail             pend               doubt              doubt    stay           again       unsent
 refund, provider pending         ask|3pay             ask|3clash           ask|3clash           fail                  fail                  ask|4fail             stay               stay               stay     !order_vanished  !order_vanished  stay
 refund, unknown                  ask|3pay             ask|3clash           ask|3clash           fail                  fail                  ask|4fail             pend               stay               stay     stay           again       stay
-refund, conflicted               stay|4settled        !amount_differs      !second_payment      ask|4!denied_after_success  ask|4!denied_after_success  ask|4!taken_back  stay       stay               stay     stay           stay        stay
+refund, conflicted               stay|4settled|5pay   !amount_differs      !second_payment      ask|4!denied_after_success|5fail  ask|4!denied_after_success|5fail  ask|4!taken_back|5fail  stay       stay               stay     stay           stay        stay
 refund, completed                stay|4settled        !amount_differs      !second_payment      ask|4undo             ask|4undo             ask|4undo             stay               stay               stay     stay           stay        stay
 refund, failed and released      ask|4late            ask|4clash           ask|4clash           stay|4settled         stay|4settled         stay|4settled         ask|4!revived      ask|4!revived      stay     stay|4settled  stay|4settled  stay|4settled
 refund, cancelled or rejected    ask|4unapproved      ask|4!paid_unapproved  ask|4!paid_unapproved  stay|4settled     stay|4settled         stay|4settled         ask|4!revived      ask|4!revived      stay     stay|4settled  stay|4settled  stay|4settled
@@ -63,6 +64,7 @@ EFFECTS = {
     "pay": Effect.PAY,
     "late": Effect.PAY_LATE,
     "unapproved": Effect.PAY_UNAPPROVED,
+    "went_back": Effect.MONEY_WENT_BACK,
     "clash": Effect.CONFLICT,
     "fail": Effect.FAIL,
     "end": Effect.END_ORDER,
@@ -153,15 +155,21 @@ def test_the_tables_of_this_test_are_complete() -> None:
         )
 
 
+def wanted_of(cell: str, source: Source) -> Effect:
+    """The effect that this test's own table wants."""
+    low, *higher = cell.split("|")
+    for words in higher:
+        if source >= int(words[0]):
+            low = words[1:]
+    return EFFECTS[low]
+
+
 @pytest.mark.parametrize("standing", list(Standing))
 def test_every_cell_from_every_rank_of_evidence(standing: Standing) -> None:
     for arrival, cell in zip(ARRIVALS, ROWS[standing.value], strict=True):
-        low, bar, high = cell.partition("|")
         for source in Source:
-            wanted = EFFECTS[high[1:]] if bar and source >= int(high[0]) else EFFECTS[low]
-            told = matrix.cell_of(standing, Arrival(arrival))
-            found = told.effect if source >= told.proof else told.otherwise
-            assert found is wanted, f"{standing}, {arrival}, {source!r}"
+            found = matrix.cell_of(standing, Arrival(arrival)).of(source)
+            assert found is wanted_of(cell, source), f"{standing}, {arrival}, {source!r}"
 
 
 @pytest.mark.parametrize(("standing", "known"), list(every_facts()))
@@ -169,8 +177,7 @@ def test_every_state_stands_in_its_row(standing: Standing, known: Facts) -> None
     assert matrix.standing_of(known) is standing
     for arrival in Arrival:
         for source in Source:
-            cell = matrix.cell_of(standing, arrival)
-            wanted = cell.effect if source >= cell.proof else cell.otherwise
+            wanted = wanted_of(ROWS[standing.value][ARRIVALS.index(arrival.value)], source)
             assert matrix.judge(known, arrival, source) is wanted
 
 
@@ -206,7 +213,8 @@ def test_no_word_moves_money_without_its_rank_or_leads_out_of_the_table(
         moved = step.credit or step.paid or step.came_back
         if moved is not None:
             assert moved == AMOUNT
-            assert evidence.source >= STRONG.get(states.STATUS_OF[known.sub_status], 4)
+            strong = STRONG.get(states.STATUS_OF[known.sub_status], 4)
+            assert evidence.source >= (5 if known.sub_status is SubStatus.CONFLICTED else strong)
         if step.credit or step.paid:
             assert (evidence.verdict, evidence.amount) == (Verdict.PAID, AMOUNT)
             assert known.provider_reference in {None, evidence.provider_reference}
@@ -218,6 +226,27 @@ def test_no_word_moves_money_without_its_rank_or_leads_out_of_the_table(
             source = SubStatus.APPROVED
         if step.path != (source,):
             states.checked_path(known.kind, source, step.path)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_out_of_a_conflict_leads_a_settlement_and_nothing_less(kind: Kind) -> None:
+    """payments.md 1.3 and 1.4: credited or sent back, or nothing had come; never back into a doubt."""
+    known = Facts(kind, SubStatus.CONFLICTED, AMOUNT, "theirs-1", SENT_AT)
+    led: dict[Verdict, set[tuple[SubStatus, ...]]] = {}
+    for evidence in every_evidence():
+        step = rules.next_step(known, evidence)
+        if evidence.source is not Source.SETTLEMENT:
+            assert step.path == (), evidence
+        elif step.path:
+            led.setdefault(evidence.verdict, set()).add(step.path)
+    is_deposit = kind is Kind.DEPOSIT
+    paid = (SubStatus.CREDITING, SubStatus.COMPLETED) if is_deposit else (SubStatus.COMPLETED,)
+    assert led == {
+        Verdict.PAID: {paid},
+        Verdict.DECLINED: {(SubStatus.DECLINED,)},
+        Verdict.CANCELLED: {(SubStatus.DECLINED,)},
+        Verdict.TAKEN_BACK: {(SubStatus.REFUNDED if is_deposit else SubStatus.DECLINED,)},
+    }
 
 
 @pytest.mark.parametrize("kind", [Kind.PAYOUT, Kind.REFUND])

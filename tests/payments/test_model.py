@@ -21,14 +21,14 @@ PAID_AS = "theirs-1"
 
 # What evidence does. Rows: states; columns: verdicts. `a|b` is before and after the provider's patience
 # (120 s), or from a source that is not enough and one that is: for "paid" while open that is a notice, for everything
-# after the end a status query. `>x` moves there; `ask` asks the provider, `settled`: it has answered; `!x` calls a person.
+# after the end a status query. A third is what a settlement does, or what two people with a proof do. `>x` moves there; `ask` asks the provider, `settled`: it has answered; `!x` calls a person.
 AT_PROVIDER = "needs_player      pending            paid             declined   cancelled   not_found               not_sent         unknown  taken_back"
 EVIDENCE = """
 submitted         >awaiting_player  >provider_pending  >provider_pending+ask|credit  >declined     >by_player    stay|>provider_error  >provider_error  >unknown  ask|>declined
 awaiting_player   stay              >provider_pending  ask|credit                    >declined     >by_player    !order_vanished       >provider_error  stay  ask|!taken_back
 provider_pending  >awaiting_player  stay               ask|credit                    >declined     >by_player    !order_vanished       >provider_error  stay  ask|>declined
 unknown           >awaiting_player  >provider_pending  ask|credit                    >declined     >by_player    stay|>provider_error  >provider_error  stay  ask|>declined
-conflicted        stay              stay               stay|settled                  ask|!denied_after_success  ask|!denied_after_success  stay  stay   stay  ask|!taken_back
+conflicted        stay              stay               stay|settled|credit           ask|!denied_after_success|>declined  ask|!denied_after_success|>declined  stay  stay  stay  ask|!taken_back|>refunded
 completed         stay              stay               stay|settled                  ask|!denied_after_success  ask|!denied_after_success  stay  stay   stay  ask|!taken_back
 declined          stay|settled      stay|settled       ask|late                      stay|settled  stay|settled  stay|settled          stay|settled     stay  stay|settled
 provider_error    stay|settled      stay|settled       ask|late                      stay|settled  stay|settled  stay|settled          stay|settled     stay  stay|settled
@@ -91,9 +91,12 @@ def said(
 def expected(state: str, verdict: str, source: int, at: datetime) -> Step:
     if state in STILL:
         return Step()
-    before, bar, after = CELLS[state, verdict].partition("|")
-    if not bar:
+    before, *more = CELLS[state, verdict].split("|")
+    if not more:
         return step_of(before)
+    if len(more) > 1 and source == Source.SETTLEMENT:
+        return step_of(more[1])
+    after = more[0]
     if verdict == "not_found" and state in OPEN_AT_PROVIDER:
         return step_of(before if at < LATER else after)
     is_open = state in OPEN_AT_PROVIDER and verdict == "paid"
@@ -137,7 +140,8 @@ def test_no_evidence_leads_out_of_the_table_or_credits_without_a_strong_source(
                 assert source >= Source.NOTICE
                 assert step.credit == amount == AMOUNT
                 assert step.path == (SubStatus.CREDITING, SubStatus.COMPLETED)
-                assert step.is_late == (state not in OPEN_AT_PROVIDER)
+                # A conflict is not over: money that it ends with is not late.
+                assert step.is_late == (state not in OPEN_AT_PROVIDER | {"conflicted"})
 
 
 @pytest.mark.parametrize("amount", [OTHER_AMOUNT, OTHER_CURRENCY, None], ids=str)

@@ -18,7 +18,7 @@ awaiting_player       pending     provider_pending unknown crediting conflicted 
 submitted             processing  awaiting_player provider_pending unknown crediting conflicted declined provider_error by_player
 provider_pending      processing  awaiting_player unknown crediting conflicted declined provider_error by_player
 unknown               processing  awaiting_player provider_pending crediting conflicted declined provider_error by_player
-conflicted            processing  crediting refunded
+conflicted            processing  crediting refunded declined
 crediting             processing  completed
 completed             completed   refunded charged_back
 declined              failed      crediting conflicted
@@ -45,7 +45,7 @@ allocated                 processing  approved submitted provider_pending unknow
 submitted                 processing  allocated provider_pending unknown conflicted partly_paid completed declined provider_error undeliverable
 provider_pending          processing  allocated unknown conflicted partly_paid completed declined provider_error undeliverable
 unknown                   processing  allocated provider_pending conflicted partly_paid completed declined provider_error undeliverable
-conflicted                processing  provider_pending unknown partly_paid completed declined provider_error undeliverable
+conflicted                processing  allocated provider_pending unknown partly_paid completed declined provider_error undeliverable
 partly_paid               processing  provider_pending unknown conflicted completed
 completed                 completed   returned
 declined                  failed      unknown conflicted completed

@@ -1,0 +1,264 @@
+"""What people can decide about a case, and how each decision is carried out once two have made it.
+
+What two people decide with a proof ranks with a settlement file (payments.md section 1.4) and goes through
+the same table as the provider's word. What cannot be done as proposed is refused, and nothing is changed.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, assert_never
+
+from app import providers
+from app.kernel.errors import Refusal
+from app.kernel.money import Money
+from app.payments.asking import apply
+from app.payments.casebook import Case, open_about_notice
+from app.payments.disputes import apply_dispute
+from app.payments.legs import attempts_of, legs_of
+from app.payments.model import Source, Step
+from app.payments.queries import Attempt, Payment, order_is_paid, payment, reference_is_taken
+from app.payments.states import Kind, Status, SubStatus, checked_path
+from app.payments.steps import Cause, carry_on_soon, carry_out
+from app.plumbing.database import Transaction
+
+__all__ = [
+    "BadProposal",
+    "Proposal",
+    "Resolution",
+    "ResolutionImpossible",
+    "check",
+    "content_of",
+    "execute",
+    "proposal_of",
+]
+
+LONGEST_NOTE: Final = 2_000
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Resolution(StrEnum):
+    """What people can decide."""
+
+    NOTED = "noted"
+    PAID = "paid"
+    NOT_PAID = "not_paid"
+    ACCEPTED = "accepted"
+    MONEY_RETURNED = "money_returned"
+    MATCHED = "matched"
+
+
+class BadProposal(Refusal):
+    """{field}: {rule}."""
+
+    def __init__(self, *, field: str, rule: str) -> None:
+        """Name the field and the rule that it broke."""
+        super().__init__(field=field, rule=rule)
+        self.param = field
+
+
+class ResolutionImpossible(Refusal):
+    """It cannot be resolved as {resolution}: {why}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """How somebody would resolve a case.
+
+    Args:
+        resolution: NOTED, nothing moves; PAID or NOT_PAID, what became of it at the provider, to the sum that
+            was ordered; ACCEPTED, a deposit is credited with what really came; MONEY_RETURNED, what came for
+            a deposit went back to the payer; MATCHED, a notice of nobody is about a payment of ours.
+        note: why, for colleagues and auditors.
+        attachment: the SHA-256 of the proof, 64 hexadecimal digits.
+        amount: what really came, for ACCEPTED.
+        provider_reference: the provider's number in the proof; empty: the one that is known already.
+        leg: of a payout with several parts, which one.
+        payment_id: whose the notice is, for MATCHED.
+    """
+
+    resolution: Resolution
+    note: str
+    attachment: str
+    amount: Money | None = None
+    provider_reference: str = ""
+    leg: int | None = None
+    payment_id: str = ""
+
+
+def check(proposal: Proposal) -> None:
+    """Refuse what nobody could decide about.
+
+    Raises:
+        BadProposal: a field that is missing, malformed, or said of a resolution that has no use for it (422).
+    """
+    if not proposal.note.strip() or len(proposal.note) > LONGEST_NOTE:
+        raise BadProposal(field="note", rule=f"1 to {LONGEST_NOTE} characters")
+    if not _SHA256.fullmatch(proposal.attachment):
+        raise BadProposal(field="attachment", rule="the SHA-256 of the proof, 64 hexadecimal digits")
+    if (proposal.amount is None) is (proposal.resolution is Resolution.ACCEPTED):
+        raise BadProposal(field="amount", rule="what really came, for accepted and nothing else")
+    if proposal.amount is not None and proposal.amount.minor <= 0:
+        raise BadProposal(field="amount", rule="above zero")
+    if bool(proposal.payment_id) is not (proposal.resolution is Resolution.MATCHED):
+        raise BadProposal(field="payment_id", rule="whose the notice is, for matched and nothing else")
+
+
+def content_of(proposal: Proposal) -> dict[str, Any]:
+    """What people say yes to, as plain JSON."""
+    return {
+        "resolution": proposal.resolution.value,
+        "note": proposal.note,
+        "attachment": proposal.attachment,
+        "amount_minor": proposal.amount.minor if proposal.amount else None,
+        "currency": proposal.amount.currency if proposal.amount else None,
+        "provider_reference": proposal.provider_reference,
+        "leg": proposal.leg,
+        "payment_id": proposal.payment_id,
+    }
+
+
+def proposal_of(content: Mapping[str, Any]) -> Proposal:
+    """What `content_of` has made."""
+    minor = content["amount_minor"]
+    return Proposal(
+        Resolution(content["resolution"]),
+        content["note"],
+        content["attachment"],
+        None if minor is None else Money(minor, content["currency"]),
+        content["provider_reference"],
+        content["leg"],
+        content["payment_id"],
+    )
+
+
+async def execute(
+    tx: Transaction, its: Case, found: Payment | None, proposal: Proposal, *, at: datetime
+) -> None:
+    """Do what was decided; the payment, which is the matched one for MATCHED, and the case are locked.
+
+    Raises:
+        ResolutionImpossible: it cannot be done (409).
+        IllegalTransition: it leads out of the table of transitions (409).
+    """
+    if proposal.resolution is Resolution.NOTED:
+        return
+    if found is None:
+        raise _impossible(proposal, "it is about no payment")
+    match proposal.resolution:
+        case Resolution.PAID | Resolution.NOT_PAID:
+            await _said(tx, found, proposal, at)
+        case Resolution.ACCEPTED:
+            await _accepted(tx, its, found, proposal, at)
+        case Resolution.MONEY_RETURNED:
+            if found.kind is not Kind.DEPOSIT:
+                raise _impossible(proposal, "it is about no deposit")
+            await _walk(tx, found, Step((SubStatus.REFUNDED,)), proposal, at)
+        case Resolution.MATCHED:
+            await _matched(tx, its, found, proposal, at)
+        case _:
+            assert_never(proposal.resolution)
+    now_is = await payment(tx, found.site_id, found.payment_id)
+    if now_is.status is Status.PROCESSING:
+        # The rest of it may have waited for this; the provider's schedule knows nothing of that.
+        await carry_on_soon(tx, found.site_id, found.payment_id)
+
+
+async def _said(tx: Transaction, found: Payment, proposal: Proposal, at: datetime) -> None:
+    """As if the settlement file had said it."""
+    attempt, amount, known = await _attempt(tx, found, proposal)
+    is_paid = proposal.resolution is Resolution.PAID
+    result = providers.Result(
+        providers.State.SUCCEEDED if is_paid else providers.State.FAILED,
+        proposal.provider_reference or known,
+        amount if is_paid else None,
+        error=None if is_paid else providers.ProviderError("people", "decided by two people with proof"),
+        raw={"attachment_sha256": proposal.attachment},
+    )
+    if is_paid and known not in {None, result.provider_reference}:
+        raise _impossible(proposal, f"the provider's number of it is {known}, and another is another payment")
+    await _counted(tx, found, attempt, result, proposal, at)
+
+
+async def _counted(
+    tx: Transaction,
+    found: Payment,
+    attempt: Attempt,
+    result: providers.Result,
+    proposal: Proposal,
+    at: datetime,
+) -> None:
+    step = await apply(tx, found, attempt, result, Source.SETTLEMENT, at=at)
+    if not (step.path or step.credit or step.paid or step.came_back or step.is_over):
+        raise _impossible(proposal, f"it is {found.sub_status.value}, and nothing would change")
+
+
+async def _attempt(tx: Transaction, found: Payment, proposal: Proposal) -> tuple[Attempt, Money, str | None]:
+    """Which try it is about, what was ordered by it, and the provider's number of it where one is known."""
+    tries = await attempts_of(tx, found)
+    parts = {part.leg: part for part in await legs_of(tx, found)}
+    about = [one for one in tries if proposal.leg is None or one.leg == proposal.leg]
+    if not about or len({one.leg for one in about}) > 1:
+        why = "name the part of the withdrawal that it is about" if about else "nothing was sent"
+        raise _impossible(proposal, why)
+    last = about[-1]
+    if last.leg is None:
+        return last, found.amount, found.provider_reference
+    return last, parts[last.leg].amount, parts[last.leg].provider_reference
+
+
+async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
+    """A deposit is credited with what really came, once."""
+    assert proposal.amount is not None
+    reference = proposal.provider_reference or its.about or found.provider_reference
+    if found.kind is not Kind.DEPOSIT or proposal.amount.currency != found.amount.currency:
+        raise _impossible(proposal, "only a deposit can be, in its own currency")
+    if await reference_is_taken(tx, found, reference) or await order_is_paid(tx, found):
+        raise _impossible(proposal, "another payment was credited for it")
+    step = Step((SubStatus.CREDITING, SubStatus.COMPLETED), credit=proposal.amount)
+    await _walk(tx, found, step, replace(proposal, provider_reference=reference or ""), at)
+
+
+async def _walk(tx: Transaction, found: Payment, step: Step, proposal: Proposal, at: datetime) -> None:
+    """Carry a step out; one that leads out of the table is refused, and nothing is changed."""
+    checked_path(found.kind, found.sub_status, step.path)
+    cause = Cause(
+        "people",
+        reason=proposal.resolution.value,
+        amount=step.credit,
+        provider_reference=proposal.provider_reference or None,
+        detail={"attachment_sha256": proposal.attachment},
+    )
+    await carry_out(tx, found, step, cause, at=at)
+
+
+async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
+    """What a notice of nobody says counts for this payment, with the rank of those who matched it."""
+    notice = None
+    if its.notice_id is not None:
+        notice = await providers.stored_notice(tx, its.site_id, its.notice_id, lock=True)
+    if notice is None:
+        raise _impossible(proposal, "it is about no notice")
+    account = await providers.account(tx, its.site_id, notice.account)
+    told = [one for one in providers.reports_of(account, notice) if one.reference.startswith(its.about)]
+    attempt, _, _ = await _attempt(tx, found, proposal)
+    if attempt.account != notice.account:
+        raise _impossible(proposal, f"the notice came through {notice.account}, it went by {attempt.account}")
+    for report in told[:1]:
+        if report.dispute is None:
+            await _counted(tx, found, attempt, report.result, proposal, at)
+            continue
+        dispute = await apply_dispute(tx, found, report.dispute, at=at)
+        if dispute is None or dispute.state.value != report.dispute.stage.value:
+            raise _impossible(proposal, "the dispute does not fit this payment")
+    if not await open_about_notice(tx, its):
+        why = f"matched to {found.payment_id}"
+        await providers.close_notice(
+            tx, its.site_id, notice.notice_id, providers.NoticeState.READ, at=at, reason=why
+        )
+
+
+def _impossible(proposal: Proposal, why: str) -> ResolutionImpossible:
+    return ResolutionImpossible(resolution=proposal.resolution.value, why=why)

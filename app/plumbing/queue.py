@@ -181,6 +181,16 @@ class Worker:
         _cron(seconds)
         self._tasks[name] = (seconds, task)
 
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Who runs which jobs, for a simulation that runs them in an order of its own."""
+        return {name: registration.handler for name, registration in self._handlers.items()}
+
+    @property
+    def tasks(self) -> Mapping[str, tuple[int, Task]]:
+        """What runs about every so many seconds, likewise."""
+        return dict(self._tasks)
+
     def stop(self) -> None:
         """Claim nothing more, finish what runs, then return from `run`."""
         self._stopping.set()

@@ -1,0 +1,11 @@
+"""A seeded simulation of the whole money flow in one process: real rooms, real PostgreSQL, a movable clock.
+
+The peers are stubs with books of their own, by which everything is judged; what goes wrong is drawn from one
+generator. The same seed tells the same story.
+"""
+
+from app.demo.simulation.canaries import Canary
+from app.demo.simulation.days import Outcome, Plan, simulate
+from app.demo.simulation.world import opened_database
+
+__all__ = ["Canary", "Outcome", "Plan", "opened_database", "simulate"]

@@ -5,6 +5,7 @@ import fcntl
 import itertools
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -82,8 +83,8 @@ def database_url(server: str, name: str) -> str:
     return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
-@pytest.fixture
-async def clone_url() -> AsyncIterator[str]:
+@asynccontextmanager
+async def cloned() -> AsyncIterator[str]:
     """The owner's address of a fresh copy of the migrated template; dropped afterwards."""
     server = os.environ[URL]
     name = f"cashier_{os.getpid()}_{next(_numbers)}"
@@ -94,6 +95,13 @@ async def clone_url() -> AsyncIterator[str]:
         await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:
         await connection.close()
+
+
+@pytest.fixture
+async def clone_url() -> AsyncIterator[str]:
+    """The owner's address of a fresh copy of the migrated template; dropped afterwards."""
+    async with cloned() as url:
+        yield url
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import sys
 
-from app.cli import staff
+from app.cli import simulation, staff
 from app.cli.asking import NAME_IT, err
 from app.cli.cases import case
 from app.cli.payouts import payout
@@ -34,6 +34,7 @@ for _name, _group in {
 }.items():
     program.add_typer(_group, name=_name)
 staff.register(program)
+simulation.register(program)
 
 
 def main() -> None:

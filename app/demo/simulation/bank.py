@@ -15,7 +15,7 @@ from app.demo.provider_orders import ACCOUNT_HEADER, SIGNATURE_HEADER, signature
 from app.demo.simulation.chance import Chance, Fault, Place
 from app.demo.simulation.story import Timeline, Violated
 
-__all__ = ["ACCOUNT", "Bank", "BankOrder"]
+__all__ = ["ACCOUNT", "Bank", "BankOrder", "Deliver"]
 
 ACCOUNT: Final = "simulated"
 OK, CREATED, REFUSED, UNAUTHENTIC, NOT_FOUND, TOO_LATE = 200, 201, 400, 401, 404, 409
@@ -60,7 +60,9 @@ class Bank:
     of_number: dict[str, list[BankOrder]] = field(default_factory=dict)
     notices: int = 0
 
-    async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    async def answer(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, bytes]:
         """Answer one request."""
         signed = body or path.encode()
         given = {name.lower(): value for name, value in headers.items()}.get(SIGNATURE_HEADER.lower(), "")
@@ -99,7 +101,9 @@ class Bank:
         self.orders[order.reference] = order
         self.of_number.setdefault(number, []).append(order)
         fault = self.chance.strike(Place.ORDER)
-        self.timeline.tell(number, f"bank: {kind} order {order.theirs} of {order.amount_minor}; {fault or 'no fault'}")
+        self.timeline.tell(
+            number, f"bank: {kind} order {order.theirs} of {order.amount_minor}; {fault or 'no fault'}"
+        )
         order.lies_after = fault is Fault.FAILURE_AFTER_SUCCESS
         order.revives = fault is Fault.SUCCESS_AFTER_FAILURE
         if fault is Fault.OTHER_AMOUNT:
@@ -118,7 +122,9 @@ class Bank:
             order.status = "awaiting_player"
             if not is_certain and not self.chance.happens(PLAYERS_DECIDE):
                 return
-        wait = self.chance.between(1, 1_500) if self.chance.happens(0.9) else self.chance.between(HOUR, 3 * HOUR)
+        wait = (
+            self.chance.between(1, 1_500) if self.chance.happens(0.9) else self.chance.between(HOUR, 3 * HOUR)
+        )
 
         async def later() -> None:
             if order.status in {"awaiting_player", "pending"}:
@@ -170,7 +176,9 @@ class Bank:
         for extra in (0.0, 300.0) if fault is Fault.NOTICE_REPEATED else (0.0,):
             self._send(order, headers, body, wait + extra, 0)
 
-    def _send(self, order: BankOrder, headers: Mapping[str, str], body: bytes, wait: float, tries: int) -> None:
+    def _send(
+        self, order: BankOrder, headers: Mapping[str, str], body: bytes, wait: float, tries: int
+    ) -> None:
         async def send() -> None:
             status = await self.deliver(order.notice_url, headers, body)
             if status != OK and tries < len(AGAIN_AFTER):

@@ -1,4 +1,4 @@
-"""Faults planted on purpose, each of which a simulation must find; wrapped around the wire, outside the rooms."""
+"""Faults planted on purpose, each of which a simulation must find: around the wire, outside the rooms."""
 
 import json
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ class _RetryWithNewReference(SimulatedHttp):
         deadline_seconds: float,
         **more: object,
     ) -> Reply:
-        """Carry a call; after silence about a new order another one, whose answer is taken for the first's."""
+        """Carry a call; silence about a new order is answered by another order."""
         rest = {"deadline_seconds": deadline_seconds, **more}
         try:
             return await super().call(method, url, body=body, headers=headers, **rest)  # type: ignore[arg-type]

@@ -3,18 +3,16 @@
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
-
-from sqlalchemy import text
 
 from app.demo.simulation.canaries import Canary
 from app.demo.simulation.chance import Chance, Fault, Place
 from app.demo.simulation.judge import Judge
 from app.demo.simulation.people import People
-from app.demo.simulation.story import Killed, Timeline, Violated
+from app.demo.simulation.story import Deed, Killed, Timeline, Violated
 from app.demo.simulation.world import BANK_HOST, World, settled
 from app.kernel import ids
 from app.kernel.clock import MovableClock
@@ -26,18 +24,19 @@ __all__ = ["Outcome", "Plan", "simulate"]
 START: Final = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
 DAY: Final = 86_400
 TICK: Final = timedelta(seconds=5)  # the shortest schedule of the house
+IDLE: Final = timedelta(hours=6)  # when nothing is due of which we know
 STALE_SECONDS: Final = 30  # after which another worker takes up a dead one's job
 MOST_TRIES: Final = 10
-LEDGER_EVERY: Final = 6 * 3_600
+LEDGER_EVERY: Final = 8 * 3_600
 # After the last fault: the longest schedule (14 days of asking), and a day for what follows from its end.
 HEALED_DAYS: Final = 16
 # Late successes are heard of at the daily question.
-QUIET: Final = timedelta(days=3)
+QUIET: Final = timedelta(hours=40)
 LEDGER_TASKS: Final = frozenset({"ledger.seal", "ledger.verify"})
 NEW_JOBS: Final = """
 SELECT id, entrypoint, convert_from(payload, 'UTF8') AS payload,
        extract(epoch FROM execute_after - created)::float AS wait
-  FROM queue.pgqueuer WHERE id > :last AND status = 'queued' ORDER BY priority DESC, id
+  FROM queue.pgqueuer WHERE id > $1 AND status = 'queued' ORDER BY priority DESC, id
 """
 # A sweep that finds nothing changes nothing; so the next one that matters is the one behind this.
 NEXT_DUE: Final = """
@@ -76,6 +75,29 @@ class Outcome:
     violation: str = ""
     story: list[str] = field(default_factory=list)
 
+    def report(self) -> list[str]:
+        """The counts, a line each."""
+        plan, unknowns = self.plan, self.unknown_seconds
+        lines = [
+            f"seed {plan.seed}: {sum(self.ends.values())} payments in {plan.days} days, {self.steps} steps",
+            f"{sum(self.faults.values())} of {plan.faults} faults struck in {self.calls} calls",
+        ]
+        for title, counts in (
+            ("end state", self.ends),
+            ("fault", self.faults),
+            ("refused", self.refused),
+            ("invariant", self.evaluated),
+        ):
+            lines += [f"{title:<10} {count:>8}  {name}" for name, count in sorted(counts.items())]
+        if unknowns:
+            middle, longest = unknowns[len(unknowns) // 2], unknowns[-1]
+            lines.append(
+                f"unknown    {len(unknowns):>8}  for {middle:.0f} s in the middle, {longest:.0f} s at most"
+            )
+        if not self.violation:
+            lines.append("0 lost, 0 duplicated")
+        return [*lines, f"story {self.digest}"]
+
 
 @dataclass(slots=True)
 class _Days:
@@ -87,7 +109,7 @@ class _Days:
     last_job: int = 0
     swept_at: datetime = START
     steps: int = 0
-    seen: Mapping[str, int] = field(default_factory=dict)
+    ran_at: dict[str, datetime] = field(default_factory=dict)
 
     @property
     def timeline(self) -> Timeline:
@@ -104,13 +126,13 @@ class _Days:
         self.timeline.after(LEDGER_EVERY, self._look_at_the_ledger)
         self.timeline.after(60, self.people.sit_at_the_desk)
 
-    def _arrival(self, name: str) -> Callable[[], object]:
+    def _arrival(self, name: str) -> Deed:
         async def arrive() -> None:
             await self.people.arrive(name)
 
         return arrive
 
-    def _fault(self, place: Place, fault: Fault) -> Callable[[], object]:
+    def _fault(self, place: Place, fault: Fault) -> Deed:
         async def go_wrong() -> None:
             if place is not Place.PEER:
                 self.world.chance.arm(place, fault)
@@ -158,23 +180,28 @@ class _Days:
         await self.judge.step(before)
 
     async def _next_sweep(self) -> datetime:
-        async with self.world.database.reading() as reader:
-            due = await reader.scalar(text(NEXT_DUE))
+        due: datetime | None = await self.world.watch.fetchval(NEXT_DUE)
         earliest = self.swept_at + TICK
-        return earliest if due is None or due < earliest else due + TICK
+        if due is None:
+            return earliest + IDLE
+        return max(due + TICK, earliest)
 
     async def _sweep(self) -> None:
         self.swept_at = self.timeline.clock.now()
-        for name, (_, task) in self.worker.tasks.items():
-            if name in LEDGER_TASKS or name.startswith("wallet."):
+        for name, (seconds, task) in self.worker.tasks.items():
+            if (
+                name in LEDGER_TASKS
+                or self.ran_at.get(name, START) + timedelta(seconds=seconds) > self.swept_at
+            ):
                 continue
+            self.ran_at[name] = self.swept_at
             await self._mortal(task)
 
-    async def _mortal(self, task: Callable[[], object]) -> bool:
+    async def _mortal(self, task: Deed) -> bool:
         """Run something of ours; whether its process lived to the end of it."""
         self.world.database.is_mortal = True
         try:
-            await task()  # type: ignore[misc]
+            await task()
         except Killed:
             return False
         finally:
@@ -182,13 +209,11 @@ class _Days:
         return True
 
     async def _collect_jobs(self) -> None:
-        async with self.world.database.reading() as reader:
-            rows = await reader.all(text(NEW_JOBS), {"last": self.last_job})
-        for row in rows:
-            self.last_job = max(self.last_job, row.id)
-            self.timeline.after(row.wait, self._job(row.id, row.entrypoint, row.payload, 0))
+        for row in await self.world.watch.fetch(NEW_JOBS, self.last_job):
+            self.last_job = max(self.last_job, row["id"])
+            self.timeline.after(row["wait"], self._job(row["id"], row["entrypoint"], row["payload"], 0))
 
-    def _job(self, job_id: int, name: str, payload: str, tries: int) -> Callable[[], object]:
+    def _job(self, job_id: int, name: str, payload: str, tries: int) -> Deed:
         async def run() -> None:
             handler = self.worker.handlers[name]
             try:
@@ -202,8 +227,7 @@ class _Days:
             if not lived:
                 self.timeline.after(STALE_SECONDS, self._job(job_id, name, payload, tries))
                 return
-            async with self.world.database.transaction() as tx:
-                await tx.execute(text("DELETE FROM queue.pgqueuer WHERE id = :id"), {"id": job_id})
+            await self.world.watch.execute("DELETE FROM queue.pgqueuer WHERE id = $1", job_id)
 
         return run
 
@@ -224,9 +248,9 @@ async def simulate(url: str, plan: Plan, create_worker: Callable[[Pipes], Worker
     """
     outcome = Outcome(plan)
     chance, timeline = Chance(plan.seed), Timeline(MovableClock(START))
-    jitter = random.getstate()  # noqa: TID251  rooms draw their jitter from it
-    random.seed(plan.seed)  # noqa: TID251
-    with ids.seeded(random.Random(plan.seed + 1)):  # noqa: S311, TID251  repeatable on purpose
+    jitter = random.getstate()  # rooms draw their jitter from it
+    random.seed(plan.seed)
+    with ids.seeded(random.Random(plan.seed + 1)):  # noqa: S311  repeatable on purpose
         world = await settled(url, chance, timeline, plan.canary)
         judge = Judge(world)
         logins = [f"player{number}" for number in range(max(4, plan.payments // 25))]
@@ -244,7 +268,8 @@ async def simulate(url: str, plan: Plan, create_worker: Callable[[Pipes], Worker
         finally:
             await world.http.aclose()
             await world.database.close()
-            random.setstate(jitter)  # noqa: TID251
+            await world.watch.close()
+            random.setstate(jitter)
     outcome.digest, outcome.steps, outcome.calls = timeline.digest(), days.steps, world.http.calls
     outcome.faults = Counter({str(fault): count for fault, count in chance.struck.items()})
     outcome.evaluated, outcome.refused = judge.evaluated, people.refused

@@ -3,10 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import text
-from sqlalchemy.engine import Row
 
 from app import ledger
 from app.demo.simulation.story import Violated
@@ -16,7 +15,8 @@ __all__ = ["Judge"]
 
 # What the ledger says that a payment moved: into the house for a deposit, out of it for a withdrawal.
 ROWS: Final = """
-SELECT p.site_id, p.payment_id, p.number, p.kind, p.status, p.sub_status, p.attention, p.amount_minor, coalesce((
+SELECT p.site_id, p.payment_id, p.number, p.kind, p.status, p.sub_status, p.attention,
+       p.amount_minor, coalesce((
     SELECT sum(CASE WHEN t.kind LIKE 'payout.to_%' OR t.kind LIKE 'reversal.from_%'
                     THEN -t.amount_minor ELSE t.amount_minor END)
       FROM transfer t
@@ -37,6 +37,20 @@ SAID_BY_THE_BANK: Final = frozenset({"declined", "undeliverable"})
 OPEN: Final = frozenset({"pending", "processing"})
 
 
+class Standing(NamedTuple):
+    """A payment as it stands, and what the ledger says that it moved."""
+
+    site_id: int
+    payment_id: str
+    number: int
+    kind: str
+    status: str
+    sub_status: str
+    attention: str | None
+    amount_minor: int
+    posted: int
+
+
 @dataclass(slots=True)
 class Judge:
     """Evaluates the invariants and counts how often."""
@@ -46,7 +60,7 @@ class Judge:
 
     async def step(self, since: datetime) -> None:
         """What can be said cheaply after each step, of the payments that it changed."""
-        for row in await self._rows("WHERE p.changed_at >= :since", since=since):
+        for row in await self._rows("WHERE p.changed_at >= $1", since):
             self._never_more_than_the_bank(row)
             self._failed_only_if_the_bank_said_so(row)
 
@@ -64,7 +78,7 @@ class Judge:
         return not await self._rows("WHERE p.status IN ('pending', 'processing') AND p.attention IS NULL")
 
     async def end(self) -> tuple[Counter[str], list[float]]:
-        """Hold every payment against the books of everybody; returns the end states, and unknowns in seconds."""
+        """Hold every payment against the books of everybody; returns end states, and unknowns in seconds."""
         ends: Counter[str] = Counter()
         moved = {site_id: one.moved() for site_id, one in self.world.servers.items()}
         rows = await self._rows("ORDER BY p.number")
@@ -95,14 +109,19 @@ class Judge:
                 ),
                 {"number": int(number)},
             )
-        return [f"{row.recorded_at:%m-%d %H:%M:%S.%f}  we: {row.source}, {row.type}, {row.sub_status}" for row in rows]
+        return [
+            f"{row.recorded_at:%m-%d %H:%M:%S.%f}  we: {row.source}, {row.type}, {row.sub_status}"
+            for row in rows
+        ]
 
-    def _never_more_than_the_bank(self, row: Row[Any]) -> None:
+    def _never_more_than_the_bank(self, row: Standing) -> None:
         """Nothing is credited that the bank did not collect; nothing is debited that it did not pay."""
         moved = self.world.bank.moved[str(row.number)]
-        self._count("posted is at most moved", row.posted <= moved, str(row.number), f"{row.posted} > {moved}")
+        self._count(
+            "posted is at most moved", row.posted <= moved, str(row.number), f"{row.posted} > {moved}"
+        )
 
-    def _failed_only_if_the_bank_said_so(self, row: Row[Any]) -> None:
+    def _failed_only_if_the_bank_said_so(self, row: Standing) -> None:
         """A payment that was declined has no order at the bank that it has not denied."""
         if row.sub_status not in SAID_BY_THE_BANK:
             return
@@ -114,23 +133,28 @@ class Judge:
             f"it is {row.sub_status}, and the bank never said so",
         )
 
-    def _final_or_listed(self, row: Row[Any]) -> None:
+    def _final_or_listed(self, row: Standing) -> None:
         is_over = row.status not in OPEN or row.attention is not None
         self._count("final or listed", is_over, str(row.number), f"still {row.sub_status}, and on no list")
 
-    def _as_the_bank(self, row: Row[Any]) -> None:
+    def _as_the_bank(self, row: Standing) -> None:
         """0 lost: unless people are called, the ledger has exactly what the bank moved."""
         moved = self.world.bank.moved[str(row.number)]
         same = row.posted == moved or row.attention is not None
-        self._count("the ledger is as the bank's book", same, str(row.number), f"ledger {row.posted}, bank {moved}")
+        self._count(
+            "the ledger is as the bank's book", same, str(row.number), f"ledger {row.posted}, bank {moved}"
+        )
 
-    def _as_the_merchant(self, row: Row[Any], moved: int) -> None:
+    def _as_the_merchant(self, row: Standing, moved: int) -> None:
         """The merchant's book has exactly what the ledger has."""
         expected = row.posted if row.kind == "deposit" else -row.posted
         # A withdrawal that waits for people is reserved there as it is here.
         same = moved == expected or (row.status in OPEN and row.attention is not None)
         self._count(
-            "the merchant's book is as the ledger", same, str(row.number), f"ledger {expected}, merchant {moved}"
+            "the merchant's book is as the ledger",
+            same,
+            str(row.number),
+            f"ledger {expected}, merchant {moved}",
         )
 
     def _count(self, name: str, holds: object, number: str, how: str = "") -> None:
@@ -138,6 +162,5 @@ class Judge:
         if not holds:
             raise Violated(f"{name}: {how}", number)
 
-    async def _rows(self, where: str, **values: object) -> list[Row[Any]]:
-        async with self.world.database.reading() as reader:
-            return list(await reader.all(text(ROWS + where), values))
+    async def _rows(self, where: str, *values: object) -> list[Standing]:
+        return [Standing(*row) for row in await self.world.watch.fetch(ROWS + where, *values)]

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import text
 
-from app import merchants, payments, players
+from app import merchants, payments, players, staff
 from app.demo.merchant_books import Withdrawal
 from app.demo.simulation.merchant import CURRENCY
 from app.demo.simulation.story import Killed
@@ -19,7 +19,7 @@ __all__ = ["People"]
 
 PAYOUTS: Final = 0.35
 WEB: Final = 3  # protocol.md section 15, source_type
-DESK_SECONDS: Final = 1_800
+DESK_SECONDS: Final = 7_200
 MOST_INITIATIONS: Final = 200
 REJECTED: Final = 0.1
 
@@ -138,14 +138,16 @@ class People:
                 await self._decide(row.site_id, row.payment_id, operator, rejects=rejects)
         self.world.timeline.after(DESK_SECONDS, self.sit_at_the_desk)
 
-    async def _decide(self, site_id: int, payment_id: str, operator: object, *, rejects: bool) -> None:
+    async def _decide(
+        self, site_id: int, payment_id: str, operator: staff.Operator, *, rejects: bool
+    ) -> None:
         self.world.database.is_mortal = True
         try:
             if rejects:
                 why = payments.Refusing("simulated", "not this time")
-                await payments.reject(self.world.pipes, site_id, payment_id, operator, why)  # type: ignore[arg-type]
+                await payments.reject(self.world.pipes, site_id, payment_id, operator, why)
             else:
-                await payments.approve(self.world.pipes, site_id, payment_id, operator)  # type: ignore[arg-type]
+                await payments.approve(self.world.pipes, site_id, payment_id, operator)
         except Refusal as refusal:
             self.refused[refusal.code] += 1
         except Killed:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from app import merchants, methods, payments, providers, staff
-from app.demo.simulation.bank import ACCOUNT, Bank
+from app.demo.simulation.bank import ACCOUNT, Bank, Deliver
 from app.demo.simulation.canaries import Canary, planted
 from app.demo.simulation.chance import Chance
 from app.demo.simulation.merchant import CURRENCY, Merchant
@@ -34,7 +34,10 @@ DATABASE: Final = "simulation"
 
 @dataclass(slots=True)
 class World:
-    """Everything there is. `servers` are the merchants by site; `seamless` is the site whose players' money is not with us."""
+    """Everything there is.
+
+    `servers` are the merchants by site; `seamless` is the site whose players' money is not with us.
+    """
 
     pipes: Pipes
     database: MortalDatabase
@@ -42,6 +45,7 @@ class World:
     chance: Chance
     timeline: Timeline
     bank: Bank
+    watch: asyncpg.Connection  # of our own, to look at what nobody must die at
     servers: dict[int, Merchant] = field(default_factory=dict)
     sites: dict[int, merchants.Site] = field(default_factory=dict)
     seamless: int = 0
@@ -76,11 +80,9 @@ async def _create(url: str) -> None:
 
 async def settled(url: str, chance: Chance, timeline: Timeline, canary: Canary | None) -> World:
     """A world in a migrated database, in which nobody has done anything yet."""
-    connection = await asyncpg.connect(asyncpg_dsn(url))
-    try:
-        await connection.execute("CREATE INDEX simulated_changed_at ON payment (changed_at)")
-    finally:
-        await connection.close()
+    watch = await asyncpg.connect(asyncpg_dsn(url))
+    await watch.execute("CREATE INDEX simulated_changed_at ON payment (changed_at)")
+    await watch.execute("SET jit = off")
     database = MortalDatabase(url, chance, timeline)
     http = planted(canary)(chance, timeline)
     pipes = Pipes(database, http, timeline.clock, "https://cashier.example.com")
@@ -88,7 +90,7 @@ async def settled(url: str, chance: Chance, timeline: Timeline, canary: Canary |
     if canary is Canary.RETRY_WITH_NEW_REFERENCE:
         vars(http)["secret"] = secret
     bank = Bank(chance, timeline, _deliver_to(pipes, database), secret)
-    world = World(pipes, database, http, chance, timeline, bank)
+    world = World(pipes, database, http, chance, timeline, bank, watch)
     http.peers_by_host[BANK_HOST] = bank.answer
     for is_seamless in (False, True):
         await _open_site(world, is_seamless=is_seamless)
@@ -147,7 +149,7 @@ def _served_by(server: Merchant) -> Peer:
     return serve
 
 
-def _deliver_to(pipes: Pipes, database: MortalDatabase):  # noqa: ANN202
+def _deliver_to(pipes: Pipes, database: MortalDatabase) -> Deliver:
     async def deliver(url: str, headers: Mapping[str, str], body: bytes) -> int:
         path = urlsplit(url).path
         _, _, site_id, account = path.split("/")

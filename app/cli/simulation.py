@@ -1,0 +1,44 @@
+"""`cashier simulate`: days of payments and faults in a minute, judged by the books of everybody."""
+
+import asyncio
+import logging
+from typing import Annotated
+
+import structlog
+import typer
+
+from app.cli.asking import err, out
+from app.demo import simulation
+from app.worker import create_worker
+
+__all__ = ["register"]
+
+
+def register(program: typer.Typer) -> None:
+    """Add the command."""
+    program.command("simulate")(simulate)
+
+
+def simulate(
+    *,
+    seed: Annotated[int, typer.Option(help="The same seed tells the same story.")],
+    days: Annotated[int, typer.Option(min=1, help="Simulated days until everything heals.")] = 3,
+    payments: Annotated[int, typer.Option(min=1, help="Wishes of players.")] = 200,
+    faults: Annotated[int, typer.Option(min=0, help="What goes wrong meanwhile.")] = 50,
+    plant: Annotated[
+        simulation.Canary | None, typer.Option(help="A fault in ourselves, which must be found.")
+    ] = None,
+) -> None:
+    """Simulate the whole money flow on a database of its own; status 1 at the first violation."""
+    # What fails on purpose would be logged a thousand times.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    plan = simulation.Plan(seed, days, payments, faults, plant)
+    with simulation.opened_database() as url:
+        outcome = asyncio.run(simulation.simulate(url, plan, create_worker))
+    for line in outcome.report():
+        out.print(line, highlight=False, markup=False)
+    if outcome.violation:
+        err.print(f"seed {seed}: {outcome.violation}", highlight=False, markup=False)
+        for line in outcome.story:
+            err.print(f"  {line}", highlight=False, markup=False)
+        raise typer.Exit(1)

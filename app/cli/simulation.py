@@ -6,6 +6,7 @@ from typing import Annotated
 
 import structlog
 import typer
+import uvloop
 
 from app.cli.asking import err, out
 from app.demo import simulation
@@ -28,13 +29,16 @@ def simulate(
     plant: Annotated[
         simulation.Canary | None, typer.Option(help="A fault in ourselves, which must be found.")
     ] = None,
+    plant_on: Annotated[
+        simulation.Victim, typer.Option(help="Which orders the planted fault meets.")
+    ] = simulation.Victim.ALL,
 ) -> None:
     """Simulate the whole money flow on a database of its own; status 1 at the first violation."""
     # What fails on purpose would be logged a thousand times.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    plan = simulation.Plan(seed, days, payments, faults, plant)
-    with simulation.opened_database() as url:
-        outcome = asyncio.run(simulation.simulate(url, plan, create_worker))
+    plan = simulation.Plan(seed, days, payments, faults, plant, plant_on)
+    with simulation.opened_database() as url, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        outcome = runner.run(simulation.simulate(url, plan, create_worker))
     for line in outcome.report():
         out.print(line, highlight=False, markup=False)
     if outcome.violation:

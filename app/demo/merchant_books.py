@@ -258,6 +258,10 @@ class Books:
             return Effect.DEBITED
         if webhook.status_id in FAILURES and webhook.type_id in CREDITS:
             return Effect.FAILED
+        if webhook.status_id in FAILURES and webhook.type_id in DEBITS - {CHARGEBACK}:
+            # A refund can fail at the player's bank after it had succeeded.
+            was_taken = (webhook.transaction_id, Effect.DEBITED) in self.moved
+            return Effect.RETURNED if was_taken else Effect.NOTED
         return Effect.NOTED
 
     def _order_of(self, webhook: Webhook, now: datetime) -> Order:

@@ -1,15 +1,18 @@
 """The simulation tells the truth: the same story twice, everything accounted for, planted faults found."""
 
+import os
 import random
+import subprocess
+import sys
 
 import pytest
 
-from app.demo.simulation import Canary, Plan, simulate
+from app.demo.simulation import Canary, Plan, Victim, simulate
 from app.demo.simulation.chance import Chance, Fault, Place
 from app.worker import create_worker
 from tests.conftest import cloned
 
-SMALL = Plan(seed=7, days=1, payments=16, faults=20)
+SMALL = Plan(seed=7, days=1, payments=40, faults=30)
 # A run is some seconds of one core, which others may be using.
 pytestmark = pytest.mark.timeout(240)
 
@@ -17,28 +20,51 @@ pytestmark = pytest.mark.timeout(240)
 async def test_everything_is_accounted_for_whatever_goes_wrong(clone_url: str) -> None:
     outcome = await simulate(clone_url, SMALL, create_worker)
     assert not outcome.violation, outcome.story
-    assert sum(outcome.ends.values()) >= SMALL.payments * 0.9
+    assert {"deposits", "payouts", "refunds"} <= outcome.books.keys()
+    assert sum(book.payments for book in outcome.books.values()) == sum(outcome.ends.values())
     assert len(outcome.faults) >= 6
-    assert outcome.evaluated["the ledger is as the bank's book"] == sum(outcome.ends.values())
-    assert outcome.evaluated["ledger I4"] > 3
+    assert outcome.evaluated["I3 of a transfer"] == outcome.evaluated["I6 of a transfer"] > SMALL.payments
+    assert outcome.evaluated["I9 of everything"] == 1
+    assert (outcome.lost, outcome.duplicated) == (0, 0)
     assert "0 lost, 0 duplicated" in outcome.report()
+    for book in outcome.books.values():
+        assert book.bank == book.ledger == abs(book.merchant)
 
 
 async def test_the_same_seed_tells_the_same_story() -> None:
     outcomes = []
     for _ in range(2):
         async with cloned() as url:
-            outcomes.append(await simulate(url, Plan(3, 1, 6, 8), create_worker))
+            outcomes.append(await simulate(url, Plan(3, 1, 8, 8), create_worker))
     first, again = outcomes
     assert again.report() == first.report()
 
 
+# Each is found by a run in which nothing else than silence about new orders need go wrong.
+@pytest.mark.parametrize("victim", [Victim.DEPOSITS, Victim.PAYOUTS, Victim.REFUNDS])
 @pytest.mark.parametrize("canary", Canary)
-async def test_a_planted_fault_is_found(clone_url: str, canary: Canary) -> None:
-    outcome = await simulate(clone_url, Plan(3, 1, 30, 60, canary), create_worker)
+async def test_a_planted_fault_is_found(clone_url: str, canary: Canary, victim: Victim) -> None:
+    outcome = await simulate(clone_url, Plan(3, 1, 60, 120, canary, victim), create_worker)
     assert outcome.violation
-    assert any("bank: " in line for line in outcome.story)
+    assert any("bank: " in line and victim.value.removesuffix("s") in line for line in outcome.story)
     assert "0 lost, 0 duplicated" not in outcome.report()
+
+
+def test_the_command_fails_with_the_story_of_a_planted_fault() -> None:
+    asked = ["simulate", "--seed", "3", "--days", "1", "--payments", "30", "--faults", "60"]
+    planted = ["--plant", "timeout-is-failure", "--plant-on", "deposits"]
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", *asked, *planted],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+    assert done.returncode == 1, done.stderr
+    assert "the bank never said so" in done.stderr
+    assert "bank: deposit order" in done.stderr
+    assert "0 lost" not in done.stdout
 
 
 def test_faults_strike_where_they_belong_and_end_with_the_healing() -> None:

@@ -4,8 +4,9 @@ The peers are stubs with books of their own, by which everything is judged; what
 generator. The same seed tells the same story.
 """
 
-from app.demo.simulation.canaries import Canary
-from app.demo.simulation.days import Outcome, Plan, simulate
+from app.demo.simulation.canaries import Canary, Victim
+from app.demo.simulation.days import simulate
+from app.demo.simulation.outcome import Outcome, Plan
 from app.demo.simulation.world import opened_database
 
-__all__ = ["Canary", "Outcome", "Plan", "opened_database", "simulate"]
+__all__ = ["Canary", "Outcome", "Plan", "Victim", "opened_database", "simulate"]

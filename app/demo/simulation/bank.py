@@ -15,23 +15,32 @@ from app.demo.provider_orders import ACCOUNT_HEADER, SIGNATURE_HEADER, signature
 from app.demo.simulation.chance import Chance, Fault, Place
 from app.demo.simulation.story import Timeline, Violated
 
-__all__ = ["ACCOUNT", "Bank", "BankOrder", "Deliver"]
+__all__ = ["ACCOUNT", "METHOD", "Bank", "BankDispute", "BankOrder", "Deliver"]
 
 ACCOUNT: Final = "simulated"
+METHOD: Final = "e_wallet"
 OK, CREATED, REFUSED, UNAUTHENTIC, NOT_FOUND, TOO_LATE = 200, 201, 400, 401, 404, 409
+KINDS: Final = {"/v1/deposits": "deposit", "/v1/payouts": "payout", "/v1/refunds": "refund"}
 PLENTY_MINOR: Final = 10**14
 # How long until a notice that was not acknowledged comes again, in seconds.
 AGAIN_AFTER: Final = (60, 600, 3_600, 21_600, 86_400)
 HOUR: Final = 3_600
 # The rest of players leave the page without a word.
 PLAYERS_PAY, PLAYERS_DECIDE = 0.8, 0.9
+# Of what was paid: sent back by the player's bank, disputed by the player, and of disputes what is won.
+SENT_BACK, DISPUTED, WARNED, WON = 0.04, 0.04, 0.25, 0.5
+CODES: Final = {"declined": "05", "returned": "85", "reversed": "86"}
 
 Deliver = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
 
 
 @dataclass(slots=True)
 class BankOrder:
-    """An order as the bank has it. `said_no`: it has told somebody that nothing was or will be moved."""
+    """An order as the bank has it. `said_no`: it has told somebody that nothing was or will be moved.
+
+    `goes_to` is an account of the player, of a refund the deposit that it gives back. `back_minor` is what
+    refunds and disputes took back of a deposit.
+    """
 
     reference: str
     kind: str
@@ -40,25 +49,46 @@ class BankOrder:
     currency: str
     notice_url: str
     theirs: str
+    goes_to: str
     status: str = "pending"
     moved_minor: int = 0
+    back_minor: int = 0
     said_no: bool = False
     lies_after: bool = False
     revives: bool = False
 
 
 @dataclass(slots=True)
+class BankDispute:
+    """A dispute of a deposit; `taken_minor` is what the bank has taken from us at present."""
+
+    theirs: str
+    deposit: BankOrder
+    amount_minor: int
+    taken_minor: int = 0
+
+
+@dataclass(slots=True)
 class Bank:
-    """The bank: what it was asked, what it moved, and what it tells."""
+    """The bank: what it was asked, what it moved, and what it tells.
+
+    `net` and `gross` are by our public number, in minor units: what moved, and what had moved at any time.
+    `unfinished` is how much is still to happen to orders that seem to be over.
+    """
 
     chance: Chance
     timeline: Timeline
     deliver: Deliver
     secret: str
     orders: dict[str, BankOrder] = field(default_factory=dict)
-    moved: Counter[str] = field(default_factory=Counter)  # by our public number, in minor units
     of_number: dict[str, list[BankOrder]] = field(default_factory=dict)
+    disputes: list[BankDispute] = field(default_factory=list)
+    net: Counter[str] = field(default_factory=Counter)
+    gross: Counter[str] = field(default_factory=Counter)
+    disputed: Counter[str] = field(default_factory=Counter)  # ever taken, by the deposit's number
+    deeds: Counter[str] = field(default_factory=Counter)
     notices: int = 0
+    unfinished: int = 0
 
     async def answer(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
@@ -69,8 +99,8 @@ class Bank:
         if not hmac.compare_digest(signature_of(self.secret, signed), given):
             return UNAUTHENTIC, b'{"error":"bad_signature"}'
         bare = path.partition("?")[0]
-        if method == "POST" and bare in {"/v1/deposits", "/v1/payouts"}:
-            return self._ask(bare.removeprefix("/v1/").removesuffix("s"), json.loads(body))
+        if method == "POST" and bare in KINDS:
+            return self._ask(KINDS[bare], json.loads(body))
         if bare == "/v1/balance":
             currency = path.rpartition("=")[2]
             return OK, json.dumps({"available_minor": PLENTY_MINOR, "currency": currency}).encode()
@@ -87,22 +117,12 @@ class Bank:
     def _ask(self, kind: str, asked: Mapping[str, Any]) -> tuple[int, bytes]:
         order = self.orders.get(asked["reference"])
         if order is not None:
+            self.deeds["the same order again, moved once"] += 1
             return OK, json.dumps(self._facts(order)).encode()
-        number = asked["description"].rpartition(" ")[2]
-        order = BankOrder(
-            asked["reference"],
-            kind,
-            number,
-            asked["amount_minor"],
-            asked["currency"],
-            asked["notice_url"],
-            f"bank-{len(self.orders) + 1}",
-        )
-        self.orders[order.reference] = order
-        self.of_number.setdefault(number, []).append(order)
+        order = self._open(kind, asked)
         fault = self.chance.strike(Place.ORDER)
         self.timeline.tell(
-            number, f"bank: {kind} order {order.theirs} of {order.amount_minor}; {fault or 'no fault'}"
+            order.number, f"bank: {kind} order {order.theirs} of {order.amount_minor}; {fault or 'no fault'}"
         )
         order.lies_after = fault is Fault.FAILURE_AFTER_SUCCESS
         order.revives = fault is Fault.SUCCESS_AFTER_FAILURE
@@ -110,6 +130,19 @@ class Bank:
             order.amount_minor = order.amount_minor // 2 + 1
         self._begin(order, is_certain=fault is not None)
         return CREATED, json.dumps(self._facts(order)).encode()
+
+    def _open(self, kind: str, asked: Mapping[str, Any]) -> BankOrder:
+        number = (asked["reason"] if kind == "refund" else asked["description"]).rpartition(" ")[2]
+        if kind == "deposit":  # each player has two wallets
+            goes_to = f"{asked['player']}-{self.chance.random.choice((1, 2))}"
+        else:
+            goes_to = asked["original_reference"] if kind == "refund" else asked["destination"]["wallet"]
+        theirs = f"bank-{len(self.orders) + 1}"
+        content = (asked["reference"], kind, number, asked["amount_minor"], asked["currency"])
+        order = BankOrder(*content, asked["notice_url"], theirs, goes_to)
+        self.orders[order.reference] = order
+        self.of_number.setdefault(number, []).append(order)
+        return order
 
     def _begin(self, order: BankOrder, *, is_certain: bool) -> None:
         """Choose what becomes of an order: at once, a moment later, or by the player."""
@@ -133,33 +166,131 @@ class Bank:
         self.timeline.after(wait, later)
 
     def _end(self, order: BankOrder, status: str) -> None:
+        if status == "approved" and not self._can_move(order):
+            status, order.revives = "declined", False
         order.status = status
         if status == "approved":
             self._move(order)
-        self._tell(order, status)
+        self._tell(order, {"status": status})
         if status == "approved" and order.lies_after:
-            self._tell(order, "declined", wait=self.chance.between(60, HOUR))
+            self._tell(order, {"status": "declined"}, wait=self.chance.between(60, HOUR))
+        if status == "approved":
+            self._go_on(order)
         if status == "declined" and order.revives:
             order.revives = False
+            self._later(self.chance.between(600, 6 * HOUR), lambda: self._end(order, "approved"))
 
-            async def revive() -> None:
-                self._end(order, "approved")
+    def _go_on(self, order: BankOrder) -> None:
+        """What may come days after a success, without anybody having asked."""
+        wait = self.chance.between(HOUR, 24 * HOUR)
+        if order.kind == "deposit":
+            if self.chance.happens(DISPUTED):
+                self._later(wait, lambda: self._dispute(order))
+        elif self.chance.happens(SENT_BACK):
+            self._later(wait, lambda: self._send_back(order))
 
-            self.timeline.after(self.chance.between(600, 6 * HOUR), revive)
+    def _later(self, wait: float, deed: Callable[[], None]) -> None:
+        self.unfinished += 1
+
+        async def happen() -> None:
+            self.unfinished -= 1
+            deed()
+
+        self.timeline.after(wait, happen)
+
+    def _can_move(self, order: BankOrder) -> bool:
+        """Of a deposit no more goes back than came."""
+        deposit = self.orders.get(order.goes_to)
+        if order.kind != "refund":
+            return True
+        return deposit is not None and order.amount_minor <= deposit.moved_minor - deposit.back_minor
 
     def _move(self, order: BankOrder) -> None:
         """Really move the money: the one place."""
         order.moved_minor += order.amount_minor
-        self.moved[order.number] += order.amount_minor
+        self.net[order.number] += order.amount_minor
+        self.gross[order.number] += order.amount_minor
+        self.deeds[f"{order.kind}s moved"] += 1
+        if order.kind == "refund":
+            self.orders[order.goes_to].back_minor += order.amount_minor
         self.timeline.tell(order.number, f"bank: {order.theirs} moves {order.amount_minor}")
-        paid = [one for one in self.of_number[order.number] if one.moved_minor]
-        if len(paid) > 1 or order.moved_minor != order.amount_minor:
+        if order.moved_minor != order.amount_minor or self.is_double(order):
             raise Violated(f"the bank moved money twice for one {order.kind}", order.number)
 
-    def _tell(self, order: BankOrder, status: str, wait: float | None = None) -> None:
+    def is_double(self, order: BankOrder) -> bool:
+        """Whether the same was moved under two orders; a withdrawal may go to several accounts."""
+        same = [
+            one
+            for one in self.of_number[order.number]
+            if one.moved_minor and (one.kind == "deposit" or one.goes_to == order.goes_to)
+        ]
+        return len(same) > 1
+
+    def _send_back(self, order: BankOrder) -> None:
+        """The player's bank did not take it."""
+        order.status = "returned" if order.kind == "payout" else "reversed"
+        self.net[order.number] -= order.moved_minor
+        if order.kind == "refund":
+            self.orders[order.goes_to].back_minor -= order.moved_minor
+        order.moved_minor = 0
+        self.deeds[f"{order.kind}s sent back"] += 1
+        self.timeline.tell(order.number, f"bank: {order.theirs} came back")
+        self._tell(order, {"status": order.status}, is_sure=True)
+
+    def _dispute(self, order: BankOrder) -> None:
+        """The player disputes all of a deposit, or half."""
+        left = order.moved_minor - order.back_minor
+        amount = left if self.chance.happens(0.6) else left // 2
+        if amount <= 0:
+            return
+        its = BankDispute(f"dispute-{len(self.disputes) + 1}", order, amount)
+        self.disputes.append(its)
+        if not self.chance.happens(WARNED):
+            self._open_dispute(its)
+            return
+        self._tell_dispute(its, "early_warning")
+        wait = self.chance.between(HOUR, 12 * HOUR)
+        if self.chance.happens(0.5):
+            self._later(wait, lambda: self._tell_dispute(its, "prevented"))
+        else:
+            self._later(wait, lambda: self._open_dispute(its))
+
+    def _open_dispute(self, its: BankDispute) -> None:
+        if its.amount_minor > its.deposit.moved_minor - its.deposit.back_minor:
+            self._tell_dispute(its, "prevented")  # a refund came in between
+            return
+        its.taken_minor = its.amount_minor
+        its.deposit.back_minor += its.amount_minor
+        self.disputed[its.deposit.number] += its.amount_minor
+        self._tell_dispute(its, "opened")
+        ends = "won" if self.chance.happens(WON) else "lost"
+        self._later(self.chance.between(6 * HOUR, 24 * HOUR), lambda: self._decide(its, ends))
+
+    def _decide(self, its: BankDispute, ends: str) -> None:
+        if ends == "won":
+            its.deposit.back_minor -= its.taken_minor
+            its.taken_minor = 0
+        self._tell_dispute(its, ends)
+
+    def _tell_dispute(self, its: BankDispute, stage: str) -> None:
+        self.deeds[f"disputes {stage.replace('_', ' ')}"] += 1
+        self.timeline.tell(its.deposit.number, f"bank: {its.theirs} of {its.amount_minor} is {stage}")
+        told = {
+            "id": its.theirs,
+            "stage": stage,
+            "amount_minor": its.amount_minor,
+            "currency": its.deposit.currency,
+            "reason": "The player does not recognise it",
+        }
+        self._tell(its.deposit, {"dispute": told}, is_sure=True)
+
+    def _tell(
+        self, order: BankOrder, what: Mapping[str, Any], *, wait: float | None = None, is_sure: bool = False
+    ) -> None:
+        """Send a notice. One that `is_sure` comes again when it is lost, since nobody would ask."""
         self.notices += 1
         content = self._facts(order) | {
-            "status": status,
+            **what,
             "notice_id": f"notice-{self.notices}",
             "occurred_at": self.timeline.clock.now().isoformat(),
         }
@@ -170,16 +301,21 @@ class Bank:
         if fault is Fault.NOTICE_REORDERED:
             wait += self.chance.between(HOUR, 12 * HOUR)
         if fault is not None:
-            self.timeline.tell(order.number, f"fault: {fault} of {status}")
+            self.timeline.tell(order.number, f"fault: {fault} of {what}")
         if fault is Fault.NOTICE_LOST:
-            return
+            if not is_sure:
+                return
+            wait += AGAIN_AFTER[2]
         for extra in (0.0, 300.0) if fault is Fault.NOTICE_REPEATED else (0.0,):
             self._send(order, headers, body, wait + extra, 0)
 
     def _send(
         self, order: BankOrder, headers: Mapping[str, str], body: bytes, wait: float, tries: int
     ) -> None:
+        self.unfinished += 1
+
         async def send() -> None:
+            self.unfinished -= 1
             status = await self.deliver(order.notice_url, headers, body)
             if status != OK and tries < len(AGAIN_AFTER):
                 self._send(order, headers, body, AGAIN_AFTER[tries], tries + 1)
@@ -187,18 +323,20 @@ class Bank:
         self.timeline.after(wait, send)
 
     def _facts(self, order: BankOrder) -> dict[str, Any]:
-        if order.status in {"declined", "cancelled"}:
+        if order.status in {"declined", "cancelled", "returned", "reversed"}:
             order.said_no = True
-        facts = {
+        facts: dict[str, Any] = {
             "id": order.theirs,
             "kind": order.kind,
             "reference": order.reference,
             "status": order.status,
             "amount_minor": order.amount_minor,
             "currency": order.currency,
-            "code": "05" if order.status == "declined" else "00",
+            "code": CODES.get(order.status, "00"),
             "message": "",
         }
         if order.status == "awaiting_player":
             facts["redirect_url"] = f"https://bank.example.com/pay/{order.theirs}"
+        if order.kind == "deposit" and order.status == "approved":
+            facts["instrument"] = {"method": METHOD, "account": order.goes_to}
         return facts

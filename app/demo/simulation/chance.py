@@ -12,7 +12,8 @@ __all__ = ["Chance", "Fault", "Place"]
 class Place(StrEnum):
     """Where a fault strikes."""
 
-    WIRE = "wire"  # a call of ours to a peer
+    SENDING = "sending"  # a new order of ours on its way to the bank
+    WIRE = "wire"  # any call of ours to a peer
     ORDER = "order"  # what the bank makes of a new order
     NOTICE = "notice"  # what the bank tells us of one
     PROCESS = "process"  # ours, at a transaction
@@ -46,6 +47,15 @@ class Fault(StrEnum):
 F = Fault
 # Silence is what hurts most, so it comes most often.
 WEIGHTS: Final[Mapping[Place, Mapping[Fault, int]]] = {
+    Place.SENDING: {
+        F.REQUEST_LOST: 6,
+        F.ANSWER_LOST: 9,
+        F.ANSWER_LATE: 9,
+        F.GARBAGE: 4,
+        F.REPEATED: 4,
+        F.KILLED_BEFORE_SENDING: 4,
+        F.KILLED_AFTER_ANSWER: 6,
+    },
     Place.WIRE: {
         F.REQUEST_LOST: 9,
         F.ANSWER_LOST: 12,

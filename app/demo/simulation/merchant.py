@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.demo import merchant_withdrawals
-from app.demo.merchant_books import Books, Player, Refused, Webhook, Withdrawal
+from app.demo.merchant_books import Books, Effect, Player, Refused, Webhook, Withdrawal
 from app.demo.merchant_signatures import read_signed
 from app.demo.simulation.chance import Chance
 from app.demo.simulation.story import Timeline
@@ -17,6 +17,7 @@ __all__ = ["CURRENCY", "Merchant"]
 
 CURRENCY: Final = "KZT"
 SAYS_NO: Final = 0.04
+IN, OUT = "order_", "out_"  # how its order numbers begin
 
 
 @dataclass(slots=True)
@@ -29,6 +30,7 @@ class Merchant:
     books: Books = field(default_factory=lambda: Books(players={}))
     refused: set[str] = field(default_factory=set)
     agreed: list[Withdrawal] = field(default_factory=list)
+    heard: Counter[Effect] = field(default_factory=Counter)
 
     def enter(self, login: str) -> None:
         """Know a player."""
@@ -52,11 +54,24 @@ class Merchant:
             return self._said({"code": 500, "error_description": str(refused)})
 
     def moved(self) -> Counter[str]:
-        """What each transaction did to its player's balance, in minor units."""
+        """What each transaction did to its player's balance, in minor units.
+
+        What came back of a withdrawal is told under a number of its own, but names the withdrawal.
+        """
         moved: Counter[str] = Counter()
         for line in self.books.movements:
-            moved[str(line["transaction_id"])] += int(line["amount_minor"])
+            number, external_id = str(line["transaction_id"]), str(line["external_id"])
+            if line["effect"] == Effect.RETURNED and external_id.startswith(OUT):
+                number = external_id.removeprefix(OUT)
+            moved[number] += int(line["amount_minor"])
         return moved
+
+    def credited_twice(self) -> list[str]:
+        """Orders under which a deposit was credited more than once."""
+        credited = Counter(
+            str(line["external_id"]) for line in self.books.movements if line["effect"] == Effect.CREDITED
+        )
+        return [external_id.removeprefix(IN) for external_id, count in credited.items() if count > 1]
 
     def _deposit(self, fields: Mapping[str, str]) -> dict[str, object]:
         number = fields["transaction_id"]
@@ -65,7 +80,7 @@ class Merchant:
             transaction_id=number,
             login=fields["site_login"],
             amount=Money(int(fields["amount"]), fields["currency"]),
-            external_id=f"order_{number}",
+            external_id=f"{IN}{number}",
             now=self.timeline.clock.now(),
         )
         return {"code": 0, "external_id": order.external_id}
@@ -74,7 +89,7 @@ class Merchant:
         number = fields["transaction_id"]
         self._may_refuse(number)
         wish = Withdrawal(
-            f"out_{number}",
+            f"{OUT}{number}",
             number,
             fields["site_login"],
             Money(int(fields["amount"]), fields["currency"]),
@@ -95,12 +110,14 @@ class Merchant:
             Money(int(fields["amount"]), fields["currency"]),
             int(fields["type_id"]),
             int(fields["status_id"]),
+            Money(int(fields["real_amount"]), fields["real_currency"]),
         )
         now = self.timeline.clock.now()
         if merchant_withdrawals.about_withdrawal(self.books, webhook):
             effect = merchant_withdrawals.apply(self.books, webhook, now=now)
         else:
             effect = self.books.apply(webhook, now=now)
+        self.heard[effect] += 1
         self.timeline.tell(webhook.transaction_id, f"merchant: hears {webhook.status_id}, {effect}")
         return {"code": 0}
 

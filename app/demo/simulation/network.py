@@ -14,9 +14,11 @@ from app.plumbing import fence
 from app.plumbing.database import Database, SessionSettings, Transaction
 from app.plumbing.http import CallFailed, FailureKind, HttpClient, Reply
 
-__all__ = ["MortalDatabase", "Peer", "SimulatedHttp"]
+__all__ = ["ORDERS", "MortalDatabase", "Peer", "SimulatedHttp"]
 
 Peer = Callable[[str, str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
+# Where new orders go at the bank.
+ORDERS: Final = {"deposits": "/v1/deposits", "payouts": "/v1/payouts", "refunds": "/v1/refunds"}
 GARBAGE: Final = b'{"code": 0, "reference": \xff<html>'
 SERVER_ERROR, OK = 503, 200
 NEVER_ARRIVES: Final = frozenset({Fault.REQUEST_LOST, Fault.SERVER_ERROR})
@@ -55,7 +57,9 @@ class SimulatedHttp(HttpClient):
         clock.advance(self._chance.between(0.01, 0.2))
         if self.gone_until.get(host, clock.now()) > clock.now():
             raise CallFailed(FailureKind.NOT_CONNECTED, host, "gone for hours")
-        fault = self._chance.strike(Place.WIRE)
+        is_order = method == "POST" and path in ORDERS.values()
+        fault = self._chance.strike(Place.SENDING) if is_order else None
+        fault = fault or self._chance.strike(Place.WIRE)
         if fault is not None:
             self._timeline.tell("", f"fault: {fault} of {method} {url}")
         if fault is Fault.KILLED_BEFORE_SENDING:
@@ -89,14 +93,17 @@ class MortalDatabase(Database):
 
     def __init__(self, url: str, chance: Chance, timeline: Timeline) -> None:
         """Open nothing yet."""
-        super().__init__(url, SessionSettings(application_name="cashier simulation"), pool_size=2)
+        settings = SessionSettings(application_name="cashier simulation")
+        super().__init__(url, settings, pool_size=2, pre_ping=False)
         self._chance, self._timeline = chance, timeline
         self.is_mortal = False
+        self.transactions = 0
 
     @override
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """One transaction, after which or instead of which the process may die."""
+        self.transactions += 1
         fault = self._chance.strike(Place.PROCESS) if self.is_mortal else None
         if fault is not None:
             self._timeline.tell("", f"fault: {fault}")

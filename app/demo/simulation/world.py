@@ -1,6 +1,7 @@
 """The place of a simulation: a database of its own, two sites, their merchants, and the bank."""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from app import merchants, methods, payments, providers, staff
-from app.demo.simulation.bank import ACCOUNT, Bank, Deliver
-from app.demo.simulation.canaries import Canary, planted
+from app.demo.simulation.bank import ACCOUNT, METHOD, Bank, Deliver
+from app.demo.simulation.canaries import Canary, Victim, planted
 from app.demo.simulation.chance import Chance
 from app.demo.simulation.merchant import CURRENCY, Merchant
 from app.demo.simulation.network import MortalDatabase, Peer, SimulatedHttp
@@ -24,12 +25,20 @@ from app.plumbing import embedded, schema
 from app.plumbing.database import asyncpg_dsn
 from app.plumbing.pipes import Pipes
 
-__all__ = ["BANK_HOST", "METHOD", "World", "opened_database", "settled"]
+__all__ = ["BANK_HOST", "World", "opened_database", "settled"]
 
 BANK_HOST: Final = "bank.example.com"
-METHOD: Final = "e_wallet"
 LEAST, MOST = Money(50_000, CURRENCY), Money(100_000_000, CURRENCY)
 DATABASE: Final = "simulation"
+MEMORY: Final = "/dev/shm"  # noqa: S108  a folder of random name is made in it
+# What nobody needs but whoever looks after every step.
+INDEXES: Final = """
+CREATE INDEX simulated_changed_at ON payment (changed_at);
+CREATE INDEX simulated_next_at ON webhook (next_at) WHERE state = 'pending';
+CREATE INDEX simulated_received_at ON notice (received_at) WHERE state = 'new';
+CREATE INDEX simulated_hold ON hold (expires_at) WHERE captured_minor + released_minor < amount_minor;
+CREATE INDEX simulated_because ON transfer (site_id, because);
+"""
 
 
 @dataclass(slots=True)
@@ -49,13 +58,15 @@ class World:
     servers: dict[int, Merchant] = field(default_factory=dict)
     sites: dict[int, merchants.Site] = field(default_factory=dict)
     seamless: int = 0
-    operators: list[staff.Operator] = field(default_factory=list)
+    deciding: list[staff.Operator] = field(default_factory=list)
+    asking: list[staff.Operator] = field(default_factory=list)  # for refunds, which others approve
 
 
 @contextmanager
 def opened_database() -> Iterator[str]:
     """The owner's address of a fresh migrated database, on a server that lives as long as the block."""
-    with tempfile.TemporaryDirectory(prefix="cashier-simulation-") as folder:
+    memory = MEMORY if os.access(MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="cashier-simulation-", dir=memory) as folder:
         server = embedded.start(Path(folder) / "postgres")
         try:
             asyncio.run(_create(server.url))
@@ -78,27 +89,27 @@ async def _create(url: str) -> None:
         await connection.close()
 
 
-async def settled(url: str, chance: Chance, timeline: Timeline, canary: Canary | None) -> World:
+async def settled(
+    url: str, chance: Chance, timeline: Timeline, canary: Canary | None, victim: Victim
+) -> World:
     """A world in a migrated database, in which nobody has done anything yet."""
     watch = await asyncpg.connect(asyncpg_dsn(url))
-    await watch.execute("CREATE INDEX simulated_changed_at ON payment (changed_at)")
-    await watch.execute("SET jit = off")
+    await watch.execute(INDEXES)
+    await watch.execute("SET jit = off; SET plan_cache_mode = force_custom_plan")
     database = MortalDatabase(url, chance, timeline)
-    http = planted(canary)(chance, timeline)
-    pipes = Pipes(database, http, timeline.clock, "https://cashier.example.com")
     secret = ids.secret()
-    if canary is Canary.RETRY_WITH_NEW_REFERENCE:
-        vars(http)["secret"] = secret
+    http = planted(canary, victim, chance, timeline, secret)
+    pipes = Pipes(database, http, timeline.clock, "https://cashier.example.com")
     bank = Bank(chance, timeline, _deliver_to(pipes, database), secret)
     world = World(pipes, database, http, chance, timeline, bank, watch)
     http.peers_by_host[BANK_HOST] = bank.answer
     for is_seamless in (False, True):
         await _open_site(world, is_seamless=is_seamless)
     async with database.transaction() as tx:
-        for login in ("first", "second"):
+        for login, role in (("first", world.deciding), ("second", world.deciding), ("third", world.asking)):
             new = staff.NewOperator(login, login.title(), frozenset({staff.Role.FINANCE}))
             operator, _ = await staff.create_operator(tx, new, at=timeline.clock.now())
-            world.operators.append(operator)
+            role.append(operator)
     return world
 
 

@@ -221,13 +221,21 @@ class SessionSettings:
 class Database:
     """One engine on one PostgreSQL database, as one role."""
 
-    def __init__(self, url: str, settings: SessionSettings | None = None, *, pool_size: int = 10) -> None:
+    def __init__(
+        self,
+        url: str,
+        settings: SessionSettings | None = None,
+        *,
+        pool_size: int = 10,
+        pre_ping: bool = True,
+    ) -> None:
         """Prepare the engine; nothing connects before the first transaction.
 
         Args:
             url: `postgresql://...`, also with `?host=/socket/folder`.
             settings: session settings, by default those of the application's role.
             pool_size: connections kept and allowed; a further caller waits `POOL_WAIT_SECONDS`, then fails.
+            pre_ping: ask a pooled connection whether it lives before it is used; three round trips.
         """
         self.url: URL = make_url(url).set(drivername="postgresql+asyncpg")
         self.settings = settings or SessionSettings()
@@ -236,7 +244,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
-            pool_pre_ping=True,
+            pool_pre_ping=pre_ping,
             hide_parameters=True,  # they hold what players and merchants told us; errors are logged
             connect_args={
                 "connection_class": CheckedConnection,

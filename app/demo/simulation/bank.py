@@ -165,20 +165,22 @@ class Bank:
 
         self.timeline.after(wait, later)
 
-    def _end(self, order: BankOrder, status: str) -> None:
+    def _end(self, order: BankOrder, status: str, *, is_sure: bool = False) -> None:
         if status == "approved" and not self._can_move(order):
             status, order.revives = "declined", False
         order.status = status
         if status == "approved":
             self._move(order)
-        self._tell(order, {"status": status})
+        self._tell(order, {"status": status}, is_sure=is_sure)
         if status == "approved" and order.lies_after:
             self._tell(order, {"status": "declined"}, wait=self.chance.between(60, HOUR))
         if status == "approved":
             self._go_on(order)
         if status == "declined" and order.revives:
             order.revives = False
-            self._later(self.chance.between(600, 6 * HOUR), lambda: self._end(order, "approved"))
+            self._later(
+                self.chance.between(600, 6 * HOUR), lambda: self._end(order, "approved", is_sure=True)
+            )
 
     def _go_on(self, order: BankOrder) -> None:
         """What may come days after a success, without anybody having asked."""

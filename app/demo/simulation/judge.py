@@ -238,12 +238,10 @@ class Judge:
 
     def _vanished(self, rows: Sequence[Standing], acknowledged: Sequence[str]) -> list[Violated]:
         """I1: whatever somebody was told stands in the database."""
-        known = {row.payment_id for row in rows}
+        known = {str(row.number) for row in rows}
         found: list[Violated] = []
-        for payment_id in acknowledged:
-            found += self._failure(
-                "I1: what was answered stands", payment_id in known, payment_id, "it is gone"
-            )
+        for number in acknowledged:
+            found += self._failure("I1: what was answered stands", number in known, number, "it is gone")
         return found
 
     def _failure(self, name: str, holds: object, number: str, how: str) -> list[Violated]:

@@ -53,7 +53,7 @@ class _Days:
     def timeline(self) -> Timeline:
         return self.world.timeline
 
-    def begin(self) -> None:
+    def lay_out(self) -> None:
         """Put everybody's wishes and everything that goes wrong on the timeline."""
         chance, span = self.world.chance, self.plan.days * DAY
         for number in range(self.plan.payments):
@@ -216,7 +216,7 @@ async def _live(plan: Plan, world: World, worker: Worker, outcome: Outcome) -> N
     people = People(world, [f"player{number}" for number in range(max(4, plan.payments // 25))])
     days = _Days(plan, world, people, judge, worker, watcher)
     try:
-        days.begin()
+        days.lay_out()
         outcome.healed_days = await days.run()
         await judge.ledger(full=True)
         await judge.end(outcome, people.acknowledged)

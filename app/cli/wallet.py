@@ -52,8 +52,15 @@ def wallet_stuck(site_id: int) -> None:
 
 @purse.command("balances")
 def wallet_balances(site_id: int) -> None:
-    """List the players who have money, in minor units."""
+    """List the players who have money or owe some, in minor units."""
     for one in told_of(site_id, lambda reader, _: wallet.players_with_balance(reader, site_id)):
+        typer.echo(one)
+
+
+@purse.command("debts")
+def wallet_debts(site_id: int) -> None:
+    """List what players owe, in minor units, and the wins taken back whose money was gone."""
+    for one in told_of(site_id, lambda reader, _: wallet.debts(reader, site_id)):
         typer.echo(one)
 
 

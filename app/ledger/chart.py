@@ -23,6 +23,7 @@ __all__ = [
     "REVERSAL",
     "REVERSE_BONUS",
     "REVERSE_CASH",
+    "REVERSE_DEBT",
     "TRANSFER_IN",
     "TRANSFER_OUT",
     "WIN_BONUS",
@@ -95,6 +96,8 @@ REFUND_BONUS: Final = Movement("wallet.refund_bonus", Purpose.HOUSE_GAMING, Purp
 # A win that was taken back.
 REVERSE_CASH: Final = Movement("wallet.reverse_cash", Purpose.PLAYER_CASH, Purpose.HOUSE_GAMING)
 REVERSE_BONUS: Final = Movement("wallet.reverse_bonus", Purpose.PLAYER_BONUS, Purpose.HOUSE_GAMING)
+# ... and is not there any more.
+REVERSE_DEBT: Final = Movement("wallet.reverse_debt", Purpose.PLAYER_DEBT, Purpose.HOUSE_GAMING)
 GRANT_BONUS: Final = Movement("wallet.grant_bonus", Purpose.HOUSE_GAMING, Purpose.PLAYER_BONUS)
 
 # A migration writes the same rows into the table `movement`; a test compares.
@@ -116,6 +119,7 @@ MOVEMENTS: Final = {
         REFUND_BONUS,
         REVERSE_CASH,
         REVERSE_BONUS,
+        REVERSE_DEBT,
         GRANT_BONUS,
         DEBT_REPAY,
         *PAYOUT,

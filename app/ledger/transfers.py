@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from app.ledger import chart
 from app.ledger.model import AccountName, Movement
 from app.ledger.rules import UndeclaredMovement
-from app.plumbing.database import Transaction, arrays
+from app.plumbing.database import arrays
 
 __all__ = ["Move", "move", "move_arguments", "move_call", "open_accounts"]
 
@@ -43,12 +43,16 @@ class Move(NamedTuple):
 
 
 async def open_accounts(
-    tx: Transaction, site_id: int, names: Sequence[AccountName], *, at: datetime
+    raw: Any,  # noqa: ANN401  asyncpg has no types
+    site_id: int,
+    names: Sequence[AccountName],
+    *,
+    at: datetime,
 ) -> dict[AccountName, int]:
     """Open the accounts that do not exist yet, empty; none is locked.
 
     Args:
-        tx: the caller's transaction.
+        raw: a connection inside the caller's transaction.
         site_id: whose accounts.
         names: which.
         at: this instant; those that exist keep theirs.
@@ -56,7 +60,7 @@ async def open_accounts(
     Returns:
         the ids of all of them.
     """
-    ids = await tx.raw.fetchval(
+    ids = await raw.fetchval(
         _OPEN,
         site_id,
         [name.owner for name in names],

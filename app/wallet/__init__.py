@@ -5,7 +5,7 @@ and that a wallet's history counts without a gap. Owns what was asked and answer
 Refuses by the codes of its published contract.
 """
 
-from app.wallet.audit import Balance, Closing, closing, mode_blockers, players_with_balance
+from app.wallet.audit import Balance, Closing, Debt, closing, debts, mode_blockers, players_with_balance
 from app.wallet.contract import Refused
 from app.wallet.journal import Journal
 from app.wallet.operations import add_game, decide
@@ -18,12 +18,14 @@ __all__ = [
     "Balance",
     "Closing",
     "Code",
+    "Debt",
     "Game",
     "Journal",
     "Policy",
     "Refused",
     "add_game",
     "closing",
+    "debts",
     "decide",
     "grant_bonus",
     "mode_blockers",

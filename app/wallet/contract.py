@@ -202,6 +202,8 @@ def told(
         data["balance"] = unit(answer.wallet.balance)
         data["cash"] = unit(answer.wallet.cash)
         data["bonus"] = unit(answer.wallet.bonus)
+        if answer.wallet.debt:
+            data["debt"] = unit(answer.wallet.debt)
     if answer is not None:
         data["duplicate"] = answer.duplicate
         data["final"] = MEANINGS[answer.code].final
@@ -220,6 +222,8 @@ def _named(data: dict[str, object], operation: Operation, unit: Callable[[int], 
         case Type.BETWIN:
             data["betAmount"] = data["amount"]
             data["winAmount"] = unit(operation.win)
+        case Type.REVERSE_WIN if operation.applied:
+            data["debtPart"] = unit(operation.amount - operation.cash - operation.bonus)
         case _:
             pass
     if operation.round_id is not None:

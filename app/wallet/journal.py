@@ -17,6 +17,7 @@ import asyncpg
 import structlog
 
 from app.kernel import ids
+from app.plumbing import metrics
 from app.plumbing.batching import Batcher, Overloaded
 from app.plumbing.database import (
     BUSY_SQLSTATES,
@@ -33,6 +34,7 @@ from app.wallet import statements
 from app.wallet.contract import Answer, Refused
 from app.wallet.queries import operation_of
 from app.wallet.rules import SUCCESSES, Page
+from app.wallet.sheets import Moved, Sheet
 from app.wallet.terms import Ask, Code, Operation
 
 __all__ = ["Journal"]
@@ -235,6 +237,7 @@ class Journal:
     ) -> None:
         """Decide and write everything in one transaction; `answers` has them before the commit."""
         undone: set[str] = set()
+        owing: list[Moved] = []
         try:
             async with self.lanes.transaction(rows=len(asks)) as raw, Turns() as turns:
                 page = Page(self.pipes.clock.now())
@@ -251,15 +254,35 @@ class Journal:
                         answers.append(Answer(ask, code, wallet, operation, duplicate, wrong))
                     sheet = page.torn_off()
                     if sheet is not None:
-                        if not statements.know_houses(self._houses, site_id, page):
-                            await turns.next(statements.find_houses(raw, site_id, self._houses))
                         undone.update([one.operation_id for one in sheet.written] if all_or_none else ())
-                        _ = turns.next(statements.write(raw, site_id, sheet, self._houses))
+                        owing += await self._write(raw, turns, site_id, page, sheet)
                 await turns.all()
                 if all_or_none and any(answer.code not in SUCCESSES for answer in answers):
                     raise _Undone
         except _Undone:
             answers[:] = [_not_done(one, undone) for one in answers]
+        else:
+            _flag(site_id, owing)
+
+    async def _write(
+        self, raw: asyncpg.Connection, turns: Turns, site_id: int, page: Page, sheet: Sheet
+    ) -> list[Moved]:
+        """Send a sheet on its way; returns what is owed by it."""
+        if not statements.know_houses(self._houses, site_id, page):
+            await turns.next(statements.find_houses(raw, site_id, self._houses))
+        owed = statements.owed(sheet)
+        if owed:
+            await turns.next(statements.open_debts(raw, site_id, owed, at=sheet.at))
+        _ = turns.next(statements.write(raw, site_id, sheet, self._houses))
+        return owed
+
+
+def _flag(site_id: int, owing: Sequence[Moved]) -> None:
+    """Let a person look at wins whose money was gone when they were taken back (rule 45)."""
+    for operation_id, _, amount, wallet in owing:
+        metrics.ALARMS.labels("wallet_debt").inc()
+        told = {"operation_id": operation_id, "player_id": wallet.player_id, "amount_minor": amount}
+        _log.warning("wallet.debt", site_id=site_id, currency=wallet.currency, **told)
 
 
 def _not_done(answer: Answer, undone: Collection[str]) -> Answer:

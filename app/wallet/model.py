@@ -27,14 +27,7 @@ from app.wallet.terms import (
     Wallet,
 )
 
-__all__ = [
-    "EFFECTS",
-    "Asked",
-    "Effect",
-    "Standing",
-    "decide",
-    "standing_of",
-]
+__all__ = ["BETS", "EFFECTS", "Asked", "Effect", "Standing", "decide", "standing_of"]
 
 
 class Asked(StrEnum):
@@ -121,7 +114,7 @@ _ANSWERS: Final[Mapping[Effect, Decision]] = {
     Effect.ALREADY_ROLLED_BACK: Decision(Code.ALREADY_ROLLED_BACK),
     Effect.ALREADY_SETTLED: Decision(Code.ALREADY_SETTLED),
 }
-_BETS: Final = frozenset({Type.BET, Type.BETWIN})
+BETS: Final = frozenset({Type.BET, Type.BETWIN})
 _NO_FAILURES: Final = frozenset({Code.OK, Code.NOTHING_TO_REVERSE, Code.ALREADY_ROLLED_BACK})
 _MOST_KEPT: Final = 2**63 - 1  # a PostgreSQL BIGINT
 
@@ -228,7 +221,7 @@ def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
         return Decision(Code.LIMIT_EXCEEDED, stored=False, amount=amount)
     if ask.kind is not Kind.WIN:
         return Decision(Code.OK, applied=True, amount=amount, legs=_legs((Leg.WIN_CASH, amount)))
-    if bet is not None and (bet.type not in _BETS or bet.player_id != wallet.player_id):
+    if bet is not None and (bet.type not in BETS or bet.player_id != wallet.player_id):
         return Decision(Code.BET_NOT_FOUND, stored=False)
     effect = EFFECTS[Asked.WIN][standing_of(bet, around, is_tombstoned=facts.is_tombstoned)]
     if effect in _ANSWERS:
@@ -249,7 +242,7 @@ def _rollback(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     if original is not None and not _is_its(ask, wallet, original):
         return Decision(Code.TRANSACTION_NOT_FOUND, stored=False)
     standing = standing_of(original, facts.round, is_tombstoned=facts.is_tombstoned)
-    if original is not None and original.type not in _BETS and standing is not Standing.REVERSED:
+    if original is not None and original.type not in BETS and standing is not Standing.REVERSED:
         if original.type is Type.WIN and original.applied and ask.policy.reverse_wins:
             return _reverse_win(ask.policy, wallet, original)
         standing = Standing.SETTLED if original.code in _NO_FAILURES else standing
@@ -268,11 +261,12 @@ def _is_its(ask: Ask, wallet: Wallet, original: Operation) -> bool:
 
 
 def _reverse_win(policy: Policy, wallet: Wallet, won: Operation) -> Decision:
-    """Take a win back, as far as it is still there; what is missing stands in the operation as a debt."""
-    cash, bonus = min(won.cash, wallet.cash), min(won.bonus, wallet.bonus)
-    if cash + bonus < won.amount and policy.short_reversal is ShortReversal.REFUSE:
+    """Take a win back as far as it is still there, lost bonus in cash; the rest is owed (rule 45)."""
+    bonus = min(won.bonus, wallet.bonus)
+    cash = min(won.amount - bonus, wallet.cash)
+    if (owed := won.amount - bonus - cash) and policy.short_reversal is ShortReversal.REFUSE:
         return Decision(Code.INSUFFICIENT_FUNDS, amount=won.amount, turned=Type.REVERSE_WIN)
-    legs = _legs((Leg.REVERSE_CASH, cash), (Leg.REVERSE_BONUS, bonus))
+    legs = _legs((Leg.REVERSE_CASH, cash), (Leg.REVERSE_BONUS, bonus), (Leg.REVERSE_DEBT, owed))
     return Decision(Code.OK, applied=True, amount=won.amount, legs=legs, turned=Type.REVERSE_WIN)
 
 

@@ -136,7 +136,7 @@ async def _open_wallet(tx: Transaction, site_id: int, player_id: str, currency: 
         ledger.AccountName("site", ledger.Purpose.HOUSE_GAMING, currency),
         ledger.AccountName("site", ledger.Purpose.OPERATOR_FLOAT, currency),
     ]
-    accounts = await ledger.open_accounts(tx, site_id, names, at=at)
+    accounts = await ledger.open_accounts(tx.raw, site_id, names, at=at)
     await lock_wallets(tx, site_id, player_id)
     await tx.execute(
         insert(wallets)

@@ -73,11 +73,17 @@ class Purse:
     cash: int
     bonus: int
     held: int
+    debt: int
 
     @property
     def balance(self) -> int:
         """What can be played with: cash and bonus."""
         return self.cash + self.bonus
+
+    @property
+    def withdrawable(self) -> int:
+        """What can leave: cash, less what is owed, which the next operation collects."""
+        return max(0, self.cash - self.debt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +203,8 @@ def wallet_of(row: Any, player: str) -> Wallet:  # noqa: ANN401  asyncpg has no 
         bonus_account_id=own["bonus_account_id"],
         cash_version=row["cash_version"],
         bonus_version=row["bonus_version"],
+        debt=row["debt_minor"],
+        debt_account_id=own["debt_account_id"],
     )
 
 
@@ -325,6 +333,7 @@ async def purses(reader: Reader, site_id: int, player_id: str) -> dict[str, Purs
             cash=kept_as(ledger.Purpose.PLAYER_CASH, row.currency),
             bonus=kept_as(ledger.Purpose.PLAYER_BONUS, row.currency),
             held=kept_as(ledger.Purpose.PLAYER_HELD, row.currency),
+            debt=-kept_as(ledger.Purpose.PLAYER_DEBT, row.currency),
         )
         for row in rows
     }

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Final
 
 from app.kernel import ids
-from app.wallet.model import decide
+from app.wallet.model import BETS, decide
 from app.wallet.sheets import Moved, Seat, Sheet, Verdict
+from app.wallet.states import opened, take_part
 from app.wallet.terms import (
     Ask,
     Code,
@@ -34,19 +35,21 @@ __all__ = ["GAINS", "SUCCESSES", "Page"]
 
 SUCCESSES: Final = frozenset({Code.OK, Code.NOTHING_TO_REVERSE, Code.ALREADY_ROLLED_BACK})
 _NO_POLICY: Final = Policy()
-# What each leg adds to cash and to bonus.
+# What each leg adds to cash, to bonus, and to what is owed.
 GAINS: Final = {
-    Leg.DEPOSIT: (1, 0),
-    Leg.WITHDRAW: (-1, 0),
-    Leg.BET_CASH: (-1, 0),
-    Leg.BET_BONUS: (0, -1),
-    Leg.WIN_CASH: (1, 0),
-    Leg.WIN_BONUS: (0, 1),
-    Leg.REFUND_CASH: (1, 0),
-    Leg.REFUND_BONUS: (0, 1),
-    Leg.REVERSE_CASH: (-1, 0),
-    Leg.REVERSE_BONUS: (0, -1),
-    Leg.GRANT_BONUS: (0, 1),
+    Leg.DEPOSIT: (1, 0, 0),
+    Leg.WITHDRAW: (-1, 0, 0),
+    Leg.BET_CASH: (-1, 0, 0),
+    Leg.BET_BONUS: (0, -1, 0),
+    Leg.WIN_CASH: (1, 0, 0),
+    Leg.WIN_BONUS: (0, 1, 0),
+    Leg.REFUND_CASH: (1, 0, 0),
+    Leg.REFUND_BONUS: (0, 1, 0),
+    Leg.REVERSE_CASH: (-1, 0, 0),
+    Leg.REVERSE_BONUS: (0, -1, 0),
+    Leg.GRANT_BONUS: (0, 1, 0),
+    Leg.REVERSE_DEBT: (0, 0, 1),
+    Leg.REPAY_DEBT: (-1, 0, -1),
 }
 
 
@@ -133,6 +136,7 @@ class Page:
         ask = Ask(Type.CASHIER, key.source, key.key, wallet.player, _NO_POLICY, b"", "", amount=amount)
         decision = Decision(Code.OK, applied=True, amount=amount)
         self._record(ask, wallet, decision, (amount, 0), told)
+        self._collect(wallet, key.key)
 
     def _wallet(self, ask: Ask, seat: Seat, reference: Operation | None) -> Wallet | None:
         """Whose money: for a rollback, of the operation it names, also if that came in this very batch."""
@@ -158,9 +162,10 @@ class Page:
         before = wallet.balance
         parts = [0, 0]
         for leg, minor in decision.legs:
-            cash, bonus = GAINS[leg]
+            cash, bonus, debt = GAINS[leg]
             wallet.cash += cash * minor
             wallet.bonus += bonus * minor
+            wallet.debt += debt * minor
             wallet.cash_version += abs(cash)
             wallet.bonus_version += abs(bonus)
             # Of a bet with its win, the stake's parts: a later win is split like them.
@@ -181,7 +186,24 @@ class Page:
             self._note_round(ask, wallet, facts, operation)
         elif decision.code is Code.NOTHING_TO_REVERSE and ask.reference_key is not None:
             self.tombstoned.add(ask.reference_key)
+        if wallet.debt:
+            self._collect(wallet, ask.key)
         return Verdict(operation.code, operation, wallet)
+
+    def _collect(self, wallet: Wallet, credit: str) -> None:
+        """Let what has just come in pay what is owed: an operation of its own, so that balances still follow.
+
+        Args:
+            wallet: as the credit left it.
+            credit: the id of what came in.
+        """
+        paid = min(wallet.debt, wallet.cash)
+        if not paid:
+            return
+        key = f"{wallet.wallet_id}.{wallet.sequence + 1}"
+        ask = Ask(Type.REPAYMENT, "cashier", key, wallet.player, _NO_POLICY, b"", "", reference=credit)
+        decision = Decision(Code.OK, applied=True, amount=paid, legs=((Leg.REPAY_DEBT, paid),))
+        self._carried_out(ask, wallet, Facts(), decision)
 
     def _record(
         self, ask: Ask, wallet: Wallet, decision: Decision, parts: tuple[int, int], before: int
@@ -220,45 +242,15 @@ class Page:
 
     def _note_round(self, ask: Ask, wallet: Wallet, facts: Facts, operation: Operation) -> None:
         """What an applied operation makes of the one it names and of its round."""
-        reference, around = facts.reference, facts.round
-        match operation.type:
-            case Type.BET | Type.BETWIN:
-                around = around or self._opened(ask, wallet)
-                around.open_bets += 1
-                around.bet += operation.amount
-                around.win += operation.win
-                around.is_free &= ask.free_round is not None
-            case Type.WIN if ask.kind is Kind.WIN and reference is not None:
-                reference.is_settled = True
-                if around is not None:
-                    around.win += operation.amount
-            case Type.ROLLBACK | Type.REVERSE_WIN if reference is not None:
-                reference.is_reversed = True
-                if around is not None:
-                    _take_back(around, operation)
-            case _:
-                around = None
-        if around is not None:
-            if ask.is_finished and around.state is RoundState.OPEN:
-                around.state = RoundState.COMPLETED
+        around = facts.round
+        if around is None and operation.type in BETS:
+            around = opened(ask, wallet, self.at)
+            self.rounds[around.key] = around
+        if take_part(around, ask, operation, facts.reference):
+            assert around is not None, "it has changed"
             around.last_sequence = operation.sequence
             around.changed_at = self.at
             self.touched_rounds[around.key] = around
-
-    def _opened(self, ask: Ask, wallet: Wallet) -> Round:
-        assert ask.round_id is not None, "a bet names its round"
-        key = RoundKey(wallet.wallet_id, ask.provider, ask.round_id)
-        made = Round(
-            key,
-            ask.game or "",
-            wallet.currency,
-            first_sequence=wallet.sequence,
-            last_sequence=wallet.sequence,
-            opened_at=self.at,
-            changed_at=self.at,
-        )
-        self.rounds[key] = made
-        return made
 
 
 def _repeated(known: Operation, wallet: Wallet) -> Operation:
@@ -267,13 +259,3 @@ def _repeated(known: Operation, wallet: Wallet) -> Operation:
         return known
     balance = wallet.balance
     return replace(known, currency=wallet.currency, sequence=wallet.sequence, before=balance, after=balance)
-
-
-def _take_back(around: Round, operation: Operation) -> None:
-    if operation.type is Type.REVERSE_WIN:
-        around.win -= operation.amount
-        return
-    around.open_bets -= 1
-    around.reversed += operation.amount
-    if not around.open_bets:
-        around.state = RoundState.CANCELLED

@@ -15,12 +15,21 @@ from app.plumbing.database import arrays
 from app.wallet import chart
 from app.wallet.queries import operation_of, round_of, wallet_of
 from app.wallet.rules import Page
-from app.wallet.sheets import Seat, Sheet
-from app.wallet.terms import Ask, Operation, OperationKey, Type
+from app.wallet.sheets import Moved, Seat, Sheet
+from app.wallet.terms import Ask, Leg, Operation, OperationKey, Type
 
-__all__ = ["Houses", "find_houses", "know_houses", "load", "seats_of", "write"]
+__all__ = [
+    "Houses",
+    "find_houses",
+    "know_houses",
+    "load",
+    "open_debts",
+    "owed",
+    "seats_of",
+    "write",
+]
 
-# migrations/sql/wallet_journal.sql; the arrays as text (app.plumbing.database.arrays).
+# migrations/sql/wallet_journal.sql and wallet_debts.sql; the arrays as text (app.plumbing.database.arrays).
 _LOADS: Final = (*("text",) * 10, "boolean")
 _LOAD: Final = f"SELECT * FROM wallet_load($1, $2, {arrays.placed(_LOADS, 3)})"  # noqa: S608  our own words
 # Columns that both calls take once when they are the same throughout: currencies, sources, withins ...
@@ -94,9 +103,7 @@ def write(raw: asyncpg.Connection, site_id: int, sheet: Sheet, houses: Houses) -
     if not sheet.moved:
         without_money: Coroutine[Any, Any, Any] = raw.execute(_WRITE, site_id, sheet.at, *arguments)
         return without_money
-    moves = [
-        chart.move(*one, houses[site_id, chart.HOUSE[one.leg], one.wallet.currency]) for one in sheet.moved
-    ]
+    moves = [chart.move(*one, _across(one, site_id, houses)) for one in sheet.moved]
     arguments += ledger.move_arguments(moves, source="wallet", actor="wallet")
     with_money: Coroutine[Any, Any, Any] = raw.execute(_MOVE, site_id, sheet.at, *arguments)
     return with_money
@@ -108,10 +115,31 @@ async def find_houses(raw: asyncpg.Connection, site_id: int, houses: Houses) -> 
         houses[site_id, ledger.Purpose(purpose), currency] = account_id
 
 
+def owed(sheet: Sheet) -> list[Moved]:
+    """What is to be booked as owed."""
+    return [one for one in sheet.moved if one.leg is Leg.REVERSE_DEBT]
+
+
+async def open_debts(raw: asyncpg.Connection, site_id: int, owing: Sequence[Moved], *, at: datetime) -> None:
+    """Open the accounts of what is owed for the first time; the wallets on the page learn of theirs."""
+    wallets = [one.wallet for one in owing]
+    names = [ledger.AccountName(one.player_id, ledger.Purpose.PLAYER_DEBT, one.currency) for one in wallets]
+    opened = await ledger.open_accounts(raw, site_id, names, at=at)
+    for wallet, name in zip(wallets, names, strict=True):
+        wallet.debt_account_id = opened[name]
+
+
 def know_houses(houses: Houses, site_id: int, page: Page) -> bool:
     """Whether the house's accounts across from all wallets of a page are known."""
     currencies = {wallet.currency for wallet in page.wallets.values()}
     return all((site_id, ledger.Purpose.HOUSE_GAMING, currency) in houses for currency in currencies)
+
+
+def _across(moved: Moved, site_id: int, houses: Houses) -> int:
+    if moved.leg is Leg.REPAY_DEBT:
+        assert moved.wallet.debt_account_id is not None, "who owes has an account for it"
+        return moved.wallet.debt_account_id
+    return houses[site_id, chart.ACROSS[moved.leg], moved.wallet.currency]
 
 
 def _seated(page: Page, ask: Ask, row: Any) -> Seat:  # noqa: ANN401  asyncpg has no types

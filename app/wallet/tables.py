@@ -1,8 +1,8 @@
 """How the wallet room is kept: wallets, their operations, rounds, game sessions, games, and policies.
 
-No balance stands here: cash and bonus are ledger accounts, named by each wallet. How a batch is locked,
-looked up and written stands in `migrations/sql/wallet_journal.sql`, who may change what in
-`wallet_grants.sql`.
+No balance stands here: cash, bonus and debt are ledger accounts, named by each wallet. How a batch is
+locked, looked up and written stands in `migrations/sql/wallet_journal.sql` and `wallet_debts.sql`, who may
+change what in `wallet_grants.sql`.
 """
 
 from sqlalchemy import (
@@ -52,6 +52,9 @@ wallets = Table(
     Column("cash_account_id", BigInteger, nullable=False),
     Column("bonus_account_id", BigInteger, nullable=False),
     Column(
+        "debt_account_id", BigInteger, comment="once anything was owed, to whatever room; a trigger notes it"
+    ),
+    Column(
         "cash_version",
         BigInteger,
         nullable=False,
@@ -71,9 +74,11 @@ wallets = Table(
     UniqueConstraint("site_id", "player_id", "currency"),
     UniqueConstraint("site_id", "cash_account_id"),
     UniqueConstraint("site_id", "bonus_account_id"),
+    UniqueConstraint("site_id", "debt_account_id"),
     ForeignKeyConstraint(["site_id", "player_id"], ["player.site_id", "player.player_id"]),
     ForeignKeyConstraint(["site_id", "cash_account_id"], ["account.site_id", "account.account_id"]),
     ForeignKeyConstraint(["site_id", "bonus_account_id"], ["account.site_id", "account.account_id"]),
+    ForeignKeyConstraint(["site_id", "debt_account_id"], ["account.site_id", "account.account_id"]),
     # Room in each page for the new version of a row: sequences change without touching an index.
     postgresql_with={"fillfactor": 60},
 )

@@ -54,6 +54,8 @@ class Type(StrEnum):
     # Money that another room moved on the same account, taken into the wallet's sequence.
     CASHIER = "cashier"
     BONUS = "bonus"
+    # What is owed, collected from what has just come in.
+    REPAYMENT = "repayment"
 
 
 class Kind(StrEnum):
@@ -153,7 +155,7 @@ class Policy:
         one_bet_per_round: a second bet of a round is refused.
         tombstoned_bet_ok: a bet that was rolled back before it came is answered OK, without money.
         reverse_wins: a rollback may name a win.
-        short_reversal: what happens when the money of such a win is gone.
+        short_reversal: what is gone of such a win is owed, or the rollback is refused.
         blocked_may_transfer: transfers of blocked players are carried out.
         withdraw_while_round_open: else a withdrawal waits for the round's end.
         max_transfer, max_balance, max_bet: minor units; 0 = no limit.
@@ -246,7 +248,7 @@ class Ask:
 
 @dataclass(slots=True)
 class Wallet:
-    """A player's money in one currency, as locked, then as each decision leaves it."""
+    """A player's money in one currency, as locked, then as each decision leaves it; who owes has no cash."""
 
     wallet_id: int
     player_id: str
@@ -260,6 +262,8 @@ class Wallet:
     bonus_account_id: int
     cash_version: int
     bonus_version: int
+    debt: int = 0
+    debt_account_id: int | None = None
 
     @property
     def balance(self) -> int:
@@ -340,6 +344,8 @@ class Leg(StrEnum):
     REFUND_BONUS = "refund_bonus"
     REVERSE_CASH = "reverse_cash"
     REVERSE_BONUS = "reverse_bonus"
+    REVERSE_DEBT = "reverse_debt"
+    REPAY_DEBT = "repay_debt"
     GRANT_BONUS = "grant_bonus"
 
 

@@ -239,7 +239,7 @@ async def test_accounts_without_a_floor_are_locked_last(database: Database, now:
     names = [CLEARING, HELD, CASH]
     async with database.transaction() as tx:
         clearing, held, cash = [
-            (await ledger.open_accounts(tx, SITE, [name], at=now))[name] for name in names
+            (await ledger.open_accounts(tx.raw, SITE, [name], at=now))[name] for name in names
         ]
         rows = await tx.raw.fetch(
             "SELECT account_id FROM ledger_lock_accounts($1, $2, $3, $4, $5, $6, $7, $8)",

@@ -24,7 +24,7 @@ Ids = dict[ledger.AccountName, int]
 @pytest.fixture
 async def ids(database: Database, now: datetime) -> Ids:
     async with database.transaction() as tx:
-        return await ledger.open_accounts(tx, SITE, [CASH, BONUS, FLOAT, HOUSE], at=now)
+        return await ledger.open_accounts(tx.raw, SITE, [CASH, BONUS, FLOAT, HOUSE], at=now)
 
 
 def moving(
@@ -55,9 +55,9 @@ async def test_an_account_is_opened_once_and_keeps_its_id(
     assert len(set(ids.values())) == 4
     other = ledger.AccountName("plr_b", ledger.Purpose.PLAYER_CASH, "KZT")
     async with database.transaction() as tx:
-        again = await ledger.open_accounts(tx, SITE, [BONUS, other, CASH, BONUS], at=now)
-        elsewhere = await ledger.open_accounts(tx, SITE + 1, [CASH], at=now)
-        assert await ledger.open_accounts(tx, SITE, [], at=now) == {}
+        again = await ledger.open_accounts(tx.raw, SITE, [BONUS, other, CASH, BONUS], at=now)
+        elsewhere = await ledger.open_accounts(tx.raw, SITE + 1, [CASH], at=now)
+        assert await ledger.open_accounts(tx.raw, SITE, [], at=now) == {}
     assert (again[BONUS], again[CASH]) == (ids[BONUS], ids[CASH])
     assert again[other] not in ids.values()
     assert elsewhere[CASH] not in {*ids.values(), again[other]}
@@ -65,7 +65,7 @@ async def test_an_account_is_opened_once_and_keeps_its_id(
 
 async def test_those_who_open_one_account_at_once_get_one(database: Database, now: datetime) -> None:
     async def work(tx: Transaction) -> int:
-        return (await ledger.open_accounts(tx, SITE, [CASH], at=now))[CASH]
+        return (await ledger.open_accounts(tx.raw, SITE, [CASH], at=now))[CASH]
 
     assert len(set(await asyncio.gather(*(database.retried(work) for _ in range(20))))) == 1
 
@@ -112,7 +112,7 @@ async def test_currencies_may_be_mixed_but_not_in_one_transfer(
 ) -> None:
     names = [ledger.AccountName(name.owner, name.purpose, "USD") for name in (FLOAT, CASH)]
     async with database.transaction() as tx:
-        dollars = await ledger.open_accounts(tx, SITE, names, at=now)
+        dollars = await ledger.open_accounts(tx.raw, SITE, names, at=now)
     tenge = moving(ids, "a", ledger.TRANSFER_IN, 5, FLOAT, CASH)
     usd = ledger.Move(ledger.TRANSFER_IN, 7, "USD", dollars[names[0]], dollars[names[1]], "b", "x")
     await moved(database, [tenge, usd], now)
@@ -196,7 +196,7 @@ async def test_the_hot_account_and_the_slow_rooms_never_deadlock(
 ) -> None:
     names = [ledger.AccountName(f"plr_{number}", ledger.Purpose.PLAYER_CASH, "KZT") for number in range(6)]
     async with database.transaction() as tx:
-        players = await ledger.open_accounts(tx, SITE, names, at=now)
+        players = await ledger.open_accounts(tx.raw, SITE, names, at=now)
     everything = ids | players
 
     async def wallet(number: int) -> None:

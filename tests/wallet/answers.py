@@ -82,6 +82,9 @@ class Operation:
     sequence: int = 0
     cash_part: int = 0
     bonus_part: int = 0
+    debt_part: int = 0
+    # What it turned out to be, where that is not what was asked.
+    kind: str = ""
     reversed: bool = False
     settled: bool = False
 
@@ -119,18 +122,18 @@ def told(operation: Operation, policy: Policy, *, duplicate: bool) -> dict[str, 
     if wish.id is not None:
         data["externalId"] = wish.id
     if wish.win_kind in {None, "win"}:
-        data["type"] = wish.kind
+        data["type"] = operation.kind or wish.kind
     if wish.kind in TRANSFERS and wish.id is not None:
         data["transferId"] = wish.id
     if wish.round is not None and wish.kind != "rollback":
         data["roundId"] = wish.round
     if currency is not None:
         data |= {"currency": currency, "sequence": operation.sequence}
-        data |= said(policy, currency, _sums(operation, wish, policy))
+        data |= said(policy, currency, _sums(operation, wish))
     return data
 
 
-def _sums(operation: Operation, wish: Wish, policy: Policy) -> dict[str, int]:
+def _sums(operation: Operation, wish: Wish) -> dict[str, int]:
     found = {"balanceBefore": operation.before, "balanceAfter": operation.after}
     if operation.amount is not None:
         found["amount"] = operation.amount
@@ -138,8 +141,10 @@ def _sums(operation: Operation, wish: Wish, policy: Policy) -> dict[str, int]:
             found[f"{wish.kind}Amount"] = operation.amount
     if wish.kind == "betwin":
         found |= {"betAmount": wish.amount or 0, "winAmount": wish.win or 0}
-    elif not (wish.kind == "rollback" and policy.reverse_wins):
+    else:
         found |= {"cashPart": operation.cash_part, "bonusPart": operation.bonus_part}
+    if operation.kind == "reverse_win" and operation.applied:
+        found["debtPart"] = operation.debt_part
     return found
 
 

@@ -1,9 +1,10 @@
 """The wallet as a plain, slow, obviously right model, written from the contract alone."""
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from typing_extensions import override
 
 from tests.wallet.answers import (
     GAME,
@@ -18,16 +19,14 @@ from tests.wallet.answers import (
     said,
     told,
 )
+from tests.wallet.batches import Batches, Body, Key
 from tests.wallet.wishes import MOST, Kind, No, Policy, Wish, read
 
 __all__ = ["Oracle"]
 
-Body = Mapping[str, Any]
-Key = tuple[str, str, str]
-
 
 @dataclass
-class Oracle:
+class Oracle(Batches):
     """Every method takes a request's body and returns (HTTP status, envelope)."""
 
     policy: Policy = field(default_factory=Policy)
@@ -50,6 +49,11 @@ class Oracle:
         wallet.cash += cash
         wallet.bonus += bonus
         wallet.sequence += 1
+        self._collect(wallet)
+
+    def owe(self, player: str, currency: str, minor: int) -> None:
+        """Another room has let the player owe something, when there was no cash."""
+        self.wallets[player, currency].debt += minor
 
     def deposit(self, body: object, key: str | None = None) -> Answer:
         return self._answered("deposit", body, key)
@@ -86,7 +90,9 @@ class Oracle:
         return self._batch(body, GAME)
 
     def balance(self, player: str, currency: str) -> Answer:
-        return envelope("OK", currency=currency, **self._now(player, currency))
+        wallet = self.wallets[player, currency]
+        owed = said(self.policy, currency, {"debt": wallet.debt, "withdrawable": wallet.cash})
+        return envelope("OK", currency=currency, **self._now(player, currency), **owed)
 
     def round(self, player: str, currency: str, provider: str, round_id: str) -> Answer:
         found = self.rounds.get((player, currency, provider, round_id))
@@ -120,6 +126,7 @@ class Oracle:
         except No as no:
             return refused(no.code, no.field)
 
+    @override
     def _do(self, wish: Wish) -> Answer:
         if wish.player not in self.players:
             raise No("PLAYER_NOT_FOUND")
@@ -155,7 +162,15 @@ class Oracle:
         wallet.sequence += int(operation.applied)
         operation.after, operation.sequence = wallet.total, wallet.sequence
         self.operations[key] = operation
+        self._collect(wallet)
         return self._tell(operation, duplicate=False)
+
+    def _collect(self, wallet: Wallet) -> None:
+        """Who owes keeps no cash: what comes in pays first, in an operation that has the next number."""
+        paid = min(wallet.cash, wallet.debt)
+        wallet.cash -= paid
+        wallet.debt -= paid
+        wallet.sequence += int(paid > 0)
 
     def _deposit(self, operation: Operation, wish: Wish) -> None:
         wallet, amount = self._wallet(operation), wish.amount or 0
@@ -295,67 +310,21 @@ class Oracle:
 
     def _reverse_win(self, operation: Operation, win: Operation) -> None:
         wallet = self._wallet(operation)
-        from_cash, from_bonus = min(win.cash_part, wallet.cash), min(win.bonus_part, wallet.bonus)
+        from_bonus = min(win.bonus_part, wallet.bonus)
+        # What is gone of the bonus is taken from cash.
+        from_cash = min(win.cash_part + win.bonus_part - from_bonus, wallet.cash)
         missing = (win.amount or 0) - from_cash - from_bonus
+        operation.kind = "reverse_win"
         if missing and self.policy.short_reversal == "refuse":
             raise No("INSUFFICIENT_FUNDS", stored=True)
         wallet.cash -= from_cash
         wallet.bonus -= from_bonus
         wallet.debt += missing
+        operation.cash_part, operation.bonus_part, operation.debt_part = from_cash, from_bonus, missing
         operation.applied, operation.amount = True, win.amount
         win.reversed = True
-
-    def _batch(self, body: Body, kinds: tuple[Kind, ...]) -> Answer:
-        items = body.get("operations")
-        if not isinstance(items, list) or not 1 <= len(items) <= 1000:
-            return refused("VALIDATION", "operations")
-        if not isinstance(body.get("allOrNone", False), bool):
-            return refused("VALIDATION", "allOrNone")
-        if body.get("allOrNone", False):
-            return self._all_or_none(items, kinds)
-        return self._executed([self._item(*item, kinds) for item in enumerate(items)])
-
-    def _executed(self, answers: list[Answer]) -> Answer:
-        """The balance now is the one when the whole batch is answered."""
-        for _, item in answers:
-            if "balance" in item["data"]:
-                item["data"] |= self._now(item["data"]["playerExternalId"], item["data"]["currency"])
-        return envelope("OK", results=[item for _, item in answers])
-
-    def _all_or_none(self, items: list[object], kinds: tuple[Kind, ...]) -> Answer:
-        """One refusal undoes all; what cannot even be read keeps the others from being tried."""
-        before = copy.deepcopy(self.__dict__)
-        tried = [self._item(*item, kinds, only_read=True) for item in enumerate(items)]
-        readable = all(item["success"] for _, item in tried)
-        tried = [self._item(*item, kinds) for item in enumerate(items)] if readable else tried
-        failed = [answer for answer in tried if not answer[1]["success"]]
-        if not failed:
-            return self._executed(tried)
-        self.__dict__ = before
-        undone: list[dict[str, Any]] = [
-            # What was done before this batch stays done, and is told as such.
-            {} if self._is_known(item["data"]) else {"data": {"applied": False}, "success": False}
-            for _, item in tried
-        ]
-        for shown, (_, item) in zip(undone, tried, strict=True):
-            shown.update({} if item["success"] else {"code": item["code"]})
-        data = {"results": undone} if readable else {}
-        return failed[0][0], {"success": False, "code": failed[0][1]["code"], "data": data}
-
-    def _is_known(self, data: Mapping[str, Any]) -> bool:
-        keys = [known.wish.id for known in self.operations.values() if known.wish is not None]
-        return bool(data.get("duplicate")) and data["externalId"] in keys
-
-    def _item(self, number: int, item: object, kinds: tuple[Kind, ...], *, only_read: bool = False) -> Answer:
-        if not isinstance(item, Mapping):
-            return refused("VALIDATION", f"operations.{number}")
-        if item.get("type") not in kinds:
-            return refused("VALIDATION", f"operations.{number}.type")
-        try:
-            wish = read(item["type"], item, self.policy)
-            return envelope("OK") if only_read else self._do(wish)
-        except No as no:
-            return refused(no.code, f"operations.{number}.{no.field}" if no.field else None)
+        if win.wish is not None and win.wish.win_kind == "win":
+            self.rounds[self._round(win.wish)].wins -= win.amount or 0
 
     def _tell(self, operation: Operation, *, duplicate: bool) -> Answer:
         assert operation.wish is not None
@@ -364,6 +333,7 @@ class Oracle:
             data |= self._now(operation.wish.player, operation.currency)
         return envelope(operation.code, **data)
 
+    @override
     def _now(self, player: str, currency: str) -> dict[str, Any]:
         wallet = self.wallets[player, currency]
         now = {"balance": wallet.total, "cash": wallet.cash, "bonus": wallet.bonus}

@@ -85,6 +85,14 @@ _WIN: Final[dict[str, Play]] = {
     "ROUND_CLOSED": (*FUNDED, BET, WON, step("win", transactionId="win-2")),
     "CURRENCY_MISMATCH": (*FUNDED, BET, step("win", currency="USD")),
 }
+OWING: Final = (
+    *FUNDED,
+    step("decide", reverse_wins="true"),
+    BET,
+    WON,
+    ALL,
+    step("rollback", referenceId="win-1"),
+)
 _ROLLBACK: Final[dict[str, Play]] = {
     "OK": (*FUNDED, BET, BACK),
     "OK told again": (*FUNDED, BET, BACK, BACK),
@@ -95,6 +103,7 @@ _ROLLBACK: Final[dict[str, Play]] = {
         WON,
         step("rollback", referenceId="win-1"),
     ),
+    "OK of a win that is gone": OWING,
     "NOTHING_TO_REVERSE": (*FUNDED, BACK),
     "ALREADY_ROLLED_BACK": (*FUNDED, BET, BACK, step("rollback", transactionId="rollback-2")),
     "INSUFFICIENT_FUNDS": (
@@ -112,7 +121,10 @@ _ROLLBACK: Final[dict[str, Play]] = {
     "ALREADY_SETTLED": (*FUNDED, BET, WON, BACK),
     "PARENT_FAILED": (NEW, BET, BACK),
 }
-_DEPOSIT: Final = _transfer("deposit", (NEW,))
+_DEPOSIT: Final = {
+    **_transfer("deposit", (NEW,)),
+    "OK that pays a debt": (*OWING, step("deposit", transferId="transfer-3", amount=30_000)),
+}
 _WITHDRAW: Final = {
     **_transfer("withdraw", FUNDED),
     "OK of all there is": (*FUNDED, ALL),

@@ -137,10 +137,20 @@ def scripts(number: int) -> tuple[list[Command], ...]:
         [("cash", 0, {}), ("launch", 0, {}), ("end", 0, {}), ("bet", 0, {})],
         [("rollback", number, {}), ("bet", number, {}), ("win", number, {}), ("betwin", number, {})],
         [("bet", number, {}), ("rollback", number, {}), ("rollback", number, {"transactionId": "{}again"})],
+        [
+            ("bet", number, {"transactionId": "{}lucky"}),
+            ("win", number, {"transactionId": "{}luck", "referenceId": "{}lucky", "amount": 90}),
+            ("withdraw", number, {"transferId": "{}gone", "all": True}),
+            ("rollback", number, {"transactionId": "{}undone", "referenceId": "{}luck"}),
+            ("deposit", number, {"transferId": "{}paid"}),
+            ("deposit", number, {"transferId": "{}more paid"}),
+        ],
     )
 
 
-OTHERS = st.sampled_from(("void", "status", "block", "activate", "close", "bonus", "cash", "launch", "end"))
+OTHERS = st.sampled_from(
+    ("void", "status", "block", "activate", "close", "bonus", "cash", "take", "launch", "end")
+)
 SCENES = st.one_of(
     NUMBERS.flatmap(lambda number: st.sampled_from(scripts(number))),
     lives(),
@@ -173,6 +183,8 @@ DECISIONS: dict[str, dict[str, object]] = {
     "sessions": {"session_required": True, "id_scope": "player"},
     "ids by round": {"id_scope": "round"},
     "ids by provider": {"id_scope": "provider"},
+    "wins taken back": {"reverse_wins": True},
+    "wins taken back while there": {"reverse_wins": True, "short_reversal": "refuse"},
 }
 # What must have been told at least once, else the stories have become too simple.
 TOLD = {
@@ -201,7 +213,7 @@ def settled(examples: int) -> settings:
 # Every script once, each about another number: what must be told does not hang on chance.
 ALL_SCRIPTS: list[Command] = [
     *(("deposit", number, {"transferId": f"{{}}first-{number}", "amount": 100}) for number in range(6)),
-    *itertools.chain(*(scripts(number)[number] for number in range(6))),
+    *itertools.chain(*(scripts(number % 6)[number] for number in range(7))),
 ]
 
 
@@ -285,6 +297,8 @@ class Story:
                 await both.grant(player, currency, 10 + number)
             case "cash":
                 await both.pay_in(player, currency, 10 + number)
+            case "take":
+                await both.take(player, currency, 30 + 9 * number)
             case "launch":
                 session = await both.launch(player, currency)
                 self.sessions += [session] if session else []

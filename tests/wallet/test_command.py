@@ -169,6 +169,7 @@ async def test_a_day_is_closed_by_currency(desk: Desk) -> None:
         "wins": 95,
         "reversals": 200,
         "reversed_wins": 70,
+        "repayments": 0,
         "count": 8,
     }
     assert (first["USD"]["closing"], second["USD"]["deposits"], second["USD"]["count"]) == (0, 77, 1)

@@ -281,11 +281,11 @@ def test_a_win_is_taken_back_where_that_is_allowed(cash: int, bonus: int, short:
 @pytest.mark.parametrize(
     ("cash", "bonus", "legs"),
     [
-        (69, 30, ((Leg.REVERSE_CASH, 69), (Leg.REVERSE_BONUS, 30))),
-        (1000, 29, ((Leg.REVERSE_CASH, 70), (Leg.REVERSE_BONUS, 29))),
-        (0, 1000, ((Leg.REVERSE_BONUS, 30),)),
-        (5, 0, ((Leg.REVERSE_CASH, 5),)),
-        (0, 0, ()),
+        (69, 30, ((Leg.REVERSE_CASH, 69), (Leg.REVERSE_BONUS, 30), (Leg.REVERSE_DEBT, 1))),
+        (70, 29, ((Leg.REVERSE_CASH, 70), (Leg.REVERSE_BONUS, 29), (Leg.REVERSE_DEBT, 1))),
+        (0, 1000, ((Leg.REVERSE_BONUS, 30), (Leg.REVERSE_DEBT, 70))),
+        (5, 0, ((Leg.REVERSE_CASH, 5), (Leg.REVERSE_DEBT, 95))),
+        (0, 0, ((Leg.REVERSE_DEBT, 100),)),
     ],
 )
 def test_a_win_that_is_spent_leaves_a_debt_or_is_not_taken_back(
@@ -295,6 +295,13 @@ def test_a_win_that_is_spent_leaves_a_debt_or_is_not_taken_back(
     assert reverse(wallet(cash, bonus)) == owing
     short = Decision(Code.INSUFFICIENT_FUNDS, amount=100, turned=Type.REVERSE_WIN)
     assert reverse(wallet(cash, bonus), short=ShortReversal.REFUSE) == short
+
+
+@pytest.mark.parametrize("short", ShortReversal)
+def test_lost_bonus_of_a_win_is_taken_back_in_cash(short: ShortReversal) -> None:
+    legs = ((Leg.REVERSE_CASH, 71), (Leg.REVERSE_BONUS, 29))
+    expected = Decision(Code.OK, applied=True, amount=100, legs=legs, turned=Type.REVERSE_WIN)
+    assert reverse(wallet(71, 29), short=short) == expected
 
 
 def test_a_win_is_taken_back_once_and_never_anothers() -> None:

@@ -171,6 +171,29 @@ class World:
         body: Json = {"playerExternalId": player, "currency": currency, "amount": 1}
         await self.ask("deposit", body | {"transferId": f"{player}-{self.grants}"})
 
+    async def take(self, player: str, currency: str, minor: int) -> None:
+        """Take money as a dispute does, whatever the player has; what is not there is owed."""
+        self.grants += 1
+        wallet = self.oracle.wallets[player, currency]
+        outflow = ledger.CHARGEBACK
+        demand = ledger.Demand(
+            "other room",
+            f"taken-{self.grants}",
+            outflow,
+            Money(minor, currency),
+            self.codes[player],
+            "site",
+            "x",
+        )
+        async with self.database.transaction() as tx:
+            await ledger.take(tx, self.counter.site_id, demand, at=self.counter.clock.now())
+        cash = min(wallet.cash, minor)
+        self.oracle.owe(player, currency, minor - cash)
+        if cash:
+            self.oracle.adopt(player, currency, cash=-cash)
+        body: Json = {"playerExternalId": player, "currency": currency, "amount": 1}
+        await self.ask("deposit", body | {"transferId": f"{player}-{self.grants}"})
+
     async def stand(self, player: str, status: players.PlayerStatus) -> None:
         """Block a player, or not."""
         async with self.database.transaction() as tx:
@@ -240,7 +263,7 @@ class World:
         found = [
             _row(row)
             for row in rows
-            if row["type"] not in {"cashier", "bonus"}
+            if row["type"] not in {"cashier", "bonus", "repayment"}
             and (row["type"] != "rollback" or row["externalId"] not in nowhere)
         ]
         lacking, more = {*expected} - {*found}, {*found} - {*expected}

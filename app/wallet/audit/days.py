@@ -25,7 +25,8 @@ _WITH_BALANCE: Final = text("""
 SELECT p.site_login, a.currency,
        coalesce(sum(a.balance_minor) FILTER (WHERE a.purpose = 'player_cash'), 0)::bigint AS cash,
        coalesce(sum(a.balance_minor) FILTER (WHERE a.purpose = 'player_bonus'), 0)::bigint AS bonus,
-       coalesce(sum(a.balance_minor) FILTER (WHERE a.purpose = 'player_held'), 0)::bigint AS held
+       coalesce(sum(a.balance_minor) FILTER (WHERE a.purpose = 'player_held'), 0)::bigint AS held,
+       coalesce(-sum(a.balance_minor) FILTER (WHERE a.purpose = 'player_debt'), 0)::bigint AS debt
   FROM account a JOIN player p ON p.site_id = a.site_id AND p.player_id = a.owner
  WHERE a.site_id = :site AND a.purpose LIKE 'player_%' AND a.balance_minor <> 0
  GROUP BY p.site_login, a.currency ORDER BY a.currency, p.site_login
@@ -50,11 +51,13 @@ class Balance(NamedTuple):
     cash: int
     bonus: int
     held: int
+    debt: int
 
     @override
     def __str__(self) -> str:
         """Write it for people."""
-        return f"{self.player}  {self.currency}  cash {self.cash}  bonus {self.bonus}  held {self.held}"
+        owes = f"  owes {self.debt}" if self.debt else ""
+        return f"{self.player}  {self.currency}  cash {self.cash}  bonus {self.bonus}  held {self.held}{owes}"
 
 
 @dataclass(slots=True)
@@ -62,12 +65,13 @@ class Closing:
     """One currency's day at a site; minor units.
 
     `closing` is `opening` and everything in between: deposits, cashier, bonuses, wins and reversals add,
-    withdrawals, bets and reversed_wins take away.
+    withdrawals, bets, reversed_wins and repayments take away.
 
     Args:
         cashier: what the cashier credited, less what it paid out and holds.
         reversals: bets given back.
         reversed_wins: wins taken back, as far as they were still there.
+        repayments: what was collected of debts.
         count: operations that moved money.
         sha256: of one line for each of them, in the order of our ids.
     """
@@ -82,6 +86,7 @@ class Closing:
     wins: int = 0
     reversals: int = 0
     reversed_wins: int = 0
+    repayments: int = 0
     closing: int = 0
     count: int = 0
     sha256: str = ""
@@ -91,7 +96,8 @@ class Closing:
     def is_balanced(self) -> bool:
         """The day's movements lead from its opening to its closing."""
         gained = self.deposits + self.cashier + self.bonuses + self.wins + self.reversals
-        return self.closing == self.opening + gained - self.withdrawals - self.bets - self.reversed_wins
+        lost = self.withdrawals + self.bets + self.reversed_wins + self.repayments
+        return self.closing == self.opening + gained - lost
 
     def told(self) -> dict[str, object]:
         """As data, in this order."""
@@ -118,6 +124,7 @@ _COUNTED: Final = {
     Type.WIN: ("wins", 1),
     Type.ROLLBACK: ("reversals", 1),
     Type.REVERSE_WIN: ("reversed_wins", -1),
+    Type.REPAYMENT: ("repayments", -1),
     Type.CASHIER: ("cashier", 1),
     Type.BONUS: ("bonuses", 1),
     # It moves nothing, and is never applied.
@@ -174,20 +181,22 @@ async def _stood_at(reader: Reader, site_id: int, before: datetime) -> Sequence[
 
 
 async def players_with_balance(reader: Reader, site_id: int) -> list[Balance]:
-    """Everybody at a site who has money: won after a withdrawal of everything, say (rule 83)."""
+    """Everybody at a site who has money (won after a withdrawal of everything, say), or owes some."""
     rows = await reader.all(_WITH_BALANCE, {"site": site_id})
-    return [Balance(row.site_login, row.currency, row.cash, row.bonus, row.held) for row in rows]
+    return [Balance(row.site_login, row.currency, row.cash, row.bonus, row.held, row.debt) for row in rows]
 
 
 async def mode_blockers(reader: Reader, site_id: int) -> list[str]:
     """Why a site cannot change between keeping balances itself and leaving them to us; empty: it can."""
-    totals: dict[str, tuple[int, int]] = {}
+    totals: dict[tuple[str, str], tuple[int, int]] = {}
     for one in await players_with_balance(reader, site_id):
-        count, minor = totals.get(one.currency, (0, 0))
-        totals[one.currency] = (count + 1, minor + one.cash + one.bonus + one.held)
+        for verb, minor in (("have", one.cash + one.bonus + one.held), ("owe", one.debt)):
+            count, total = totals.get((one.currency, verb), (0, 0))
+            totals[one.currency, verb] = (count + (minor > 0), total + minor)
     blockers = [
-        f"{count} player(s) have {Money(minor, currency)} in all"
-        for currency, (count, minor) in totals.items()
+        f"{count} player(s) {verb} {Money(minor, currency)} in all"
+        for (currency, verb), (count, minor) in totals.items()
+        if count
     ]
     rounds = int(await reader.scalar(_OPEN_ROUNDS, {"site": site_id}))
     return [*blockers, f"{rounds} round(s) are open"] if rounds else blockers

@@ -189,6 +189,10 @@ class Money(TypedDict):
     balance: NotRequired[Annotated[int, Field(description="Cash and bonus now.")]]
     cash: NotRequired[Annotated[int, Field(description="Now.")]]
     bonus: NotRequired[Annotated[int, Field(description="Now.")]]
+    debt: NotRequired[Annotated[int, Field(description="Owed now; only where there is a debt.")]]
+    debtPart: NotRequired[
+        Annotated[int, Field(description="Of a win taken back: what was gone, and is owed.")]
+    ]
     transferId: NotRequired[str]
     depositAmount: NotRequired[Minor]
     withdrawAmount: NotRequired[Minor]
@@ -291,7 +295,8 @@ class Balance(TypedDict):
     cash: Minor
     bonus: Minor
     held: Annotated[int, Field(description="Set aside for payouts.")]
-    withdrawable: Annotated[int, Field(description="What can leave: cash.")]
+    debt: Annotated[int, Field(description="What is owed; the next credits pay it.")]
+    withdrawable: Annotated[int, Field(description="What can leave: cash that is not owed.")]
     total: Annotated[int, Field(description="With what is held.")]
     sequence: int
 

@@ -118,7 +118,8 @@ def _told(purse: Purse, caller: Caller) -> dict[str, object]:
         "cash": unit(purse.cash),
         "bonus": unit(purse.bonus),
         "held": unit(purse.held),
-        "withdrawable": unit(purse.cash),
+        "debt": unit(purse.debt),
+        "withdrawable": unit(purse.withdrawable),
         "total": unit(purse.balance + purse.held),
         "sequence": purse.sequence,
     }

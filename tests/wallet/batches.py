@@ -1,0 +1,76 @@
+"""The oracle's batches: each operation in its order, or all of them or none."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from tests.wallet.answers import Answer, Operation, envelope, refused
+from tests.wallet.wishes import Kind, No, Policy, Wish, read
+
+__all__ = ["Batches", "Body", "Key"]
+
+Body = Mapping[str, Any]
+Key = tuple[str, str, str]
+
+
+class Batches(Protocol):
+    """What the oracle does with many operations; `_do` and `_now` are its own."""
+
+    policy: Policy
+    operations: dict[Key, Operation]
+
+    def _do(self, wish: Wish) -> Answer: ...
+
+    def _now(self, player: str, currency: str) -> dict[str, Any]: ...
+
+    def _batch(self, body: Body, kinds: tuple[Kind, ...]) -> Answer:
+        items = body.get("operations")
+        if not isinstance(items, list) or not 1 <= len(items) <= 1000:
+            return refused("VALIDATION", "operations")
+        if not isinstance(body.get("allOrNone", False), bool):
+            return refused("VALIDATION", "allOrNone")
+        if body.get("allOrNone", False):
+            return self._all_or_none(items, kinds)
+        return self._executed([self._item(*item, kinds) for item in enumerate(items)])
+
+    def _executed(self, answers: list[Answer]) -> Answer:
+        """The balance now is the one when the whole batch is answered."""
+        for _, item in answers:
+            if "balance" in item["data"]:
+                item["data"] |= self._now(item["data"]["playerExternalId"], item["data"]["currency"])
+        return envelope("OK", results=[item for _, item in answers])
+
+    def _all_or_none(self, items: list[object], kinds: tuple[Kind, ...]) -> Answer:
+        """One refusal undoes all; what cannot even be read keeps the others from being tried."""
+        before = copy.deepcopy(self.__dict__)
+        tried = [self._item(*item, kinds, only_read=True) for item in enumerate(items)]
+        readable = all(item["success"] for _, item in tried)
+        tried = [self._item(*item, kinds) for item in enumerate(items)] if readable else tried
+        failed = [answer for answer in tried if not answer[1]["success"]]
+        if not failed:
+            return self._executed(tried)
+        self.__dict__ = before
+        undone: list[dict[str, Any]] = [
+            # What was done before this batch stays done, and is told as such.
+            {} if self._is_known(item["data"]) else {"data": {"applied": False}, "success": False}
+            for _, item in tried
+        ]
+        for shown, (_, item) in zip(undone, tried, strict=True):
+            shown.update({} if item["success"] else {"code": item["code"]})
+        data = {"results": undone} if readable else {}
+        return failed[0][0], {"success": False, "code": failed[0][1]["code"], "data": data}
+
+    def _is_known(self, data: Mapping[str, Any]) -> bool:
+        keys = [known.wish.id for known in self.operations.values() if known.wish is not None]
+        return bool(data.get("duplicate")) and data["externalId"] in keys
+
+    def _item(self, number: int, item: object, kinds: tuple[Kind, ...], *, only_read: bool = False) -> Answer:
+        if not isinstance(item, Mapping):
+            return refused("VALIDATION", f"operations.{number}")
+        if item.get("type") not in kinds:
+            return refused("VALIDATION", f"operations.{number}.type")
+        try:
+            wish = read(item["type"], item, self.policy)
+            return envelope("OK") if only_read else self._do(wish)
+        except No as no:
+            return refused(no.code, f"operations.{number}.{no.field}" if no.field else None)

@@ -25,7 +25,7 @@ from app.plumbing.database import asyncpg_dsn
 from app.settings import Settings
 from bench.wrk import BenchError, Load
 
-__all__ = ["CURRENCY", "MAIN", "SPREAD", "Server", "Shop", "World"]
+__all__ = ["CURRENCY", "LOGIN", "MAIN", "ROOT", "SPREAD", "Server", "Shop", "World", "free_port", "world"]
 
 ROOT = Path(__file__).parents[1]
 CURRENCY = "EUR"
@@ -141,7 +141,7 @@ class World:
             "CASHIER_DATA_DIR": str(self.folder),
         }
         arguments = ["app.main"] if processes == 1 else ["app.cli", "web", "--processes", str(processes)]
-        with self._process(arguments, environ, "CASHIER_PORT") as server:
+        with self.process(arguments, environ, "CASHIER_PORT") as server:
             yield server
 
     @contextmanager
@@ -152,7 +152,7 @@ class World:
             "PEER_DATABASE_URL": address.render_as_string(hide_password=False),
             "PEER_POOL_SIZE": str(pool_size),
         }
-        with self._process(["bench.peers.orm"], environ, "PEER_PORT") as server:
+        with self.process(["bench.peers.orm"], environ, "PEER_PORT") as server:
             yield server
 
     def verify(self, shop: Shop) -> str:
@@ -169,26 +169,52 @@ class World:
         return done.stdout
 
     @contextmanager
-    def _process(self, arguments: list[str], environ: dict[str, str], port_name: str) -> Iterator[Server]:
-        port = _free_port()
-        log = self.folder / f"{arguments[0]}-{port}.log"
+    def process(
+        self, arguments: list[str], environ: Mapping[str, str], port_name: str, port: int = 0
+    ) -> Iterator[Server]:
+        """A Python module that serves HTTP, with `/readyz`, as a process of its own.
+
+        Args:
+            arguments: the module and what follows it.
+            environ: beside this process's, without settings of the product that happen to be there.
+            port_name: the variable that tells the port.
+            port: 0: any free one.
+
+        Raises:
+            BenchError: it does not start, or ends by itself.
+        """
+        port = port or free_port()
+        with self._started(arguments, {**environ, port_name: str(port)}) as (process, log):
+            server = Server(process, port, log)
+            _wait_for(server)
+            _wait_until_idle(server)
+            yield server
+
+    @contextmanager
+    def worker(self, environ: Mapping[str, str]) -> Iterator[None]:
+        """The product's job process."""
+        with self._started(["app.worker"], environ):
+            yield
+
+    @contextmanager
+    def _started(
+        self, arguments: list[str], environ: Mapping[str, str]
+    ) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+        log = self.folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
         with ExitStack() as stack:
             file = stack.enter_context(log.open("wb"))
             process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
                 cwd=ROOT,
-                env={**_environ(), **environ, port_name: str(port)},
+                env={**_environ(), **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
             stack.callback(_end, process)
-            server = Server(process, port, log)
-            _wait_for(server)
-            _wait_until_idle(server)
-            yield server
+            yield process, log
             if process.poll() is not None:
-                raise BenchError(f"the server ended by itself: {log.read_text()[-500:]}")
+                raise BenchError(f"{arguments[0]} ended by itself: {log.read_text()[-500:]}")
 
 
 @contextmanager
@@ -206,7 +232,8 @@ def _environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("CASHIER_")}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 

@@ -38,6 +38,7 @@ class Load:
         rate: requests a second by the clock; 0: each connection sends as soon as it is answered.
         size: operations in a batch.
         is_check: ask the endpoint that does the same without a database.
+        lines: a file with what was written and signed before, for scripts that cannot sign.
     """
 
     script: str
@@ -49,6 +50,7 @@ class Load:
     rate: float = 0
     size: int = 1000
     is_check: bool = False
+    lines: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def drive(what: str, load: Load) -> Run:
         *("--timeout", f"{_TIMEOUT_SECONDS}s", "--script", str(_SCRIPTS / f"{load.script}.lua")),
         *(f"http://127.0.0.1:{load.port}", "--"),
         *(f"run={prefix}", f"seed={_Counter.at}", f"players={load.players}", f"size={load.size}"),
-        *(f"check={int(load.is_check)}", f"rate={load.rate:.3f}"),
+        *(f"check={int(load.is_check)}", f"rate={load.rate:.3f}", f"lines={load.lines or ''}"),
         *("tokens=" + ",".join(load.tokens.values()), "sites=" + ",".join(load.tokens)),
     ]
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)

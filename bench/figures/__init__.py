@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from bench.figures import calls, life, peers
+from bench.figures import calls, deposits, life, peers
 from bench.plan import Bench
 from bench.report import Figure
 
@@ -19,6 +19,7 @@ FIGURES: Final[Mapping[str, Callable[[Bench], Figure]]] = MappingProxyType(
         "batch": calls.batch,
         "processes": calls.processes,
         "knee": life.knee,
+        "deposits": deposits.deposits,
         "memory": life.memory,
         "age": life.age,
     }

@@ -40,6 +40,7 @@ end
 --   players   how many each site has
 --   rate      requests a second to send, evenly spaced; 0: each connection sends when it is answered
 --   size      operations in a batch
+--   lines     a file of what was signed before, one to a line
 function common.open(args)
   local options = {}
   for _, argument in ipairs(args) do
@@ -55,6 +56,10 @@ function common.open(args)
   for site in (options.sites or ""):gmatch("[^,]+") do table.insert(common.sites, site) end
   math.randomseed(tonumber(options.seed or 1))
   answered_by = '"externalId": ?"' .. common.run .. "%-(%d+)"
+  common.lines = {}
+  if (options.lines or "") ~= "" then
+    for line in io.lines(options.lines) do table.insert(common.lines, line) end
+  end
   local rate = tonumber(options.rate or 0)
   if rate > 0 then common.pace(1e6 / rate) end
 end
@@ -111,8 +116,19 @@ function common.check(status, body, expected)
     answered = answered + (expected == 1 and 1 or expected - 1)
     return its
   end
+  common.refuse(status, body)
+end
+
+-- Count an answer that was not the expected one.
+function common.refuse(status, body)
   wrong = wrong + 1
   if first_wrong == "" then first_wrong = status .. " " .. body:sub(1, 300) end
+end
+
+-- Count an answer that was.
+function common.accept()
+  answers = answers + 1
+  answered = answered + 1
 end
 
 function common.setup(thread)

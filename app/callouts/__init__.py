@@ -5,15 +5,26 @@ answer is unknown.
 """
 
 from app.callouts.model import Answer, CalloutState, DepositQuestion, PayoutQuestion
-from app.callouts.operations import check_deposit, request_payout
+from app.callouts.operations import (
+    Callout,
+    Heard,
+    check_deposit,
+    request_payout,
+    write_answer,
+    write_check_deposit,
+)
 from app.callouts.queries import accepted_order
 
 __all__ = [
     "Answer",
+    "Callout",
     "CalloutState",
     "DepositQuestion",
+    "Heard",
     "PayoutQuestion",
     "accepted_order",
     "check_deposit",
     "request_payout",
+    "write_answer",
+    "write_check_deposit",
 ]

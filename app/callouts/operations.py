@@ -1,6 +1,7 @@
 """Asking the merchant: one attempt inside a deadline, written down before and after."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -25,21 +26,48 @@ from app.plumbing.database import Transaction
 from app.plumbing.http import CallFailed, Reply
 from app.plumbing.pipes import Pipes
 
-__all__ = ["check_deposit", "request_payout"]
+__all__ = ["Callout", "Heard", "check_deposit", "request_payout", "write_answer", "write_check_deposit"]
 
 DEADLINE_SECONDS = 5.0  # protocol.md section 15
 _KEPT_MARKS = 20_000  # of a masked answer
 
 
-async def check_deposit(pipes: Pipes, site: merchants.Site, question: DepositQuestion) -> Answer:
-    """Ask whether the player may pay in. No transaction may be open.
+@dataclass(frozen=True, slots=True)
+class Callout:
+    """A question as it is written down, and as it goes out."""
+
+    site_id: int
+    callout_id: str
+    url: str
+    message: messages.SignedMessage
+    read: Callable[[int, bytes], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the merchant answered, to be written beside the question; `reply` is None where nothing came."""
+
+    callout: Callout
+    answer: Answer
+    reply: Reply | None
+
+
+async def write_check_deposit(
+    tx: Transaction, site: merchants.Site, question: DepositQuestion, *, at: datetime
+) -> Callout:
+    """Write down the question whether a player may pay in, in the transaction that makes the deposit."""
+    fields = check_deposit_fields(site.site_id, question)
+    return await _written(tx, site, question.payment_id, fields, read_check_deposit, at)
+
+
+async def check_deposit(pipes: Pipes, callout: Callout) -> Heard:
+    """Ask whether the player may pay in. No transaction may be open; `write_answer` comes after it.
 
     Returns:
         Accepted with the merchant's order number, refused with its reason, or unknown: asked and not
         understood.
     """
-    fields = check_deposit_fields(site.site_id, question)
-    return await _asked(pipes, site, question.payment_id, fields, read_check_deposit)
+    return await _asked(pipes, callout)
 
 
 async def request_payout(pipes: Pipes, site: merchants.Site, question: PayoutQuestion) -> Answer:
@@ -53,17 +81,63 @@ async def request_payout(pipes: Pipes, site: merchants.Site, question: PayoutQue
         and not understood.
     """
     fields = request_payout_fields(site.site_id, question)
-    return await _asked(pipes, site, question.payment_id, fields, read_request_payout)
+    now = pipes.clock.now()
+    async with pipes.database.transaction() as tx:
+        callout = await _written(tx, site, question.payment_id, fields, read_request_payout, now)
+    heard = await _asked(pipes, callout)
+    async with pipes.database.transaction() as tx:
+        await write_answer(tx, heard, at=pipes.clock.now())
+    return heard.answer
 
 
-async def _asked(
-    pipes: Pipes,
+async def write_answer(tx: Transaction, heard: Heard, *, at: datetime) -> None:
+    """Write the merchant's answer beside its question, masked."""
+    reply, answer = heard.reply, heard.answer
+    text = mask_excerpt(reply.body, _KEPT_MARKS) if reply else ""
+    callout = heard.callout
+    await tx.execute(
+        update(callouts)
+        .where(callouts.c.site_id == callout.site_id, callouts.c.callout_id == callout.callout_id)
+        .values(
+            state=answer.state,
+            http_status=reply.status if reply else None,
+            answer=text,
+            external_id=answer.external_id,
+            reason=answer.reason,
+            elapsed_ms=reply.elapsed_ms if reply else None,
+            answered_at=at,
+        )
+    )
+
+
+async def _asked(pipes: Pipes, callout: Callout) -> Heard:
+    reply: Reply | None = None
+    try:
+        reply = await pipes.http.call(
+            "POST",
+            callout.url,
+            body=callout.message.body,
+            headers=callout.message.headers,
+            deadline_seconds=DEADLINE_SECONDS,
+            # A line of its own: the breaker that a site's dead webhook address opened refuses no payment.
+            peer=f"callouts {urlsplit(callout.url).netloc}",
+        )
+        answer = callout.read(reply.status, reply.body)
+    except CallFailed as failed:
+        answer = Answer(CalloutState.UNKNOWN, reason=f"no answer: {failed.kind.value}")
+    metrics.CALLS.labels("merchant", answer.state.value).inc()
+    return Heard(callout, answer, reply)
+
+
+async def _written(
+    tx: Transaction,
     site: merchants.Site,
     payment_id: str,
     fields: Mapping[str, str | int],
     read: Callable[[int, bytes], Answer],
-) -> Answer:
-    callout_id = ids.new("cal", at=pipes.clock.now())
+    at: datetime,
+) -> Callout:
+    callout_id = ids.new("cal", at=at)
     message = messages.signed(
         fields,
         salt=site.signing_salt,
@@ -71,39 +145,9 @@ async def _asked(
         as_form=site.message_format is merchants.MessageFormat.FORM,
         webhook_secret=site.webhook_secret,
         message_id=callout_id,
-        at=pipes.clock.now(),
+        at=at,
     )
-    async with pipes.database.transaction() as tx:
-        await merchants.remember_issued_signature(tx, site.site_id, message.signature, at=pipes.clock.now())
-        await _write_sent(tx, site, callout_id, payment_id, fields, pipes.clock.now())
-    reply: Reply | None = None
-    try:
-        reply = await pipes.http.call(
-            "POST",
-            site.callout_url,
-            body=message.body,
-            headers=message.headers,
-            deadline_seconds=DEADLINE_SECONDS,
-            # A line of its own: the breaker that a site's dead webhook address opened refuses no payment.
-            peer=f"callouts {urlsplit(site.callout_url).netloc}",
-        )
-        answer = read(reply.status, reply.body)
-    except CallFailed as failed:
-        answer = Answer(CalloutState.UNKNOWN, reason=f"no answer: {failed.kind.value}")
-    metrics.CALLS.labels("merchant", answer.state.value).inc()
-    async with pipes.database.transaction() as tx:
-        await _write_answer(tx, site.site_id, callout_id, answer, reply, pipes.clock.now())
-    return answer
-
-
-async def _write_sent(
-    tx: Transaction,
-    site: merchants.Site,
-    callout_id: str,
-    payment_id: str,
-    fields: Mapping[str, str | int],
-    at: datetime,
-) -> None:
+    await merchants.remember_issued_signature(tx, site.site_id, message.signature, at=at)
     await tx.execute(
         callouts.insert().values(
             site_id=site.site_id,
@@ -115,22 +159,4 @@ async def _write_sent(
             sent_at=at,
         )
     )
-
-
-async def _write_answer(
-    tx: Transaction, site_id: int, callout_id: str, answer: Answer, reply: Reply | None, at: datetime
-) -> None:
-    text = mask_excerpt(reply.body, _KEPT_MARKS) if reply else ""
-    await tx.execute(
-        update(callouts)
-        .where(callouts.c.site_id == site_id, callouts.c.callout_id == callout_id)
-        .values(
-            state=answer.state,
-            http_status=reply.status if reply else None,
-            answer=text,
-            external_id=answer.external_id,
-            reason=answer.reason,
-            elapsed_ms=reply.elapsed_ms if reply else None,
-            answered_at=at,
-        )
-    )
+    return Callout(site.site_id, callout_id, site.callout_url, message, read)

@@ -6,11 +6,9 @@ Its settings, its salts, whose token this is, and whether a signed request is th
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 import structlog
-from sqlalchemy import exists, select
-from sqlalchemy.engine import Row
+from sqlalchemy import bindparam, exists, select, true
 
 from app.kernel import signing
 from app.kernel.errors import Refusal
@@ -30,7 +28,21 @@ from app.plumbing.database import Reader
 __all__ = ["SiteNotFound", "authentic_site", "bearer", "shown", "site", "site_of_token", "token_hash"]
 
 _security = structlog.get_logger("security")
-_KEPT_SALTS = 2  # the newest and its predecessor
+# The newest and its predecessor.
+_SALTS = (
+    select(site_salts.c.number, site_salts.c.value, site_salts.c.retired_at)
+    .where(site_salts.c.site_id == sites.c.site_id)
+    .order_by(site_salts.c.number.desc())
+    .limit(2)
+    .lateral()
+)
+# One statement, as every message of a site needs it; a row for each salt.
+_WITH_SALTS = (
+    select(sites, _SALTS.c.number, _SALTS.c.value, _SALTS.c.retired_at)
+    .select_from(sites.outerjoin(_SALTS, true()))
+    .where(sites.c.site_id == bindparam("wanted"))
+    .order_by(_SALTS.c.number.desc())
+)
 
 
 class SiteNotFound(Refusal):
@@ -43,10 +55,10 @@ async def site(reader: Reader, site_id: int) -> Site:
     Raises:
         SiteNotFound: no such number.
     """
-    row = await reader.first(sites.select().where(sites.c.site_id == site_id))
-    if row is None:
+    found = await _found(reader, site_id)
+    if found is None:
         raise SiteNotFound(site_id=site_id)
-    return _site(row, await _salts(reader, site_id))
+    return found
 
 
 def shown(found: Site) -> dict[str, object]:
@@ -82,10 +94,9 @@ async def authentic_site(reader: Reader, params: Mapping[str, str], now: datetim
         NotAuthentic: for every reason.
     """
     site_id = site_number(params["site_id"])
-    row = await reader.first(sites.select().where(sites.c.site_id == site_id))
-    salts = await _salts(reader, site_id)
-    accepted = accepted_salts(salts, now) or (signing.DUMMY_SALT,)
-    dialect = signing.Dialect(row.dialect) if row else signing.Dialect.G
+    found = await _found(reader, site_id)
+    accepted = accepted_salts(found.salts if found else (), now) or (signing.DUMMY_SALT,)
+    dialect = found.dialect if found else signing.Dialect.G
     matched = signing.matches(params, params["signature"], accepted, dialect)
     reflected = await reader.scalar(
         select(
@@ -94,13 +105,13 @@ async def authentic_site(reader: Reader, params: Mapping[str, str], now: datetim
             )
         )
     )
-    if row is None or matched is None or reflected:
+    if found is None or matched is None or reflected:
         reason = (
-            "unknown site" if row is None else "wrong signature" if matched is None else "reflected message"
+            "unknown site" if found is None else "wrong signature" if matched is None else "reflected message"
         )
         _security.warning("request.not_authentic", site_id=site_id, reason=reason)
         raise NotAuthentic
-    return _site(row, salts)
+    return found
 
 
 async def site_of_token(reader: Reader, token: str, scope: Scope) -> Site:
@@ -144,17 +155,12 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-async def _salts(reader: Reader, site_id: int) -> tuple[Salt, ...]:
-    rows = await reader.all(
-        site_salts.select()
-        .where(site_salts.c.site_id == site_id)
-        .order_by(site_salts.c.number.desc())
-        .limit(_KEPT_SALTS)
-    )
-    return tuple(Salt(row.number, row.value, row.retired_at) for row in rows)
-
-
-def _site(row: Row[Any], salts: tuple[Salt, ...]) -> Site:
+async def _found(reader: Reader, site_id: int) -> Site | None:
+    rows = await reader.all(_WITH_SALTS, {"wanted": site_id})
+    if not rows:
+        return None
+    row = rows[0]
+    salts = [Salt(one.number, one.value, one.retired_at) for one in rows if one.number is not None]
     return Site(
         site_id=SiteId(row.site_id),
         merchant_id=row.merchant_id,
@@ -172,5 +178,5 @@ def _site(row: Row[Any], salts: tuple[Salt, ...]) -> Site:
         is_test=row.is_test,
         tell_every_change=row.tell_every_change,
         webhook_secret=row.webhook_secret,
-        salts=salts,
+        salts=tuple(salts),
     )

@@ -26,6 +26,7 @@ from app.payments.queries import (
     open_deposits,
     order_is_taken,
     payment,
+    payment_of,
     view_hash,
     view_token,
 )
@@ -113,10 +114,14 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
         await players.remember_method(tx, session.player, wish.method)
         if await open_deposits(tx, site_id, session.player.player_id) >= OPEN_AT_MOST:
             raise TooManyOpenDeposits(most=OPEN_AT_MOST)
-        payment_id = await _create(tx, session, wish, offer.account, now)
-        await idempotency.settle(tx, claimed, {"payment_id": payment_id})
-    token = view_token(site_id, payment_id, wish.form_key)
-    await _ask_merchant(pipes, site_id, payment_id, token)
+        found = await _create(tx, session, wish, offer.account, now)
+        await idempotency.settle(tx, claimed, {"payment_id": found.payment_id})
+        site = await merchants.site(tx, site_id)
+        question = _question(found, session.player.site_login)
+        callout = await callouts.write_check_deposit(tx, site, question, at=now)
+    token = view_token(site_id, found.payment_id, wish.form_key)
+    heard = await callouts.check_deposit(pipes, callout)
+    await _go_on(pipes, site, found, heard, token)
     return token
 
 
@@ -132,12 +137,16 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
         if attempt is None:
             return
         account = await providers.account(reader, site_id, attempt.account)
-    gateway = providers.gateway_of(account)
-    result = providers.judged(account, await gateway.status(pipes.http, account, attempt.attempt_id))
+    await _ask_of(pipes, found, account, attempt.attempt_id)
+
+
+async def _ask_of(pipes: Pipes, found: Payment, account: providers.ProviderAccount, reference: str) -> None:
+    gateway, site_id, payment_id = providers.gateway_of(account), found.site_id, found.payment_id
+    result = providers.judged(account, await gateway.status(pipes.http, account, reference))
     if _is_over(found, pipes.clock.now()) and result.state is providers.State.REQUIRES_ACTION:
         # Told to forget the order, so that its page takes no more money; should the player have paid in this
         # very moment, the answer says so.
-        result = providers.judged(account, await gateway.cancel(pipes.http, account, attempt.attempt_id))
+        result = providers.judged(account, await gateway.cancel(pipes.http, account, reference))
     now = pipes.clock.now()
 
     async def conclude(tx: Transaction) -> None:
@@ -146,7 +155,7 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
         if is_awaited and _is_over(found, now) and result.state in _UNDECIDED:
             await carry_out(tx, found, Step(path=(SubStatus.EXPIRED,)), Cause("clock"), at=now)
         else:
-            await apply_evidence(tx, found, attempt.attempt_id, result, Source.STATUS_QUERY, at=now)
+            await apply_evidence(tx, found, reference, result, Source.STATUS_QUERY, at=now)
 
     await pipes.database.retried(conclude)
 
@@ -160,11 +169,12 @@ def _is_over(found: Payment, now: datetime) -> bool:
 
 async def _create(
     tx: Transaction, session: players.Session, wish: DepositWish, account: str, at: datetime
-) -> str:
+) -> Payment:
     payment_id = ids.new("dep", at=at)
     first = SubStatus.CHECKING
-    await tx.execute(
-        payments.insert().values(
+    row = await tx.one(
+        payments.insert()
+        .values(
             site_id=session.player.site_id,
             payment_id=payment_id,
             number=select(payment_numbers.next_value()).scalar_subquery(),
@@ -184,6 +194,7 @@ async def _create(
             created_at=at,
             changed_at=at,
         )
+        .returning(payments)
     )
     await tx.execute(
         payment_events.insert().values(
@@ -199,42 +210,58 @@ async def _create(
             recorded_at=at,
         )
     )
-    return payment_id
+    return payment_of(row)
 
 
-async def _ask_merchant(pipes: Pipes, site_id: int, payment_id: str, token: str) -> None:
-    async with pipes.database.reading() as reader:
-        site = await merchants.site(reader, site_id)
-        found = await payment(reader, site_id, payment_id)
-        player = await players.player(reader, site_id, found.player_id)
+def _question(found: Payment, site_login: str) -> callouts.DepositQuestion:
     method = methods.CATALOGUE[found.method]
-    question = callouts.DepositQuestion(
-        payment_id=payment_id,
+    return callouts.DepositQuestion(
+        payment_id=found.payment_id,
         transaction_id=str(found.number),
-        site_login=player.site_login,
+        site_login=site_login,
         amount=found.amount,
         payment_group_id=method.group_id,
         payment_type_id=method.type_id,
         customer_ip=found.customer_ip,
         source_type=found.source_type,
     )
-    answer = await callouts.check_deposit(pipes, site, question)
+
+
+async def _go_on(
+    pipes: Pipes, site: merchants.Site, found: Payment, heard: callouts.Heard, token: str
+) -> None:
+    """Take the deposit on after the merchant's word: to the provider, and where that says so to the end."""
     reference = ids.new("att", at=pipes.clock.now())
 
-    async def conclude(tx: Transaction) -> bool:
-        return await _conclude_check(tx, site_id, payment_id, answer, reference, pipes.clock.now())
+    async def conclude(tx: Transaction) -> providers.ProviderAccount | None:
+        return await _conclude_check(tx, found, heard, reference, pipes.clock.now())
 
-    if await pipes.database.retried(conclude):
-        await _ask_to_collect(pipes, site, payment_id, reference, token)
+    account = await pipes.database.retried(conclude)
+    if account is None:
+        return
+    order = _order(pipes, site, found, reference, token)
+    result = providers.judged(
+        account, await providers.gateway_of(account).deposit(pipes.http, account, order)
+    )
+    now = pipes.clock.now()
+
+    async def answered(tx: Transaction) -> Step:
+        now_is = await payment(tx, site.site_id, found.payment_id, lock=True)
+        return await apply_evidence(tx, now_is, reference, result, Source.ANSWER, at=now)
+
+    if (await pipes.database.retried(answered)).ask_again:
+        await _ask_of(pipes, found, account, reference)
 
 
 async def _conclude_check(
-    tx: Transaction, site_id: int, payment_id: str, answer: callouts.Answer, reference: str, now: datetime
-) -> bool:
-    """Write the merchant's word; whether the provider is to be asked now."""
-    found = await payment(tx, site_id, payment_id, lock=True)
+    tx: Transaction, found: Payment, heard: callouts.Heard, reference: str, now: datetime
+) -> providers.ProviderAccount | None:
+    """Write the merchant's word; the account to collect with, where the provider is to be asked now."""
+    await callouts.write_answer(tx, heard, at=now)
+    found = await payment(tx, found.site_id, found.payment_id, lock=True)
     if found.sub_status is not SubStatus.CHECKING:
-        return False  # a sweep gave it up meanwhile; the merchant hears of that by webhook
+        return None  # a sweep gave it up meanwhile; the merchant hears of that by webhook
+    answer = heard.answer
     if answer.state is callouts.CalloutState.ACCEPTED and await order_is_taken(tx, found, answer.external_id):
         # Two collections under one order number: the merchant would see one of them.
         answer = callouts.Answer(
@@ -244,46 +271,32 @@ async def _conclude_check(
         refused = answer.state is callouts.CalloutState.REFUSED
         end = SubStatus.REJECTED_BY_MERCHANT if refused else SubStatus.MERCHANT_UNREACHABLE
         await carry_out(tx, found, Step(path=(end,)), Cause("merchant", reason=answer.reason), at=now)
-        return False
+        return None
     changes = {"external_id": answer.external_id, "sent_at": now, "expires_at": now + PLAYER_HAS}
     await carry_out(tx, found, Step(path=(SubStatus.SUBMITTED,)), Cause("merchant", changes=changes), at=now)
     await tx.execute(
         attempts.insert().values(
-            site_id=site_id,
+            site_id=found.site_id,
             attempt_id=reference,
-            payment_id=payment_id,
+            payment_id=found.payment_id,
             number=1,
             account=found.account,
             sent_at=now,
         )
     )
-    return True
+    return await providers.account(tx, found.site_id, found.account)
 
 
-async def _ask_to_collect(
-    pipes: Pipes, site: merchants.Site, payment_id: str, reference: str, token: str
-) -> None:
-    async with pipes.database.reading() as reader:
-        found = await payment(reader, site.site_id, payment_id)
-        account = await providers.account(reader, site.site_id, found.account)
-    order = providers.DepositOrder(
+def _order(
+    pipes: Pipes, site: merchants.Site, found: Payment, reference: str, token: str
+) -> providers.DepositOrder:
+    return providers.DepositOrder(
         reference=reference,
         amount=found.amount,
         description=f"{site.name}, {found.number}",
         player_reference=found.player_id,
         language=found.language,
         return_url=f"{pipes.public_url}/cashier/payment/{token}?returned=yes",
-        notice_url=f"{pipes.public_url}/notices/{site.site_id}/{account.account}",
+        notice_url=f"{pipes.public_url}/notices/{site.site_id}/{found.account}",
         method=found.method,
     )
-    result = providers.judged(
-        account, await providers.gateway_of(account).deposit(pipes.http, account, order)
-    )
-    now = pipes.clock.now()
-
-    async def conclude(tx: Transaction) -> Step:
-        found = await payment(tx, site.site_id, payment_id, lock=True)
-        return await apply_evidence(tx, found, reference, result, Source.ANSWER, at=now)
-
-    if (await pipes.database.retried(conclude)).ask_again:
-        await ask_provider(pipes, site.site_id, payment_id)

@@ -15,7 +15,7 @@ from app.kernel.money import Money
 from app.payments.casebook import open_case
 from app.payments.contract import event_type
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
-from app.payments.queries import Payment, is_noted, order_is_paid, payment, reference_is_taken
+from app.payments.queries import Payment, is_noted, order_is_paid, payment_of, reference_is_taken
 from app.payments.rules import ask_delay, asks_provider, in_conflict, next_step
 from app.payments.sources import remember_source
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
@@ -179,8 +179,8 @@ async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: d
         values["provider_reference"] = None  # nothing was paid under it: another payment may be
     elif is_paid and cause.provider_reference is not None:
         values["provider_reference"] = cause.provider_reference
-    await remember(tx, found, values)
-    await _record(tx, found, target, step, cause, at)
+    now_is = await remember(tx, found, values)
+    await _record(tx, found, now_is, step, cause, at)
     if step.path:
         metrics.PAYMENTS.labels(found.kind.value, target.value).inc()
 
@@ -205,10 +205,11 @@ async def _remark(tx: Transaction, found: Payment, step: Step, cause: Cause, at:
             "sequence": found.sequence + 1,
             "changed_at": at,
         }
-    if values:
-        await remember(tx, found, values)
+    if not values:
+        return
+    now_is = await remember(tx, found, values)
     if "sequence" in values:
-        await _record(tx, found, found.sub_status, step, cause, at)
+        await _record(tx, found, now_is, step, cause, at)
 
 
 async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Step) -> Step:
@@ -232,13 +233,19 @@ def _alarm(found: Payment, step: Step) -> None:
         _log.error("payment.attention", payment_id=found.payment_id, why=step.attention.value)
 
 
-async def remember(tx: Transaction, found: Payment, values: Mapping[str, object]) -> None:
-    """Write columns of a payment that are no change of it: when it is looked at next, and why it waits."""
-    await tx.execute(
+async def remember(tx: Transaction, found: Payment, values: Mapping[str, object]) -> Payment:
+    """Write columns of a payment: those of a change, or when it is looked at next and why it waits.
+
+    Returns:
+        The payment as it is now.
+    """
+    row = await tx.one(
         update(payments)
         .where(payments.c.site_id == found.site_id, payments.c.payment_id == found.payment_id)
         .values(dict(values))
+        .returning(payments)
     )
+    return payment_of(row)
 
 
 async def _credit(tx: Transaction, found: Payment, amount: Money, at: datetime) -> bool:
@@ -264,9 +271,9 @@ async def _credit(tx: Transaction, found: Payment, amount: Money, at: datetime) 
 
 
 async def _record(
-    tx: Transaction, found: Payment, target: SubStatus, step: Step, cause: Cause, at: datetime
+    tx: Transaction, was: Payment, now_is: Payment, step: Step, cause: Cause, at: datetime
 ) -> None:
-    path = [state.value for state in (found.sub_status, *step.path)]
+    path = [state.value for state in (was.sub_status, *step.path)]
     detail: dict[str, object] = {"path": path, **cause.detail}
     if step.attention is not None:
         detail["attention"] = step.attention.value
@@ -274,15 +281,15 @@ async def _record(
         detail["reason"] = {"code": cause.reason_code, "text": cause.reason}
     told = step.credit or step.paid or step.came_back or cause.amount
     moved = bool(step.path or cause.detail)
-    name = event_type(found.kind, target, is_late=step.is_late) if moved else "payment.attention"
+    name = event_type(now_is.kind, now_is.sub_status, is_late=step.is_late) if moved else "payment.attention"
     await tx.execute(
         payment_events.insert().values(
-            site_id=found.site_id,
-            payment_id=found.payment_id,
-            sequence=found.sequence + 1,
+            site_id=now_is.site_id,
+            payment_id=now_is.payment_id,
+            sequence=now_is.sequence,
             type=name,
-            status=STATUS_OF[target],
-            sub_status=target,
+            status=now_is.status,
+            sub_status=now_is.sub_status,
             source=cause.source,
             amount_minor=told.minor if told else None,
             currency=told.currency if told else None,
@@ -292,13 +299,13 @@ async def _record(
             recorded_at=at,
         )
     )
-    await tell(tx, found, await payment(tx, found.site_id, found.payment_id), name, at=at)
+    await tell(tx, was, now_is, name, at=at)
     if step.attention is not None and step.attention is not Attention.UNCONFIRMED:
         theirs = {"source": cause.source, "code": cause.reason_code, "text": cause.reason}
         theirs |= {"amount": str(told) if told else "", "provider_reference": cause.provider_reference or ""}
-        about, exposure = cause.provider_reference or "", told or found.amount
+        about, exposure = cause.provider_reference or "", told or was.amount
         why = CaseKind(step.attention.value)
-        await open_case(tx, found, why, theirs, about=about, exposure=exposure, at=at)
+        await open_case(tx, was, why, theirs, about=about, exposure=exposure, at=at)
 
 
 async def write_answer(

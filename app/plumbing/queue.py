@@ -21,6 +21,7 @@ from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueue
 from pgqueuer.domain.settings import DBSettings
 from pgqueuer.models import Job, JobId, Schedule
 from sqlalchemy import text
+from typing_extensions import override
 
 from app.plumbing import metrics
 from app.plumbing.database import Database, Reader, Transaction, asyncpg_dsn
@@ -144,6 +145,14 @@ def _queries(driver: AsyncpgDriver | AsyncpgPoolDriver) -> Queries:
     )
 
 
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # published without types
+    """A connection that nobody leaves anything behind in: the queue sets, locks and opens nothing."""
+
+    @override
+    def get_reset_query(self) -> str:
+        return ""
+
+
 @dataclass(slots=True)
 class _Registration:
     handler: Handler
@@ -216,6 +225,7 @@ class Worker:
             asyncpg_dsn(self.database.url.render_as_string(hide_password=False)),
             min_size=2,
             max_size=4,
+            connection_class=_Connection,
             server_settings=settings,
         ) as pool:
             driver = AsyncpgPoolDriver(pool)

@@ -54,7 +54,13 @@ class Room:
     created: merchants.CreatedSite
 
     async def ask(self) -> callouts.Answer:
-        return await callouts.check_deposit(self.pipes, await self.site(), QUESTION)
+        site, now = await self.site(), self.pipes.clock.now()
+        async with self.pipes.database.transaction() as tx:
+            written = await callouts.write_check_deposit(tx, site, QUESTION, at=now)
+        heard = await callouts.check_deposit(self.pipes, written)
+        async with self.pipes.database.transaction() as tx:
+            await callouts.write_answer(tx, heard, at=self.pipes.clock.now())
+        return heard.answer
 
     async def ask_payout(self) -> callouts.Answer:
         return await callouts.request_payout(self.pipes, await self.site(), PAYOUT)

@@ -94,7 +94,7 @@ class MortalDatabase(Database):
     def __init__(self, url: str, chance: Chance, timeline: Timeline) -> None:
         """Open nothing yet."""
         settings = SessionSettings(application_name="cashier simulation")
-        super().__init__(url, settings, pool_size=2, pre_ping=False)
+        super().__init__(url, settings, pool_size=2)
         self._chance, self._timeline = chance, timeline
         self.is_mortal = False
         self.transactions = 0

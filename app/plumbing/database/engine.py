@@ -17,9 +17,9 @@ from enum import StrEnum
 from typing import Any, Self, TypeVar
 
 import asyncpg
-from sqlalchemy import CheckConstraint, MetaData, make_url, text
+from sqlalchemy import CheckConstraint, MetaData, event, make_url
 from sqlalchemy.engine import URL, CursorResult, Row
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
@@ -227,7 +227,6 @@ class Database:
         settings: SessionSettings | None = None,
         *,
         pool_size: int = 10,
-        pre_ping: bool = True,
     ) -> None:
         """Prepare the engine; nothing connects before the first transaction.
 
@@ -235,7 +234,6 @@ class Database:
             url: `postgresql://...`, also with `?host=/socket/folder`.
             settings: session settings, by default those of the application's role.
             pool_size: connections kept and allowed; a further caller waits `POOL_WAIT_SECONDS`, then fails.
-            pre_ping: ask a pooled connection whether it lives before it is used; three round trips.
         """
         self.url: URL = make_url(url).set(drivername="postgresql+asyncpg")
         self.settings = settings or SessionSettings()
@@ -244,7 +242,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
-            pool_pre_ping=pre_ping,
             hide_parameters=True,  # they hold what players and merchants told us; errors are logged
             connect_args={
                 "connection_class": CheckedConnection,
@@ -253,6 +250,7 @@ class Database:
                 "command_timeout": ANSWER_SECONDS,
             },
         )
+        event.listen(self._engine.sync_engine, "checkout", _refuse_a_closed_one)
 
     async def close(self) -> None:
         """Close every pooled connection."""
@@ -275,8 +273,7 @@ class Database:
             NotCommitted: the block swallowed the failure of a statement.
         """
         async with self._connected() as connection:
-            # Our own first statement makes the transaction real before anyone takes the raw connection.
-            await connection.execute(text(f"SET LOCAL lock_timeout = {int(self.settings.lock_timeout)}"))
+            await self._begin(connection)
             yield Transaction(connection)
             try:
                 await to_the_end(connection.commit())
@@ -313,6 +310,16 @@ class Database:
                     raise
                 await asyncio.sleep(pause_seconds(run))
 
+    async def _begin(self, connection: AsyncConnection) -> None:
+        """Make the transaction real before anyone takes the raw connection; SQLAlchemy has no word for it."""
+        _ = await connection.begin()
+        assert connection.sync_connection is not None, "the connection is not open"
+        adapted: Any = connection.sync_connection.connection.dbapi_connection
+        try:
+            await adapted._start_transaction()  # noqa: SLF001  a first statement of our own would be a trip more
+        except self._engine.dialect.loaded_dbapi.Error as error:
+            raise DatabaseDown("the database was lost") from error
+
     @asynccontextmanager
     async def _connected(self, **options: object) -> AsyncIterator[AsyncConnection]:
         if _open.get():
@@ -335,6 +342,15 @@ class Database:
         finally:
             _open.reset(opened)
             await to_the_end(connection.close())
+
+
+def _refuse_a_closed_one(driver: Any, _entry: object, _lent: object) -> None:  # noqa: ANN401  SQLAlchemy's adapter
+    """Let the pool replace a connection that the server has closed; asking the server would cost two trips.
+
+    One that died in silence is found by its first statement, within `ANSWER_SECONDS`.
+    """
+    if driver.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _is_lost(connection: AsyncConnection, error: BaseException) -> bool:

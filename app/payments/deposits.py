@@ -231,10 +231,13 @@ async def _go_on(
     pipes: Pipes, site: merchants.Site, found: Payment, heard: callouts.Heard, token: str
 ) -> None:
     """Take the deposit on after the merchant's word: to the provider, and where that says so to the end."""
+    async with pipes.database.transaction() as tx:
+        # By itself: whatever becomes of the next step, the order number that the merchant gave is known.
+        await callouts.write_answer(tx, heard, at=pipes.clock.now())
     reference = ids.new("att", at=pipes.clock.now())
 
     async def conclude(tx: Transaction) -> providers.ProviderAccount | None:
-        return await _conclude_check(tx, found, heard, reference, pipes.clock.now())
+        return await _conclude_check(tx, found, heard.answer, reference, pipes.clock.now())
 
     account = await pipes.database.retried(conclude)
     if account is None:
@@ -254,14 +257,12 @@ async def _go_on(
 
 
 async def _conclude_check(
-    tx: Transaction, found: Payment, heard: callouts.Heard, reference: str, now: datetime
+    tx: Transaction, found: Payment, answer: callouts.Answer, reference: str, now: datetime
 ) -> providers.ProviderAccount | None:
     """Write the merchant's word; the account to collect with, where the provider is to be asked now."""
-    await callouts.write_answer(tx, heard, at=now)
     found = await payment(tx, found.site_id, found.payment_id, lock=True)
     if found.sub_status is not SubStatus.CHECKING:
         return None  # a sweep gave it up meanwhile; the merchant hears of that by webhook
-    answer = heard.answer
     if answer.state is callouts.CalloutState.ACCEPTED and await order_is_taken(tx, found, answer.external_id):
         # Two collections under one order number: the merchant would see one of them.
         answer = callouts.Answer(

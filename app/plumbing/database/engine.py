@@ -319,6 +319,10 @@ class Database:
             await adapted._start_transaction()  # noqa: SLF001  a first statement of our own would be a trip more
         except self._engine.dialect.loaded_dbapi.Error as error:
             raise DatabaseDown("the database was lost") from error
+        except asyncio.CancelledError:
+            # Nobody knows whether it has begun: the pool must not lend it again.
+            await to_the_end(connection.invalidate())
+            raise
 
     @asynccontextmanager
     async def _connected(self, **options: object) -> AsyncIterator[AsyncConnection]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 
 from app import ledger, merchants, providers
 from app.kernel.money import Money
@@ -40,6 +40,16 @@ __all__ = [
 CARRY_ON = "payments.ask_provider"
 
 _log = structlog.get_logger("payments")
+# Statements of every step, built once.
+_CHANGE = (
+    update(payments)
+    .where(payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment"))
+    .returning(payments)
+)
+_EVENT = payment_events.insert()
+_ANSWER = update(attempts).where(
+    attempts.c.site_id == bindparam("of_site"), attempts.c.attempt_id == bindparam("of_attempt")
+)
 _VERDICTS: Mapping[providers.State, Verdict] = {
     providers.State.REQUIRES_ACTION: Verdict.NEEDS_PLAYER,
     providers.State.PROCESSING: Verdict.PENDING,
@@ -239,13 +249,8 @@ async def remember(tx: Transaction, found: Payment, values: Mapping[str, object]
     Returns:
         The payment as it is now.
     """
-    row = await tx.one(
-        update(payments)
-        .where(payments.c.site_id == found.site_id, payments.c.payment_id == found.payment_id)
-        .values(dict(values))
-        .returning(payments)
-    )
-    return payment_of(row)
+    its = {"of_site": found.site_id, "of_payment": found.payment_id}
+    return payment_of(await tx.one(_CHANGE, {**values, **its}))
 
 
 async def _credit(tx: Transaction, found: Payment, amount: Money, at: datetime) -> bool:
@@ -282,23 +287,22 @@ async def _record(
     told = step.credit or step.paid or step.came_back or cause.amount
     moved = bool(step.path or cause.detail)
     name = event_type(now_is.kind, now_is.sub_status, is_late=step.is_late) if moved else "payment.attention"
-    await tx.execute(
-        payment_events.insert().values(
-            site_id=now_is.site_id,
-            payment_id=now_is.payment_id,
-            sequence=now_is.sequence,
-            type=name,
-            status=now_is.status,
-            sub_status=now_is.sub_status,
-            source=cause.source,
-            amount_minor=told.minor if told else None,
-            currency=told.currency if told else None,
-            provider_reference=cause.provider_reference,
-            detail=detail,
-            occurred_at=cause.occurred_at,
-            recorded_at=at,
-        )
-    )
+    event = {
+        "site_id": now_is.site_id,
+        "payment_id": now_is.payment_id,
+        "sequence": now_is.sequence,
+        "type": name,
+        "status": now_is.status,
+        "sub_status": now_is.sub_status,
+        "source": cause.source,
+        "amount_minor": told.minor if told else None,
+        "currency": told.currency if told else None,
+        "provider_reference": cause.provider_reference,
+        "detail": detail,
+        "occurred_at": cause.occurred_at,
+        "recorded_at": at,
+    }
+    await tx.execute(_EVENT, event)
     await tell(tx, was, now_is, name, at=at)
     if step.attention is not None and step.attention is not Attention.UNCONFIRMED:
         theirs = {"source": cause.source, "code": cause.reason_code, "text": cause.reason}
@@ -331,5 +335,5 @@ async def write_answer(
             "answered_at": at,
         }
     if values:
-        its = (attempts.c.site_id == site_id) & (attempts.c.attempt_id == reference)
-        await tx.execute(update(attempts).where(its).values(values))
+        its = {"of_site": site_id, "of_attempt": reference}
+        await tx.execute(_ANSWER, {**values, **its})

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
@@ -44,6 +44,12 @@ class StoredNotice:
     received_at: datetime
 
 
+_ACCOUNT = select(provider_accounts).where(  # built once: every call to a provider begins with it
+    provider_accounts.c.site_id == bindparam("of_site"),
+    provider_accounts.c.account == bindparam("of_account"),
+)
+
+
 async def account(
     reader: Reader, site_id: int, name: str, *, must_be_enabled: bool = False
 ) -> ProviderAccount:
@@ -57,11 +63,7 @@ async def account(
     """
     if not 0 < site_id <= _MOST_SITE_ID or not name.isprintable():  # as a stranger's path may have it
         raise AccountNotFound(account=name)
-    row = await reader.first(
-        select(provider_accounts).where(
-            provider_accounts.c.site_id == site_id, provider_accounts.c.account == name
-        )
-    )
+    row = await reader.first(_ACCOUNT, {"of_site": site_id, "of_account": name})
     if row is None or row.gateway not in GATEWAYS or (must_be_enabled and not row.enabled):
         raise AccountNotFound(account=name)
     return ProviderAccount(

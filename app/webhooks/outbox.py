@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from app import merchants
 from app.kernel import ids
@@ -55,6 +55,11 @@ async def announce(tx: Transaction, site: merchants.Site, told: Notification, *,
     return webhook_id
 
 
+_ENDPOINTS = select(endpoints.c.endpoint_id, endpoints.c.types, endpoints.c.state).where(
+    endpoints.c.site_id == bindparam("of_site"), endpoints.c.state != EndpointState.REMOVED
+)
+
+
 async def publish(tx: Transaction, site_id: int, event: Event, *, at: datetime) -> str | None:
     """Write an event and its way to each endpoint that wants it, in the transaction of the change.
 
@@ -64,11 +69,7 @@ async def publish(tx: Transaction, site_id: int, event: Event, *, at: datetime) 
     Returns:
         The event's id; nothing where nobody is registered, and then nothing is kept.
     """
-    rows = await tx.all(
-        select(endpoints.c.endpoint_id, endpoints.c.types, endpoints.c.state).where(
-            endpoints.c.site_id == site_id, endpoints.c.state != EndpointState.REMOVED
-        )
-    )
+    rows = await tx.all(_ENDPOINTS, {"of_site": site_id})
     if not rows:
         return None
     event_id = await write_event(tx, site_id, event, at=at)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from bench.plan import Bench
+from bench.plan import Bench, Options
 from bench.report import Figure, Verdict
 from bench.till import Heard, Till, opened
 from bench.wrk import BenchError, Load, Run, drive, spread
@@ -46,14 +46,7 @@ def deposits(bench: Bench) -> Figure:
             for _ in range(options.rounds)
         ]
         own = _difference(till.own_seconds(), before)
-        count = int(_MOST_NOTICES * options.seconds)
-        notices = [
-            drive(
-                f"notices ({_NOTICE_CONNECTIONS})",
-                till.notices(_NOTICE_CONNECTIONS, options.seconds, count),
-            )
-            for _ in range(options.rounds)
-        ]
+        notices = _notices(till, options)
         verified = [line for line in bench.world.verify(till.shop).splitlines() if line.endswith("rows")]
         heard = till.heard()
     figure.runs = [run for run, _ in (*steps.values(), *full, *paced)] + notices
@@ -68,21 +61,30 @@ def deposits(bench: Bench) -> Figure:
         ),
         _own_time("p50", own, 0.50, _OWN_P50_BAR_MS, paced, rate.median / 2),
         _own_time("p99", own, 0.99, _OWN_P99_BAR_MS, paced, rate.median / 2),
+        _accepted(notices),
     ]
-    accepted = spread([run.rate for run in notices])
-    figure.verdicts.append(
-        Verdict(
-            "notices taken in a second",
-            f"{accepted.median:,.0f}/s ({accepted.least:,.0f} to {accepted.most:,.0f})",
-            f">= {_NOTICES_BAR:,}/s",
-            accepted.median >= _NOTICES_BAR,
-            f"a number of its own: signature verified, stored, a job written; {_NOTICE_CONNECTIONS}"
-            " connections, the worker reading them meanwhile",
-        )
-    )
     figure.notes += _told(steps, heard)
     figure.notes.append("\n".join(["`cashier verify --full` afterwards:", "", "```", *verified, "```"]))
     return figure
+
+
+def _notices(till: Till, options: Options) -> list[Run]:
+    count, what = int(_MOST_NOTICES * options.seconds), f"notices ({_NOTICE_CONNECTIONS})"
+    return [
+        drive(what, till.notices(_NOTICE_CONNECTIONS, options.seconds, count)) for _ in range(options.rounds)
+    ]
+
+
+def _accepted(notices: list[Run]) -> Verdict:
+    accepted = spread([run.rate for run in notices])
+    return Verdict(
+        "notices taken in a second",
+        f"{accepted.median:,.0f}/s ({accepted.least:,.0f} to {accepted.most:,.0f})",
+        f">= {_NOTICES_BAR:,}/s",
+        accepted.median >= _NOTICES_BAR,
+        f"a number of its own: signature verified, stored, a job written; {_NOTICE_CONNECTIONS}"
+        " connections, the worker reading them meanwhile",
+    )
 
 
 def _completed(till: Till, what: str, load: Load) -> tuple[Run, float]:

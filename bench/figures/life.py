@@ -26,9 +26,9 @@ _YOUNG = 50_000
 _STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _NEAR_THE_TOP = 0.95
 _PACED_CONNECTIONS = 64
-_FILLING = 4  # batches at once
+_FILLING = 2  # batches at once
 _SEGMENT_SECONDS = 10.0
-_SLOWEST_FILL = 4_000  # transfers a second; slower, and filling is given up
+_SLOWEST_FILL = 2_000  # transfers a second; slower, and filling is given up
 _TRANSFERS = "SELECT count(*) FROM transfer"
 _SAMPLE_SECONDS = 0.25
 

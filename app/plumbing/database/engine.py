@@ -221,13 +221,7 @@ class SessionSettings:
 class Database:
     """One engine on one PostgreSQL database, as one role."""
 
-    def __init__(
-        self,
-        url: str,
-        settings: SessionSettings | None = None,
-        *,
-        pool_size: int = 10,
-    ) -> None:
+    def __init__(self, url: str, settings: SessionSettings | None = None, *, pool_size: int = 10) -> None:
         """Prepare the engine; nothing connects before the first transaction.
 
         Args:

@@ -43,8 +43,13 @@ async def test_the_same_seed_tells_the_same_story() -> None:
 # Each is found by a run in which nothing else than silence about new orders need go wrong.
 @pytest.mark.parametrize("victim", [Victim.DEPOSITS, Victim.PAYOUTS, Victim.REFUNDS])
 @pytest.mark.parametrize("canary", Canary)
-async def test_a_planted_fault_is_found(clone_url: str, canary: Canary, victim: Victim) -> None:
-    outcome = await simulate(clone_url, Plan(3, 1, 60, 120, canary, victim), create_worker)
+async def test_a_planted_fault_is_found(canary: Canary, victim: Victim) -> None:
+    # Which call meets which fault is the seed's; not every one lets a refund meet the planted one.
+    for seed in (3, 1, 2, 4):
+        async with cloned() as url:
+            outcome = await simulate(url, Plan(seed, 1, 60, 120, canary, victim), create_worker)
+        if outcome.violation:
+            break
     assert outcome.violation
     assert any("bank: " in line and victim.value.removesuffix("s") in line for line in outcome.story)
     assert "0 lost, 0 duplicated" not in outcome.report()

@@ -11,16 +11,20 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.cashier.texts import LANGUAGES, REASONS, Stage, Texts, translator
+from app.cashier.texts import LANGUAGES, Texts, reason_of, translator
+from app.cashier.words import Stage
 from app.kernel.money import MAX_MINOR, AmountMalformed, Money, currency_exponent
 
 __all__ = [
     "MethodsView",
+    "Part",
     "PaymentView",
     "RefusalView",
     "Tile",
     "content_security_policy",
+    "languages_of",
     "read_amount",
+    "render",
     "render_methods",
     "render_payment",
     "render_refusal",
@@ -69,14 +73,35 @@ class MethodsView:
     amount: Money | str = ""
     errors: Mapping[str, str] = field(default_factory=dict)
     parent_origins: Sequence[str] = ()
+    deeds: Sequence[str] = ("deposit",)
+    deed: str = "deposit"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How much of a withdrawal goes to which of the player's instruments, and why.
+
+    `brief` is the end of a mask, "*4242". `deposited` and `returned` are what came from there and went back
+    before; `beyond` is how much of it is more than has to go back anywhere.
+    """
+
+    amount: Money
+    method: str
+    brief: str
+    deposited: Money | None = None
+    returned: Money | None = None
+    beyond: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentView:
     """One payment as its player sees it.
 
-    `reason` is the deposit's sub-status (payments.md section 1.2); stage, headline and sentence follow from
-    it. `returned`: the player has been at the provider, so the page does not go there again by itself.
+    `reason` is the sub-status (payments.md section 1.2), or what `withdrawal_words` has besides; stage,
+    headline and sentence follow from it. `returned`: the player has been at the provider, so the page does
+    not go there again by itself. Of a withdrawal: `parts` is what goes where; `asked_for` and `came_back`
+    stand beside an `amount` that is not the whole story; `cancel_url` where it may still be taken back;
+    `error` is why it could not be.
     """
 
     site_id: int
@@ -96,6 +121,12 @@ class PaymentView:
     expires_at: datetime | None = None
     time_zone: str = "UTC"
     parent_origins: Sequence[str] = ()
+    kind: str = "deposit"
+    parts: Sequence[Part] = ()
+    asked_for: Money | None = None
+    came_back: Money | None = None
+    cancel_url: str | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +143,13 @@ def render_methods(view: MethodsView) -> str:
     """The page with the methods, the amount and the button, as HTML."""
     texts = translator(view.language)
     amount = texts.number(view.amount) if isinstance(view.amount, Money) else view.amount[:_MOST_TYPED]
-    return _render(
+    return render(
         "methods.html",
         texts,
         view,
         amount=amount,
         shape=texts.shape(view.currency),
-        languages=[(code, LANGUAGES[code]) for code in view.languages if code in LANGUAGES],
+        languages=languages_of(view.languages),
     )
 
 
@@ -126,18 +157,18 @@ def render_payment(view: PaymentView) -> str:
     """The page of one payment, as HTML: in progress, on to the provider, waiting, done or failed.
 
     Raises:
-        KeyError: `view.reason` is not a known sub-status.
+        KeyError: `view.reason` is not a known sub-status of its kind.
         ValueError: `view.continue_url` is not an http(s) address.
     """
     texts = translator(view.language)
-    reason = REASONS[view.reason]
-    return _render(
+    reason = reason_of(view.kind, view.reason)
+    return render(
         "payment.html",
         texts,
         view,
         stage=reason.stage,
         calm=reason.calm,
-        words=texts.reason(view.reason),
+        words=texts.reason(view.reason, view.kind),
         continue_url=_continue_url(view),
         refresh_seconds=_REFRESH.get(reason.stage, 0),
     )
@@ -146,7 +177,7 @@ def render_payment(view: PaymentView) -> str:
 def render_refusal(view: RefusalView) -> str:
     """A page that says what is wrong and what to do, as HTML."""
     texts = translator(view.language)
-    return _render("refusal.html", texts, view, words=texts.refusal(view.code))
+    return render("refusal.html", texts, view, words=texts.refusal(view.code))
 
 
 def status_body(view: PaymentView) -> dict[str, object]:
@@ -155,8 +186,8 @@ def status_body(view: PaymentView) -> dict[str, object]:
     Raises:
         KeyError, ValueError: as `render_payment`.
     """
-    stage = REASONS[view.reason].stage
-    words = translator(view.language).reason(view.reason)
+    stage = reason_of(view.kind, view.reason).stage
+    words = translator(view.language).reason(view.reason, view.kind)
     return {
         "stage": stage,
         "headline": words.headline,
@@ -235,7 +266,7 @@ def _divide(text: str, group: str) -> tuple[str, str, str]:
 
 
 def _continue_url(view: PaymentView) -> str | None:
-    if REASONS[view.reason].stage != "go_to_provider" or view.continue_url is None:
+    if reason_of(view.kind, view.reason).stage != "go_to_provider" or view.continue_url is None:
         return None
     if not re.match(r"https?://[^\s/]", view.continue_url, re.IGNORECASE):
         raise ValueError(
@@ -244,7 +275,13 @@ def _continue_url(view: PaymentView) -> str | None:
     return view.continue_url
 
 
-def _render(template: str, texts: Texts, view: object, **values: object) -> str:
+def languages_of(offered: Sequence[str]) -> list[tuple[str, str]]:
+    """The languages that a page offers, each with its own name."""
+    return [(code, LANGUAGES[code]) for code in offered if code in LANGUAGES]
+
+
+def render(template: str, texts: Texts, view: object, **values: object) -> str:
+    """A template of ours as HTML: `view` under its name, `t` and `_` to speak in the player's language."""
     return _environment().get_template(template).render(_=texts.say, t=texts, view=view, **values)
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from app import merchants, payments
-from app.cashier import pages, views
+from app.cashier import pages, payment_views, views, withdrawal_pages, withdrawals
 from app.cashier.texts import choose_language
 from app.kernel.errors import Refusal
 from app.plumbing.pipes import Pipes
@@ -18,6 +18,7 @@ _WHOLE_PAGE = {
     merchants.NotAuthentic: ("key_invalid", 401),
     payments.PaymentNotFound: ("payment_not_found", 404),
     payments.DepositsStopped: ("closed_for_now", 503),
+    payments.PayoutsStopped: ("withdrawals_closed", 503),
 }
 
 
@@ -29,11 +30,14 @@ def router(pipes: Pipes) -> APIRouter:
     @routes.get("/open/")
     @routes.get("/api/open")
     @routes.get("/api/open/")
-    async def opened(request: Request, key: str = "", lang: str = "") -> Response:
+    async def opened(request: Request, key: str = "", lang: str = "", deed: str = "") -> Response:
         try:
             here = await views.visit(pipes, key, lang)
         except merchants.NotAuthentic as refusal:
             return _refused(request, refusal, lang)
+        if here.deed(deed) == "withdraw":
+            view = await withdrawals.withdraw_view(pipes, here)
+            return _page(withdrawal_pages.render_withdraw(view), here.site)
         return _page(pages.render_methods(views.methods_view(here)), here.site)
 
     @routes.post("/cashier/deposit")
@@ -50,31 +54,80 @@ def router(pipes: Pipes) -> APIRouter:
             return _page(pages.render_methods(views.methods_view(here, form, refusal)), here.site, status=422)
         return RedirectResponse(f"/cashier/payment/{token}?lang={here.language}", 303)
 
+    _withdrawals(pipes, routes)
+    _one_payment(pipes, routes)
+    return routes
+
+
+def _withdrawals(pipes: Pipes, routes: APIRouter) -> None:
+    @routes.post("/cashier/withdraw/review")
+    async def review(request: Request, form: Annotated[withdrawals.WithdrawalForm, Form()]) -> Response:
+        try:
+            here = await views.visit(pipes, form.key, form.lang)
+        except merchants.NotAuthentic as refusal:
+            return _refused(request, refusal, form.lang)
+        if form.change:
+            view = await withdrawals.withdraw_view(pipes, here, form)
+            return _page(withdrawal_pages.render_withdraw(view), here.site)
+        try:
+            seen = await withdrawals.reviewed(pipes, here, form)
+        except Refusal as refusal:
+            return await _not_withdrawn(request, pipes, here, form, refusal)
+        return _page(withdrawal_pages.render_review(seen), here.site)
+
+    @routes.post("/cashier/withdraw")
+    async def withdraw(request: Request, form: Annotated[withdrawals.WithdrawalForm, Form()]) -> Response:
+        try:
+            here = await views.visit(pipes, form.key, form.lang)
+        except merchants.NotAuthentic as refusal:
+            return _refused(request, refusal, form.lang)
+        try:
+            token = await payments.request_payout(pipes, here.session, withdrawals.wish(here, form))
+        except Refusal as refusal:
+            return await _not_withdrawn(request, pipes, here, form, refusal)
+        return RedirectResponse(f"/cashier/payment/{token}?lang={here.language}", 303)
+
+
+def _one_payment(pipes: Pipes, routes: APIRouter) -> None:
     @routes.get("/cashier/payment/{view_token}")
     async def payment(
         request: Request, view_token: str, lang: str = "", returned: Annotated[str, Query(max_length=8)] = ""
     ) -> Response:
         try:
-            async with pipes.database.reading() as reader:
-                found = await payments.payment_of_view(reader, view_token)
-                view, site = await views.payment_view(
-                    reader, found, view_token, lang, returned=bool(returned)
-                )
+            seen = await payment_views.look(pipes, view_token, lang, returned=bool(returned))
         except payments.PaymentNotFound as refusal:
             return _refused(request, refusal, lang)
-        if returned and found.completed_at is None:
-            # The browser's return proves nothing: ask the provider.
-            await payments.ask_soon(pipes, found.site_id, found.payment_id)
-        return _page(pages.render_payment(view), site)
+        if seen.is_worth_asking:
+            await payments.ask_soon(pipes, seen.payment.site_id, seen.payment.payment_id)
+        return _page(pages.render_payment(seen.view), seen.site)
 
     @routes.get("/cashier/payment/{view_token}/status")
     async def status(view_token: str, lang: str = "") -> JSONResponse:
-        async with pipes.database.reading() as reader:
-            found = await payments.payment_of_view(reader, view_token)
-            view, _ = await views.payment_view(reader, found, view_token, lang)
-        return JSONResponse(pages.status_body(view))
+        seen = await payment_views.look(pipes, view_token, lang)
+        return JSONResponse(pages.status_body(seen.view))
 
-    return routes
+    @routes.post("/cashier/payment/{view_token}/cancel")
+    async def cancel(request: Request, view_token: str, lang: str = "") -> Response:
+        try:
+            found = (await payment_views.look(pipes, view_token, lang)).payment
+            await payments.cancel(pipes, found.site_id, found.payment_id, found.player_id)
+        except payments.PaymentNotFound as refusal:
+            return _refused(request, refusal, lang)
+        except (payments.TooLateToCancel, payments.CancelNotAllowed) as refusal:
+            seen = await payment_views.look(pipes, view_token, lang)
+            view = payment_views.with_error(seen.view, refusal)
+            return _page(pages.render_payment(view), seen.site, status=409)
+        return RedirectResponse(f"/cashier/payment/{view_token}?lang={choose_language(lang)}", 303)
+
+
+async def _not_withdrawn(
+    request: Request, pipes: Pipes, here: views.Visit, form: withdrawals.WithdrawalForm, refusal: Refusal
+) -> Response:
+    """The form again with what was wrong; or a page that says that nobody can withdraw now."""
+    if isinstance(refusal, payments.PayoutsStopped):
+        return _refused(request, refusal, here.language)
+    view = await withdrawals.withdraw_view(pipes, here, form, refusal)
+    return _page(withdrawal_pages.render_withdraw(view), here.site, status=withdrawals.status_of(refusal))
 
 
 def _refused(request: Request, refusal: Refusal, lang: str) -> Response:

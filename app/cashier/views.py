@@ -1,6 +1,7 @@
-"""What the pages show, asked of the rooms: who is here, what is offered, and how a payment stands."""
+"""Who is here, and what the page of deposits shows, asked of the rooms."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
@@ -12,14 +13,30 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money, currency_exponent
 from app.plumbing import idempotency
-from app.plumbing.database import Reader
 from app.plumbing.pipes import Pipes
 
-__all__ = ["DepositForm", "MethodMissing", "Visit", "methods_view", "payment_view", "visit", "wish"]
+__all__ = [
+    "DepositForm",
+    "Form",
+    "MethodMissing",
+    "Visit",
+    "amount_of",
+    "form_token",
+    "languages",
+    "methods_view",
+    "source_type",
+    "tile",
+    "visit",
+    "wish",
+    "within",
+]
 
 _FORM_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _METHOD = re.compile(r"[a-z0-9_]{1,64}")
 _FORM_TOKEN_BYTES = 24
+# protocol.md section 2.1: force_action opens one thing, alone or with the way to the other.
+_ALONE = {"1": "deposit", "2": "withdraw"}
+_FIRST = {**_ALONE, "4": "deposit", "5": "withdraw"}
 
 
 class MethodMissing(Refusal):
@@ -28,8 +45,8 @@ class MethodMissing(Refusal):
     param = "method"
 
 
-class DepositForm(BaseModel):
-    """The form of the deposit page, as the browser sends it."""
+class Form(BaseModel):
+    """What every form that moves money sends."""
 
     key: str = ""
     form_token: str = ""
@@ -38,15 +55,33 @@ class DepositForm(BaseModel):
     lang: str = ""
 
 
+class DepositForm(Form):
+    """The form of the deposit page, as the browser sends it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A player who came with a good key, and what the site offers him."""
+    """A player who came with a good key, and what the site offers him: to pay in, and to receive money by."""
 
     site: merchants.Site
     session: players.Session
     offers: list[methods.Offer]
+    payout_offers: list[methods.Offer]
     key: str
     language: str
+
+    @property
+    def deeds(self) -> tuple[str, ...]:
+        """What he may choose between: one thing where the merchant wants it alone, or offers no other."""
+        forced = self.session.wishes.get("force_action", "")
+        if forced in _ALONE:
+            return (_ALONE[forced],)
+        return ("deposit", "withdraw") if self.payout_offers or forced in _FIRST else ("deposit",)
+
+    def deed(self, asked: str) -> str:
+        """What the page is to show: what the player asked for, if it is there, else the merchant."""
+        first = _FIRST.get(self.session.wishes.get("force_action", ""), "deposit")
+        return asked if asked in self.deeds else first
 
 
 async def visit(pipes: Pipes, key: str, lang: str) -> Visit:
@@ -59,9 +94,11 @@ async def visit(pipes: Pipes, key: str, lang: str) -> Visit:
         session = await players.use_key(tx, key, now=pipes.clock.now())
         site = await merchants.site(tx, session.player.site_id)
         offers = await methods.offers(tx, site.site_id, session.currency)
-    language = choose_language(lang, session.language, offered=_languages(site))
+        payout = methods.Direction.PAYOUT
+        payout_offers = await methods.offers(tx, site.site_id, session.currency, direction=payout)
+    language = choose_language(lang, session.language, offered=languages(site))
     # What the player chose here goes with the payment: the bank sends back an address without a language.
-    return Visit(site, replace(session, language=language), offers, key, language)
+    return Visit(site, replace(session, language=language), offers, payout_offers, key, language)
 
 
 def wish(here: Visit, form: DepositForm) -> payments.DepositWish:
@@ -71,35 +108,52 @@ def wish(here: Visit, form: DepositForm) -> payments.DepositWish:
         MethodMissing, AmountMalformed: a field that cannot be read.
         IdempotencyKeyReused: a form token that is not one.
     """
+    amount = amount_of(here, form)
+    return payments.DepositWish(form.method, amount, form.form_token, source_type(here))
+
+
+def amount_of(here: Visit, form: Form) -> Money:
+    """The amount of a form whose token and method can be read, too.
+
+    Raises: as `wish`.
+    """
     if not _FORM_TOKEN.fullmatch(form.form_token):
         raise idempotency.IdempotencyKeyReused
     if not _METHOD.fullmatch(form.method):
         raise MethodMissing
-    amount = pages.read_amount(form.amount, here.session.currency, here.language)
+    return pages.read_amount(form.amount, here.session.currency, here.language)
+
+
+def form_token() -> str:
+    """A token for a fresh form: what is sent with it is one payment, however often it is sent."""
+    return ids.secret(_FORM_TOKEN_BYTES)
+
+
+def source_type(here: Visit) -> int:
+    """Which kind of client the player uses (protocol.md section 15)."""
     client = {"mobile": "mobile", "native": "native"}.get(here.session.wishes.get("mode", ""), "iframe")
-    return payments.DepositWish(form.method, amount, form.form_token, payments.SOURCE_TYPES[client])
+    return payments.SOURCE_TYPES[client]
 
 
-def methods_view(
-    here: Visit, form: DepositForm | None = None, refusal: Refusal | None = None
-) -> pages.MethodsView:
+def methods_view(here: Visit, form: Form | None = None, refusal: Refusal | None = None) -> pages.MethodsView:
     """The page with the methods: fresh, or as it was sent with what was wrong about it."""
     wishes = here.session.wishes
     arranged = methods.arranged(here.offers, wishes.get("ps_range", ""))
     series = wishes.get("amount_series", "")
-    within = [_within(offer, wishes.get("deposit_range", "")) for offer in arranged]
-    tiles = [_tile(offer, series) for offer in within if offer is not None]
+    narrowed = [within(offer, wishes.get("deposit_range", "")) for offer in arranged]
+    tiles = [tile(offer, methods.quick_amounts(offer, series)) for offer in narrowed if offer is not None]
     last = here.session.player.last_method
-    chosen = form.method if form else last if last in {tile.code for tile in tiles} else ""
+    chosen = form.method if form else last if last in {shown.code for shown in tiles} else ""
     return pages.MethodsView(
         site_id=here.site.site_id,
         site_name=here.site.name,
         language=here.language,
-        languages=_languages(here.site),
+        languages=languages(here.site),
+        deeds=here.deeds,
         currency=here.session.currency,
         exponent=currency_exponent(here.session.currency),
         key=here.key,
-        form_token=ids.secret(_FORM_TOKEN_BYTES),
+        form_token=form_token(),
         tiles=tiles,
         method=chosen,
         amount=form.amount if form else _suggestion(tiles, series),
@@ -108,44 +162,16 @@ def methods_view(
     )
 
 
-async def payment_view(
-    reader: Reader, found: payments.Payment, view_token: str, lang: str, *, returned: bool = False
-) -> tuple[pages.PaymentView, merchants.Site]:
-    """One payment as its player sees it, and the site it belongs to."""
-    site = await merchants.site(reader, found.site_id)
-    player = await players.player(reader, found.site_id, found.player_id)
-    language = choose_language(lang, found.language, offered=_languages(site))
-    view = pages.PaymentView(
-        site_id=site.site_id,
-        site_name=site.name,
-        language=language,
-        reference=str(found.number),
-        method=found.method,
-        method_title=methods.CATALOGUE[found.method].title,
-        amount=found.amount,
-        reason=found.sub_status.value,
-        status_url=f"/cashier/payment/{view_token}/status?lang={language}",
-        continue_url=found.continue_url,
-        again_possible=found.completed_at is not None,
-        returned=returned,
-        merchant_sentence=found.reason if found.sub_status is payments.SubStatus.REJECTED_BY_MERCHANT else "",
-        completed_at=found.completed_at,
-        expires_at=found.expires_at,
-        time_zone=player.personal.get("timezone", "UTC"),
-        parent_origins=site.frame_origins,
-    )
-    return view, site
-
-
-def _within(offer: methods.Offer, deposit_range: str) -> methods.Offer | None:
+def within(offer: methods.Offer, its_range: str) -> methods.Offer | None:
     """The offer within the merchant's limits, or nothing where they leave none."""
     try:
-        return methods.narrowed(offer, deposit_range)
+        return methods.narrowed(offer, its_range)
     except methods.MethodUnavailable:
         return None
 
 
-def _tile(offer: methods.Offer, series: str) -> pages.Tile:
+def tile(offer: methods.Offer, quick_amounts: Sequence[Money]) -> pages.Tile:
+    """A way to pay as it is shown."""
     return pages.Tile(
         code=offer.method.code,
         title=offer.method.title,
@@ -153,7 +179,7 @@ def _tile(offer: methods.Offer, series: str) -> pages.Tile:
         icon=offer.method.icon,
         minimum=offer.minimum,
         maximum=offer.maximum,
-        quick_amounts=methods.quick_amounts(offer, series),
+        quick_amounts=quick_amounts,
     )
 
 
@@ -168,5 +194,6 @@ def _error(refusal: Refusal, language: str) -> dict[str, str]:
     return {field: translator(language).refusal(refusal.code, refusal.fields).headline}
 
 
-def _languages(site: merchants.Site) -> tuple[str, ...]:
+def languages(site: merchants.Site) -> tuple[str, ...]:
+    """The languages that we can show a site's pages in."""
     return tuple(code for code in site.languages if code in LANGUAGES) or tuple(LANGUAGES)

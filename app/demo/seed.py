@@ -1,8 +1,9 @@
 """A demo site with every method on the sandbox provider."""
 
 from dataclasses import replace
+from datetime import datetime
 
-from app import merchants, methods, providers
+from app import merchants, methods, payments, providers, staff
 from app.demo.facts import ACCOUNT, Demo
 from app.kernel import ids
 from app.kernel.money import Money
@@ -21,6 +22,8 @@ LIMITS = {
     "JPY": ("100", "1000000"),
 }
 OTHER_LIMITS = ("1", "10000")
+# Below the first a withdrawal needs nobody but the shop's owner; above the second two people besides.
+AUTO_BELOW, SECOND_ABOVE = "50000", "500000"
 
 
 async def seed(
@@ -45,6 +48,7 @@ async def seed(
             await offer_everything(
                 tx, earlier.site_id, CURRENCY, sandbox_url=sandbox_url, secret=secret, peers=peers
             )
+            await _let_small_payouts_go(tx, earlier.site_id, pipes.clock.now())
             return replace(
                 earlier,
                 base_url=pipes.public_url,
@@ -68,6 +72,7 @@ async def seed(
         await offer_everything(
             tx, created.site_id, CURRENCY, sandbox_url=sandbox_url, secret=secret, peers=peers
         )
+        await _let_small_payouts_go(tx, created.site_id, pipes.clock.now())
     return Demo(
         base_url=pipes.public_url,
         merchant_url=merchant_url,
@@ -119,6 +124,18 @@ async def offer_everything(
                 position=position,
                 direction=direction,
             )
+
+
+async def _let_small_payouts_go(tx: Transaction, site_id: int, at: datetime) -> None:
+    """Give the demo site a policy, unless it has one of its own."""
+    now_is = await payments.policy(tx, site_id, CURRENCY)
+    if now_is == payments.PayoutPolicy():
+        wanted = replace(
+            now_is,
+            auto_below=Money.parse(AUTO_BELOW, CURRENCY),
+            second_above=Money.parse(SECOND_ABOVE, CURRENCY),
+        )
+        await payments.set_policy(tx, site_id, CURRENCY, wanted, by=staff.SYSTEM, at=at)
 
 
 async def _is_here(tx: Transaction, earlier: Demo) -> bool:

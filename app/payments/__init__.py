@@ -22,6 +22,7 @@ from app.payments.model import Attention, CaseKind, CaseState, PayoutPolicy
 from app.payments.notices import read_notice
 from app.payments.payouts import PayoutWish, PayoutsStopped, request_payout
 from app.payments.policies import change_policy, set_policy
+from app.payments.previews import PayoutPart, PayoutPreview, available, preview_payout
 from app.payments.queries import (
     Attempt, Payment, PaymentNotFound, events, needing_attention, payment, payment_of_view,
 )
@@ -37,13 +38,14 @@ from app.payments.telling import public_object
 __all__ = [
     "DEPOSITS", "PAYOUTS", "REFUNDS", "SOURCE_TYPES", "Attempt", "Attention", "CancelNotAllowed", "Case",
     "CaseKind", "CaseNotFound", "CaseState", "DepositWish", "DepositsStopped", "Dispute", "DisputeState",
-    "Initiated", "Kind", "Leg", "LegState", "Payment", "PaymentNotFound", "PayoutPolicy", "PayoutWish",
-    "PayoutsStopped", "Proposal", "RefundWish", "Refusing", "Resolution", "Status", "SubStatus",
-    "TooLateToCancel", "approve", "approve_refund", "ask_provider", "ask_soon", "attempts_of", "cancel",
-    "cancel_for_staff", "cancel_refund", "carry_on", "case", "cases_of_site", "change_policy", "decide_case",
-    "disputes_of", "end_abandoned", "end_expired_refunds", "events", "initiate", "legs_of",
-    "needing_attention", "open_disputes", "payment", "payment_of_view", "payout", "payouts_of_site",
-    "policy", "propose_resolution", "public_dispute", "public_object", "raise_case", "read_notice", "refund",
+    "Initiated", "Kind", "Leg", "LegState", "Payment", "PaymentNotFound", "PayoutPart", "PayoutPolicy",
+    "PayoutPreview", "PayoutWish", "PayoutsStopped", "Proposal", "RefundWish", "Refusing", "Resolution",
+    "Status", "SubStatus", "TooLateToCancel", "approve", "approve_refund", "ask_provider", "ask_soon",
+    "attempts_of", "available", "cancel", "cancel_for_staff", "cancel_refund", "carry_on", "case",
+    "cases_of_site", "change_policy", "decide_case", "disputes_of", "end_abandoned",
+    "end_expired_refunds", "events", "initiate", "legs_of", "needing_attention", "open_disputes",
+    "payment", "payment_of_view", "payout", "payouts_of_site", "policy", "preview_payout",
+    "propose_resolution", "public_dispute", "public_object", "raise_case", "read_notice", "refund",
     "refunds_of", "reject", "reject_refund", "renew_expired", "request_deposit", "request_payout",
     "request_refund", "set_policy", "sweep_due",
 ]

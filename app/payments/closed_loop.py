@@ -43,11 +43,21 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """So much goes to this instrument, and the sentence that says why."""
+    """So much goes to this instrument, and why: as a sentence, and as the figures that it tells.
+
+    Args:
+        instrument_id: where to.
+        amount: all of this part.
+        sentence: the reason, for people at a desk.
+        paid: what came from there; None: nothing that is to go back.
+        beyond: how much of the part is more than is to go back anywhere, so where the player chose.
+    """
 
     instrument_id: str
     amount: Money
     sentence: str
+    paid: Paid | None = None
+    beyond: Money | None = None
 
 
 def plan(paid: Sequence[Paid], amount: Money, chosen_id: str, chosen_name: str) -> list[Part]:
@@ -75,7 +85,8 @@ def plan(paid: Sequence[Paid], amount: Money, chosen_id: str, chosen_name: str) 
             continue
         share = min(one.outstanding, left)
         if share > nothing:
-            parts.append(Part(one.instrument_id, share, f"{share.text()} to {one.name}: {one.story}"))
+            sentence = f"{share.text()} to {one.name}: {one.story}"
+            parts.append(Part(one.instrument_id, share, sentence, one))
             left -= share
     if left > nothing:
         parts = _with_rest(parts, left, chosen_id, chosen_name, passed)
@@ -92,6 +103,6 @@ def _with_rest(
     own = [part for part in parts if part.instrument_id == chosen_id]
     others = [part for part in parts if part.instrument_id != chosen_id]
     if not own:
-        return [*others, Part(chosen_id, rest, f"{rest.text()} to {chosen_name}: {why}")]
+        return [*others, Part(chosen_id, rest, f"{rest.text()} to {chosen_name}: {why}", beyond=rest)]
     sentence = f"{own[0].sentence}; and {rest.text()}: {why}"
-    return [Part(chosen_id, own[0].amount + rest, sentence), *others]
+    return [Part(chosen_id, own[0].amount + rest, sentence, own[0].paid, rest), *others]

@@ -38,7 +38,9 @@ __all__ = [
     "PayoutsStopped",
     "TooManyOpenPayouts",
     "WithdrawalsLocked",
+    "admit",
     "carry_on",
+    "destination_of",
     "request_payout",
 ]
 
@@ -94,7 +96,7 @@ async def request_payout(pipes: Pipes, session: players.Session, wish: PayoutWis
     """Reserve a player's money and ask the merchant; the same form sent twice is one withdrawal.
 
     Returns:
-        A token that shows this one payment and nothing else.
+        A token that shows this one payment, and lets it be taken back, and nothing else.
 
     Raises:
         PayoutsStopped, TooManyOpenPayouts, WithdrawalsLocked: not now, or not this player.
@@ -104,7 +106,14 @@ async def request_payout(pipes: Pipes, session: players.Session, wish: PayoutWis
         IdempotencyKeyReused: the form key was used for another wish. Nothing is written in any of these.
     """
     site_id = session.player.site_id
-    destination = await _destination(pipes, session, wish)
+    # The form first: who sends it again finds his withdrawal, whatever has changed meanwhile, the bank's
+    # answer to the number of a card included.
+    content = _content(wish)
+    async with pipes.database.reading() as reader:
+        known = await idempotency.earlier(reader, site_id, _scope(session), wish.form_key, content)
+    if known is not None:
+        return view_token(site_id, str(known["payment_id"]), wish.form_key)
+    destination = await destination_of(pipes, session, wish)
     payment_id = ids.new("wdr", at=pipes.clock.now())
 
     async def begin(tx: Transaction) -> tuple[str, bool]:
@@ -139,10 +148,40 @@ async def carry_on(pipes: Pipes, site_id: int, payment_id: str) -> None:
             pass  # it waits for people
 
 
-async def _destination(
+def _scope(session: players.Session) -> str:
+    """Whose form keys they are."""
+    return f"payout:{session.player.player_id}"
+
+
+def _content(wish: PayoutWish) -> dict[str, object]:
+    """What makes a form the same form, known without asking anybody.
+
+    Of a card only what may be shown: a hash of its number is no better kept than the number (PCI DSS 3.5.1).
+
+    Raises:
+        MethodUnavailable, BadDestination: as `methods.read_destination`.
+    """
+    to = wish.instrument_id
+    if not to:
+        typed = methods.read_destination(wish.method, wish.destination)
+        to = typed.masked if typed.needs_token else typed.fingerprint
+    return {
+        "method": wish.method,
+        "amount": wish.amount.minor,
+        "currency": wish.amount.currency,
+        "destination": to,
+    }
+
+
+async def destination_of(
     pipes: Pipes, session: players.Session, wish: PayoutWish
 ) -> tuple[methods.Destination, str]:
-    """Where the money goes, fit to be stored; a card has its token from the account that will pay to it."""
+    """Where the money goes, fit to be stored, and the account that will pay to it, which gave a card's token.
+
+    Raises:
+        MethodUnavailable, BadDestination, InstrumentNotFound, CardNotTaken, CardNotTakenNow: as
+            `request_payout`.
+    """
     site_id, player_id = session.player.site_id, session.player.player_id
     async with pipes.database.reading() as reader:
         offer = await methods.offer(
@@ -174,17 +213,10 @@ async def _begin(
     """Reserve and write; the payment's id, and whether it is new."""
     site_id, player = session.player.site_id, session.player
     where, account = destination
-    # The form first: who sends it again finds his withdrawal, whatever has changed meanwhile.
-    content = {
-        "method": wish.method,
-        "amount": wish.amount.minor,
-        "currency": wish.amount.currency,
-        "destination": where.fingerprint,
-    }
-    claimed = await idempotency.claim(tx, site_id, f"payout:{player.player_id}", wish.form_key, content)
+    claimed = await idempotency.claim(tx, site_id, _scope(session), wish.form_key, _content(wish))
     if claimed.receipt is not None:
         return str(claimed.receipt["payment_id"]), False
-    await _admit(tx, session, wish)
+    await admit(tx, session, wish)
     kept = await methods.remember_instrument(tx, site_id, player.player_id, where, account=account, at=at)
     leg = LegPlan(
         wish.method,
@@ -214,8 +246,13 @@ async def _begin(
     return payment_id, True
 
 
-async def _admit(tx: Transaction, session: players.Session, wish: PayoutWish) -> None:
-    """Refuse what must not even be asked."""
+async def admit(tx: Transaction, session: players.Session, wish: PayoutWish) -> None:
+    """Refuse what must not even be asked; the player's withdrawals take turns until the transaction ends.
+
+    Raises:
+        PayoutsStopped, MethodUnavailable, AmountTooLow, AmountTooHigh, WithdrawalsLocked, TooManyOpenPayouts:
+            as `request_payout`.
+    """
     site_id, player = session.player.site_id, session.player
     if await switches.is_stopped(tx, site_id, sending.PAYOUTS):
         raise PayoutsStopped

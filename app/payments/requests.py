@@ -18,7 +18,7 @@ from app.payments.tables import legs, payment_events, payment_numbers, payments
 from app.payments.telling import tell
 from app.plumbing.database import Reader, Transaction
 
-__all__ = ["LegPlan", "PayoutPlan", "looped", "reserve", "write_payout"]
+__all__ = ["LegPlan", "PayoutPlan", "looped", "parts_of", "reserve", "write_payout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +159,15 @@ async def looped(reader: Reader, site_id: int, player_id: str, chosen: LegPlan) 
         chosen: all of it to where the player wants it; its instrument is kept already.
     """
     assert chosen.instrument_id is not None
-    currency = chosen.amount.currency
-    paid = await paid_by(reader, site_id, player_id, currency)
     wanted = await methods.instrument(reader, site_id, player_id, chosen.instrument_id)
-    parts = plan(paid, chosen.amount, wanted.instrument_id, name_of(wanted))
+    parts = await parts_of(reader, wanted, chosen.amount)
     return [await _leg_of(reader, site_id, player_id, chosen, part) for part in parts]
+
+
+async def parts_of(reader: Reader, wanted: methods.Instrument, amount: Money) -> list[Part]:
+    """How the closed loop splits an amount that its player wants at this instrument."""
+    paid = await paid_by(reader, wanted.site_id, wanted.player_id, amount.currency)
+    return plan(paid, amount, wanted.instrument_id, name_of(wanted))
 
 
 async def _leg_of(reader: Reader, site_id: int, player_id: str, chosen: LegPlan, part: Part) -> LegPlan:

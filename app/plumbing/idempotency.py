@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app.kernel.errors import Refusal
-from app.plumbing.database import Database, Transaction, metadata
+from app.plumbing.database import Database, Reader, Transaction, metadata
 
 __all__ = [
     "Claim",
@@ -36,6 +36,7 @@ __all__ = [
     "IdempotencyKeyReused",
     "checked_key",
     "claim",
+    "earlier",
     "fingerprint",
     "forget",
     "once",
@@ -109,6 +110,27 @@ async def claim(tx: Transaction, site_id: int, scope: str, key: str, content: Ma
     if found.fingerprint != mark:
         raise IdempotencyKeyReused
     return Claim(site_id, scope, key, replayed=True, receipt=found.receipt)
+
+
+async def earlier(
+    reader: Reader, site_id: int, scope: str, key: str, content: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What was answered under a key, without claiming it; None: nothing yet.
+
+    For a deed that must ask others before it can claim: a repeat then asks nobody.
+
+    Raises:
+        IdempotencyKeyReused: the key was used with other content.
+    """
+    found = await reader.first(
+        claims.select().where(claims.c.site_id == site_id, claims.c.scope == scope, claims.c.key == key)
+    )
+    if found is None:
+        return None
+    if found.fingerprint != fingerprint(content):
+        raise IdempotencyKeyReused
+    receipt: dict[str, Any] | None = found.receipt
+    return receipt
 
 
 async def forget(tx: Transaction, *, now: datetime) -> int:

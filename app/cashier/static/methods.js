@@ -1,10 +1,11 @@
 "use strict";
 
-/* The methods page: quick amounts and limits of the chosen method, the amount on the button, errors before sending.
+/* The pages that ask for a deposit or a withdrawal: quick amounts and limits of the chosen method, where a withdrawal
+   goes, the amount on the button, errors before sending.
    The server checks everything again; without this script the form still works. */
 
 (() => {
-  const form = document.querySelector("[data-deposit]");
+  const form = document.querySelector("[data-form]");
   if (!form) return;
 
   const facts = form.dataset;
@@ -14,6 +15,8 @@
   const radios = [...form.querySelectorAll("input[name=method]")];
   const submitText = form.querySelector("[data-submit-text]");
   const languages = document.querySelector("[data-languages]");
+  const details = [...form.querySelectorAll("[data-detail]")];
+  const draft = `draft.${facts.form}.${site}`;
   let sending = false;
 
   const chosen = () => radios.find((radio) => radio.checked);
@@ -50,7 +53,7 @@
 
   function showError(field, sentence) {
     const place = document.getElementById(`${field}-error`);
-    const inputs = field === "amount" ? [amount] : radios;
+    const inputs = field === "method" ? radios : [document.getElementById(field)];
     place.hidden = !sentence;
     place.querySelector("[data-error-text]").textContent = sentence;
     for (const input of inputs) {
@@ -65,7 +68,18 @@
     if (minor === null) return facts.malformed;
     if (method && minor < Number(method.dataset.minimum)) return method.dataset.tooLow;
     if (method && minor > Number(method.dataset.maximum)) return method.dataset.tooHigh;
+    if (facts.available && minor > Number(facts.available)) return facts.tooMuch;
     return "";
+  }
+
+  /* Only the fields of the chosen method, and none where something known is chosen: what is hidden is not sent. */
+  function showDestination(method) {
+    for (const part of form.querySelectorAll("[data-destination-of]")) {
+      part.hidden = part.disabled = part.dataset.destinationOf !== (method && method.value);
+      const anew = part.querySelector("[data-anew]");
+      const fields = part.querySelector("[data-anew-fields]");
+      fields.hidden = fields.disabled = Boolean(anew) && !anew.checked;
+    }
   }
 
   function refresh() {
@@ -74,11 +88,12 @@
     const quick = method && form.querySelector(`[data-quick-of="${CSS.escape(method.value)}"]`);
     for (const part of form.querySelectorAll("[data-quick-of]")) part.hidden = part !== quick;
     for (const part of form.querySelectorAll("[data-limits-of]")) part.hidden = part.dataset.limitsOf !== (method && method.value);
+    showDestination(method);
     for (const chip of form.querySelectorAll("[data-minor]")) {
       chip.setAttribute("aria-pressed", String(minor !== null && Number(chip.dataset.minor) === minor));
     }
     if (sending) submitText.textContent = facts.sending;
-    else if (minor) submitText.textContent = facts.pay.replace("{}", facts.pattern.replace("{}", write(minor)));
+    else if (minor && facts.pay) submitText.textContent = facts.pay.replace("{}", facts.pattern.replace("{}", write(minor)));
     else submitText.textContent = facts.payPlain;
   }
 
@@ -90,7 +105,7 @@
     const index = buttons.findIndex((button) => Number(button.dataset.minor) === minor);
     const major = minor === null ? null : minor / 10 ** exponent;
     frame.tell(action, {
-      select_menu: "deposit",
+      select_menu: facts.form,
       payment_system: method ? method.dataset.group : "undefined",
       amount: index >= 0 ? String(major) : "custom",
       custom_amount: index >= 0 ? null : major,
@@ -101,18 +116,18 @@
 
   function keepDraft() {
     const method = chosen();
-    frame.remember(`draft.${site}`, JSON.stringify({ method: method ? method.value : "", minor: read(amount.value) }));
+    frame.remember(draft, JSON.stringify({ method: method ? method.value : "", minor: read(amount.value) }));
   }
 
   /* What was entered survives the way back from a payment, and a change of language: so the amount is kept in minor
      units, for each language writes it its own way. */
   function restoreDraft() {
-    const draft = JSON.parse(frame.recall(`draft.${site}`) || "null");
-    frame.forget(`draft.${site}`);
-    if (!draft) return;
-    const method = radios.find((radio) => radio.value === draft.method);
+    const kept = JSON.parse(frame.recall(draft) || "null");
+    frame.forget(draft);
+    if (!kept) return;
+    const method = radios.find((radio) => radio.value === kept.method);
     if (method) method.checked = true;
-    if (draft.minor !== null) amount.value = write(draft.minor);
+    if (kept.minor !== null) amount.value = write(kept.minor);
   }
 
   for (const radio of radios) {
@@ -128,6 +143,10 @@
       form.querySelector("[data-amount-section]").scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "nearest" });
     });
   }
+
+  for (const known of form.querySelectorAll(".known input")) known.addEventListener("change", refresh);
+
+  for (const detail of details) detail.addEventListener("input", () => showError(detail.id, ""));
 
   for (const chip of form.querySelectorAll("[data-minor]")) {
     chip.addEventListener("click", () => {
@@ -158,6 +177,10 @@
     }
     showError("method", chosen() ? "" : facts.missing);
     showError("amount", wrongAmount());
+    for (const detail of details) {
+      const asked = !detail.matches(":disabled");
+      if (!asked || !detail.value.trim()) showError(detail.id, asked ? facts.empty : "");
+    }
     const wrong = form.querySelector("input[aria-invalid]");
     if (wrong) {
       event.preventDefault();
@@ -181,7 +204,11 @@
     const back = event.persisted || (entry && entry.type === "back_forward");
     if (!back || frame.recall("sent") !== form.elements.namedItem("form_token").value) return;
     frame.forget("sent");
-    window.location.replace(`/open?${new URLSearchParams({ key: facts.key, lang: document.documentElement.lang })}`);
+    window.location.replace(`/open?${new URLSearchParams({
+      key: facts.key,
+      lang: document.documentElement.lang,
+      deed: facts.form === "payout" ? "withdraw" : "deposit",
+    })}`);
   });
 
   form.noValidate = true;

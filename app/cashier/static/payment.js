@@ -64,12 +64,10 @@
     }
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const status = await answer.json();
-    if (status.final || status.stage !== facts().stage) {
+    const said = part("headline").textContent !== status.headline || part("sentence").textContent !== status.sentence;
+    if (status.final || status.stage !== facts().stage || said) {
       wait = FIRST_MS;
       await redraw();
-    } else if (status.headline !== part("headline").textContent) {
-      part("headline").textContent = status.headline;
-      part("sentence").textContent = status.sentence;
     }
     return !status.final;
   }
@@ -93,7 +91,7 @@
 
   /* After each drawing. */
   function settle() {
-    if (facts().stage === "success") frame.forget(`draft.${facts().site}`);
+    if (facts().stage === "success") frame.forget(`draft.${facts().kind}.${facts().site}`);
     offerAnother();
     goOn();
   }

@@ -1,0 +1,106 @@
+"""What a withdrawal would be, before it is asked for: how much there is, and what would go where, and why."""
+
+from dataclasses import dataclass
+
+from app import ledger, merchants, methods, players
+from app.kernel.money import Money
+from app.payments.closed_loop import Part
+from app.payments.legs import policy
+from app.payments.model import PayoutPolicy
+from app.payments.payouts import PayoutWish, admit, destination_of
+from app.payments.requests import parts_of
+from app.payments.sources import name_of
+from app.plumbing.database import Reader
+from app.plumbing.pipes import Pipes
+
+__all__ = ["PayoutPart", "PayoutPreview", "available", "preview_payout"]
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutPart:
+    """So much would go to this instrument of the player's, and why.
+
+    Args:
+        instrument: where to.
+        amount: all of this part.
+        deposited: what came from there; None: nothing that is to go back.
+        returned: what of that has gone back before.
+        beyond: how much of the part is more than is to go back anywhere, so where the player chose.
+    """
+
+    instrument: methods.Instrument
+    amount: Money
+    deposited: Money | None
+    returned: Money | None
+    beyond: Money
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutPreview:
+    """A withdrawal as it would be asked for.
+
+    Args:
+        instrument_id: what the player chose or typed, under the id by which it is asked for.
+        parts: what would go where; they sum to the amount.
+        rules: what the site wants of its withdrawals.
+    """
+
+    instrument_id: str
+    parts: tuple[PayoutPart, ...]
+    rules: PayoutPolicy
+
+
+async def available(reader: Reader, site_id: int, player_id: str, currency: str) -> Money | None:
+    """What a player could withdraw now: the cash without what is owed; None where the merchant keeps it."""
+    site = await merchants.site(reader, site_id)
+    if site.wallet_mode is merchants.WalletMode.SEAMLESS:
+        return None
+    cash = ledger.AccountName(player_id, ledger.Purpose.PLAYER_CASH, currency)
+    rest = await ledger.balance(reader, site_id, cash) - await ledger.debt(
+        reader, site_id, player_id, currency
+    )
+    return max(rest, Money(0, currency))
+
+
+async def preview_payout(pipes: Pipes, session: players.Session, wish: PayoutWish) -> PayoutPreview:
+    """Say what a withdrawal would be, and ask for nothing.
+
+    What was typed is kept as one of the player's instruments, so that the number of a card is told once, and
+    the form that is sent next names it by its id.
+
+    Raises:
+        as `request_payout` for the same wish, but for its form key, which is not used.
+    """
+    site_id, player_id = session.player.site_id, session.player.player_id
+    async with pipes.database.transaction() as tx:
+        await admit(tx, session, wish)
+        there = await available(tx, site_id, player_id, wish.amount.currency)
+    if there is not None and there < wish.amount:
+        raise ledger.InsufficientFunds(balance=there, needed=wish.amount)
+    where, account = await destination_of(pipes, session, wish)
+    async with pipes.database.transaction() as tx:
+        chosen = await methods.remember_instrument(
+            tx, site_id, player_id, where, account=account, at=pipes.clock.now()
+        )
+        rules = await policy(tx, site_id, wish.amount.currency)
+        looped = rules.closed_loop
+        parts = await parts_of(tx, chosen, wish.amount) if looped else [_whole(chosen, wish.amount)]
+        shown = [await _shown(tx, chosen, part) for part in parts]
+    return PayoutPreview(chosen.instrument_id, tuple(shown), rules)
+
+
+def _whole(chosen: methods.Instrument, amount: Money) -> Part:
+    return Part(chosen.instrument_id, amount, f"{amount.text()} to {name_of(chosen)}", beyond=amount)
+
+
+async def _shown(reader: Reader, chosen: methods.Instrument, part: Part) -> PayoutPart:
+    known = chosen
+    if part.instrument_id != chosen.instrument_id:
+        known = await methods.instrument(reader, chosen.site_id, chosen.player_id, part.instrument_id)
+    return PayoutPart(
+        instrument=known,
+        amount=part.amount,
+        deposited=part.paid.deposited if part.paid else None,
+        returned=part.paid.returned if part.paid else None,
+        beyond=part.beyond or Money(0, part.amount.currency),
+    )

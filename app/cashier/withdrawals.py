@@ -106,7 +106,7 @@ async def withdraw_view(
         available=has.available,
         method=form.method if form else used[0] if used else "",
         amount=form.amount if form else "",
-        errors={} if refusal is None or form is None else _errors(refusal, form, here.language),
+        errors={} if refusal is None or form is None else _errors(refusal, form, here.language, tiles),
         parent_origins=here.site.frame_origins,
     )
 
@@ -185,8 +185,12 @@ def _name(method: str, one: methods.DestinationField) -> str:
     return f"to_{method}_{one.name}"
 
 
-def _errors(refusal: Refusal, form: WithdrawalForm, language: str) -> Mapping[str, str]:
+def _errors(
+    refusal: Refusal, form: WithdrawalForm, language: str, tiles: Sequence[pages.Tile]
+) -> Mapping[str, str]:
     """Which field of the form the refusal stands beside; any other stands above the button."""
+    if form.method and form.method not in {tile.code for tile in tiles}:
+        refusal = methods.MethodUnavailable(method=form.method)  # its fields are not on the page
     code = _OTHER_WORDS.get(refusal.code, refusal.code)
     if isinstance(refusal, methods.BadDestination):
         code = f"{refusal.code}_{refusal.rule.value}"

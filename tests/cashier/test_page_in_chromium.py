@@ -162,7 +162,7 @@ def test_an_impatient_player_sends_the_form_once(open_page: Opener, stage: Stage
     stage.methods = replace(METHODS, method="card", amount=tenge(1500))
     page = open_page(opened())
     page.evaluate(
-        "() => { const form = document.querySelector('[data-deposit]');"
+        "() => { const form = document.querySelector('[data-form]');"
         "form.addEventListener('submit', (event) => {"
         "if (!event.defaultPrevented) window.sent = (window.sent || 0) + 1; event.preventDefault(); }); }"
     )
@@ -214,7 +214,7 @@ def test_progress_becomes_a_result_without_loading_the_page_again(open_page: Ope
     assert stage.asked == asked  # a final stage is not asked about again
     page.get_by_role("button", name="Make another deposit").click()
     page.wait_for_url("**/open?*")
-    assert stage.opened[-1] == {"key": "the-secret-key", "lang": "en"}
+    assert stage.opened[-1] == {"key": "the-secret-key", "lang": "en", "deed": "deposit"}
 
 
 def test_another_deposit_is_not_offered_where_the_key_is_not_known(open_page: Opener, stage: Stage) -> None:

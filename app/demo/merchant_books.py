@@ -197,7 +197,9 @@ class Books:
         another currency.
         """
         player = self.player(webhook.login)
+        paid = webhook.paid or webhook.amount
         self.must_take(player, webhook.amount)
+        self.must_take(player, paid)
         if webhook.seen in self.heard:
             return Effect.REPEATED
         effect = self._effect_of(webhook)
@@ -207,7 +209,7 @@ class Books:
         match effect:
             case Effect.CREDITED:
                 self._order_of(webhook, now).status = OrderStatus.PAID
-                self.move(player, webhook.transaction_id, webhook.external_id, effect, webhook.amount)
+                self.move(player, webhook.transaction_id, webhook.external_id, effect, paid)
             case Effect.DEBITED:
                 self._take_back(webhook, webhook.amount.minor)
                 self.move(player, webhook.transaction_id, webhook.external_id, effect, -webhook.amount)
@@ -252,7 +254,7 @@ class Books:
             return Effect.RETURNED if was_taken else Effect.NOTED
         if webhook.type_id == CHARGEBACK and webhook.status_id == CHARGEBACK_LOST:
             return Effect.DEBITED
-        if webhook.status_id == SUCCESS and webhook.type_id in CREDITS:
+        if webhook.status_id in {SUCCESS, PARTIAL_SUCCESS} and webhook.type_id in CREDITS:
             return Effect.CREDITED
         if webhook.status_id == SUCCESS and webhook.type_id in DEBITS:
             return Effect.DEBITED

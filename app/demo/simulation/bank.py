@@ -219,6 +219,10 @@ class Bank:
         if order.moved_minor != order.amount_minor or self.is_double(order):
             raise Violated(f"the bank moved money twice for one {order.kind}", order.number)
 
+    def taken_of(self, number: str) -> int:
+        """What disputes have taken of a deposit at present, in minor units."""
+        return sum(one.taken_minor for one in self.disputes if one.deposit.number == number)
+
     def is_double(self, order: BankOrder) -> bool:
         """Whether the same was moved under two orders; a withdrawal may go to several accounts."""
         same = [

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from app.demo.simulation.casework import Casework
 from app.demo.simulation.chance import Chance, Fault, Place
 from app.demo.simulation.judge import Judge
 from app.demo.simulation.looking import DUE, Seen, Watcher
@@ -41,6 +42,7 @@ class _Days:
     plan: Plan
     world: World
     people: People
+    casework: Casework
     judge: Judge
     worker: Worker
     watcher: Watcher
@@ -63,6 +65,7 @@ class _Days:
             self.timeline.after(chance.between(0, span * 0.95), self._fault(place, fault))
         self.timeline.after(LEDGER_EVERY, self._look_at_the_ledger)
         self.timeline.after(60, self.people.sit_at_the_desk)
+        self.timeline.after(60, self.casework.look_through)
         self.timeline.after(DAY, self._do_the_rest)
 
     def _arrival(self, name: str) -> Deed:
@@ -214,7 +217,8 @@ async def _live(plan: Plan, world: World, worker: Worker, outcome: Outcome) -> N
     watcher = Watcher(world.watch, sorted(world.sites))
     judge = Judge(world, watcher)
     people = People(world, [f"player{number}" for number in range(max(4, plan.payments // 25))])
-    days = _Days(plan, world, people, judge, worker, watcher)
+    casework = Casework(world, people, watcher)
+    days = _Days(plan, world, people, casework, judge, worker, watcher)
     try:
         days.lay_out()
         outcome.healed_days = await days.run()
@@ -229,4 +233,5 @@ async def _live(plan: Plan, world: World, worker: Worker, outcome: Outcome) -> N
     outcome.deeds = Counter({f"bank: {deed}": count for deed, count in world.bank.deeds.items()})
     for server in world.servers.values():
         outcome.deeds.update({f"merchants: heard, {effect}": count for effect, count in server.heard.items()})
+    outcome.deeds.update({f"desk: {how}": count for how, count in casework.resolved.items()})
     outcome.evaluated, outcome.refused = judge.evaluated, people.refused

@@ -146,7 +146,7 @@ class Judge:
     def _failures(self, row: Standing, merchant: int) -> list[Violated]:
         """What is wrong with one payment when all is over; nothing is lost unless people are called."""
         number, is_listed = str(row.number), row.attention is not None
-        bank, disputed = self.world.bank.net[number], self._taken_of(number)
+        bank, disputed = self.world.bank.net[number], self.world.bank.taken_of(number)
         self._never_more_than_the_bank(row)
         self._failed_only_if_the_bank_said_so(row)
         expected = row.posted if row.kind == "deposit" else -row.posted
@@ -175,9 +175,6 @@ class Judge:
                 f"ledger {expected}, merchant {merchant}",
             ),
         ]
-
-    def _taken_of(self, number: str) -> int:
-        return sum(one.taken_minor for one in self.world.bank.disputes if one.deposit.number == number)
 
     def _enter(self, outcome: Outcome, row: Standing, merchant: int) -> None:
         book = outcome.books.setdefault(f"{row.kind}s", Book())

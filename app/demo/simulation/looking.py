@@ -145,6 +145,11 @@ class Watcher:
         due = {name: at for name, at in zip(DUE, row[3:], strict=True) if at is not None}
         return Seen(due, jobs, [Standing(**one) for one in _read(row[1])], transfers)
 
+    async def payment(self, site_id: int, payment_id: str) -> Standing:
+        """One of them."""
+        where = "WHERE p.site_id = $1 AND p.payment_id = $2"
+        return Standing(*await self.watch.fetchrow(f"{_ROWS} {where}", site_id, payment_id))
+
     async def every_payment(self) -> list[Standing]:
         """All of them, in their order."""
         return [Standing(*row) for row in await self.watch.fetch(f"{_ROWS} ORDER BY p.number")]

@@ -80,15 +80,7 @@ class People:
                     break
         self.world.timeline.after(DESK_SECONDS, self.sit_at_the_desk)
 
-    def initiate_agreed(self) -> None:
-        """Let the merchants initiate later what they have agreed to."""
-        for site_id, server in self.world.servers.items():
-            agreed, server.agreed = server.agreed, []
-            if site_id != self.world.seamless:
-                for asked in agreed:
-                    self._initiate_later(site_id, asked, self.world.chance.between(1, 900), 0)
-
-    async def _try(self, work: Callable[[], Awaitable[T]]) -> T | Killed | Refusal:
+    async def attempt(self, work: Callable[[], Awaitable[T]]) -> T | Killed | Refusal:
         """Let somebody do something, of which the process may die."""
         self.world.database.is_mortal = True
         try:
@@ -100,6 +92,14 @@ class People:
             return killed
         finally:
             self.world.database.is_mortal = False
+
+    def initiate_agreed(self) -> None:
+        """Let the merchants initiate later what they have agreed to."""
+        for site_id, server in self.world.servers.items():
+            agreed, server.agreed = server.agreed, []
+            if site_id != self.world.seamless:
+                for asked in agreed:
+                    self._initiate_later(site_id, asked, self.world.chance.between(1, 900), 0)
 
     async def _wish(self, site_id: int, login: str, amount: Money, key: str, *, pays_out: bool) -> None:
         session = await self._session(site_id, login)
@@ -113,7 +113,7 @@ class People:
             out = payments.PayoutWish(METHOD, amount, key, WEB, to)
             return await payments.request_payout(pipes, session, out)
 
-        done = await self._try(ask)
+        done = await self.attempt(ask)
         if isinstance(done, Killed):
             if chance.happens(0.5):  # the player sends the form again
 
@@ -133,7 +133,7 @@ class People:
 
     def _cancel_later(self, its: payments.Payment) -> None:
         async def cancel() -> None:
-            await self._try(
+            await self.attempt(
                 lambda: payments.cancel(self.world.pipes, its.site_id, its.payment_id, its.player_id)
             )
 
@@ -151,7 +151,7 @@ class People:
         part = None if chance.happens(0.5) else Money(max(1, row.left_minor // 3), CURRENCY)
         wish = payments.RefundWish(row.payment_id, part, "simulated", key)
         [operator] = self.world.asking
-        done = await self._try(lambda: payments.request_refund(self.world.pipes, site_id, wish, operator))
+        done = await self.attempt(lambda: payments.request_refund(self.world.pipes, site_id, wish, operator))
         if isinstance(done, payments.Payment):
             self.acknowledged.append(str(done.number))
 
@@ -186,7 +186,7 @@ class People:
 
         async def initiate() -> None:
             site = self.world.sites[site_id]
-            done = await self._try(lambda: payments.initiate(self.world.pipes, site, fields))
+            done = await self.attempt(lambda: payments.initiate(self.world.pipes, site, fields))
             if isinstance(done, Killed):
                 self._initiate_later(site_id, asked, 60, tries + 1)
             elif isinstance(done, Refusal):
@@ -216,12 +216,12 @@ class People:
                 case _:
                     return await payments.approve(pipes, site_id, payment_id, operator)
 
-        done = await self._try(decide)
+        done = await self.attempt(decide)
         return getattr(done, "sub_status", None) is payments.SubStatus.AWAITING_SECOND_APPROVAL
 
     async def _call_off(self, site_id: int, refund_id: str) -> None:
         [operator] = self.world.asking
         pipes = self.world.pipes
-        await self._try(
+        await self.attempt(
             lambda: payments.cancel_refund(pipes, site_id, refund_id, operator, reason="a dispute")
         )

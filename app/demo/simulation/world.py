@@ -95,7 +95,8 @@ async def settled(
     """A world in a migrated database, in which nobody has done anything yet."""
     watch = await asyncpg.connect(asyncpg_dsn(url))
     await watch.execute(INDEXES)
-    await watch.execute("SET jit = off; SET plan_cache_mode = force_custom_plan")
+    # One long question, asked after every step: to plan it takes longer than to answer it.
+    await watch.execute("SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
     database = MortalDatabase(url, chance, timeline)
     secret = ids.secret()
     http = planted(canary, victim, chance, timeline, secret)

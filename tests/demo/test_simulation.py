@@ -12,7 +12,7 @@ from app.demo.simulation.chance import Chance, Fault, Place
 from app.worker import create_worker
 from tests.conftest import cloned
 
-SMALL = Plan(seed=7, days=1, payments=40, faults=30)
+SMALL = Plan(seed=7, days=1, payments=30, faults=25)
 # A run is some seconds of one core, which others may be using.
 pytestmark = pytest.mark.timeout(240)
 
@@ -23,7 +23,7 @@ async def test_everything_is_accounted_for_whatever_goes_wrong(clone_url: str) -
     assert {"deposits", "payouts", "refunds"} <= outcome.books.keys()
     assert sum(book.payments for book in outcome.books.values()) == sum(outcome.ends.values())
     assert len(outcome.faults) >= 6
-    assert outcome.evaluated["I3 of a transfer"] == outcome.evaluated["I6 of a transfer"] > 20
+    assert outcome.evaluated["I3 of a transfer"] == outcome.evaluated["I6 of a transfer"] > 15
     assert outcome.evaluated["I9 of everything"] == 1
     assert (outcome.lost, outcome.duplicated) == (0, 0)
     assert "0 lost, 0 duplicated" in outcome.report()
@@ -35,24 +35,34 @@ async def test_the_same_seed_tells_the_same_story() -> None:
     outcomes = []
     for _ in range(2):
         async with cloned() as url:
-            outcomes.append(await simulate(url, Plan(3, 1, 8, 8), create_worker))
+            outcomes.append(await simulate(url, Plan(3, 1, 6, 8), create_worker))
     first, again = outcomes
     assert again.report() == first.report()
 
 
-# Each is found by a run in which nothing else than silence about new orders need go wrong.
-@pytest.mark.parametrize("victim", [Victim.DEPOSITS, Victim.PAYOUTS, Victim.REFUNDS])
+# Nothing but silence about new orders goes wrong, and most people want what the planted fault meets.
+SHARES = {Victim.DEPOSITS: (0.0, 0.0), Victim.PAYOUTS: (0.5, 0.0), Victim.REFUNDS: (0.0, 0.5)}
+
+
+@pytest.mark.parametrize("victim", SHARES)
 @pytest.mark.parametrize("canary", Canary)
-async def test_a_planted_fault_is_found(canary: Canary, victim: Victim) -> None:
-    # Which call meets which fault is the seed's; not every one lets a refund meet the planted one.
-    for seed in (3, 1, 2, 4):
-        async with cloned() as url:
-            outcome = await simulate(url, Plan(seed, 1, 60, 120, canary, victim), create_worker)
-        if outcome.violation:
-            break
+async def test_a_planted_fault_is_found(clone_url: str, canary: Canary, victim: Victim) -> None:
+    payouts, refunds = SHARES[victim]
+    silence = frozenset({Place.SENDING})
+    plan = Plan(3, 1, 60, 300, canary, victim, payouts, refunds, silence)
+    outcome = await simulate(clone_url, plan, create_worker)
     assert outcome.violation
     assert any("bank: " in line and victim.value.removesuffix("s") in line for line in outcome.story)
     assert "0 lost, 0 duplicated" not in outcome.report()
+
+
+@pytest.mark.parametrize("victim", SHARES)
+async def test_without_a_planted_fault_nothing_is_found(clone_url: str, victim: Victim) -> None:
+    payouts, refunds = SHARES[victim]
+    plan = Plan(3, 1, 12, 60, None, Victim.ALL, payouts, refunds, frozenset({Place.SENDING}))
+    outcome = await simulate(clone_url, plan, create_worker)
+    assert not outcome.violation, outcome.story
+    assert "0 lost, 0 duplicated" in outcome.report()
 
 
 def test_the_command_fails_with_the_story_of_a_planted_fault() -> None:

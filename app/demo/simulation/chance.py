@@ -1,7 +1,7 @@
 """What goes wrong, and when: every fault of a simulation comes from one generator. Pure."""
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from random import Random
 from typing import Final
@@ -86,9 +86,14 @@ class Chance:
         self.struck: Counter[Fault] = Counter()
         self._armed: dict[Place, deque[Fault]] = {place: deque() for place in Place}
 
-    def draw(self) -> tuple[Place, Fault]:
-        """One fault, by weight."""
-        every = [(place, fault, weight) for place, own in WEIGHTS.items() for fault, weight in own.items()]
+    def draw(self, places: Collection[Place] = tuple(Place)) -> tuple[Place, Fault]:
+        """One fault at one of these places, by weight."""
+        every = [
+            (place, fault, weight)
+            for place, own in WEIGHTS.items()
+            for fault, weight in own.items()
+            if place in places
+        ]
         place, fault, _ = self.random.choices(every, weights=[weight for *_, weight in every])[0]
         return place, fault
 

@@ -61,7 +61,7 @@ class _Days:
         for number in range(self.plan.payments):
             self.timeline.after(chance.between(0, span), self._arrival(f"form-{number}"))
         for _ in range(self.plan.faults):
-            place, fault = chance.draw()
+            place, fault = chance.draw(self.plan.places)
             self.timeline.after(chance.between(0, span * 0.95), self._fault(place, fault))
         self.timeline.after(LEDGER_EVERY, self._look_at_the_ledger)
         self.timeline.after(60, self.people.sit_at_the_desk)
@@ -216,7 +216,7 @@ async def simulate(url: str, plan: Plan, create_worker: Callable[[Pipes], Worker
 async def _live(plan: Plan, world: World, worker: Worker, outcome: Outcome) -> None:
     watcher = Watcher(world.watch, sorted(world.sites))
     judge = Judge(world, watcher)
-    people = People(world, [f"player{number}" for number in range(max(4, plan.payments // 25))])
+    people = People(world, plan, [f"player{number}" for number in range(max(4, plan.payments // 25))])
     casework = Casework(world, people, watcher)
     days = _Days(plan, world, people, casework, judge, worker, watcher)
     try:

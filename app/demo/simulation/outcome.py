@@ -5,13 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.demo.simulation.canaries import Canary, Victim
+from app.demo.simulation.chance import Place
 
 __all__ = ["Book", "Outcome", "Plan"]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """So many payments and faults within so many days, and perhaps a planted fault that must be found."""
+    """So many payments and faults within so many days, and perhaps a planted fault that must be found.
+
+    `payouts` and `refunds` are shares of what people come for, the rest pays in; `places` is where faults
+    strike.
+    """
 
     seed: int
     days: int
@@ -19,6 +24,9 @@ class Plan:
     faults: int
     canary: Canary | None = None
     victim: Victim = Victim.ALL
+    payouts: float = 0.32
+    refunds: float = 0.08
+    places: frozenset[Place] = frozenset(Place)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from app import merchants, payments, players, staff
 from app.demo.merchant_books import Withdrawal
 from app.demo.simulation.bank import METHOD
 from app.demo.simulation.merchant import CURRENCY
+from app.demo.simulation.outcome import Plan
 from app.demo.simulation.story import Killed
 from app.demo.simulation.world import World
 from app.kernel import ids
@@ -20,8 +21,6 @@ from app.kernel.money import Money
 
 __all__ = ["People"]
 
-# What somebody comes for; the rest pays in.
-PAYOUTS, REFUNDS = 0.32, 0.08
 WEB: Final = 3  # protocol.md section 15, source_type
 DESK_SECONDS: Final = 7_200
 MOST_INITIATIONS: Final = 200
@@ -47,6 +46,7 @@ class People:
     """Everybody who is no machine. `acknowledged` are the numbers that they were told."""
 
     world: World
+    plan: Plan
     logins: list[str]
     sessions: dict[tuple[int, str], players.Session] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
@@ -58,10 +58,10 @@ class People:
         site_id = chance.random.choice(list(self.world.sites))
         login = chance.random.choice(self.logins)
         wanted = chance.random.random()
-        if wanted < REFUNDS:
+        if wanted < self.plan.refunds:
             await self._give_back(site_id, login, name)
             return
-        pays_out = wanted < REFUNDS + PAYOUTS
+        pays_out = wanted < self.plan.refunds + self.plan.payouts
         amount = Money(50_000 + chance.random.randrange(150_000 if pays_out else 400_000), CURRENCY)
         await self._wish(site_id, login, amount, name, pays_out=pays_out)
 

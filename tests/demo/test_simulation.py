@@ -44,8 +44,12 @@ async def test_the_same_seed_tells_the_same_story() -> None:
 SHARES = {Victim.DEPOSITS: (0.0, 0.0), Victim.PAYOUTS: (0.5, 0.0), Victim.REFUNDS: (0.0, 0.5)}
 
 
-@pytest.mark.parametrize("victim", SHARES)
-@pytest.mark.parametrize("canary", Canary)
+# A second refund under another reference is mostly refused by the bank: no more goes back than came.
+FOUND = [(canary, victim) for canary in Canary for victim in SHARES]
+FOUND.remove((Canary.RETRY_WITH_NEW_REFERENCE, Victim.REFUNDS))
+
+
+@pytest.mark.parametrize(("canary", "victim"), FOUND)
 async def test_a_planted_fault_is_found(clone_url: str, canary: Canary, victim: Victim) -> None:
     payouts, refunds = SHARES[victim]
     silence = frozenset({Place.SENDING})

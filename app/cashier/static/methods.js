@@ -170,6 +170,10 @@
     tell("amount_change");
   });
 
+  /* The button does not take the focus from a field: a sentence that appears when a field is left would move the button
+     away from under the finger, and the press would be lost. */
+  form.querySelector("[data-submit]").addEventListener("mousedown", (event) => event.preventDefault());
+
   form.addEventListener("submit", (event) => {
     if (sending) {
       event.preventDefault();

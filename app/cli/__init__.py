@@ -9,6 +9,7 @@ from app.cli.payouts import payout
 from app.cli.processes import program
 from app.cli.refunds import dispute, refund
 from app.cli.sites import site, token
+from app.cli.switches import switch
 from app.cli.wallet import player, purse
 from app.cli.webhooks import webhook
 from app.kernel.errors import Refusal
@@ -31,6 +32,7 @@ for _name, _group in {
     "dispute": dispute,
     "case": case,
     "payout": payout,
+    "switch": switch,
 }.items():
     program.add_typer(_group, name=_name)
 staff.register(program)

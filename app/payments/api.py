@@ -41,7 +41,7 @@ __all__ = ["own_api"]
 _BEARER: Final = "Bearer "
 _OF_STAFF: Final = "ck_staff_"
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": Problem} for status in (400, 401, 403, 404, 409, 422)
+    status: {"model": Problem} for status in (400, 401, 402, 403, 404, 409, 422)
 }
 _OPEN: Final = frozenset({Status.PENDING, Status.PROCESSING})
 _Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Yours; a retry has one effect.")]

@@ -25,7 +25,7 @@ __all__ = [
     "payment_object",
 ]
 
-_Reason = Annotated[str, Field(min_length=1, max_length=500, description="For colleagues.")]
+_Reason = Annotated[str, Field(min_length=1, max_length=255, description="For colleagues.")]
 
 
 class ListQuery(BaseModel):

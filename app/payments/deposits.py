@@ -33,6 +33,7 @@ from app.payments.queries import (
 from app.payments.states import STATUS_OF, Kind, SubStatus
 from app.payments.steps import Cause, apply_evidence, carry_out
 from app.payments.tables import attempts, payment_events, payment_numbers, payments
+from app.payments.telling import tell
 from app.plumbing import idempotency, switches
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
@@ -210,7 +211,9 @@ async def _create(
             recorded_at=at,
         )
     )
-    return payment_of(row)
+    written = payment_of(row)
+    await tell(tx, None, written, event_type(Kind.DEPOSIT, SubStatus.CREATED), at=at)
+    return written
 
 
 def _question(found: Payment, site_login: str) -> callouts.DepositQuestion:

@@ -111,6 +111,12 @@ class Payment:
         return self.captured - self.refund_pending - self.refunded - self.charged_back
 
     @property
+    def told_as(self) -> SubStatus:
+        """What merchants are told it is: a deposit that went back before it was credited never came."""
+        is_undone = self.kind is Kind.DEPOSIT and self.sub_status is SubStatus.REFUNDED
+        return SubStatus.BY_OPERATOR if is_undone and not self.captured.minor else self.sub_status
+
+    @property
     def real_amount(self) -> Money:
         """What was really paid, once something was."""
         return self.captured if self.captured.minor else self.amount

@@ -77,7 +77,8 @@ async def _begin(
             sent_at=at,
         )
     )
-    cause = Cause("system", changes={"sent_at": at})
+    # What was counted while it waited in the queue is no question to the provider.
+    cause = Cause("system", changes={"sent_at": at, "asked": 0, "ask_at": at + ask_delay(Kind.REFUND, 0)})
     await carry_out(tx, found, Step((SubStatus.SUBMITTED,)), cause, at=at)
     return order
 

@@ -13,6 +13,7 @@ from app.payments.states import Kind, LegState, SubStatus
 
 __all__ = [
     "ASK_HORIZON",
+    "WAITS_FOR_US",
     "ask_delay",
     "asks_provider",
     "in_conflict",
@@ -42,6 +43,13 @@ _ASK_SCHEDULES: Mapping[Kind, tuple[timedelta, ...]] = {
 assert _ASK_SCHEDULES.keys() == set(Kind)
 # A merchant whose answer to `request_payout` was not understood is asked the same again.
 _QUESTIONS: Final = (*_minutes(1, 5, 30, 120), _SIX_HOURS)
+# No provider has it yet: whatever is due of it stays due, however long it has waited.
+WAITS_FOR_US: Final = frozenset(
+    {
+        *(S.REQUESTED, S.COOLING, S.UNDER_REVIEW, S.AWAITING_KYC, S.APPROVED),
+        *(S.AWAITING_APPROVAL, S.AWAITING_SECOND_APPROVAL),
+    }
+)
 # While it may act; and after an end that was not the provider's own word, for a late success.
 _ASKED: Final[Mapping[Kind, frozenset[SubStatus]]] = {
     Kind.DEPOSIT: _AT_PROVIDER | {S.EXPIRED, S.PROVIDER_ERROR},

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from app import callouts
 from app.payments.model import Attention, Step
 from app.payments.queries import payment
-from app.payments.rules import ASK_HORIZON, ask_delay
+from app.payments.rules import ASK_HORIZON, WAITS_FOR_US, ask_delay
 from app.payments.states import OPEN, Kind, SubStatus
 from app.payments.steps import CARRY_ON, Cause, carry_on_soon, carry_out
 from app.payments.tables import payments
@@ -48,7 +48,7 @@ async def sweep_due(pipes: Pipes) -> int:
             .with_for_update(skip_locked=True, key_share=True)
         )
         for row in rows:
-            if now - row.since_at > ASK_HORIZON:
+            if now - row.since_at > ASK_HORIZON and SubStatus(row.sub_status) not in WAITS_FOR_US:
                 await _stop_asking(tx, row.site_id, row.payment_id, now)
                 continue
             next_at = now + ask_delay(Kind(row.kind), row.asked + 1)

@@ -19,7 +19,7 @@ from app.payments.contract import (
     status_id,
 )
 from app.payments.queries import Payment
-from app.payments.states import Kind, Status, SubStatus
+from app.payments.states import STATUS_OF, Kind, Status, SubStatus
 from app.payments.tables import payment_numbers
 from app.plumbing.database import Transaction
 
@@ -39,7 +39,7 @@ def public_object(found: Payment) -> dict[str, object]:
         "type_id": TYPE_ID[found.kind],
         "status": found.status.value,
         "sub_status": found.sub_status.value,
-        "status_id": status_id(found.sub_status, is_partial=found.real_amount != found.amount),
+        "status_id": status_id(found.told_as, is_partial=found.real_amount != found.amount),
         "amount_minor": found.amount.minor,
         "currency": found.amount.currency,
         "captured_minor": found.captured.minor,
@@ -96,7 +96,7 @@ async def _announce(
     facts = PaymentFacts(
         kind=now_is.kind,
         number=now_is.number,
-        sub_status=now_is.sub_status,
+        sub_status=now_is.told_as,
         amount=now_is.amount,
         real_amount=now_is.real_amount,
         site_id=now_is.site_id,
@@ -112,6 +112,7 @@ async def _announce(
         source_type=now_is.source_type,
         completed_at=at,
     )
+    told_of = (now_is.payment_id, now_is.sequence)
     if came_back is not None:
         number = int(await tx.scalar(select(payment_numbers.next_value())))
         facts = replace(
@@ -122,10 +123,12 @@ async def _announce(
             amount=came_back,
             real_amount=came_back,
         )
+        # By itself: what is told of the withdrawal must not overtake it, nor another return.
+        told_of = (f"{now_is.payment_id}-return-{number}", 1)
     told = webhooks.Notification(
-        payment_id=now_is.payment_id,
-        sequence=now_is.sequence,
-        success=now_is.status not in _NOT_A_SUCCESS,
+        payment_id=told_of[0],
+        sequence=told_of[1],
+        success=STATUS_OF[now_is.told_as] not in _NOT_A_SUCCESS,
         fields=notification_fields(facts, extended=site.extended_info),
     )
     await webhooks.announce(tx, site, told, at=at)

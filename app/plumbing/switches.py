@@ -1,13 +1,16 @@
 """Stop switches: one row a switch and site, obeyed by the deeds that name it. Site 0 stands for all sites."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Boolean, Column, DateTime, Integer, Table, Text, func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Row
 
 from app.plumbing.database import Reader, Transaction, metadata
 
-__all__ = ["EVERY_SITE", "is_stopped", "set_switch"]
+__all__ = ["EVERY_SITE", "all_switches", "is_stopped", "set_switch"]
 
 EVERY_SITE = 0
 
@@ -31,6 +34,11 @@ async def is_stopped(reader: Reader, site_id: int, name: str) -> bool:
         )
     )
     return bool(found)
+
+
+async def all_switches(reader: Reader) -> Sequence[Row[Any]]:
+    """Every switch that was ever used, by site and name."""
+    return await reader.all(switches.select().order_by(switches.c.site_id, switches.c.name))
 
 
 async def set_switch(

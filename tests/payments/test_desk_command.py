@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from app import cli, staff
 from tests.payments.desk import Desk
-from tests.payments.world import fact
+from tests.payments.world import fact, paid
 
 PROOF = "cd" * 32
 
@@ -68,3 +68,21 @@ async def test_a_dispute_and_a_case(desk: Desk, clone_url: str) -> None:
     assert PROOF in shown
     assert case_id not in await said(clone_url, "case", "list", site)
     assert case_id in await said(clone_url, "case", "list", site, "--resolved")
+
+
+async def test_refunds_are_stopped_by_hand_and_the_diary_says_so(desk: Desk, clone_url: str) -> None:
+    deposit = await desk.deposit()
+    asked = await desk.refund(deposit)
+    await desk.approve(asked.payment_id)
+    site = desk.site_id
+    await said(clone_url, "switch", "stop", site, "refunds", "--reason", "twice")
+    await desk.carry_on(asked.payment_id)
+    assert desk.provider.refunds == []
+    assert f"refunds  site {site}  stopped" in await said(clone_url, "switch", "list")
+    await said(clone_url, "switch", "release", site, "refunds", "--reason", "mended")
+    desk.provider.answers = desk.provider.statuses = [paid("back-1")]
+    await desk.carry_on(asked.payment_id)
+    assert len(desk.provider.refunds) == 1
+    diary = await said(clone_url, "diary", site)
+    assert "switch.stopped" in diary
+    assert "mended" in diary

@@ -262,6 +262,24 @@ async def test_refunds_wait_while_they_or_the_account_are_stopped(desk: Desk) ->
     assert len(desk.provider.refunds) == 1
 
 
+async def test_a_refund_that_has_waited_for_weeks_is_sent_and_asked_about_like_a_new_one(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    asked = await desk.refund(deposit)
+    await desk.approve(asked.payment_id)
+    await planted(desk.world.database, "UPDATE provider_account SET enabled = false")
+    await desk.carry_on(asked.payment_id)
+    for _ in range(4):
+        desk.world.clock.advance(timedelta(days=4))
+        assert await payments.sweep_due(desk.world.pipes) == 1
+        await desk.carry_on(asked.payment_id)
+    await planted(desk.world.database, "UPDATE provider_account SET enabled = true")
+    desk.provider.answers = desk.provider.statuses = [just(State.PROCESSING)]
+    await desk.carry_on(asked.payment_id)
+    sent = await desk.found(asked.payment_id)
+    assert (len(desk.provider.refunds), sent.sub_status.value, sent.asked) == (1, "provider_pending", 0)
+    assert sent.ask_at == desk.world.clock.now() + timedelta(minutes=1)
+
+
 async def test_who_asks_by_order_number_means_the_deposit(desk: Desk) -> None:
     deposit = await desk.deposit()
     asked = await desk.refund(deposit)

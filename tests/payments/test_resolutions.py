@@ -102,6 +102,8 @@ async def test_a_conflicting_deposit_ends_as_two_people_say(
     assert await desk.balances() == (
         {"provider_clearing": -clearing, "player_cash": clearing} if clearing else {}
     )
+    told = {"refunded": (3, 5), "declined": (3, 6), "completed": (3, 4)}  # nothing came of the first two
+    assert await desk.told(ended.number) == [told[end]]
     # What was not paid leaves its number to whichever payment it was for.
     assert ended.provider_reference == (None if end == "declined" else "theirs-1")
 

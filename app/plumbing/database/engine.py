@@ -3,8 +3,8 @@
 A deed opens its own transaction in plain sight (`async with database.transaction() as tx:`) and the commit is
 the last line of that block. Four traps are closed here, each measured before this was written: a commit in a
 web framework's teardown answers before it commits; a cancelled commit may still have happened, so it is
-always waited for; SQLAlchemy's asyncpg driver begins lazily, so the first statement is ours and `raw` asserts
-that a transaction is open; PostgreSQL answers the COMMIT of a failed transaction with a silent ROLLBACK, so
+always waited for; SQLAlchemy's asyncpg driver begins lazily, so we begin ourselves and `raw` asserts
+that one is open; PostgreSQL answers the COMMIT of a failed transaction with a silent ROLLBACK, so
 its answer is read.
 """
 
@@ -130,7 +130,7 @@ class Reader:
     """What one snapshot of the database can be asked."""
 
     def __init__(self, connection: AsyncConnection) -> None:
-        """Wrap a connection whose transaction has begun."""
+        """Wrap a connection; of a reader, its first statement begins the snapshot."""
         self._connection = connection
 
     async def all(

@@ -3,7 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -17,7 +17,9 @@ __all__ = ["player", "purse"]
 player = group("Players of a site.")
 purse = group("Players' money and how it is played with.")
 game = group("Games of a site's catalogue.")
+free = group("Free rounds that the house grants and counts.")
 purse.add_typer(game, name="game")
+purse.add_typer(free, name="free-rounds")
 _BECOMES = {"block": "blocked", "unblock": "active", "close": "closed"}
 
 
@@ -85,6 +87,51 @@ def wallet_grant_bonus(
     code, is_repeated = with_pipes(lambda pipes: wallet.grant_bonus(pipes, site_id, external_id, bonus, key))
     out.print(f"{code.value} (answered before)" if is_repeated else code.value)
     raise typer.Exit(0 if code is wallet.Code.OK else 1)
+
+
+@free.command("grant")
+def free_rounds_grant(
+    site_id: int,
+    campaign: Annotated[str, typer.Argument(help="The freeRoundId that the platform names.")],
+    external_id: str,
+    currency: str,
+    spins: Annotated[int, typer.Argument(min=1)],
+    platform: Annotated[str, typer.Option(help="Where they are played.")],
+    game_code: Annotated[str, typer.Option("--game", help="None: any of the platform's.")] = "",
+    hours: Annotated[int, typer.Option(min=1, max=8760, help="How long they may be played.")] = 168,
+    until: Annotated[datetime | None, typer.Option(help="UTC; instead of --hours.")] = None,
+    max_win: Annotated[int, typer.Option(min=0, max=MAX_MINOR, help="Minor units in all; 0: no limit.")] = 0,
+) -> None:
+    """Grant a player free rounds, once in each campaign."""
+
+    def wish(at: datetime) -> wallet.FreeRoundsWish:
+        ends_at = at + timedelta(hours=hours) if until is None else until.replace(tzinfo=UTC)
+        return wallet.FreeRoundsWish(
+            campaign, external_id, currency, platform, game_code, spins, ends_at, max_win
+        )
+
+    is_new = done(lambda tx, at: wallet.grant_free_rounds(tx, site_id, wish(at), at=at))
+    out.print("granted" if is_new else "granted before")
+
+
+@free.command("cancel")
+def free_rounds_cancel(
+    site_id: int,
+    campaign: str,
+    player_id: Annotated[str, typer.Option("--player", help="One player; none: all.")] = "",
+) -> None:
+    """Cancel a campaign; spins in sessions that are open still count."""
+    count = done(lambda tx, at: wallet.cancel_free_rounds(tx, site_id, campaign, player_id, at=at))
+    out.print(f"cancelled for {count} player(s)")
+
+
+@free.command("list")
+def free_rounds_list(
+    site_id: int, campaign: Annotated[str, typer.Option(help="One campaign; none: all.")] = ""
+) -> None:
+    """List who was granted what, what was taken of it, and what was won, in minor units."""
+    for one in told_of(site_id, lambda reader, _: wallet.free_rounds_of(reader, site_id, campaign)):
+        typer.echo(one)
 
 
 @game.command("add")

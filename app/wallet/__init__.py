@@ -6,6 +6,7 @@ Refuses by the codes of its published contract.
 """
 
 from app.wallet.audit import Balance, Closing, Debt, closing, debts, mode_blockers, players_with_balance
+from app.wallet.campaigns import FreeRoundsWish, cancel_free_rounds, free_rounds_of, grant_free_rounds
 from app.wallet.contract import Refused
 from app.wallet.journal import Journal
 from app.wallet.operations import add_game, decide
@@ -19,15 +20,19 @@ __all__ = [
     "Closing",
     "Code",
     "Debt",
+    "FreeRoundsWish",
     "Game",
     "Journal",
     "Policy",
     "Refused",
     "add_game",
+    "cancel_free_rounds",
     "closing",
     "debts",
     "decide",
+    "free_rounds_of",
     "grant_bonus",
+    "grant_free_rounds",
     "mode_blockers",
     "players_with_balance",
     "stuck_rounds",

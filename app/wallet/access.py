@@ -134,7 +134,15 @@ class Access:
 
 
 def _differ_on_rollbacks(policies: Mapping[str, Policy]) -> bool:
-    return len({(one.id_scope, one.reverse_wins, one.short_reversal) for one in policies.values()}) > 1
+    return (
+        len(
+            {
+                (one.id_scope, one.reverse_wins, one.short_reversal, one.free_rounds)
+                for one in policies.values()
+            }
+        )
+        > 1
+    )
 
 
 class Enveloped(APIRoute):

@@ -249,6 +249,8 @@ class Journal:
                     if number < len(parts):
                         loaded = turns.next(statements.load(raw, site_id, parts[number], (), at=page.at))
                         await asyncio.sleep(0)  # it is on its way while this part is decided
+                    if free := statements.free_asks(page, part, seats):
+                        await turns.next(statements.load_grants(raw, site_id, page, free))
                     for ask, seat in zip(part, seats, strict=True):
                         code, operation, wallet, duplicate, wrong = page.post(ask, seat)
                         answers.append(Answer(ask, code, wallet, operation, duplicate, wrong))
@@ -274,6 +276,8 @@ class Journal:
         if owed:
             await turns.next(statements.open_debts(raw, site_id, owed, at=sheet.at))
         _ = turns.next(statements.write(raw, site_id, sheet, self._houses))
+        if sheet.grants:
+            _ = turns.next(statements.count(raw, site_id, sheet.grants))
         return owed
 
 

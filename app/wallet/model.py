@@ -262,12 +262,13 @@ def _is_its(ask: Ask, wallet: Wallet, original: Operation) -> bool:
 
 def _reverse_win(policy: Policy, wallet: Wallet, won: Operation) -> Decision:
     """Take a win back as far as it is still there, lost bonus in cash; the rest is owed (rule 45)."""
+    amount = won.cash + won.bonus  # what it gave: nothing, if it was only counted to be paid together
     bonus = min(won.bonus, wallet.bonus)
-    cash = min(won.amount - bonus, wallet.cash)
-    if (owed := won.amount - bonus - cash) and policy.short_reversal is ShortReversal.REFUSE:
-        return Decision(Code.INSUFFICIENT_FUNDS, amount=won.amount, turned=Type.REVERSE_WIN)
+    cash = min(amount - bonus, wallet.cash)
+    if (owed := amount - bonus - cash) and policy.short_reversal is ShortReversal.REFUSE:
+        return Decision(Code.INSUFFICIENT_FUNDS, amount=amount, turned=Type.REVERSE_WIN)
     legs = _legs((Leg.REVERSE_CASH, cash), (Leg.REVERSE_BONUS, bonus), (Leg.REVERSE_DEBT, owed))
-    return Decision(Code.OK, applied=True, amount=won.amount, legs=legs, turned=Type.REVERSE_WIN)
+    return Decision(Code.OK, applied=True, amount=amount, legs=legs, turned=Type.REVERSE_WIN)
 
 
 def _stake(wallet: Wallet, amount: int, order: StakeOrder) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from app import ledger, merchants, players
 from app.kernel import ids
 from app.kernel.money import MAX_MINOR
 from app.plumbing.database import Transaction
+from app.wallet.campaigns import has_free_rounds
 from app.wallet.contract import Refused, units
 from app.wallet.queries import (
     Game,
@@ -166,8 +167,7 @@ async def launch(
 
     Raises:
         Refused: PLAYER_NOT_FOUND, CURRENCY_MISMATCH, PLAYER_BLOCKED; VALIDATION for a game that is not
-            offered; ZERO_BALANCE when there is neither money nor an open round. Free rounds are kept by their
-            platforms, so none are known here.
+            offered; ZERO_BALANCE when there is neither money nor an open round nor a free one granted here.
     """
     try:
         player, status = await players.player_of_login(tx, site.site_id, wish.player)
@@ -179,7 +179,10 @@ async def launch(
     if status is not players.PlayerStatus.ACTIVE:
         raise Refused(Code.PLAYER_BLOCKED)
     provider = await _platform_of(tx, site.site_id, wish, policy)
-    if purse.balance <= 0 and not await has_open_round(tx, site.site_id, purse.wallet_id):
+    if purse.balance <= 0 and not (
+        await has_open_round(tx, site.site_id, purse.wallet_id)
+        or await has_free_rounds(tx, site.site_id, purse.wallet_id, provider, wish.game, at=at)
+    ):
         raise Refused(Code.ZERO_BALANCE, balance=units(policy, wish.currency)(purse.balance))
     if not policy.many_sessions:
         await _end_all(tx, site.site_id, player.player_id, at)

@@ -13,12 +13,14 @@ from typing import Final
 from app.kernel import ids
 from app.wallet.model import BETS, decide
 from app.wallet.sheets import Moved, Seat, Sheet, Verdict
-from app.wallet.states import opened, take_part
+from app.wallet.states import campaign_of, count, counted, opened, take_part
 from app.wallet.terms import (
     Ask,
     Code,
     Decision,
     Facts,
+    FreeRounds,
+    Grant,
     Kind,
     Leg,
     Operation,
@@ -35,6 +37,7 @@ __all__ = ["GAINS", "SUCCESSES", "Page"]
 
 SUCCESSES: Final = frozenset({Code.OK, Code.NOTHING_TO_REVERSE, Code.ALREADY_ROLLED_BACK})
 _NO_POLICY: Final = Policy()
+_PAID: Final = frozenset({Leg.WIN_CASH, Leg.WIN_BONUS})
 # What each leg adds to cash, to bonus, and to what is owed.
 GAINS: Final = {
     Leg.DEPOSIT: (1, 0, 0),
@@ -63,6 +66,8 @@ class Page:
         operations: those already recorded, by what they are known by.
         tombstoned: bets that were rolled back before they came.
         rounds: those already recorded.
+        grants: free rounds that are asked for, by wallet and campaign.
+        opened_at: since when the sessions are open that they are asked for in.
     """
 
     at: datetime
@@ -70,10 +75,13 @@ class Page:
     operations: dict[OperationKey, Operation] = field(default_factory=dict)
     tombstoned: set[OperationKey] = field(default_factory=set)
     rounds: dict[RoundKey, Round] = field(default_factory=dict)
+    grants: dict[tuple[int, str], Grant] = field(default_factory=dict)
+    opened_at: dict[str, datetime] = field(default_factory=dict)
     written: list[Operation] = field(default_factory=list)
     moved: list[Moved] = field(default_factory=list)
     touched_wallets: dict[int, Wallet] = field(default_factory=dict)
     touched_rounds: dict[RoundKey, Round] = field(default_factory=dict)
+    touched_grants: dict[tuple[int, str], Grant] = field(default_factory=dict)
     _ids: Iterator[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +110,9 @@ class Page:
             round_open=seat.round_open or (ask.type is Type.WITHDRAW and self._has_opened(wallet)),
         )
         decision = decide(ask, wallet, facts)
+        campaign = campaign_of(ask, reference)
+        if campaign is not None:
+            decision = self._counted(ask, wallet, campaign, decision)
         if decision.is_replay:
             assert facts.known is not None, "there is something to repeat"
             return Verdict(facts.known.code, _repeated(facts.known, wallet), wallet, duplicate=True)
@@ -114,8 +125,9 @@ class Page:
         if not self.written:
             return None
         wallets, rounds = list(self.touched_wallets.values()), list(self.touched_rounds.values())
-        sheet = Sheet(self.at, self.written, self.moved, wallets, rounds)
+        sheet = Sheet(self.at, self.written, self.moved, wallets, rounds, list(self.touched_grants.values()))
         self.written, self.moved, self.touched_wallets, self.touched_rounds = [], [], {}, {}
+        self.touched_grants = {}
         return sheet
 
     def adopt(self, wallet: Wallet, told: int) -> None:
@@ -152,6 +164,20 @@ class Page:
             # Where the operation it names belongs, whatever this one says of it.
             round_id, provider = reference.round_id, reference.provider
         return None if round_id is None else self.rounds.get(RoundKey(wallet.wallet_id, provider, round_id))
+
+    def _counted(self, ask: Ask, wallet: Wallet, campaign: str, decision: Decision) -> Decision:
+        """The decision about a free round, counted in the player's part of its campaign."""
+        key = (wallet.wallet_id, campaign)
+        grant = self.grants.get(key)
+        since = self.opened_at.get(ask.session or "")
+        has_spin = grant is not None and grant.has_spin(self.at, since)
+        found = counted(decision, ask, grant, has_spin=has_spin)
+        if found.applied and grant is not None and ask.policy.free_rounds is FreeRounds.HOUSE:
+            paid = sum(minor for leg, minor in found.legs if leg in _PAID)
+            count(grant, found, paid if ask.type is not Type.ROLLBACK else 0)
+            self.touched_grants[key] = grant
+            ask.free_round = campaign
+        return found
 
     def _has_opened(self, wallet: Wallet) -> bool:
         """Whether a round that this transaction knows of is open, be it one that it opened itself."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from app.wallet.terms import Code, Leg, Operation, Round, Wallet
+from app.wallet.terms import Code, Grant, Leg, Operation, Round, Wallet
 
 __all__ = ["Moved", "Seat", "Sheet", "Verdict"]
 
@@ -47,3 +47,4 @@ class Sheet(NamedTuple):
     moved: list[Moved]
     wallets: list[Wallet]
     rounds: list[Round]
+    grants: list[Grant]

@@ -13,16 +13,21 @@ import asyncpg
 from app import ledger
 from app.plumbing.database import arrays
 from app.wallet import chart
+from app.wallet.campaigns import grant_of
 from app.wallet.queries import operation_of, round_of, wallet_of
 from app.wallet.rules import Page
 from app.wallet.sheets import Moved, Seat, Sheet
-from app.wallet.terms import Ask, Leg, Operation, OperationKey, Type
+from app.wallet.states import campaign_of
+from app.wallet.terms import Ask, Grant, Leg, Operation, OperationKey, Type
 
 __all__ = [
     "Houses",
+    "count",
     "find_houses",
+    "free_asks",
     "know_houses",
     "load",
+    "load_grants",
     "open_debts",
     "owed",
     "seats_of",
@@ -47,6 +52,20 @@ _MOVE: Final = f"{_WRITE}, {ledger.move_call(3 + len(_COLUMNS))}"
 _HOUSE: Final = """
 SELECT purpose, currency, account_id FROM account
  WHERE site_id = $1 AND owner = 'site' AND purpose = ANY ('{house_gaming,operator_float}')
+"""
+
+# What is asked about free rounds, and since when the sessions are open that they are asked for in.
+_GRANTS: Final = """
+SELECT x.session_id, s.launched_at, f.*
+  FROM unnest($2::bigint[], $3::text[], $4::text[]) AS x (wallet, campaign, session_id)
+  LEFT JOIN free_round f ON f.site_id = $1 AND f.wallet_id = x.wallet AND f.campaign_id = x.campaign
+  LEFT JOIN game_session s ON s.site_id = $1 AND s.session_id = x.session_id
+"""
+_COUNT: Final = """
+UPDATE free_round f SET used = x.used, won_minor = x.won, paid_minor = x.paid
+  FROM unnest($2::bigint[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
+    AS x (wallet_id, campaign_id, used, won, paid)
+ WHERE f.site_id = $1 AND f.wallet_id = x.wallet_id AND f.campaign_id = x.campaign_id
 """
 
 # The house's accounts: by site, purpose and currency.
@@ -113,6 +132,43 @@ async def find_houses(raw: asyncpg.Connection, site_id: int, houses: Houses) -> 
     """Look up the house's accounts of a site; those of a currency are opened with its first wallet."""
     for purpose, currency, account_id in await raw.fetch(_HOUSE, site_id):
         houses[site_id, ledger.Purpose(purpose), currency] = account_id
+
+
+def free_asks(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[tuple[int, str, str | None]]:
+    """Which free rounds these are about: wallet, campaign, and the session they are played in."""
+    found = []
+    for ask, seat in zip(asks, seats, strict=True):
+        if ask.free_round is None and ask.reference_key is None:
+            continue
+        reference = page.operations.get(ask.reference_key) if ask.reference_key is not None else None
+        campaign = campaign_of(ask, reference)
+        if campaign is None:
+            continue
+        wallet_id = seat.wallet.wallet_id if seat.wallet is not None else None
+        if reference is not None and reference.wallet_id is not None:
+            wallet_id = reference.wallet_id
+        if wallet_id is not None:
+            found.append((wallet_id, campaign, ask.session))
+    return found
+
+
+async def load_grants(
+    raw: asyncpg.Connection, site_id: int, page: Page, wanted: Sequence[tuple[int, str, str | None]]
+) -> None:
+    """Lay free rounds onto the page; whoever holds the wallets counts them."""
+    for row in await raw.fetch(_GRANTS, site_id, *zip(*wanted, strict=True)):
+        if row["wallet_id"] is not None:
+            grant = grant_of(row)
+            page.grants.setdefault((grant.wallet_id, grant.campaign), grant)
+        if row["launched_at"] is not None:
+            page.opened_at[row["session_id"]] = row["launched_at"]
+
+
+def count(raw: asyncpg.Connection, site_id: int, grants: Sequence[Grant]) -> Coroutine[Any, Any, Any]:
+    """The call that writes what was taken of free rounds."""
+    rows = [(one.wallet_id, one.campaign, one.used, one.won, one.paid) for one in grants]
+    counting: Coroutine[Any, Any, Any] = raw.execute(_COUNT, site_id, *zip(*rows, strict=True))
+    return counting
 
 
 def owed(sheet: Sheet) -> list[Moved]:

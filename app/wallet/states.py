@@ -1,10 +1,29 @@
-"""How a round changes: opened by its first bet, ended once (wallet.md 2.5). Pure."""
+"""How rounds change, each ended once, and how free ones are counted (wallet.md 2.5, 2.6). Pure."""
 
+from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
-from app.wallet.terms import Ask, Kind, Operation, Round, RoundKey, RoundState, Type, Wallet
+from app.wallet.terms import (
+    Ask,
+    Code,
+    Decision,
+    FreeRounds,
+    FreeWins,
+    Grant,
+    Kind,
+    Operation,
+    Round,
+    RoundKey,
+    RoundState,
+    Type,
+    Wallet,
+)
 
-__all__ = ["opened", "take_part"]
+__all__ = ["campaign_of", "count", "counted", "opened", "take_part"]
+
+_FREE: Final = frozenset({Type.BET, Type.BETWIN, Type.WIN})
+_UNKNOWN: Final = Decision(Code.VALIDATION, stored=False, field="freeRoundId")
 
 
 def opened(ask: Ask, wallet: Wallet, at: datetime) -> Round:
@@ -51,12 +70,66 @@ def take_part(around: Round | None, ask: Ask, operation: Operation, reference: O
                 # Won without a bet, a jackpot, say: it was never counted in a round (rule 34).
                 return False
             if around is not None:
-                around.win -= operation.amount
+                around.win -= reference.amount
         case _:
             return False
     if around is not None and ask.is_finished and around.state is RoundState.OPEN:
         around.state = RoundState.COMPLETED
     return around is not None
+
+
+def campaign_of(ask: Ask, reference: Operation | None) -> str | None:
+    """The campaign that an ask is about: as it says itself, or as the bet or win that it names did."""
+    if ask.free_round is not None or reference is None or reference.type not in _FREE:
+        return ask.free_round
+    return reference.detail
+
+
+def counted(decision: Decision, ask: Ask, grant: Grant | None, *, has_spin: bool) -> Decision:
+    """A decision about free rounds that the house keeps: what was not granted is refused (rules 54, 59, 60).
+
+    Args:
+        decision: as it is without them.
+        ask: about a campaign, by `campaign_of`.
+        grant: what the player was granted in it; None: nothing.
+        has_spin: a spin may be taken now.
+    """
+    if not decision.applied or ask.policy.free_rounds is FreeRounds.PLATFORM:
+        return decision
+    together = ask.policy.free_wins is FreeWins.TOGETHER
+    match ask.type:
+        case Type.BET | Type.BETWIN:
+            if grant is None or grant.provider != ask.provider or grant.game not in {"", ask.game}:
+                return _UNKNOWN
+            if not has_spin:
+                return Decision(Code.LIMIT_EXCEEDED, amount=decision.amount)
+            legs = () if together else decision.legs
+            return replace(decision, spins=1, free_win=ask.win, legs=legs)
+        case Type.WIN if ask.kind is Kind.FREE_ROUND:
+            if grant is None or grant.provider != ask.provider:
+                return _UNKNOWN
+            # Together: what it pays was won and counted before.
+            won = max(0, decision.amount + grant.paid - grant.won) if together else decision.amount
+            return replace(decision, free_win=won)
+        case Type.WIN if ask.kind is Kind.WIN and grant is not None:
+            return replace(decision, free_win=decision.amount, legs=() if together else decision.legs)
+        case Type.ROLLBACK if decision.turned is None:
+            return replace(decision, spins=-1)
+        case _:
+            return decision
+
+
+def count(grant: Grant, decision: Decision, paid: int) -> None:
+    """What a decision adds to a player's part in a campaign.
+
+    Args:
+        grant: changed in place.
+        decision: by `counted`, applied.
+        paid: minor units that were credited by it.
+    """
+    grant.used = max(0, grant.used + decision.spins)
+    grant.won += decision.free_win
+    grant.paid += paid
 
 
 def _give_back(around: Round, stake: int) -> None:

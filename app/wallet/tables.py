@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from app.plumbing.database import checked, metadata
 from app.wallet.terms import ID_LENGTH, Code, RoundState, Type
 
-__all__ = ["games", "operations", "policies", "rounds", "sessions", "wallets"]
+__all__ = ["free_rounds", "games", "operations", "policies", "rounds", "sessions", "wallets"]
 
 policies = Table(
     "wallet_policy",
@@ -194,6 +194,29 @@ rounds = Table(
     ),
     CheckConstraint("open_bets >= 0", name="open_bets"),
     postgresql_with={"fillfactor": 70},
+)
+
+free_rounds = Table(
+    "free_round",
+    metadata,
+    Column("site_id", Integer, primary_key=True),
+    Column("wallet_id", BigInteger, primary_key=True),
+    Column("campaign_id", Text, primary_key=True, comment="the freeRoundId that platforms name"),
+    Column("provider_id", Text, nullable=False),
+    Column("game_code", Text, nullable=False, comment="empty: any of the platform's"),
+    Column("currency", Text, nullable=False),
+    Column("spins", Integer, nullable=False),
+    Column("used", Integer, nullable=False, server_default="0", comment="taken and not rolled back"),
+    Column("won_minor", BigInteger, nullable=False, server_default="0"),
+    Column("paid_minor", BigInteger, nullable=False, server_default="0", comment="what of it was credited"),
+    Column("max_win_minor", BigInteger, nullable=False, server_default="0", comment="in all; 0: no limit"),
+    Column("granted_at", DateTime(timezone=True), nullable=False),
+    Column("ends_at", DateTime(timezone=True), nullable=False),
+    Column("cancelled_at", DateTime(timezone=True)),
+    ForeignKeyConstraint(["site_id", "wallet_id"], ["wallet.site_id", "wallet.wallet_id"]),
+    Index(None, "site_id", "campaign_id"),
+    CheckConstraint("used BETWEEN 0 AND spins", name="used"),
+    CheckConstraint("won_minor >= 0 AND paid_minor >= 0 AND max_win_minor >= 0", name="sums"),
 )
 
 sessions = Table(

@@ -10,14 +10,28 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from app.wallet.policy import (
+    FreeRounds,
+    FreeWins,
+    Policy,
+    Scope,
+    ShortReversal,
+    StakeOrder,
+    StuckRound,
+)
+
 __all__ = [
     "ID_LENGTH",
     "MOST_IN_A_BATCH",
+    "MOST_SPINS",
     "SWEEPERS",
     "Ask",
     "Code",
     "Decision",
     "Facts",
+    "FreeRounds",
+    "FreeWins",
+    "Grant",
     "Kind",
     "Leg",
     "Operation",
@@ -36,6 +50,7 @@ __all__ = [
 
 ID_LENGTH: Final = 128  # wallet.md 4
 MOST_IN_A_BATCH: Final = 1000  # wallet.md 4
+MOST_SPINS: Final = 1_000_000
 # Our own rollbacks of stuck rounds stand in the platforms' namespace, where their bets are.
 SWEEPERS: Final = "sweeper-"
 
@@ -107,79 +122,6 @@ class RoundState(StrEnum):
     OPEN = "open"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
-
-
-class Scope(StrEnum):
-    """Where a platform's ids are unique (rule 9)."""
-
-    SITE = "site"
-    PLAYER = "player"
-    PROVIDER = "provider"
-    ROUND = "round"
-
-
-class StakeOrder(StrEnum):
-    """Which money a bet takes first (rule 26)."""
-
-    CASH_FIRST = "cash_first"
-    BONUS_FIRST = "bonus_first"
-
-
-class ShortReversal(StrEnum):
-    """What happens to a taken-back win that is not there any more (rule 45)."""
-
-    DEBT = "debt"
-    REFUSE = "refuse"
-
-
-class StuckRound(StrEnum):
-    """What the sweeper does with a round that is open too long (rule 56)."""
-
-    WAIT = "wait"
-    REFUND = "refund"
-    CLOSE = "close"
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What a site, or one platform at a site, has decided. The defaults are those of wallet.md.
-
-    Args:
-        amount_unit: "minor" or "major": how amounts are written on the wire.
-        id_scope: where ids are unique.
-        legacy_transfers: a transfer may come without an id; it cannot be retried safely then.
-        stake_order: which money a bet takes first.
-        session_required: a bet names a living session.
-        many_sessions: a player may play in several sessions at once; else a launch ends the earlier ones.
-        listed_games_only: bets and launches name a game of the catalogue.
-        one_bet_per_round: a second bet of a round is refused.
-        tombstoned_bet_ok: a bet that was rolled back before it came is answered OK, without money.
-        reverse_wins: a rollback may name a win.
-        short_reversal: what is gone of such a win is owed, or the rollback is refused.
-        blocked_may_transfer: transfers of blocked players are carried out.
-        withdraw_while_round_open: else a withdrawal waits for the round's end.
-        max_transfer, max_balance, max_bet: minor units; 0 = no limit.
-        stuck_after_hours, stuck_action: when a round is open too long, and what is done then.
-    """
-
-    amount_unit: str = "minor"
-    id_scope: Scope = Scope.SITE
-    legacy_transfers: bool = False
-    stake_order: StakeOrder = StakeOrder.CASH_FIRST
-    session_required: bool = False
-    many_sessions: bool = True
-    listed_games_only: bool = False
-    one_bet_per_round: bool = False
-    tombstoned_bet_ok: bool = False
-    reverse_wins: bool = False
-    short_reversal: ShortReversal = ShortReversal.DEBT
-    blocked_may_transfer: bool = False
-    withdraw_while_round_open: bool = True
-    max_transfer: int = 0
-    max_balance: int = 0
-    max_bet: int = 0
-    stuck_after_hours: int = 48
-    stuck_action: StuckRound = StuckRound.WAIT
 
 
 class OperationKey(NamedTuple):
@@ -291,6 +233,43 @@ class Round:
 
 
 @dataclass(slots=True)
+class Grant:
+    """Free rounds of one campaign for one wallet, as each decision leaves them; minor units.
+
+    Args:
+        provider, game: where they are played; an empty game: any of the platform's.
+        spins, used: how many there are, and how many were taken; a spin rolled back is not.
+        won: what was won in all.
+        paid: what of it was credited.
+        ends_at: from here on no spin is taken.
+        cancelled_at: nor from here on, but in sessions that were open before.
+    """
+
+    campaign: str
+    wallet_id: int
+    provider: str
+    game: str
+    spins: int
+    used: int
+    won: int
+    paid: int
+    ends_at: datetime
+    cancelled_at: datetime | None
+
+    def has_spin(self, at: datetime, session_since: datetime | None = None) -> bool:
+        """Whether a spin may be taken (rules 60, 61).
+
+        Args:
+            at: this instant.
+            session_since: when the session that it is taken in was opened; None: in no session.
+        """
+        if self.used >= self.spins or at >= self.ends_at:
+            return False
+        started = at if session_since is None else session_since
+        return self.cancelled_at is None or started < self.cancelled_at
+
+
+@dataclass(slots=True)
 class Operation:
     """An operation as it was decided: what its answer says, now and in every replay.
 
@@ -385,6 +364,8 @@ class Decision:
         field: the request's field that is wrong (VALIDATION).
         is_replay: answer as `Facts.known` says.
         turned: the type it turned out to be.
+        spins: free rounds it takes, or gives back.
+        free_win: what it adds to what was won by them.
     """
 
     code: Code
@@ -395,3 +376,5 @@ class Decision:
     field: str = ""
     is_replay: bool = False
     turned: Type | None = None
+    spins: int = 0
+    free_win: int = 0

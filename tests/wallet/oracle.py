@@ -35,6 +35,8 @@ class Oracle(Batches):
     operations: dict[Key, Operation] = field(default_factory=dict)
     tombstones: set[Key] = field(default_factory=set)
     rounds: dict[tuple[str, str, str, str], Round] = field(default_factory=dict)
+    # Spins that are left, by player, currency and campaign.
+    spins: dict[tuple[str, str, str], int] = field(default_factory=dict)
     # Session: its player while it lives, "" once it has ended.
     sessions: dict[str, str] = field(default_factory=dict)
 
@@ -50,6 +52,9 @@ class Oracle(Batches):
         wallet.bonus += bonus
         wallet.sequence += 1
         self._collect(wallet)
+
+    def grant(self, player: str, currency: str, campaign: str, spins: int) -> None:
+        self.spins[player, currency, campaign] = spins
 
     def owe(self, player: str, currency: str, minor: int) -> None:
         """Another room has let the player owe something, when there was no cash."""
@@ -211,6 +216,13 @@ class Oracle(Batches):
             raise No("LIMIT_EXCEEDED", stored=True)
         if amount > wallet.total:
             raise No("INSUFFICIENT_FUNDS", stored=True)
+        if wish.free is not None:
+            part = (wish.player, wish.currency or "", wish.free)
+            if part not in self.spins:
+                raise No("VALIDATION", "freeRoundId")
+            if not self.spins[part]:
+                raise No("LIMIT_EXCEEDED", stored=True)
+            self.spins[part] -= 1
         if self.policy.stake_order == "cash_first":
             operation.cash_part = min(wallet.cash, amount)
         else:
@@ -237,6 +249,8 @@ class Oracle(Batches):
 
     def _win(self, operation: Operation, wish: Wish) -> None:
         wallet, amount = self._wallet(operation), wish.amount or 0
+        if wish.win_kind == "free_round" and (wish.player, wish.currency, wish.free) not in self.spins:
+            raise No("VALIDATION", "freeRoundId")
         if wish.win_kind != "win":
             operation.cash_part = amount
             wallet.cash += amount
@@ -305,6 +319,8 @@ class Oracle(Batches):
         operation.cash_part, operation.bonus_part = other.cash_part, other.bonus_part
         operation.applied, operation.amount = True, other.amount
         other.reversed = True
+        if other.wish.free is not None:
+            self.spins[wish.player, other.currency or "", other.wish.free] += 1
         found.reversed += other.amount or 0
         found.state = "cancelled" if all(bet.reversed for bet in found.bets) else found.state
 

@@ -136,9 +136,12 @@ _WITHDRAW: Final = {
         step("withdraw"),
     ),
 }
+FREE: Final = step("bet", amount=0, freeRoundId="campaign-1")
+SPENT: Final = step("bet", amount=0, freeRoundId="campaign-1", transactionId="bet-2")
 _BET: Final = {
     **_stake("bet", "bet-1", "amount"),
-    "OK of a free round": (*FUNDED, step("bet", amount=0, freeRoundId="campaign-1")),
+    "OK of a free round": (*FUNDED, step("grant"), FREE),
+    "LIMIT_EXCEEDED when no spin is left": (*FUNDED, step("grant"), FREE, SPENT),
 }
 
 

@@ -52,7 +52,7 @@ PLAY = {"transactionId": ANY_ID, "roundId": ROUNDS, "isRoundFinished": FLAGS, "g
 BY_KIND: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "deposit": {"transferId": ANY_ID, **MONEY},
     "withdraw": {"transferId": ANY_ID, "all": FLAGS, **MONEY},
-    "bet": {"freeRoundId": st.just("spin"), **MONEY, **PLAY},
+    "bet": {"freeRoundId": st.sampled_from(("spin", "spin", "spin", "none")), **MONEY, **PLAY},
     "win": {
         "referenceId": BETS | ANY_ID,
         "kind": st.sampled_from(("win", "jackpot", "promo", "free_round", "tip")),

@@ -188,6 +188,7 @@ async def test_ids_keep_their_scope_once_a_game_was_played(counter: Counter) -> 
 async def test_an_older_clock_does_not_date_an_operation_before_the_last(
     counter: Counter, clock: MovableClock
 ) -> None:
+    await counter.decide(free_rounds="platform")
     last = await counter.play("bet", "f1", amount=0, freeRoundId="gift")
     slow = Journal(replace(counter.pipes, clock=MovableClock(clock.now() - timedelta(seconds=30))))
     body = {"playerExternalId": "aigerim", "currency": "KZT", "amount": 1, "transferId": "late"}

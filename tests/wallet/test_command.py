@@ -189,3 +189,30 @@ async def test_a_site_that_does_not_exist_is_told(desk: Desk, command: str) -> N
     failed = await desk.run(f"wallet {command}")
     assert failed.exit_code == 1
     assert isinstance(failed.exception, merchants.SiteNotFound)
+
+
+async def test_free_rounds_are_granted_listed_and_cancelled(desk: Desk) -> None:
+    granted = "wallet free-rounds grant SITE gift aigerim KZT 3 --platform acme --until 2099-01-01"
+    assert await desk.said(granted) == "granted\n"
+    assert await desk.said(granted) == "granted before\n"
+    assert (await desk.run(granted.replace("KZT 3", "KZT 4"))).exit_code == 1
+    await desk.counter.play("bet", "f-1", amount=0, freeRoundId="gift")
+    listed = "gift  aigerim  KZT  acme  1 of 3 used  won 0  paid 0  "
+    assert await desk.said("wallet free-rounds list SITE") == f"{listed}until 2099-01-01T00:00:00.000Z\n"
+    assert (
+        await desk.said("wallet free-rounds cancel SITE gift --player aigerim")
+        == "cancelled for 1 player(s)\n"
+    )
+    assert await desk.said("wallet free-rounds list SITE --campaign gift") == f"{listed}cancelled\n"
+    assert (await desk.run("wallet free-rounds cancel SITE none")).exit_code == 1
+
+
+async def test_debts_are_listed(desk: Desk) -> None:
+    await desk.counter.decide(reverse_wins="true")
+    await desk.counter.play("bet", "b-1", amount=100)
+    await desk.counter.play("win", "w-1", referenceId="b-1", amount=50)
+    await desk.counter.transfer("withdraw", 950)
+    await desk.counter.play("rollback", referenceId="w-1")
+    told = await desk.said("wallet debts SITE")
+    assert told.startswith("aigerim  KZT  owes 50  since 2026-11-21T12:00:")
+    assert told.endswith("  win w-1\n")

@@ -11,6 +11,7 @@ import asyncpg
 
 from app import merchants, players
 from app.plumbing.database import asyncpg_dsn
+from app.wallet.campaigns import FreeRoundsWish, grant_free_rounds
 from app.wallet.contract import instant
 from app.wallet.examples import BODIES, CALLS, PATHS, QUERIES, Call
 from tests.wallet.counter import Counter, Json
@@ -73,12 +74,22 @@ class Theatre:
                             await players.set_status(
                                 tx, counter.site_id, "player-1", players.PlayerStatus.BLOCKED
                             )
+                    case "grant":
+                        await self._granted(counter)
                     case "decide":
                         await counter.decide(**step.more)
                     case _:
                         answer = await self._called(counter, step)
         status, envelope = answer
         return status, _told_alike(envelope, _NOON - began)
+
+    async def _granted(self, counter: Counter) -> None:
+        """One free round, in the campaign of the examples."""
+        at = counter.clock.now()
+        ends_at = at + timedelta(days=1)
+        wish = FreeRoundsWish("campaign-1", "player-1", "KZT", "acme", "", 1, ends_at)
+        async with counter.pipes.database.transaction() as tx:
+            await grant_free_rounds(tx, counter.site_id, wish, at=at)
 
     async def _called(self, counter: Counter, step: Step) -> tuple[int, Json]:
         call = BY_NAME[step.name]

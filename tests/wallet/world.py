@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from app import ledger, players
 from app.kernel.clock import MovableClock
 from app.kernel.money import Money
 from app.plumbing.database import Database
+from app.wallet.campaigns import FreeRoundsWish, grant_free_rounds
 from app.wallet.sweeps import grant_bonus
 from tests.wallet import counter
 from tests.wallet.answers import Answer
@@ -82,6 +84,8 @@ class World:
                 made = await self.counter.player(name, currency=currency)
                 self.codes[name] = made["playerCode"]
             self.oracle.create(name, *currencies)
+            for currency in currencies:
+                await self.grant_spins(name, currency)
 
     async def ask(self, kind: str, body: object, *, header: str | None = None) -> Json:
         """Ask both; returns the product's envelope."""
@@ -144,6 +148,15 @@ class World:
             return False
         key = (data["externalId"], "transferId" in data, data["playerExternalId"], data.get("roundId"))
         return self.recorded.setdefault(key, ours) == ours
+
+    async def grant_spins(self, player: str, currency: str) -> None:
+        """A few free rounds at acme."""
+        at = self.counter.clock.now()
+        ends_at = at + timedelta(days=365)
+        wish = FreeRoundsWish("spin", player, currency, "acme", "", 3, ends_at)
+        async with self.database.transaction() as tx:
+            await grant_free_rounds(tx, self.counter.site_id, wish, at=at)
+        self.oracle.grant(player, currency, "spin", 3)
 
     async def grant(self, player: str, currency: str, minor: int) -> None:
         """Give a bonus, which is an operation of its own."""

@@ -19,7 +19,9 @@ purse = group("Players' money and how it is played with.")
 game = group("Games of a site's catalogue.")
 free = group("Free rounds that the house grants and counts.")
 purse.add_typer(game, name="game")
+held = group("Wins over a cap, which wait for a person.")
 purse.add_typer(free, name="free-rounds")
+purse.add_typer(held, name="held")
 _BECOMES = {"block": "blocked", "unblock": "active", "close": "closed"}
 
 
@@ -132,6 +134,27 @@ def free_rounds_list(
     """List who was granted what, what was taken of it, and what was won, in minor units."""
     for one in told_of(site_id, lambda reader, _: wallet.free_rounds_of(reader, site_id, campaign)):
         typer.echo(one)
+
+
+@held.command("list")
+def held_list(site_id: int) -> None:
+    """List the wins that are held, in minor units, by number."""
+    for one in told_of(site_id, lambda reader, _: wallet.held_wins(reader, site_id)):
+        typer.echo(one)
+
+
+@held.command("release")
+@held.command("take")
+def held_decide(
+    called: typer.Context,
+    site_id: int,
+    number: Annotated[int, typer.Argument(help="As listed.")],
+    because: Annotated[str, typer.Option(help="Why; kept with the money.")],
+) -> None:
+    """Give a held win to its player (release), or back to the house (take)."""
+    decided = wallet.take_back if called.info_name == "take" else wallet.let_go
+    found = done(lambda tx, at: decided(tx, site_id, number, because, at=at))
+    out.print(f"{called.info_name}: {found}")
 
 
 @game.command("add")

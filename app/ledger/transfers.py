@@ -4,7 +4,7 @@
 answers of its own operations; what is written is the same, by the same function of the database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -13,10 +13,16 @@ from app.ledger.model import AccountName, Movement
 from app.ledger.rules import UndeclaredMovement
 from app.plumbing.database import arrays
 
-__all__ = ["Move", "move", "move_arguments", "move_call", "open_accounts"]
+__all__ = ["Move", "hold_moved", "move", "move_arguments", "move_call", "open_accounts"]
 
 # migrations/sql/ledger_journal.sql
 _OPEN: Final = "SELECT ledger_open($1, $2, $3, $4, $5, $6)"
+_HOLD: Final = """
+INSERT INTO hold (site_id, transfer_id, player_id, amount_minor, currency, placed_at)
+SELECT t.site_id, t.transfer_id, x.player_id, t.amount_minor, t.currency, t.recorded_at
+  FROM unnest($3::text[], $4::text[]) AS x (key, player_id)
+  JOIN transfer t ON t.site_id = $1 AND t.source = $2 AND t.key = x.key
+"""
 # sources, actors, outcomes, fingerprints, currencies, keys, kinds, amounts, source_ids, target_ids, reasons
 _KINDS: Final = (*("text",) * 3, "bytea", *("text",) * 3, *("bigint",) * 3, "text")
 
@@ -139,3 +145,20 @@ def move_arguments(moves: Sequence[Move], *, source: str, actor: str) -> list[st
         *(keys, [movement.kind for movement in movements], amounts, sources, targets, reasons),
     )
     return arrays.written(_KINDS, columns)
+
+
+async def hold_moved(
+    raw: Any,  # noqa: ANN401  asyncpg has no types
+    site_id: int,
+    source: str,
+    moved: Mapping[str, str],
+) -> None:
+    """Make holds of what was moved from players' cash to what is held; they never expire.
+
+    Args:
+        raw: a connection inside the transaction that moved it.
+        site_id: whose accounts and keys.
+        source: the namespace of the keys.
+        moved: by the key of each transfer, whose money it is.
+    """
+    await raw.execute(_HOLD, site_id, source, list(moved), list(moved.values()))

@@ -8,6 +8,7 @@ Refuses by the codes of its published contract.
 from app.wallet.audit import Balance, Closing, Debt, closing, debts, mode_blockers, players_with_balance
 from app.wallet.campaigns import FreeRoundsWish, cancel_free_rounds, free_rounds_of, grant_free_rounds
 from app.wallet.contract import Refused
+from app.wallet.held import HeldWin, held_wins, let_go, take_back
 from app.wallet.journal import Journal
 from app.wallet.operations import add_game, decide
 from app.wallet.queries import Game
@@ -22,6 +23,7 @@ __all__ = [
     "Debt",
     "FreeRoundsWish",
     "Game",
+    "HeldWin",
     "Journal",
     "Policy",
     "Refused",
@@ -33,7 +35,10 @@ __all__ = [
     "free_rounds_of",
     "grant_bonus",
     "grant_free_rounds",
+    "held_wins",
+    "let_go",
     "mode_blockers",
     "players_with_balance",
     "stuck_rounds",
+    "take_back",
 ]

@@ -199,6 +199,7 @@ def grant_of(row: Any) -> Grant:  # noqa: ANN401  asyncpg has no types
         used=found["used"],
         won=found["won_minor"],
         paid=found["paid_minor"],
+        max_win=found["max_win_minor"],
         ends_at=found["ends_at"],
         cancelled_at=found["cancelled_at"],
     )

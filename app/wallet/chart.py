@@ -22,6 +22,7 @@ MOVEMENTS: Final[Mapping[Leg, ledger.Movement]] = {
     Leg.REVERSE_BONUS: ledger.REVERSE_BONUS,
     Leg.REVERSE_DEBT: ledger.REVERSE_DEBT,
     Leg.REPAY_DEBT: ledger.DEBT_REPAY,
+    Leg.HOLD_WIN: ledger.HOLD_PLACE,
     Leg.GRANT_BONUS: ledger.GRANT_BONUS,
 }
 _OF_WALLETS: Final = {

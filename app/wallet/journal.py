@@ -35,7 +35,7 @@ from app.wallet.contract import Answer, Refused
 from app.wallet.queries import operation_of
 from app.wallet.rules import SUCCESSES, Page
 from app.wallet.sheets import Moved, Sheet
-from app.wallet.terms import Ask, Code, Operation
+from app.wallet.terms import Ask, Code, Leg, Operation
 
 __all__ = ["Journal"]
 
@@ -237,7 +237,7 @@ class Journal:
     ) -> None:
         """Decide and write everything in one transaction; `answers` has them before the commit."""
         undone: set[str] = set()
-        owing: list[Moved] = []
+        rare: list[Moved] = []
         try:
             async with self.lanes.transaction(rows=len(asks)) as raw, Turns() as turns:
                 page = Page(self.pipes.clock.now())
@@ -257,36 +257,39 @@ class Journal:
                     sheet = page.torn_off()
                     if sheet is not None:
                         undone.update([one.operation_id for one in sheet.written] if all_or_none else ())
-                        owing += await self._write(raw, turns, site_id, page, sheet)
+                        rare += await self._write(raw, turns, site_id, page, sheet)
                 await turns.all()
                 if all_or_none and any(answer.code not in SUCCESSES for answer in answers):
                     raise _Undone
         except _Undone:
             answers[:] = [_not_done(one, undone) for one in answers]
         else:
-            _flag(site_id, owing)
+            _flag(site_id, rare)
 
     async def _write(
         self, raw: asyncpg.Connection, turns: Turns, site_id: int, page: Page, sheet: Sheet
     ) -> list[Moved]:
-        """Send a sheet on its way; returns what is owed by it."""
+        """Send a sheet on its way; returns what a person should look at."""
         if not statements.know_houses(self._houses, site_id, page):
             await turns.next(statements.find_houses(raw, site_id, self._houses))
-        owed = statements.owed(sheet)
-        if owed:
-            await turns.next(statements.open_debts(raw, site_id, owed, at=sheet.at))
+        rare = statements.rare(sheet)
+        if rare:
+            await turns.next(statements.open_rare(raw, site_id, rare, at=sheet.at))
         _ = turns.next(statements.write(raw, site_id, sheet, self._houses))
         if sheet.grants:
             _ = turns.next(statements.count(raw, site_id, sheet.grants))
-        return owed
+        if held := [one for one in rare if one.leg is Leg.HOLD_WIN]:
+            _ = turns.next(statements.hold(raw, site_id, held))
+        return rare
 
 
-def _flag(site_id: int, owing: Sequence[Moved]) -> None:
-    """Let a person look at wins whose money was gone when they were taken back (rule 45)."""
-    for operation_id, _, amount, wallet in owing:
-        metrics.ALARMS.labels("wallet_debt").inc()
+def _flag(site_id: int, rare: Sequence[Moved]) -> None:
+    """Let a person look at wins over a cap, and at wins whose money was gone (rules 33, 45)."""
+    for operation_id, leg, amount, wallet in rare:
+        what = "win_held" if leg is Leg.HOLD_WIN else "wallet_debt"
+        metrics.ALARMS.labels(what).inc()
         told = {"operation_id": operation_id, "player_id": wallet.player_id, "amount_minor": amount}
-        _log.warning("wallet.debt", site_id=site_id, currency=wallet.currency, **told)
+        _log.warning(f"wallet.{what}", site_id=site_id, currency=wallet.currency, **told)
 
 
 def _not_done(answer: Answer, undone: Collection[str]) -> Answer:

@@ -13,7 +13,7 @@ from typing import Final
 from app.kernel import ids
 from app.wallet.model import BETS, decide
 from app.wallet.sheets import Moved, Seat, Sheet, Verdict
-from app.wallet.states import campaign_of, count, counted, opened, take_part
+from app.wallet.states import campaign_of, capped, count, counted, opened, take_part
 from app.wallet.terms import (
     Ask,
     Code,
@@ -53,6 +53,7 @@ GAINS: Final = {
     Leg.GRANT_BONUS: (0, 1, 0),
     Leg.REVERSE_DEBT: (0, 0, 1),
     Leg.REPAY_DEBT: (-1, 0, -1),
+    Leg.HOLD_WIN: (-1, 0, 0),
 }
 
 
@@ -113,6 +114,8 @@ class Page:
         campaign = campaign_of(ask, reference)
         if campaign is not None:
             decision = self._counted(ask, wallet, campaign, decision)
+        elif decision.applied and ask.policy.max_win:
+            decision = capped(decision, ask, None)
         if decision.is_replay:
             assert facts.known is not None, "there is something to repeat"
             return Verdict(facts.known.code, _repeated(facts.known, wallet), wallet, duplicate=True)
@@ -177,7 +180,7 @@ class Page:
             count(grant, found, paid if ask.type is not Type.ROLLBACK else 0)
             self.touched_grants[key] = grant
             ask.free_round = campaign
-        return found
+        return capped(found, ask, grant) if found.applied else found
 
     def _has_opened(self, wallet: Wallet) -> bool:
         """Whether a round that this transaction knows of is open, be it one that it opened itself."""
@@ -212,6 +215,8 @@ class Page:
             self._note_round(ask, wallet, facts, operation)
         elif decision.code is Code.NOTHING_TO_REVERSE and ask.reference_key is not None:
             self.tombstoned.add(ask.reference_key)
+        if decision.held:
+            self._behind(Type.HOLD, wallet, Leg.HOLD_WIN, decision.held, ask.key)
         if wallet.debt:
             self._collect(wallet, ask.key)
         return Verdict(operation.code, operation, wallet)
@@ -224,11 +229,14 @@ class Page:
             credit: the id of what came in.
         """
         paid = min(wallet.debt, wallet.cash)
-        if not paid:
-            return
+        if paid:
+            self._behind(Type.REPAYMENT, wallet, Leg.REPAY_DEBT, paid, credit)
+
+    def _behind(self, kind: Type, wallet: Wallet, leg: Leg, amount: int, cause: str) -> None:
+        """An operation of our own, right behind the one that caused it."""
         key = f"{wallet.wallet_id}.{wallet.sequence + 1}"
-        ask = Ask(Type.REPAYMENT, "cashier", key, wallet.player, _NO_POLICY, b"", "", reference=credit)
-        decision = Decision(Code.OK, applied=True, amount=paid, legs=((Leg.REPAY_DEBT, paid),))
+        ask = Ask(kind, "cashier", key, wallet.player, _NO_POLICY, b"", "", reference=cause)
+        decision = Decision(Code.OK, applied=True, amount=amount, legs=((leg, amount),))
         self._carried_out(ask, wallet, Facts(), decision)
 
     def _record(

@@ -25,11 +25,12 @@ __all__ = [
     "count",
     "find_houses",
     "free_asks",
+    "hold",
     "know_houses",
     "load",
     "load_grants",
-    "open_debts",
-    "owed",
+    "open_rare",
+    "rare",
     "seats_of",
     "write",
 ]
@@ -67,6 +68,11 @@ UPDATE free_round f SET used = x.used, won_minor = x.won, paid_minor = x.paid
     AS x (wallet_id, campaign_id, used, won, paid)
  WHERE f.site_id = $1 AND f.wallet_id = x.wallet_id AND f.campaign_id = x.campaign_id
 """
+
+_RARE: Final = {
+    Leg.REVERSE_DEBT: ledger.Purpose.PLAYER_DEBT,
+    Leg.HOLD_WIN: ledger.Purpose.PLAYER_HELD,
+}
 
 # The house's accounts: by site, purpose and currency.
 Houses = dict[tuple[int, str, str], int]
@@ -171,18 +177,26 @@ def count(raw: asyncpg.Connection, site_id: int, grants: Sequence[Grant]) -> Cor
     return counting
 
 
-def owed(sheet: Sheet) -> list[Moved]:
-    """What is to be booked as owed."""
-    return [one for one in sheet.moved if one.leg is Leg.REVERSE_DEBT]
+def rare(sheet: Sheet) -> list[Moved]:
+    """What is to be booked as owed or as held: between accounts that few players have."""
+    return [one for one in sheet.moved if one.leg in _RARE]
 
 
-async def open_debts(raw: asyncpg.Connection, site_id: int, owing: Sequence[Moved], *, at: datetime) -> None:
-    """Open the accounts of what is owed for the first time; the wallets on the page learn of theirs."""
-    wallets = [one.wallet for one in owing]
-    names = [ledger.AccountName(one.player_id, ledger.Purpose.PLAYER_DEBT, one.currency) for one in wallets]
+async def open_rare(raw: asyncpg.Connection, site_id: int, moved: Sequence[Moved], *, at: datetime) -> None:
+    """Open these accounts where it is the first time; the wallets on the page learn of theirs."""
+    names = [ledger.AccountName(one.wallet.player_id, _RARE[one.leg], one.wallet.currency) for one in moved]
     opened = await ledger.open_accounts(raw, site_id, names, at=at)
-    for wallet, name in zip(wallets, names, strict=True):
-        wallet.debt_account_id = opened[name]
+    for one, name in zip(moved, names, strict=True):
+        if one.leg is Leg.HOLD_WIN:
+            one.wallet.held_account_id = opened[name]
+        else:
+            one.wallet.debt_account_id = opened[name]
+
+
+def hold(raw: asyncpg.Connection, site_id: int, moved: Sequence[Moved]) -> Coroutine[Any, Any, None]:
+    """The call that makes holds of what was set aside."""
+    keys = {f"{one.operation_id}.{one.leg}": one.wallet.player_id for one in moved}
+    return ledger.hold_moved(raw, site_id, "wallet", keys)
 
 
 def know_houses(houses: Houses, site_id: int, page: Page) -> bool:
@@ -192,10 +206,15 @@ def know_houses(houses: Houses, site_id: int, page: Page) -> bool:
 
 
 def _across(moved: Moved, site_id: int, houses: Houses) -> int:
-    if moved.leg is Leg.REPAY_DEBT:
-        assert moved.wallet.debt_account_id is not None, "who owes has an account for it"
-        return moved.wallet.debt_account_id
-    return houses[site_id, chart.ACROSS[moved.leg], moved.wallet.currency]
+    match moved.leg:
+        case Leg.REPAY_DEBT:
+            across = moved.wallet.debt_account_id
+        case Leg.HOLD_WIN:
+            across = moved.wallet.held_account_id
+        case _:
+            return houses[site_id, chart.ACROSS[moved.leg], moved.wallet.currency]
+    assert across is not None, "it was opened before"
+    return across
 
 
 def _seated(page: Page, ask: Ask, row: Any) -> Seat:  # noqa: ANN401  asyncpg has no types

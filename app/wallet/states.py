@@ -12,6 +12,7 @@ from app.wallet.terms import (
     FreeWins,
     Grant,
     Kind,
+    Leg,
     Operation,
     Round,
     RoundKey,
@@ -20,7 +21,7 @@ from app.wallet.terms import (
     Wallet,
 )
 
-__all__ = ["campaign_of", "count", "counted", "opened", "take_part"]
+__all__ = ["campaign_of", "capped", "count", "counted", "opened", "take_part"]
 
 _FREE: Final = frozenset({Type.BET, Type.BETWIN, Type.WIN})
 _UNKNOWN: Final = Decision(Code.VALIDATION, stored=False, field="freeRoundId")
@@ -117,6 +118,25 @@ def counted(decision: Decision, ask: Ask, grant: Grant | None, *, has_spin: bool
             return replace(decision, spins=-1)
         case _:
             return decision
+
+
+def capped(decision: Decision, ask: Ask, grant: Grant | None) -> Decision:
+    """A decision about a win, which is credited whatever it is, and held if it is over a cap (rule 33).
+
+    Args:
+        decision: applied.
+        ask: whose policy may have a cap for each win.
+        grant: which may have one for all wins of its free rounds; this one is counted already.
+    """
+    if ask.type not in {Type.WIN, Type.BETWIN}:
+        return decision
+    won = ask.win if ask.type is Type.BETWIN else decision.amount
+    is_over = 0 < ask.policy.max_win < won
+    if grant is not None and ask.policy.free_rounds is FreeRounds.HOUSE:
+        is_over |= 0 < grant.max_win < grant.won
+    if not is_over:
+        return decision
+    return replace(decision, held=sum(minor for leg, minor in decision.legs if leg is Leg.WIN_CASH))
 
 
 def count(grant: Grant, decision: Decision, paid: int) -> None:

@@ -71,6 +71,8 @@ class Type(StrEnum):
     BONUS = "bonus"
     # What is owed, collected from what has just come in.
     REPAYMENT = "repayment"
+    # A win over a cap, set aside until a person has looked at it.
+    HOLD = "hold"
 
 
 class Kind(StrEnum):
@@ -206,6 +208,7 @@ class Wallet:
     bonus_version: int
     debt: int = 0
     debt_account_id: int | None = None
+    held_account_id: int | None = None
 
     @property
     def balance(self) -> int:
@@ -241,6 +244,7 @@ class Grant:
         spins, used: how many there are, and how many were taken; a spin rolled back is not.
         won: what was won in all.
         paid: what of it was credited.
+        max_win: what they may win in all, beyond which it is held; 0: no limit.
         ends_at: from here on no spin is taken.
         cancelled_at: nor from here on, but in sessions that were open before.
     """
@@ -253,6 +257,7 @@ class Grant:
     used: int
     won: int
     paid: int
+    max_win: int
     ends_at: datetime
     cancelled_at: datetime | None
 
@@ -325,6 +330,7 @@ class Leg(StrEnum):
     REVERSE_BONUS = "reverse_bonus"
     REVERSE_DEBT = "reverse_debt"
     REPAY_DEBT = "repay_debt"
+    HOLD_WIN = "hold_win"
     GRANT_BONUS = "grant_bonus"
 
 
@@ -366,6 +372,7 @@ class Decision:
         turned: the type it turned out to be.
         spins: free rounds it takes, or gives back.
         free_win: what it adds to what was won by them.
+        held: cash of a win over a cap, set aside at once.
     """
 
     code: Code
@@ -378,3 +385,4 @@ class Decision:
     turned: Type | None = None
     spins: int = 0
     free_win: int = 0
+    held: int = 0

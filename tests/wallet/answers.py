@@ -61,6 +61,7 @@ class Wallet:
     cash: int = 0
     bonus: int = 0
     debt: int = 0
+    held: int = 0
     sequence: int = 0
 
     @property
@@ -83,6 +84,8 @@ class Operation:
     cash_part: int = 0
     bonus_part: int = 0
     debt_part: int = 0
+    won: int = 0
+    won_cash: int = 0
     # What it turned out to be, where that is not what was asked.
     kind: str = ""
     reversed: bool = False

@@ -96,7 +96,9 @@ class Oracle(Batches):
 
     def balance(self, player: str, currency: str) -> Answer:
         wallet = self.wallets[player, currency]
-        owed = said(self.policy, currency, {"debt": wallet.debt, "withdrawable": wallet.cash})
+        owed = said(
+            self.policy, currency, {"debt": wallet.debt, "withdrawable": wallet.cash, "held": wallet.held}
+        )
         return envelope("OK", currency=currency, **self._now(player, currency), **owed)
 
     def round(self, player: str, currency: str, provider: str, round_id: str) -> Answer:
@@ -167,8 +169,16 @@ class Oracle(Batches):
         wallet.sequence += int(operation.applied)
         operation.after, operation.sequence = wallet.total, wallet.sequence
         self.operations[key] = operation
+        self._hold(wallet, operation)
         self._collect(wallet)
         return self._tell(operation, duplicate=False)
+
+    def _hold(self, wallet: Wallet, operation: Operation) -> None:
+        """What was won over the cap is set aside, in an operation that has the next number."""
+        if operation.won_cash and operation.won > (self.policy.max_win or operation.won):
+            wallet.cash -= operation.won_cash
+            wallet.held += operation.won_cash
+            wallet.sequence += 1
 
     def _collect(self, wallet: Wallet) -> None:
         """Who owes keeps no cash: what comes in pays first, in an operation that has the next number."""
@@ -237,7 +247,8 @@ class Oracle(Batches):
     def _betwin(self, operation: Operation, wish: Wish) -> None:
         self._bet(operation, wish)
         operation.settled = True
-        self._credit(self._wallet(operation), operation, wish.win or 0)
+        bonus = self._credit(self._wallet(operation), operation, wish.win or 0)
+        operation.won, operation.won_cash = wish.win or 0, (wish.win or 0) - bonus
         self.rounds[self._round(wish)].wins += wish.win or 0
 
     def _credit(self, wallet: Wallet, bet: Operation, amount: int) -> int:
@@ -252,7 +263,7 @@ class Oracle(Batches):
         if wish.win_kind == "free_round" and (wish.player, wish.currency, wish.free) not in self.spins:
             raise No("VALIDATION", "freeRoundId")
         if wish.win_kind != "win":
-            operation.cash_part = amount
+            operation.cash_part = operation.won = operation.won_cash = amount
             wallet.cash += amount
             noted = self.rounds.get(self._round(wish))
             if noted is not None:
@@ -265,6 +276,7 @@ class Oracle(Batches):
             raise No("ROUND_CLOSED", stored=True)
         operation.bonus_part = self._credit(wallet, bet, amount)
         operation.cash_part = amount - operation.bonus_part
+        operation.won, operation.won_cash = amount, operation.cash_part
         bet.settled = True
         found.wins += amount
         found.state = "completed" if wish.finished else found.state

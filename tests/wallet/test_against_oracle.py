@@ -183,6 +183,7 @@ DECISIONS: dict[str, dict[str, object]] = {
     "sessions": {"session_required": True, "id_scope": "player"},
     "ids by round": {"id_scope": "round"},
     "ids by provider": {"id_scope": "provider"},
+    "caps on wins": {"max_win": 4, "reverse_wins": True},
     "wins taken back": {"reverse_wins": True},
     "wins taken back while there": {"reverse_wins": True, "short_reversal": "refuse"},
 }

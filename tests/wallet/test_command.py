@@ -216,3 +216,15 @@ async def test_debts_are_listed(desk: Desk) -> None:
     told = await desk.said("wallet debts SITE")
     assert told.startswith("aigerim  KZT  owes 50  since 2026-11-21T12:00:")
     assert told.endswith("  win w-1\n")
+
+
+async def test_held_wins_are_listed_and_decided(desk: Desk) -> None:
+    await desk.counter.decide(max_win="10")
+    await desk.counter.play("win", "w-1", kind="promo", amount=11)
+    told = await desk.said("wallet held list SITE")
+    number = told.split()[0]
+    assert told.startswith(f"{number}  aigerim  KZT  11  win w-1  since 2026-11-21T12:00:")
+    assert (await desk.run(f"wallet held release SITE {number}1 --because", "no such")).exit_code == 1
+    said = await desk.said(f"wallet held take SITE {number} --because mistaken")
+    assert said.startswith(f"take: {number}  aigerim")
+    assert await desk.said("wallet held list SITE") == ""

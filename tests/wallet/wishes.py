@@ -36,6 +36,7 @@ class Policy:
     max_transfer: int | None = None
     max_balance: int | None = None
     max_bet: int | None = None
+    max_win: int | None = None
     withdraw_while_round_open: bool = True
     session_required: bool = False
     stake_order: Literal["cash_first", "bonus_first"] = "cash_first"

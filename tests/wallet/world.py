@@ -276,7 +276,7 @@ class World:
         found = [
             _row(row)
             for row in rows
-            if row["type"] not in {"cashier", "bonus", "repayment"}
+            if row["type"] not in {"cashier", "bonus", "repayment", "hold"}
             and (row["type"] != "rollback" or row["externalId"] not in nowhere)
         ]
         lacking, more = {*expected} - {*found}, {*found} - {*expected}

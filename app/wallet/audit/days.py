@@ -68,7 +68,7 @@ class Closing:
     withdrawals, bets, reversed_wins and repayments take away.
 
     Args:
-        cashier: what the cashier credited, less what it paid out and holds.
+        cashier: what the cashier credited, less what it paid out; holds and wins over a cap take away.
         reversals: bets given back.
         reversed_wins: wins taken back, as far as they were still there.
         repayments: what was collected of debts.
@@ -125,6 +125,7 @@ _COUNTED: Final = {
     Type.ROLLBACK: ("reversals", 1),
     Type.REVERSE_WIN: ("reversed_wins", -1),
     Type.REPAYMENT: ("repayments", -1),
+    Type.HOLD: ("cashier", 1),
     Type.CASHIER: ("cashier", 1),
     Type.BONUS: ("bonuses", 1),
     # It moves nothing, and is never applied.

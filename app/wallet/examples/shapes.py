@@ -294,7 +294,7 @@ class Balance(TypedDict):
     balance: Annotated[int, Field(description="Cash and bonus: what can be played with.")]
     cash: Minor
     bonus: Minor
-    held: Annotated[int, Field(description="Set aside for payouts.")]
+    held: Annotated[int, Field(description="Set aside: for payouts, and wins over a cap.")]
     debt: Annotated[int, Field(description="What is owed; the next credits pay it.")]
     withdrawable: Annotated[int, Field(description="What can leave: cash that is not owed.")]
     total: Annotated[int, Field(description="With what is held.")]

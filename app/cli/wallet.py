@@ -21,7 +21,9 @@ free = group("Free rounds that the house grants and counts.")
 purse.add_typer(game, name="game")
 held = group("Wins over a cap, which wait for a person.")
 purse.add_typer(free, name="free-rounds")
+prepaid = group("What an operator has prepaid.")
 purse.add_typer(held, name="held")
+purse.add_typer(prepaid, name="float")
 _BECOMES = {"block": "blocked", "unblock": "active", "close": "closed"}
 
 
@@ -155,6 +157,28 @@ def held_decide(
     decided = wallet.take_back if called.info_name == "take" else wallet.let_go
     found = done(lambda tx, at: decided(tx, site_id, number, because, at=at))
     out.print(f"{called.info_name}: {found}")
+
+
+@prepaid.command("show")
+def float_show(site_id: int, currency: str) -> None:
+    """Print what is left, in minor units; below nothing where nothing need be prepaid."""
+    out.print(told_of(site_id, lambda reader, _: wallet.float_of(reader, site_id, currency)).minor)
+
+
+@prepaid.command("fund")
+@prepaid.command("return")
+def float_move(
+    called: typer.Context,
+    site_id: int,
+    currency: str,
+    amount: Annotated[int, typer.Argument(min=1, max=MAX_MINOR, help="Minor units.")],
+    key: Annotated[str, typer.Option("--id", help="Yours; the same id counts once.")],
+) -> None:
+    """Note that an operator's money has come (fund), or was given back (return)."""
+    money = Money(amount, currency)
+    deed = wallet.return_float if called.info_name == "return" else wallet.fund_float
+    posted = done(lambda tx, at: deed(tx, site_id, money, key, at=at))
+    out.print("noted before" if posted.duplicate else "noted")
 
 
 @game.command("add")

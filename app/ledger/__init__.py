@@ -8,9 +8,9 @@ that a repeat gets the first answer. Nothing is edited: a mistake is mended by a
 # fmt: off
 from app.ledger.audit import Report, checkpoint, seal, verify
 from app.ledger.chart import (
-    BET_BONUS, BET_CASH, CHARGEBACK, DEBT_REPAY, DEPOSIT_TO_MERCHANT, DEPOSIT_TO_PLAYER, GRANT_BONUS,
-    HOLD_PLACE, PAYOUT, REFUND, REFUND_BONUS, REFUND_CASH, REVERSAL, REVERSE_BONUS, REVERSE_CASH,
-    REVERSE_DEBT, TRANSFER_IN, TRANSFER_OUT, WIN_BONUS, WIN_CASH,
+    BET_BONUS, BET_CASH, CHARGEBACK, DEBT_REPAY, DEPOSIT_TO_MERCHANT, DEPOSIT_TO_PLAYER, FLOAT_FUND,
+    FLOAT_RETURN, GRANT_BONUS, HOLD_PLACE, PAYOUT, REFUND, REFUND_BONUS, REFUND_CASH, REVERSAL,
+    REVERSE_BONUS, REVERSE_CASH, REVERSE_DEBT, TRANSFER_IN, TRANSFER_OUT, WIN_BONUS, WIN_CASH,
 )
 from app.ledger.debts import Demand, debt, give, repay, take
 from app.ledger.model import (
@@ -38,12 +38,12 @@ from app.ledger.transfers import Move, hold_moved, move, move_arguments, move_ca
 
 __all__ = [
     "BET_BONUS", "BET_CASH", "CHARGEBACK", "DEBT_REPAY", "DEPOSIT_TO_MERCHANT", "DEPOSIT_TO_PLAYER",
-    "GRANT_BONUS", "HOLD_PLACE", "PAYOUT", "REFUND", "REFUND_BONUS", "REFUND_CASH", "REVERSAL",
-    "REVERSE_BONUS", "REVERSE_CASH", "REVERSE_DEBT", "TRANSFER_IN", "TRANSFER_OUT", "WIN_BONUS",
-    "WIN_CASH", "AccountName", "Demand", "Hold", "HoldExpired", "HoldRequest", "InsufficientFunds",
-    "Move", "Movement", "Outcome", "PostRequest", "Posted", "Purpose", "Report", "account_statement",
-    "balance", "balance_at", "balances", "capture", "checkpoint", "debt", "find_hold", "give", "hold",
-    "hold_moved", "move", "move_arguments", "move_call", "open_accounts", "open_holds", "post", "release",
-    "repay", "seal", "seal_lag", "take", "verify",
+    "FLOAT_FUND", "FLOAT_RETURN", "GRANT_BONUS", "HOLD_PLACE", "PAYOUT", "REFUND", "REFUND_BONUS",
+    "REFUND_CASH", "REVERSAL", "REVERSE_BONUS", "REVERSE_CASH", "REVERSE_DEBT", "TRANSFER_IN",
+    "TRANSFER_OUT", "WIN_BONUS", "WIN_CASH", "AccountName", "Demand", "Hold", "HoldExpired",
+    "HoldRequest", "InsufficientFunds", "Move", "Movement", "Outcome", "PostRequest", "Posted", "Purpose",
+    "Report", "account_statement", "balance", "balance_at", "balances", "capture", "checkpoint", "debt",
+    "find_hold", "give", "hold", "hold_moved", "move", "move_arguments", "move_call", "open_accounts",
+    "open_holds", "post", "release", "repay", "seal", "seal_lag", "take", "verify",
 ]
 # fmt: on

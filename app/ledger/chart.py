@@ -11,6 +11,8 @@ __all__ = [
     "DEBT_REPAY",
     "DEPOSIT_TO_MERCHANT",
     "DEPOSIT_TO_PLAYER",
+    "FLOAT_FUND",
+    "FLOAT_RETURN",
     "GRANT_BONUS",
     "HOLD_CAPTURE",
     "HOLD_PLACE",
@@ -86,6 +88,9 @@ DEBT_REPAY: Final = Movement("debt.repay", Purpose.PLAYER_CASH, Purpose.PLAYER_D
 # Wallet: the operator brings a player's money to us, and takes it back.
 TRANSFER_IN: Final = Movement("wallet.deposit", Purpose.OPERATOR_FLOAT, Purpose.PLAYER_CASH)
 TRANSFER_OUT: Final = Movement("wallet.withdraw", Purpose.PLAYER_CASH, Purpose.OPERATOR_FLOAT)
+# The operator pays in advance for what its players are given: its money has come, or was given back.
+FLOAT_FUND: Final = Movement("float.fund", Purpose.SUSPENSE, Purpose.OPERATOR_FLOAT)
+FLOAT_RETURN: Final = Movement("float.return", Purpose.OPERATOR_FLOAT, Purpose.SUSPENSE)
 # Games: what a stake took from cash and from bonus goes back to where it came from.
 BET_CASH: Final = Movement("wallet.bet_cash", Purpose.PLAYER_CASH, Purpose.HOUSE_GAMING)
 BET_BONUS: Final = Movement("wallet.bet_bonus", Purpose.PLAYER_BONUS, Purpose.HOUSE_GAMING)
@@ -109,6 +114,8 @@ MOVEMENTS: Final = {
         HOLD_PLACE,
         HOLD_RELEASE,
         HOLD_CAPTURE,
+        FLOAT_FUND,
+        FLOAT_RETURN,
         TRANSFER_IN,
         TRANSFER_OUT,
         BET_CASH,

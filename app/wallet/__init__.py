@@ -11,6 +11,7 @@ from app.wallet.contract import Refused
 from app.wallet.held import HeldWin, held_wins, let_go, take_back
 from app.wallet.journal import Journal
 from app.wallet.operations import add_game, decide
+from app.wallet.prepaid import float_of, fund_float, return_float
 from app.wallet.queries import Game
 from app.wallet.rounds import stuck_rounds
 from app.wallet.sweeps import grant_bonus
@@ -32,13 +33,16 @@ __all__ = [
     "closing",
     "debts",
     "decide",
+    "float_of",
     "free_rounds_of",
+    "fund_float",
     "grant_bonus",
     "grant_free_rounds",
     "held_wins",
     "let_go",
     "mode_blockers",
     "players_with_balance",
+    "return_float",
     "stuck_rounds",
     "take_back",
 ]

@@ -71,6 +71,7 @@ class Policy:
         withdraw_while_round_open: else a withdrawal waits for the round's end.
         max_transfer, max_balance, max_bet: minor units; 0 = no limit.
         max_win: a higher win is credited, and held until a person has looked; minor units; 0 = no limit.
+        prepaid_float: a deposit is refused that what the operator has prepaid does not cover.
         free_rounds: the house keeps campaigns and refuses what is not granted, or the platform counts alone.
         free_wins: each win of a spin is credited, or all together by the platform's win of kind free_round.
         stuck_after_hours, stuck_action: when a round is open too long, and what is done then.
@@ -93,6 +94,7 @@ class Policy:
     max_balance: int = 0
     max_bet: int = 0
     max_win: int = 0
+    prepaid_float: bool = False
     free_rounds: FreeRounds = FreeRounds.HOUSE
     free_wins: FreeWins = FreeWins.EACH
     stuck_after_hours: int = 48

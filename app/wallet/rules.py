@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from app.kernel import ids
+from app.wallet.floats import floated
 from app.wallet.model import BETS, decide
 from app.wallet.sheets import Moved, Seat, Sheet, Verdict
 from app.wallet.states import campaign_of, capped, count, counted, opened, take_part
@@ -37,7 +38,7 @@ __all__ = ["GAINS", "SUCCESSES", "Page"]
 
 SUCCESSES: Final = frozenset({Code.OK, Code.NOTHING_TO_REVERSE, Code.ALREADY_ROLLED_BACK})
 _NO_POLICY: Final = Policy()
-_PAID: Final = frozenset({Leg.WIN_CASH, Leg.WIN_BONUS})
+_TRANSFERS: Final = frozenset({Type.DEPOSIT, Type.WITHDRAW})
 # What each leg adds to cash, to bonus, and to what is owed.
 GAINS: Final = {
     Leg.DEPOSIT: (1, 0, 0),
@@ -69,6 +70,7 @@ class Page:
         rounds: those already recorded.
         grants: free rounds that are asked for, by wallet and campaign.
         opened_at: since when the sessions are open that they are asked for in.
+        floats: what the operator has prepaid, by currency, where a deposit must stay within it.
     """
 
     at: datetime
@@ -78,6 +80,7 @@ class Page:
     rounds: dict[RoundKey, Round] = field(default_factory=dict)
     grants: dict[tuple[int, str], Grant] = field(default_factory=dict)
     opened_at: dict[str, datetime] = field(default_factory=dict)
+    floats: dict[str, int] = field(default_factory=dict)
     written: list[Operation] = field(default_factory=list)
     moved: list[Moved] = field(default_factory=list)
     touched_wallets: dict[int, Wallet] = field(default_factory=dict)
@@ -116,6 +119,8 @@ class Page:
             decision = self._counted(ask, wallet, campaign, decision)
         elif decision.applied and ask.policy.max_win:
             decision = capped(decision, ask, None)
+        if self.floats and decision.applied and ask.type in _TRANSFERS:
+            decision = floated(decision, ask, self.floats, wallet.currency)
         if decision.is_replay:
             assert facts.known is not None, "there is something to repeat"
             return Verdict(facts.known.code, _repeated(facts.known, wallet), wallet, duplicate=True)
@@ -176,8 +181,7 @@ class Page:
         has_spin = grant is not None and grant.has_spin(self.at, since)
         found = counted(decision, ask, grant, has_spin=has_spin)
         if found.applied and grant is not None and ask.policy.free_rounds is FreeRounds.HOUSE:
-            paid = sum(minor for leg, minor in found.legs if leg in _PAID)
-            count(grant, found, paid if ask.type is not Type.ROLLBACK else 0)
+            count(grant, found)
             self.touched_grants[key] = grant
             ask.free_round = campaign
         return capped(found, ask, grant) if found.applied else found

@@ -22,12 +22,14 @@ from app.wallet.terms import Ask, Grant, Leg, Operation, OperationKey, Type
 
 __all__ = [
     "Houses",
+    "asks_float",
     "count",
     "find_houses",
     "free_asks",
     "hold",
     "know_houses",
     "load",
+    "load_floats",
     "load_grants",
     "open_rare",
     "rare",
@@ -62,6 +64,7 @@ SELECT x.session_id, s.launched_at, f.*
   LEFT JOIN free_round f ON f.site_id = $1 AND f.wallet_id = x.wallet AND f.campaign_id = x.campaign
   LEFT JOIN game_session s ON s.site_id = $1 AND s.session_id = x.session_id
 """
+_FLOATS: Final = "SELECT purpose, currency, balance_minor FROM wallet_lock_floats($1)"
 _COUNT: Final = """
 UPDATE free_round f SET used = x.used, won_minor = x.won, paid_minor = x.paid
   FROM unnest($2::bigint[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
@@ -168,6 +171,18 @@ async def load_grants(
             page.grants.setdefault((grant.wallet_id, grant.campaign), grant)
         if row["launched_at"] is not None:
             page.opened_at[row["session_id"]] = row["launched_at"]
+
+
+def asks_float(page: Page, asks: Sequence[Ask]) -> bool:
+    """Whether a deposit must stay within what the operator has prepaid, and that is not known yet."""
+    return not page.floats and any(ask.policy.prepaid_float and ask.type is Type.DEPOSIT for ask in asks)
+
+
+async def load_floats(raw: asyncpg.Connection, site_id: int, page: Page) -> None:
+    """Lay what the operator has prepaid onto the page; it stays as it is until the batch is written."""
+    for purpose, currency, balance in await raw.fetch(_FLOATS, site_id):
+        if purpose == ledger.Purpose.OPERATOR_FLOAT:
+            page.floats[currency] = balance
 
 
 def count(raw: asyncpg.Connection, site_id: int, grants: Sequence[Grant]) -> Coroutine[Any, Any, Any]:

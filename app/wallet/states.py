@@ -24,6 +24,7 @@ from app.wallet.terms import (
 __all__ = ["campaign_of", "capped", "count", "counted", "opened", "take_part"]
 
 _FREE: Final = frozenset({Type.BET, Type.BETWIN, Type.WIN})
+_PAID: Final = frozenset({Leg.WIN_CASH, Leg.WIN_BONUS})
 _UNKNOWN: Final = Decision(Code.VALIDATION, stored=False, field="freeRoundId")
 
 
@@ -139,17 +140,16 @@ def capped(decision: Decision, ask: Ask, grant: Grant | None) -> Decision:
     return replace(decision, held=sum(minor for leg, minor in decision.legs if leg is Leg.WIN_CASH))
 
 
-def count(grant: Grant, decision: Decision, paid: int) -> None:
+def count(grant: Grant, decision: Decision) -> None:
     """What a decision adds to a player's part in a campaign.
 
     Args:
         grant: changed in place.
         decision: by `counted`, applied.
-        paid: minor units that were credited by it.
     """
     grant.used = max(0, grant.used + decision.spins)
     grant.won += decision.free_win
-    grant.paid += paid
+    grant.paid += sum(minor for leg, minor in decision.legs if leg in _PAID)
 
 
 def _give_back(around: Round, stake: int) -> None:

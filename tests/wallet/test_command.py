@@ -228,3 +228,12 @@ async def test_held_wins_are_listed_and_decided(desk: Desk) -> None:
     said = await desk.said(f"wallet held take SITE {number} --because mistaken")
     assert said.startswith(f"take: {number}  aigerim")
     assert await desk.said("wallet held list SITE") == ""
+
+
+async def test_a_float_is_funded_shown_and_given_back(desk: Desk) -> None:
+    assert await desk.said("wallet float show SITE KZT") == "-1000\n"
+    assert await desk.said("wallet float fund SITE KZT 1500 --id payment-1") == "noted\n"
+    assert await desk.said("wallet float fund SITE KZT 1500 --id payment-1") == "noted before\n"
+    assert (await desk.run("wallet float return SITE KZT 501 --id back-1")).exit_code == 1
+    assert await desk.said("wallet float return SITE KZT 500 --id back-1") == "noted\n"
+    assert await desk.said("wallet float show SITE KZT") == "0\n"

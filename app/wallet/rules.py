@@ -116,7 +116,7 @@ class Page:
         decision = decide(ask, wallet, facts)
         campaign = campaign_of(ask, reference)
         if campaign is not None:
-            decision = self._counted(ask, wallet, campaign, decision)
+            decision = self._counted(ask, wallet, facts, campaign, decision)
         elif decision.applied and ask.policy.max_win:
             decision = capped(decision, ask, None)
         if self.floats and decision.applied and ask.type in _TRANSFERS:
@@ -173,13 +173,13 @@ class Page:
             round_id, provider = reference.round_id, reference.provider
         return None if round_id is None else self.rounds.get(RoundKey(wallet.wallet_id, provider, round_id))
 
-    def _counted(self, ask: Ask, wallet: Wallet, campaign: str, decision: Decision) -> Decision:
+    def _counted(self, ask: Ask, wallet: Wallet, facts: Facts, campaign: str, made: Decision) -> Decision:
         """The decision about a free round, counted in the player's part of its campaign."""
         key = (wallet.wallet_id, campaign)
         grant = self.grants.get(key)
         since = self.opened_at.get(ask.session or "")
         has_spin = grant is not None and grant.has_spin(self.at, since)
-        found = counted(decision, ask, grant, has_spin=has_spin)
+        found = counted(made, ask, grant, facts.reference, has_spin=has_spin)
         if found.applied and grant is not None and ask.policy.free_rounds is FreeRounds.HOUSE:
             count(grant, found)
             self.touched_grants[key] = grant

@@ -87,13 +87,16 @@ def campaign_of(ask: Ask, reference: Operation | None) -> str | None:
     return reference.detail
 
 
-def counted(decision: Decision, ask: Ask, grant: Grant | None, *, has_spin: bool) -> Decision:
+def counted(
+    decision: Decision, ask: Ask, grant: Grant | None, reference: Operation | None, *, has_spin: bool
+) -> Decision:
     """A decision about free rounds that the house keeps: what was not granted is refused (rules 54, 59, 60).
 
     Args:
         decision: as it is without them.
         ask: about a campaign, by `campaign_of`.
         grant: what the player was granted in it; None: nothing.
+        reference: the operation that it names.
         has_spin: a spin may be taken now.
     """
     if not decision.applied or ask.policy.free_rounds is FreeRounds.PLATFORM:
@@ -117,6 +120,8 @@ def counted(decision: Decision, ask: Ask, grant: Grant | None, *, has_spin: bool
             return replace(decision, free_win=decision.amount, legs=() if together else decision.legs)
         case Type.ROLLBACK if decision.turned is None:
             return replace(decision, spins=-1)
+        case Type.ROLLBACK if reference is not None:
+            return replace(decision, free_win=-reference.amount)
         case _:
             return decision
 
@@ -149,7 +154,10 @@ def count(grant: Grant, decision: Decision) -> None:
     """
     grant.used = max(0, grant.used + decision.spins)
     grant.won += decision.free_win
-    grant.paid += sum(minor for leg, minor in decision.legs if leg in _PAID)
+    if decision.turned is Type.REVERSE_WIN:
+        grant.paid -= decision.amount
+    else:
+        grant.paid += sum(minor for leg, minor in decision.legs if leg in _PAID)
 
 
 def _give_back(around: Round, stake: int) -> None:

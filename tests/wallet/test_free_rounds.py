@@ -148,6 +148,20 @@ async def test_wins_are_counted_and_paid_together(counter: Counter) -> None:
     assert await stands(counter) == (2, 75, 75)
 
 
+@pytest.mark.parametrize(("pays", "paid"), [("each", 70), ("together", 0)])
+async def test_a_win_of_a_spin_that_is_taken_back_is_not_counted(
+    counter: Counter, pays: str, paid: int
+) -> None:
+    await counter.decide(reverse_wins="true", free_wins=pays)
+    await spin(counter)
+    await counter.play("win", "w-1", referenceId="f-1", amount=70, roundId="r-f-1")
+    assert await stands(counter) == (1, 70, paid)
+    for _ in range(2):
+        data = (await counter.play("rollback", "x-1", referenceId="w-1"))["data"]
+        assert (data["type"], data["amount"], data["balance"]) == ("reverse_win", paid, 0)
+    assert await stands(counter) == (1, 0, 0)
+
+
 async def test_a_batch_counts_what_its_own_operations_took(counter: Counter) -> None:
     """In parts of three; the rollback names a spin of an earlier part."""
     who = {"playerExternalId": "aigerim", "providerId": "acme", "gameCode": "aviator"}
@@ -184,7 +198,7 @@ async def test_free_rounds_alone_launch_their_game(counter: Counter) -> None:
 
 async def test_a_platform_that_counts_alone_is_believed(counter: Counter) -> None:
     await counter.decide("other", free_rounds="platform")
-    free = {"amount": 0, "freeRoundId": "theirs", "providerId": "other"}
+    free: Json = {"amount": 0, "freeRoundId": "theirs", "providerId": "other"}
     assert (await counter.play("bet", "f-1", **free))["code"] == "OK"
     won = await counter.play("win", kind="free_round", **(free | {"amount": 9}))
     assert won["data"]["balanceAfter"] == 9

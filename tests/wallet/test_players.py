@@ -45,7 +45,8 @@ async def test_a_second_currency_is_a_second_wallet(counter: Counter) -> None:
     await counter.player(cash=500)
     await counter.player(currency="USD")
     _, told = await counter.get("/v1/player/info", playerExternalId="aigerim")
-    nothing = dict.fromkeys(("balance", "cash", "bonus", "held", "withdrawable", "total", "sequence"), 0)
+    names = ("balance", "cash", "bonus", "held", "debt", "withdrawable", "total", "sequence")
+    nothing = dict.fromkeys(names, 0)
     some = {"balance": 500, "cash": 500, "withdrawable": 500, "total": 500, "sequence": 1}
     assert told["data"]["balances"] == {"KZT": nothing | some, "USD": nothing}
 

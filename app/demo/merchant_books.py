@@ -133,6 +133,7 @@ class Withdrawal:
     order_id: str = ""
     problem: str = ""
     is_being_sent: bool = False
+    paid: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,12 @@ def apply(books: Books, webhook: Webhook, *, now: datetime) -> Effect:
 
 
 def _paid(books: Books, player: Player, asked: Withdrawal, webhook: Webhook) -> Effect:
+    paid = webhook.paid or webhook.amount
+    if asked.status is S.PAID and asked.paid is not None and paid > asked.paid:
+        # A part of it that had failed is paid late: what was given back for that part is taken again.
+        _move(books, player, asked, Effect.DEBITED, asked.paid - paid)
+        asked.paid, asked.status_id = paid, webhook.status_id
+        return Effect.DEBITED
     if asked.status in {S.PAID, S.RETURNED}:
         return Effect.REPEATED
     effect = Effect.SETTLED
@@ -153,9 +159,9 @@ def _paid(books: Books, player: Player, asked: Withdrawal, webhook: Webhook) -> 
         effect = Effect.DEBITED
         _move(books, player, asked, effect, -asked.amount)
     asked.status, asked.status_id, asked.problem = S.PAID, webhook.status_id, ""
-    paid = webhook.paid or webhook.amount
     if paid.currency == asked.amount.currency and paid < asked.amount:
         _move(books, player, asked, Effect.RELEASED, asked.amount - paid)
+        asked.paid = paid
     return effect
 
 

@@ -36,10 +36,17 @@ def case_list(
 @case.command("show")
 def case_show(site_id: int, case_id: str) -> None:
     """Show both stories of a case."""
-    one = told(lambda reader, _: payments.case(reader, site_id, case_id))
+
+    async def work(reader: Reader, _: object) -> tuple[payments.Case, staff.Approval | None]:
+        found = await payments.case(reader, site_id, case_id)
+        return found, await payments.proposal_waiting(reader, found)
+
+    one, waiting = told(work)
     typer.echo(_line(one))
     typer.echo(f"we knew    {json.dumps(one.ours, sort_keys=True)}")
     typer.echo(f"they said  {json.dumps(one.theirs, sort_keys=True)}")
+    if waiting is not None:
+        typer.echo(f"proposed   by {waiting.maker}: {json.dumps(waiting.content, sort_keys=True)}")
     if one.attachment_hash is not None:
         typer.echo(f"resolved   {one.resolution}: {one.note}; proof {one.attachment_hash.hex()}")
 

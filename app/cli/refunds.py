@@ -117,11 +117,34 @@ def dispute_list(
         return await payments.open_disputes(reader, site_id)
 
     for one in told(work):
-        due = f"due {one.due_at:%Y-%m-%d %H:%M}" if one.due_at else "nothing due"
-        typer.echo(
-            f"{one.dispute_id}  {one.state.value}  {one.amount}  taken {one.posted}  of {one.payment_id}  "
-            f"{due}  {one.reason}"
+        _show_dispute(one)
+
+
+@dispute.command("move")
+def dispute_move(
+    site_id: int,
+    dispute_id: str,
+    state: Annotated[
+        payments.DisputeState, typer.Argument(help="needs_response, submitted, accepted or prevented.")
+    ],
+    note: Annotated[str, typer.Option(help="Why, for colleagues and auditors.")],
+    token: OperatorToken = "",
+) -> None:
+    """Say what people did about a dispute; the bank's word, won or lost, stays the bank's."""
+    _show_dispute(
+        as_operator(
+            token,
+            lambda pipes, who: payments.move_dispute(pipes, site_id, dispute_id, who, state, note=note),
         )
+    )
+
+
+def _show_dispute(one: payments.Dispute) -> None:
+    due = f"due {one.due_at:%Y-%m-%d %H:%M}" if one.due_at else "nothing due"
+    typer.echo(
+        f"{one.dispute_id}  {one.state.value}  {one.amount}  taken {one.posted}  of {one.payment_id}  "
+        f"{due}  {one.reason}"
+    )
 
 
 def _show(one: payments.Payment) -> None:

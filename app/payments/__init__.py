@@ -11,11 +11,11 @@ from app.payments.approvals import Refusing, approve, reject, renew_expired
 from app.payments.asking import carry_on
 from app.payments.cancels import CancelNotAllowed, TooLateToCancel, cancel, cancel_for_staff
 from app.payments.casebook import Case, CaseNotFound, case, cases_of_site
-from app.payments.cases import decide_case, propose_resolution, raise_case
+from app.payments.cases import decide_case, proposal_waiting, propose_resolution, raise_case
 from app.payments.contract import SOURCE_TYPES
 from app.payments.deposits import DEPOSITS, DepositsStopped, DepositWish, ask_provider, request_deposit
 from app.payments.dispute_telling import Dispute, public_dispute
-from app.payments.disputes import disputes_of, open_disputes
+from app.payments.disputes import disputes_of, move_dispute, open_disputes
 from app.payments.initiation import Initiated, initiate
 from app.payments.legs import Leg, attempts_of, legs_of, payout, payouts_of_site, policy
 from app.payments.model import Attention, CaseKind, CaseState, PayoutPolicy
@@ -42,9 +42,9 @@ __all__ = [
     "PayoutPreview", "PayoutWish", "PayoutsStopped", "Proposal", "RefundWish", "Refusing", "Resolution",
     "Status", "SubStatus", "TooLateToCancel", "approve", "approve_refund", "ask_provider", "ask_soon",
     "attempts_of", "available", "cancel", "cancel_for_staff", "cancel_refund", "carry_on", "case",
-    "cases_of_site", "change_policy", "decide_case", "disputes_of", "end_abandoned",
-    "end_expired_refunds", "events", "initiate", "legs_of", "needing_attention", "open_disputes",
-    "payment", "payment_of_view", "payout", "payouts_of_site", "policy", "preview_payout",
+    "cases_of_site", "change_policy", "decide_case", "disputes_of", "end_abandoned", "end_expired_refunds",
+    "events", "initiate", "legs_of", "move_dispute", "needing_attention", "open_disputes", "payment",
+    "payment_of_view", "payout", "payouts_of_site", "policy", "preview_payout", "proposal_waiting",
     "propose_resolution", "public_dispute", "public_object", "raise_case", "read_notice", "refund",
     "refunds_of", "reject", "reject_refund", "renew_expired", "request_deposit", "request_payout",
     "request_refund", "set_policy", "sweep_due",

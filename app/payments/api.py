@@ -5,20 +5,20 @@ What a person may is decided by the deeds, in one place with the command line.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPBearer
 
-from app import merchants, staff
+from app import staff
 from app.kernel.money import Money
+from app.payments.access import Key, Site, caller_of, done_once
 from app.payments.api_schemas import (
+    PROBLEMS,
     CancelBody,
     ListQuery,
     PaymentList,
     PaymentObject,
-    Problem,
     RefundBody,
     RejectBody,
     VoteBody,
@@ -38,30 +38,15 @@ from app.plumbing.pipes import Pipes
 
 __all__ = ["own_api"]
 
-_BEARER: Final = "Bearer "
-_OF_STAFF: Final = "ck_staff_"
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": Problem} for status in (400, 401, 402, 403, 404, 409, 422)
-}
 _OPEN: Final = frozenset({Status.PENDING, Status.PROCESSING})
-_Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Yours; a retry has one effect.")]
-_Site = Annotated[int, Query(alias="site_id", description="Whose; with a token of a site, that site.", ge=0)]
 _Deed = Callable[[staff.Operator, Payment], Awaitable[Payment]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Caller:
-    """Who asks about which site; `operator` is a person, else it is the site's own server."""
-
-    site_id: int
-    operator: staff.Operator | None
 
 
 def own_api(pipes: Pipes) -> APIRouter:
     """The routes; everything else is said by the deeds."""
-    # Who it is, `_caller` finds out; this only says in the API's document that a token is needed.
+    # Who it is, `caller_of` finds out; this only says in the API's document that a token is needed.
     told = Depends(HTTPBearer(auto_error=False, scheme_name="token"))
-    routes = APIRouter(tags=["payments"], responses=_PROBLEMS, dependencies=[told])
+    routes = APIRouter(tags=["payments"], responses=PROBLEMS, dependencies=[told])
     _reading(routes, pipes)
     _acting(routes, pipes)
     return routes
@@ -71,7 +56,7 @@ def _reading(routes: APIRouter, pipes: Pipes) -> None:
     @routes.get("/v1/payments", operation_id="payments_list")
     async def listed(request: Request, asked: Annotated[ListQuery, Query()]) -> PaymentList:
         """List payments, the newest first; `next_cursor` goes into `starting_after`."""
-        caller = await _caller(pipes, request, asked.site_id)
+        caller = await caller_of(pipes, request, asked.site_id)
         async with pipes.database.reading() as reader:
             found = await page(
                 reader,
@@ -89,13 +74,13 @@ def _reading(routes: APIRouter, pipes: Pipes) -> None:
     async def read(
         request: Request,
         payment_id: str,
-        site_id: _Site = 0,
+        site_id: Site = 0,
         expand: Annotated[
             list[str] | None, Query(alias="expand[]", description="events, legs, attempts")
         ] = None,
     ) -> PaymentObject:
         """Read a payment. One that is not over is asked about at its provider: the next look is newer."""
-        caller = await _caller(pipes, request, site_id)
+        caller = await caller_of(pipes, request, site_id)
         async with pipes.database.reading() as reader:
             found = await payment(reader, caller.site_id, payment_id)
             wanted = set(expand or ())
@@ -128,7 +113,7 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
 
     @routes.post(f"{one}/cancel", operation_id="payments_cancel", response_model=PaymentObject)
     async def cancelled(
-        request: Request, payment_id: str, body: CancelBody, site_id: _Site = 0, key: _Key = None
+        request: Request, payment_id: str, body: CancelBody, site_id: Site = 0, key: Key = None
     ) -> Response:
         """Take back a withdrawal that is not sent yet, or a refund."""
 
@@ -140,7 +125,7 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
 
     @routes.post(f"{one}/approve", operation_id="payments_approve", response_model=PaymentObject)
     async def approved(
-        request: Request, payment_id: str, body: VoteBody, site_id: _Site = 0, key: _Key = None
+        request: Request, payment_id: str, body: VoteBody, site_id: Site = 0, key: Key = None
     ) -> Response:
         """Approve a withdrawal or a refund that somebody else has asked for."""
 
@@ -153,7 +138,7 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
 
     @routes.post(f"{one}/reject", operation_id="payments_reject", response_model=PaymentObject)
     async def rejected(
-        request: Request, payment_id: str, body: RejectBody, site_id: _Site = 0, key: _Key = None
+        request: Request, payment_id: str, body: RejectBody, site_id: Site = 0, key: Key = None
     ) -> Response:
         """Reject a withdrawal or a refund; what was held is free again."""
 
@@ -170,7 +155,7 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
 
     @routes.post(f"{one}/refunds", operation_id="refunds_create", response_model=PaymentObject)
     async def refunded(
-        request: Request, payment_id: str, body: RefundBody, site_id: _Site = 0, key: _Key = None
+        request: Request, payment_id: str, body: RefundBody, site_id: Site = 0, key: Key = None
     ) -> Response:
         """Ask for a refund of a deposit, in full or in part; somebody else approves it."""
 
@@ -189,43 +174,11 @@ async def _done(
     content: Mapping[str, Any],
     deed: _Deed,
 ) -> Response:
-    """Let a person do something, once for each key of theirs; a repeat hears the first answer."""
-    site_id, payment_id, verb, header = asked
-    key = idempotency.checked_key(header)
-    caller = await _caller(pipes, request, site_id)
-    operator = caller.operator
-    if operator is None:
-        raise staff.NotPermitted(login="a site's server", right=verb, site_id=caller.site_id)
-    async with pipes.database.reading() as reader:
-        found = await payment(reader, caller.site_id, payment_id)
+    payment_id = asked[1]
 
-    async def work() -> Mapping[str, Any]:
-        # As text: a repeat is the same byte for byte.
-        return {"body": payment_object(await deed(operator, found), is_staff=True).model_dump_json()}
+    async def shown(site_id: int, operator: staff.Operator) -> PaymentObject:
+        async with pipes.database.reading() as reader:
+            found = await payment(reader, site_id, payment_id)
+        return payment_object(await deed(operator, found), is_staff=True)
 
-    scope = f"api:{operator.operator_id}:{verb}:{payment_id}"
-    told, replayed = await idempotency.once(pipes.database, caller.site_id, scope, key, content, work)
-    headers = {"Idempotent-Replayed": "true"} if replayed else None
-    return Response(told["body"], headers=headers, media_type="application/json")
-
-
-async def _caller(pipes: Pipes, request: Request, site_id: int) -> _Caller:
-    """Who a bearer token is, and for which site.
-
-    Raises:
-        NotAuthentic, OperatorNotAuthentic: nobody (401).
-        NotPermitted: a person who may not read there (403).
-        SiteNotFound: a person named none that exists (404).
-    """
-    header = request.headers.get("authorization", "")
-    token = header[len(_BEARER) :].strip() if header.startswith(_BEARER) else ""
-    async with pipes.database.reading() as reader:
-        if not token.startswith(_OF_STAFF):
-            site, _ = await merchants.bearer(reader, token)
-            if site_id not in {0, site.site_id}:
-                raise merchants.SiteNotFound(site_id=site_id)
-            return _Caller(site.site_id, None)
-        operator = await staff.authentic(reader, token)
-        staff.require(operator, staff.Right.PAYMENT_READ, site_id)
-        await merchants.site(reader, site_id)
-        return _Caller(site_id, operator)
+    return await done_once(pipes, request, asked, content, shown)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.engine import Row
@@ -14,6 +14,7 @@ from app.payments.states import Kind, Status
 from app.payments.telling import public_object
 
 __all__ = [
+    "PROBLEMS",
     "CancelBody",
     "ListQuery",
     "PaymentList",
@@ -91,6 +92,11 @@ class Problem(BaseModel):
     detail: str
     param: str | None = None
     request_id: str | None = None
+
+
+PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": Problem} for status in (400, 401, 402, 403, 404, 409, 422)
+}
 
 
 class PaymentObject(BaseModel):

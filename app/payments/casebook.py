@@ -1,11 +1,11 @@
 """Cases as they are opened and read: what we knew, what was said, and what may be lost."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
@@ -21,8 +21,10 @@ from app.plumbing.database import Reader, Transaction
 __all__ = [
     "Case",
     "CaseNotFound",
+    "CasePage",
     "case",
     "case_of",
+    "case_page",
     "cases_of_site",
     "open_about_notice",
     "open_case",
@@ -128,6 +130,59 @@ async def cases_of_site(
         .limit(limit)
     )
     return [_case(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class CasePage:
+    """Some cases, the newest first, and whether there are more beyond them."""
+
+    cases: list[Case]
+    has_more: bool
+
+
+async def case_page(
+    reader: Reader,
+    site_id: int,
+    *,
+    state: CaseState,
+    limit: int,
+    kinds: Collection[CaseKind] = (),
+    payment_id: str | None = None,
+    starting_after: str | None = None,
+    ending_before: str | None = None,
+) -> CasePage:
+    """Cases as pages of a list, stable while new ones come.
+
+    Args:
+        reader: where to read.
+        site_id: whose.
+        state: open ones, or resolved ones.
+        limit: at most so many.
+        kinds: only these; none = all.
+        payment_id: only those about this payment.
+        starting_after: the id of a case; the page begins with the next older one.
+        ending_before: the id of a case; the page ends with the next newer one.
+
+    Raises:
+        CaseNotFound: no such case to continue from.
+    """
+    its = payment_cases.c
+    asked = payment_cases.select().where(its.site_id == site_id, its.state == state)
+    if kinds:
+        asked = asked.where(its.kind.in_(sorted(kinds)))
+    if payment_id is not None:
+        asked = asked.where(its.payment_id == payment_id)
+    place, order = tuple_(its.opened_at, its.case_id), (its.opened_at.desc(), its.case_id.desc())
+    if ending_before is not None:
+        edge = await case(reader, site_id, ending_before)
+        asked = asked.where(place > (edge.opened_at, edge.case_id))
+        order = (its.opened_at.asc(), its.case_id.asc())
+    elif starting_after is not None:
+        edge = await case(reader, site_id, starting_after)
+        asked = asked.where(place < (edge.opened_at, edge.case_id))
+    rows = await reader.all(asked.order_by(*order).limit(limit + 1))
+    found = [_case(row) for row in rows[:limit]]
+    return CasePage(found[::-1] if ending_before is not None else found, len(rows) > limit)
 
 
 async def case_of(reader: Reader, site_id: int, payment_id: str, kind: CaseKind) -> Case | None:

@@ -26,10 +26,10 @@ from app.payments.resolutions import (
     proposal_of,
 )
 from app.payments.steps import Cause, carry_out, remember
-from app.plumbing.database import Transaction
+from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = ["CaseClosed", "decide_case", "propose_resolution", "raise_case"]
+__all__ = ["CaseClosed", "decide_case", "proposal_waiting", "propose_resolution", "raise_case"]
 
 _HOURS: Final = 72
 
@@ -150,6 +150,12 @@ async def decide_case(
         return await case(tx, site_id, case_id)
 
     return await pipes.database.retried(work)
+
+
+async def proposal_waiting(reader: Reader, its: Case) -> staff.Approval | None:
+    """The proposal about a case that waits for another person."""
+    newest = await staff.newest_approval(reader, its.site_id, staff.ApprovalKind.CASE, its.case_id)
+    return newest if newest is not None and newest.state is staff.ApprovalState.OPEN else None
 
 
 async def _locked(

@@ -2,16 +2,19 @@
 
 The provider takes the money from us when a dispute is opened. It is taken from the player's cash as far as it
 is there and owed beyond that, or from the merchant in seamless mode; won, it comes back. A deposit of which
-nothing is left by lost disputes is charged back. The caller holds the deposit's lock.
+nothing is left by lost disputes is charged back. The caller holds the deposit's lock. People move a dispute
+only where no money moves with it: what they answered the bank, and that they gave in.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import select, update
 
-from app import ledger, merchants, providers
+from app import ledger, merchants, providers, staff
 from app.kernel import ids
+from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.case_tables import disputes
 from app.payments.dispute_telling import Dispute, dispute_of, tell_dispute
@@ -21,8 +24,18 @@ from app.payments.states import DISPUTE_NEXT, DisputeState, Kind, Status, SubSta
 from app.payments.steps import Cause, carry_out, remember
 from app.payments.tables import payment_numbers
 from app.plumbing.database import Reader, Transaction
+from app.plumbing.pipes import Pipes
 
-__all__ = ["apply_dispute", "disputes_of", "open_disputes"]
+__all__ = [
+    "DisputeNotFound",
+    "DisputeNotMovable",
+    "DisputePage",
+    "apply_dispute",
+    "dispute_page",
+    "disputes_of",
+    "move_dispute",
+    "open_disputes",
+]
 
 D = DisputeState
 _SOURCE: Final = "payments"
@@ -32,7 +45,26 @@ _TAKEN: Final = frozenset(
 )
 _LOST: Final = frozenset({D.LOST, D.ACCEPTED, D.EXPIRED})
 _OVER: Final = _LOST | {D.WON, D.PREVENTED}
+# What people do about a dispute, or settle with the player; the rest is the bank's word.
+_BY_HAND: Final = frozenset({D.PREVENTED, D.NEEDS_RESPONSE, D.SUBMITTED, D.ACCEPTED})
+_LONGEST_NOTE: Final = 1_000
 _STAGES: Final = {stage: DisputeState(stage.value) for stage in providers.DisputeStage}
+
+
+class DisputeNotFound(Refusal):
+    """There is no such dispute."""
+
+
+class DisputeNotMovable(Refusal):
+    """A dispute that is {state} cannot be made {target} by hand: {why}."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisputePage:
+    """Some disputes, the newest first, and whether there are older ones."""
+
+    disputes: list[Dispute]
+    has_more: bool
 
 
 async def apply_dispute(
@@ -61,7 +93,101 @@ async def apply_dispute(
     if state not in DISPUTE_NEXT[before.state]:
         await _call(tx, found, Attention.ILLEGAL_CHANGE, told, at)
         return before
-    return await _moved(tx, found, before, told, state, at)
+    return await _moved(tx, found, before, state, at, reason=told.reason, due_at=told.due_at)
+
+
+async def move_dispute(
+    pipes: Pipes,
+    site_id: int,
+    dispute_id: str,
+    operator: staff.Operator,
+    state: DisputeState,
+    *,
+    note: str,
+) -> Dispute:
+    """Say what people did about a dispute: it waits for our answer, was answered, given in to, or settled.
+
+    Args:
+        pipes: the pipes.
+        site_id: whose dispute it is.
+        dispute_id: which.
+        operator: whose deed it is.
+        state: where it goes.
+        note: for colleagues and auditors, 1 to 1,000 characters; it stands in the diary.
+
+    Returns:
+        the dispute as it is then.
+
+    Raises:
+        DisputeNotFound: no such dispute at this site.
+        NotPermitted, OperatorDisabled: this person may not (403).
+        BadReason: no note (422).
+        DisputeNotMovable: it is the bank's word, or it does not follow; nothing is changed (409).
+    """
+    if not note.strip() or len(note) > _LONGEST_NOTE:
+        raise staff.BadReason(field="note", rule=f"1 to {_LONGEST_NOTE} characters")
+
+    async def work(tx: Transaction) -> Dispute:
+        at = pipes.clock.now()
+        now_is = await staff.operator(tx, operator.operator_id)
+        staff.require(now_is, staff.Right.CASE_RESOLVE, site_id)
+        seen = await _read(tx, site_id, dispute_id)
+        found = await payment(tx, site_id, seen.payment_id, lock=True)
+        before = await _known(tx, found, seen.dispute_reference)
+        assert before is not None
+        _check_move(before.state, state)
+        due_at = before.due_at if state is D.NEEDS_RESPONSE else None
+        after = await _moved(tx, found, before, state, at, due_at=due_at)
+        detail = {"from": before.state.value, "to": state.value, "note": note, "payment": found.payment_id}
+        await staff.note(
+            tx, site_id, actor=now_is.actor, deed="dispute.moved", subject=dispute_id, detail=detail, at=at
+        )
+        return after
+
+    return await pipes.database.retried(work)
+
+
+def _check_move(now_is: DisputeState, target: DisputeState) -> None:
+    if target not in _BY_HAND:
+        why = "that is the bank's word"
+    elif target not in DISPUTE_NEXT[now_is]:
+        why = "it does not follow"
+    else:
+        return
+    raise DisputeNotMovable(state=now_is.value, target=target.value, why=why)
+
+
+async def dispute_page(
+    reader: Reader,
+    site_id: int,
+    *,
+    limit: int,
+    is_open: bool = False,
+    payment_id: str | None = None,
+    starting_after: str | None = None,
+) -> DisputePage:
+    """Disputes as pages of a list, the newest first.
+
+    Args:
+        reader: where to read.
+        site_id: whose.
+        limit: at most so many.
+        is_open: only those that are not decided.
+        payment_id: only those of this deposit.
+        starting_after: the id of a dispute; the page begins with the next older one.
+
+    Raises:
+        DisputeNotFound: no such dispute to continue from.
+    """
+    asked = disputes.select().where(disputes.c.site_id == site_id)
+    if is_open:
+        asked = asked.where(disputes.c.state.not_in(sorted(_OVER)))
+    if payment_id is not None:
+        asked = asked.where(disputes.c.payment_id == payment_id)
+    if starting_after is not None:
+        asked = asked.where(disputes.c.number < (await _read(reader, site_id, starting_after)).number)
+    rows = await reader.all(asked.order_by(disputes.c.number.desc()).limit(limit + 1))
+    return DisputePage([dispute_of(row) for row in rows[:limit]], len(rows) > limit)
 
 
 async def open_disputes(reader: Reader, site_id: int, *, limit: int = 100) -> list[Dispute]:
@@ -142,9 +268,11 @@ async def _moved(
     tx: Transaction,
     found: Payment,
     before: Dispute,
-    told: providers.DisputeReport,
     state: DisputeState,
     at: datetime,
+    *,
+    reason: str = "",
+    due_at: datetime | None = None,
 ) -> Dispute:
     posted = before.posted
     if state in _TAKEN and posted.minor == 0:
@@ -156,9 +284,9 @@ async def _moved(
     values = {
         "state": state,
         "posted_minor": posted.minor,
-        "reason": told.reason or before.reason,
+        "reason": reason or before.reason,
         "sequence": before.sequence + 1,
-        "due_at": told.due_at,
+        "due_at": due_at,
         "changed_at": at,
         "closed_at": at if state in _OVER else None,
     }
@@ -226,7 +354,8 @@ async def _read(reader: Reader, site_id: int, dispute_id: str) -> Dispute:
     row = await reader.first(
         disputes.select().where(disputes.c.site_id == site_id, disputes.c.dispute_id == dispute_id)
     )
-    assert row is not None
+    if row is None:
+        raise DisputeNotFound
     return dispute_of(row)
 
 

@@ -10,6 +10,7 @@ from app import merchants
 from app.kernel import signing
 from app.kernel.errors import Refusal
 from app.payments.api import own_api
+from app.payments.case_api import case_api
 from app.payments.initiation import initiate
 from app.payments.queries import Payment, PaymentNotFound, payment_of_merchant
 from app.payments.schemas import (
@@ -77,6 +78,7 @@ def router(pipes: Pipes) -> APIRouter:
         return JSONResponse(initiation_answer(done).model_dump())
 
     routes.include_router(own_api(pipes))
+    routes.include_router(case_api(pipes))
     return routes
 
 

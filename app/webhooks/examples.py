@@ -113,6 +113,17 @@ _DISPUTE: JsonDict = {
     "reason": "fraudulent",
     "due_at": "2026-12-05T00:00:00.000Z",
 }
+_CASE: JsonDict = {
+    "id": "cas_01m8h3w2k0e00c7f5rj1x8n4ta",
+    "object": "case",
+    "kind": "unresolved",
+    "state": "resolved",
+    "resolution": "not_paid",
+    "payment_id": "wdr_01m7z0cd5fe0d8vkrqbh6mq2k1",
+    "transaction_id": 100000002,
+    "opened_at": "2026-11-28T09:40:00+00:00",
+    "resolved_at": "2026-11-28T10:15:00+00:00",
+}
 _ENDPOINT: JsonDict = {
     "id": "whe_01m7yvzq3re0a9m4r0f2c5h8yx",
     "object": "webhook_endpoint",
@@ -158,6 +169,13 @@ EVENTS: Mapping[str, JsonDict] = {
     ),
     "refund.completed": _event("refund.completed", 3, "2026-11-22T09:00:07.500Z", _REFUND, _PENDING),
     "dispute.opened": _event("dispute.opened", 1, "2026-11-28T08:30:00.000Z", _DISPUTE, {}),
+    "transaction.resolved": _event(
+        "transaction.resolved",
+        1,
+        "2026-11-28T10:15:00.000Z",
+        _CASE,
+        {"state": "open", "resolution": "", "resolved_at": None},
+    ),
     "thin": _event(
         "deposit.completed",
         6,

@@ -2,40 +2,22 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import text
 
 from app import merchants, staff
-from app.main import create_app
+from tests.payments.callers import Callers, Json, calling
 from tests.payments.stage import Stage
 
 Role = staff.Role
-Json = dict[str, Any]
 
 
 @dataclass
-class Api:
-    """The application, and tokens of everybody."""
+class Api(Callers):
+    """The same on a stage for withdrawals."""
 
     stage: Stage
-    http: httpx.AsyncClient
-    reads: str
-
-    async def person(self, login: str, *roles: staff.Role) -> str:
-        new = staff.NewOperator(login, login.title(), frozenset(roles or {Role.FINANCE}))
-        async with self.stage.database.transaction() as tx:
-            return (await staff.create_operator(tx, new, at=self.stage.clock.now()))[1]
-
-    async def get(self, token: str, path: str, **query: Any) -> tuple[int, Json]:  # noqa: ANN401
-        answer = await self.http.get(path, params=query, headers={"authorization": f"Bearer {token}"})
-        return answer.status_code, answer.json()
-
-    async def post(self, token: str, path: str, body: Json, key: str | None = "k-1") -> httpx.Response:
-        headers = {"authorization": f"Bearer {token}"} | ({"idempotency-key": key} if key else {})
-        return await self.http.post(path, json=body, params={"site_id": self.stage.site_id}, headers=headers)
 
     async def forget(self, what: str) -> None:
         """As if the process had died before it could answer."""
@@ -52,15 +34,8 @@ class Api:
 
 @pytest.fixture
 async def api(stage: Stage) -> AsyncIterator[Api]:
-    app = create_app(stage.pipes)
-    async with stage.database.transaction() as tx:
-        reads = await merchants.create_token(tx, stage.site_id, merchants.Scope.READ, at=stage.clock.now())
-    transport = httpx.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="https://cashier.example.com") as http,
-    ):
-        yield Api(stage, http, reads)
+    async with calling(stage.pipes, stage.site_id) as calls:
+        yield Api(calls.pipes, calls.site_id, calls.http, calls.reads, stage)
 
 
 async def test_two_people_approve_and_a_repeat_hears_the_first_answer(api: Api) -> None:
@@ -105,7 +80,8 @@ async def test_a_servers_token_reads_its_own_site_and_acts_nowhere(api: Api) -> 
     assert (await api.get(api.reads, f"/v1/payments/{payment_id}"))[0] == 200
     assert (await api.get(api.reads, f"/v1/payments/{payment_id}", site_id=999))[0] == 404
     answer = await api.post(api.reads, f"/v1/payments/{payment_id}/approve", {})
-    assert answer.status_code == 403
+    assert (answer.status_code, answer.json()["code"]) == (403, "operator_needed")
+    assert "A site's server may not approve: an operator's token is needed." in answer.text
     assert (await api.get("ck_read_nobody", "/v1/payments"))[0] == 401
     assert (await api.get("ck_staff_nobody", "/v1/payments", site_id=1))[0] == 401
     assert (await api.get("", "/v1/payments"))[0] == 401

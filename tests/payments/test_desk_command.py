@@ -66,6 +66,9 @@ async def test_a_dispute_and_a_case(desk: Desk, clone_url: str) -> None:
     shown = await said(clone_url, "case", "show", site, case_id)
     assert "we knew" in shown
     assert PROOF in shown
+    [listed] = (await said(clone_url, "dispute", "list", site)).splitlines()[-1:]
+    move = ("dispute", "move", site, listed.split()[0], "submitted", "--note", "the receipt")
+    assert "submitted  500.00 KZT" in await said(clone_url, *move, token=maker)
     assert case_id not in await said(clone_url, "case", "list", site)
     assert case_id in await said(clone_url, "case", "list", site, "--resolved")
 

@@ -38,6 +38,7 @@ def test_both_products_are_described_with_examples() -> None:
         "transaction.failed",
         "refund.completed",
         "dispute.opened",
+        "transaction.resolved",
     }
 
 

@@ -1,0 +1,100 @@
+"""Whose call of our own API it is, and what a person does through it: once for each key of theirs."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import Header, Query, Request, Response
+from pydantic import BaseModel
+
+from app import merchants, staff
+from app.kernel.errors import Refusal
+from app.plumbing import idempotency
+from app.plumbing.pipes import Pipes
+
+__all__ = ["Caller", "Key", "OperatorNeeded", "Site", "caller_of", "done_once", "person_of"]
+
+_BEARER: Final = "Bearer "
+_OF_STAFF: Final = "ck_staff_"
+Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Yours; a retry has one effect.")]
+Site = Annotated[int, Query(alias="site_id", description="Whose; with a token of a site, that site.", ge=0)]
+
+
+class OperatorNeeded(Refusal):
+    """A site's server may not {verb}: an operator's token is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks about which site; `operator` is a person, else it is the site's own server."""
+
+    site_id: int
+    operator: staff.Operator | None
+
+
+async def caller_of(pipes: Pipes, request: Request, site_id: int) -> Caller:
+    """Who a bearer token is, and for which site.
+
+    Raises:
+        NotAuthentic, OperatorNotAuthentic: nobody (401).
+        NotPermitted: a person who may not read there (403).
+        SiteNotFound: a person named none that exists (404).
+    """
+    header = request.headers.get("authorization", "")
+    token = header[len(_BEARER) :].strip() if header.startswith(_BEARER) else ""
+    async with pipes.database.reading() as reader:
+        if not token.startswith(_OF_STAFF):
+            site, _ = await merchants.bearer(reader, token)
+            if site_id not in {0, site.site_id}:
+                raise merchants.SiteNotFound(site_id=site_id)
+            return Caller(site.site_id, None)
+        operator = await staff.authentic(reader, token)
+        staff.require(operator, staff.Right.PAYMENT_READ, site_id)
+        await merchants.site(reader, site_id)
+        return Caller(site_id, operator)
+
+
+async def person_of(pipes: Pipes, request: Request, site_id: int, *, verb: str) -> tuple[int, staff.Operator]:
+    """Which person it is, and for which site.
+
+    Args:
+        verb: what is to be done, for the refusal's sentence.
+
+    Raises:
+        OperatorNeeded: a site's own server (403); else as `caller_of`.
+    """
+    caller = await caller_of(pipes, request, site_id)
+    if caller.operator is None:
+        raise OperatorNeeded(verb=verb)
+    return caller.site_id, caller.operator
+
+
+async def done_once(
+    pipes: Pipes,
+    request: Request,
+    asked: tuple[int, str, str, str | None],
+    content: Mapping[str, Any],
+    deed: Callable[[int, staff.Operator], Awaitable[BaseModel]],
+) -> Response:
+    """Let a person do something, once for each key of theirs; a repeat hears the first answer.
+
+    Args:
+        asked: the site, what it is about, the verb, and the key as it came.
+        content: the body; the same key with another one is refused.
+        deed: does it at a site; refuses before it commits anything.
+
+    Raises:
+        IdempotencyKeyMissing, IdempotencyKeyReused, IdempotencyInProgress: see `idempotency`.
+    """
+    site_id, subject, verb, header = asked
+    key = idempotency.checked_key(header)
+    its_site, operator = await person_of(pipes, request, site_id, verb=verb)
+
+    async def work() -> Mapping[str, Any]:
+        # As text: a repeat is the same byte for byte.
+        return {"body": (await deed(its_site, operator)).model_dump_json()}
+
+    scope = f"api:{operator.operator_id}:{verb}:{subject}"
+    told, replayed = await idempotency.once(pipes.database, its_site, scope, key, content, work)
+    headers = {"Idempotent-Replayed": "true"} if replayed else None
+    return Response(told["body"], headers=headers, media_type="application/json")

@@ -153,8 +153,9 @@ async def execute(
         case Resolution.ACCEPTED:
             await _accepted(tx, its, found, proposal, at)
         case Resolution.MONEY_RETURNED:
-            if found.kind is not Kind.DEPOSIT:
-                raise _impossible(proposal, "it is about no deposit")
+            if found.kind is not Kind.DEPOSIT or found.captured.minor:
+                # What was credited goes back by a refund, which takes it from the player.
+                raise _impossible(proposal, "it is about no deposit, or one that was credited: refund that")
             await _walk(tx, found, Step((SubStatus.REFUNDED,)), proposal, at)
         case Resolution.MATCHED:
             await _matched(tx, its, found, proposal, at)

@@ -27,6 +27,13 @@ __all__ = ["public_object", "tell"]
 
 # "Withdrawal" is the word that others read.
 _WORDS = {Kind.DEPOSIT: "deposit", Kind.PAYOUT: "withdrawal", Kind.REFUND: "refund"}
+# Ends whose reason is the provider's or the merchant's own sentence.
+_SAID_BY_OTHERS = frozenset(
+    {
+        *(SubStatus.DECLINED, SubStatus.PROVIDER_ERROR, SubStatus.UNDELIVERABLE),
+        *(SubStatus.REJECTED_BY_MERCHANT, SubStatus.MERCHANT_UNREACHABLE),
+    }
+)
 _NOT_A_SUCCESS = frozenset({Status.FAILED, Status.CANCELLED})
 
 
@@ -104,8 +111,8 @@ async def _announce(
         customer_purse=now_is.purse,
         external_id=now_is.external_id,
         provider_reference=now_is.provider_reference or "",
-        # Why staff rejected it is for staff.
-        message=now_is.reason_player if now_is.sub_status is SubStatus.REJECTED else now_is.reason,
+        # What colleagues write is for colleagues.
+        message=now_is.reason if now_is.sub_status in _SAID_BY_OTHERS else now_is.reason_player,
         group_id=method.group_id,
         type_id=method.type_id,
         customer_ip=now_is.customer_ip,

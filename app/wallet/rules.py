@@ -149,6 +149,8 @@ class Page:
         """
         self.touched_wallets[wallet.wallet_id] = wallet
         if wallet.balance == told:
+            # A hold that came back over a debt leaves the same sum, and still pays what is owed.
+            self._collect(wallet, f"{wallet.wallet_id}.{wallet.sequence}")
             return
         wallet.sequence += 1
         amount = abs(wallet.balance - told)

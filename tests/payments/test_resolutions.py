@@ -298,3 +298,12 @@ async def test_endpoints_hear_that_people_have_resolved_it(desk: Desk) -> None:
     assert (row.object["payment_id"], row.object["resolution"]) == (deposit, "accepted")
     assert row.previous_attributes == {"state": "open", "resolution": "", "resolved_at": None}
     assert not {"note", "ours", "theirs", "attachment_hash"} & row.object.keys()
+
+
+async def test_what_was_credited_does_not_go_back_by_a_word(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    its = await raised(desk, deposit)
+    with pytest.raises(ResolutionImpossible):
+        await resolve(desk, its.case_id, R.MONEY_RETURNED)
+    assert (await desk.found(deposit)).sub_status.value == "completed"
+    assert await desk.balances() == {"provider_clearing": -150_000, "player_cash": 150_000}

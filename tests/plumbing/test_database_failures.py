@@ -1,6 +1,8 @@
 """What is known when something breaks: a caller that leaves, a lost connection, a database that is down."""
 
 import asyncio
+import os
+import signal
 import time
 
 import pytest
@@ -222,3 +224,25 @@ async def test_no_way_of_showing_a_database_shows_its_password() -> None:
         shown = f"{database!r} {database.url} {database.url!r} {down.value} {down.value.__cause__!r}"
     assert "hidden" not in shown
     assert asyncpg_dsn(url) == url
+
+
+@pytest.mark.parametrize("is_reading", [False, True])
+async def test_a_beginning_without_an_answer_ends_that_connection(
+    clone_url: str, owner_database: Database, monkeypatch: pytest.MonkeyPatch, is_reading: bool
+) -> None:
+    """Should it begin after all, what others commit on that connection would only look committed."""
+    monkeypatch.setattr(database_module, "ANSWER_SECONDS", 0.5)
+    async with Database(clone_url, pool_size=1) as database:
+        async with database.transaction() as tx:
+            backend = await tx.scalar(text("SELECT pg_backend_pid()"))
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            with pytest.raises(DatabaseDown):
+                async with database.reading() if is_reading else database.transaction() as reader:
+                    await reader.scalar(text("SELECT 1"))
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        for number in range(3):
+            async with database.transaction() as tx:
+                await write(tx, f"after-{number}")
+        assert await written(owner_database) == {"after-0", "after-1", "after-2"}

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import text
 
 from app import ledger
 from app.kernel.clock import MovableClock
@@ -223,3 +224,24 @@ async def test_debts_are_listed_and_keep_a_site_in_its_mode(counter: Counter) ->
         assert await audit.debts(reader, counter.site_id) == []
         [closing] = await audit.closing(reader, counter.site_id, counter.clock.now().date())
     assert (closing.repayments, closing.closing, closing.is_balanced) == (300, 50, True)
+
+
+async def test_a_hold_that_comes_back_over_a_debt_pays_it_first(counter: Counter) -> None:
+    """The balance is then what the last operation left, and yet not the player's to carry off."""
+    database, at = counter.pipes.database, counter.clock.now()
+    async with database.reading() as reader:
+        [row] = await reader.all(text("SELECT site_id, player_id FROM player"))
+    money = Money(1000, "KZT")
+    async with database.transaction() as tx:
+        asked = ledger.HoldRequest("test", "hold", row.player_id, money, "wdr_1")
+        held = await ledger.hold(tx, row.site_id, asked, at=at)
+    async with database.transaction() as tx:
+        demand = ledger.Demand("test", "debt", ledger.CHARGEBACK, money, row.player_id, "main", "dsp_1")
+        await ledger.take(tx, row.site_id, demand, at=at)
+    async with database.transaction() as tx:
+        await ledger.release(tx, held, because="wdr_1", at=at)
+    body = {"playerExternalId": "aigerim", "currency": "KZT", "amount": 1000, "transferId": "away"}
+    assert (await counter.post("/v1/player/wallet/withdraw", body))[1]["code"] == "INSUFFICIENT_FUNDS"
+    told = await purse(counter)
+    assert (told["balance"], told["debt"]) == (0, 0)
+    assert (await counter.rows(DEBT))[0].minor == 0

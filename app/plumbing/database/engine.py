@@ -311,11 +311,11 @@ class Database:
         adapted: Any = connection.sync_connection.connection.dbapi_connection
         try:
             await adapted._start_transaction()  # noqa: SLF001  a first statement of our own would be a trip more
-        except self._engine.dialect.loaded_dbapi.Error as error:
-            raise DatabaseDown("the database was lost") from error
-        except asyncio.CancelledError:
-            # Nobody knows whether it has begun: the pool must not lend it again.
+        except BaseException as error:
+            # Nobody knows whether it has begun, and who came next would be inside it: it is not lent again.
             await to_the_end(connection.invalidate())
+            if isinstance(error, (self._engine.dialect.loaded_dbapi.Error, *FAILURES, TimeoutError)):
+                raise DatabaseDown("the database was lost") from error
             raise
 
     @asynccontextmanager
@@ -332,8 +332,10 @@ class Database:
                 connection = await connection.execution_options(**options)
             yield connection
         except BaseException as error:
-            is_lost = _is_lost(connection, error)
-            await to_the_end(_rolled_back(connection))
+            is_lost = isinstance(error, TimeoutError) or _is_lost(connection, error)
+            # A server that did not answer may still do what it was asked: nobody else gets this connection.
+            is_doubtful = is_lost or isinstance(error, CommitUnknown)
+            await to_the_end(connection.invalidate() if is_doubtful else _rolled_back(connection))
             if is_lost:
                 raise DatabaseDown("the database was lost") from error
             raise

@@ -16,6 +16,8 @@ __all__ = ["Caller", "Key", "OperatorNeeded", "Site", "caller_of", "done_once", 
 
 _BEARER: Final = "Bearer "
 _OF_STAFF: Final = "ck_staff_"
+# A token for play is in the hands of game platforms, whom the players' payments do not concern.
+_MAY_READ: Final = frozenset({merchants.Scope.READ, merchants.Scope.WALLET})
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Yours; a retry has one effect.")]
 Site = Annotated[int, Query(alias="site_id", description="Whose; with a token of a site, that site.", ge=0)]
 
@@ -44,7 +46,9 @@ async def caller_of(pipes: Pipes, request: Request, site_id: int) -> Caller:
     token = header[len(_BEARER) :].strip() if header.startswith(_BEARER) else ""
     async with pipes.database.reading() as reader:
         if not token.startswith(_OF_STAFF):
-            site, _ = await merchants.bearer(reader, token)
+            site, scope = await merchants.bearer(reader, token)
+            if scope not in _MAY_READ:
+                raise merchants.NotAuthentic
             if site_id not in {0, site.site_id}:
                 raise merchants.SiteNotFound(site_id=site_id)
             return Caller(site.site_id, None)

@@ -87,6 +87,29 @@ async def test_a_servers_token_reads_its_own_site_and_acts_nowhere(api: Api) -> 
     assert (await api.get("", "/v1/payments"))[0] == 401
 
 
+async def test_a_game_platforms_token_reads_no_payment(api: Api) -> None:
+    async with api.stage.database.transaction() as tx:
+        play = await merchants.create_token(
+            tx, api.stage.site_id, merchants.Scope.PLAY, at=api.stage.clock.now()
+        )
+    answer = await api.http.get("/v1/payments", headers={"authorization": f"Bearer {play}"})
+    assert answer.status_code == 401
+
+
+async def test_what_colleagues_write_is_not_told_to_the_merchant(api: Api) -> None:
+    async with api.stage.database.transaction() as tx:
+        await tx.execute(text("UPDATE site SET extended_info = true, tell_every_change = true"))
+    payment_id = await api.waiting()
+    anna = await api.person("anna")
+    for deed, key in (("approve", "k-1"), ("cancel", "k-2")):
+        body = {"reason": "reported to the police"}
+        answer = await api.post(anna, f"/v1/payments/{payment_id}/{deed}", body, key=key)
+        assert answer.status_code == 200, answer.text
+    told = await api.stage.rows("SELECT fields FROM webhook")
+    assert len(told) > 1
+    assert "police" not in str([row.fields for row in told])
+
+
 async def test_people_see_only_the_sites_that_are_theirs(api: Api) -> None:
     payment_id = await api.waiting()
     async with api.stage.database.transaction() as tx:

@@ -32,7 +32,17 @@ TESTS: Final = {
         "tests/kernel/test_injective.py",
     ),
     "app/ledger/model.py": ("tests/ledger/test_model.py",),
-    "app/wallet/model.py": ("tests/wallet/test_model.py", "tests/wallet/test_model_money.py"),
+    "app/wallet/model.py": (
+        "tests/wallet/test_model.py",
+        "tests/wallet/test_model_money.py",
+        "tests/wallet/test_model_belonging.py",
+    ),
+    "app/wallet/states.py": (
+        "tests/wallet/test_model_rounds.py",
+        "tests/wallet/test_model_free_rounds.py",
+        "tests/wallet/test_model_caps.py",
+    ),
+    "app/wallet/floats.py": ("tests/wallet/test_model_floats.py",),
 }
 # pytest's exit codes, and the signals by which mutmut ends what runs too long.
 FAILED: Final = frozenset({1, 3})

@@ -37,6 +37,9 @@ class Said(TypedDict, total=False):
     currency: str
     kind: Kind
     policy: Policy
+    game: str | None
+    free_round: str | None
+    is_finished: bool
 
 
 def ask(what: Type, **said: Unpack[Said]) -> Ask:

@@ -1,0 +1,133 @@
+"""The decision about free rounds: what was not granted is refused, and how what was granted is counted."""
+
+import dataclasses
+from datetime import timedelta
+
+import pytest
+
+from app.wallet.states import campaign_of, count, counted
+from app.wallet.terms import (
+    Ask,
+    Code,
+    Decision,
+    FreeRounds,
+    FreeWins,
+    Grant,
+    Kind,
+    Leg,
+    Operation,
+    Policy,
+    Type,
+)
+from tests.wallet.examples import BET, NOON, WON, ask, refused, unstored
+
+EACH, TOGETHER = (Policy(free_wins=how) for how in FreeWins)
+PLATFORM = Policy(free_rounds=FreeRounds.PLATFORM)
+GRANT = Grant("gift", 1, "acme", "", 10, 3, 100, 40, 0, NOON + timedelta(days=1), None)
+LEGS = ((Leg.WIN_CASH, 20), (Leg.WIN_BONUS, 5))
+MADE = Decision(Code.OK, applied=True, amount=25, legs=LEGS)
+TURNED = dataclasses.replace(MADE, turned=Type.REVERSE_WIN)
+UNKNOWN = unstored(Code.VALIDATION, field="freeRoundId")
+OF_GIFT = dataclasses.replace(BET, detail="gift")
+
+
+def of(asked: Ask, grant: Grant | None = GRANT, *, made: Decision = MADE) -> Decision:
+    """The decision with a spin left, about a win of 100."""
+    return counted(made, asked, grant, WON, has_spin=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "reference", "campaign"),
+    [
+        ("gift", None, "gift"),
+        ("gift", dataclasses.replace(BET, detail="other"), "gift"),
+        (None, None, None),
+        (None, BET, None),
+        (None, OF_GIFT, "gift"),
+        (None, dataclasses.replace(OF_GIFT, type=Type.BETWIN), "gift"),
+        (None, dataclasses.replace(OF_GIFT, type=Type.WIN), "gift"),
+        (None, dataclasses.replace(OF_GIFT, type=Type.ROLLBACK), None),
+        (None, dataclasses.replace(OF_GIFT, type=Type.DEPOSIT), None),
+    ],
+)
+def test_what_an_ask_is_about(said: str | None, reference: Operation | None, campaign: str | None) -> None:
+    assert campaign_of(ask(Type.WIN, free_round=said), reference) == campaign
+
+
+@pytest.mark.parametrize(
+    "asked", [ask(Type.BET), ask(Type.WIN), ask(Type.WIN, kind=Kind.FREE_ROUND), ask(Type.ROLLBACK)]
+)
+def test_what_is_refused_or_left_to_the_platform_is_not_counted(asked: Ask) -> None:
+    assert of(asked, made=refused(Code.ROUND_CLOSED)) == refused(Code.ROUND_CLOSED)
+    asked = dataclasses.replace(asked, policy=PLATFORM)
+    assert of(asked, None) == MADE
+    assert of(asked) == MADE
+
+
+@pytest.mark.parametrize("what", [Type.BET, Type.BETWIN])
+def test_a_spin_is_taken_of_what_was_granted_there(what: Type) -> None:
+    spin = ask(what, game="plinko", win=6)
+    taken = dataclasses.replace(MADE, spins=1, free_win=6)
+    assert of(spin) == of(spin, dataclasses.replace(GRANT, game="plinko")) == taken
+    assert of(spin, None) == UNKNOWN
+    assert of(spin, dataclasses.replace(GRANT, game="dice")) == UNKNOWN
+    assert of(spin, dataclasses.replace(GRANT, provider="other")) == UNKNOWN
+    assert of(spin, dataclasses.replace(GRANT, provider="other", game="plinko")) == UNKNOWN
+    assert counted(MADE, spin, GRANT, None, has_spin=False) == refused(Code.LIMIT_EXCEEDED, 25)
+
+
+def test_a_win_of_a_free_round_is_of_what_was_granted_there() -> None:
+    won = ask(Type.WIN, kind=Kind.FREE_ROUND)
+    assert of(won) == dataclasses.replace(MADE, free_win=25)
+    assert of(won, None) == UNKNOWN
+    assert of(won, dataclasses.replace(GRANT, provider="other")) == UNKNOWN
+    # The spins may be over, and the game is not said again.
+    assert counted(MADE, won, dataclasses.replace(GRANT, game="dice"), None, has_spin=False).applied
+
+
+@pytest.mark.parametrize("what", [Type.BET, Type.BETWIN, Type.WIN])
+def test_wins_that_are_paid_together_move_nothing_yet(what: Type) -> None:
+    assert of(ask(what, policy=EACH)).legs == LEGS
+    assert of(ask(what, policy=TOGETHER)).legs == ()
+
+
+@pytest.mark.parametrize(
+    ("won", "paid", "more"), [(100, 0, 0), (25, 0, 0), (24, 0, 1), (0, 0, 25), (65, 40, 0), (60, 40, 5)]
+)
+def test_what_is_paid_together_was_won_before(won: int, paid: int, more: int) -> None:
+    grant = dataclasses.replace(GRANT, won=won, paid=paid)
+    payment = ask(Type.WIN, kind=Kind.FREE_ROUND, policy=TOGETHER)
+    assert of(payment, grant) == dataclasses.replace(MADE, free_win=more)
+
+
+def test_a_win_of_a_spin_is_counted_where_the_spin_was_granted() -> None:
+    assert of(ask(Type.WIN)) == dataclasses.replace(MADE, free_win=25)
+    assert of(ask(Type.WIN), None) == MADE
+    assert of(ask(Type.WIN, kind=Kind.JACKPOT)) == MADE
+
+
+def test_a_rollback_gives_the_spin_back_or_takes_the_win_out() -> None:
+    assert of(ask(Type.ROLLBACK)) == dataclasses.replace(MADE, spins=-1)
+    # Of the win all that was counted, though not all of it need have been credited.
+    assert of(ask(Type.ROLLBACK), made=TURNED) == dataclasses.replace(TURNED, free_win=-100)
+    assert counted(TURNED, ask(Type.ROLLBACK), GRANT, None, has_spin=True) == TURNED
+
+
+def test_what_is_no_play_is_not_counted() -> None:
+    assert of(ask(Type.DEPOSIT)) == MADE
+
+
+@pytest.mark.parametrize(
+    ("decision", "used", "won", "paid"),
+    [
+        (dataclasses.replace(MADE, spins=1, free_win=6), 4, 106, 65),
+        (dataclasses.replace(MADE, legs=((Leg.BET_CASH, 9), (Leg.WIN_CASH, 2)), spins=1), 4, 100, 42),
+        (dataclasses.replace(MADE, legs=((Leg.REFUND_CASH, 9),), spins=-1), 2, 100, 40),
+        (dataclasses.replace(MADE, legs=(), spins=-4), 0, 100, 40),
+        (dataclasses.replace(TURNED, legs=((Leg.REVERSE_CASH, 9),), free_win=-30), 3, 70, 15),
+    ],
+)
+def test_a_decision_is_added_to_the_grant(decision: Decision, used: int, won: int, paid: int) -> None:
+    grant = dataclasses.replace(GRANT)
+    count(grant, decision)
+    assert grant == dataclasses.replace(GRANT, used=used, won=won, paid=paid)

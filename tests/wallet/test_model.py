@@ -50,6 +50,7 @@ BET_NOT_FOUND | credit        | BET_NOT_FOUND   | ROLLED_BACK         | ROLLED_B
 tombstone     | refund        | PARENT_FAILED   | ALREADY             | ALREADY      | ALREADY_SETTLED
 replay        | replay        | replay          | replay              | replay       | replay
 """
+NOT_WON = dataclasses.replace(WON, code=Code.ROUND_CLOSED, applied=False)
 PROMISED = [[cell.strip() for cell in line.split("|")] for line in MATRIX.strip().splitlines()]
 
 
@@ -219,6 +220,7 @@ def test_wins_and_rollbacks_heed_no_session_no_block_and_no_limit(what: Type) ->
         (WON, OPEN, False, refused(Code.ALREADY_SETTLED)),
         (TAKEN_BACK, OPEN, False, refused(Code.ALREADY_ROLLED_BACK)),
         (dataclasses.replace(BET, type=Type.ROLLBACK), OPEN, False, refused(Code.ALREADY_SETTLED)),
+        (NOT_WON, COMPLETED, False, refused(Code.PARENT_FAILED)),
         (OF_ANOTHER, OPEN, False, unstored(Code.TRANSACTION_NOT_FOUND)),
         (dataclasses.replace(BET, round_id="r2"), OPEN, False, unstored(Code.TRANSACTION_NOT_FOUND)),
         (dataclasses.replace(OF_ANOTHER, is_reversed=True), OPEN, True, unstored(Code.TRANSACTION_NOT_FOUND)),
@@ -311,5 +313,4 @@ def test_a_win_is_taken_back_once_and_never_anothers() -> None:
     )
     # Only of wins: a bet that is settled stays settled.
     assert reverse(wallet(), BET) == refused(Code.ALREADY_SETTLED)
-    failed = reverse(wallet(), dataclasses.replace(WON, code=Code.ROUND_CLOSED, applied=False))
-    assert (failed.applied, failed.legs, failed.turned) == (False, (), None)
+    assert reverse(wallet(), NOT_WON) == refused(Code.PARENT_FAILED)

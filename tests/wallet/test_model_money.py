@@ -74,6 +74,7 @@ def test_how_much_may_come_in(policy: Policy, cash: int, bonus: int, most: int) 
 def test_a_bonus_is_granted_whatever_else_is() -> None:
     grant = ask(Type.BONUS, amount=40, policy=Policy(max_balance=1, max_transfer=1))
     assert decide(grant, wallet(blocked=True), Facts()) == done(40, (Leg.GRANT_BONUS, 40))
+    assert decide(ask(Type.BONUS, amount=None), wallet(), Facts()) == done(0)
 
 
 @pytest.mark.parametrize("what", [Type.DEPOSIT, Type.BONUS, Type.BET, Type.WIN])

@@ -12,7 +12,7 @@ from app.kernel.errors import Refusal
 from app.plumbing import idempotency
 from app.plumbing.pipes import Pipes
 
-__all__ = ["Caller", "Key", "OperatorNeeded", "Site", "caller_of", "done_once", "person_of"]
+__all__ = ["Caller", "Key", "OperatorNeeded", "Site", "SiteNotNamed", "caller_of", "done_once", "person_of"]
 
 _BEARER: Final = "Bearer "
 _OF_STAFF: Final = "ck_staff_"
@@ -20,6 +20,12 @@ _OF_STAFF: Final = "ck_staff_"
 _MAY_READ: Final = frozenset({merchants.Scope.READ, merchants.Scope.WALLET})
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Yours; a retry has one effect.")]
 Site = Annotated[int, Query(alias="site_id", description="Whose; with a token of a site, that site.", ge=0)]
+
+
+class SiteNotNamed(Refusal):
+    """Name the site that it is about: ?site_id=101."""
+
+    param = "site_id"
 
 
 class OperatorNeeded(Refusal):
@@ -40,7 +46,7 @@ async def caller_of(pipes: Pipes, request: Request, site_id: int) -> Caller:
     Raises:
         NotAuthentic, OperatorNotAuthentic: nobody (401).
         NotPermitted: a person who may not read there (403).
-        SiteNotFound: a person named none that exists (404).
+        SiteNotNamed, SiteNotFound: a person named none (400), or none that exists (404).
     """
     header = request.headers.get("authorization", "")
     token = header[len(_BEARER) :].strip() if header.startswith(_BEARER) else ""
@@ -53,6 +59,8 @@ async def caller_of(pipes: Pipes, request: Request, site_id: int) -> Caller:
                 raise merchants.SiteNotFound(site_id=site_id)
             return Caller(site.site_id, None)
         operator = await staff.authentic(reader, token)
+        if not site_id:
+            raise SiteNotNamed
         staff.require(operator, staff.Right.PAYMENT_READ, site_id)
         await merchants.site(reader, site_id)
         return Caller(site_id, operator)

@@ -87,11 +87,19 @@ async def tell(
     moved = was is None or was.sub_status is not now_is.sub_status or was.external_id != now_is.external_id
     # A part that is paid late changes nothing but the sum.
     moved = moved or (was is not None and was.captured != now_is.captured)
+    if was is not None and is_told(was.sub_status) and _told_of(was) == _told_of(now_is):
+        # A deposit that was told as paid stays paid for the merchant: what is disputed has a type of its own.
+        moved = False
     came_back = now_is.refunded - was.refunded if was and now_is.kind is Kind.PAYOUT else None
     if came_back is not None and came_back.minor:
         await _announce(tx, site, now_is, at, came_back=came_back)
     elif moved and (is_told(now_is.sub_status) or site.tell_every_change):
         await _announce(tx, site, now_is, at)
+
+
+def _told_of(one: Payment) -> tuple[object, ...]:
+    is_partial = one.real_amount != one.amount
+    return status_id(one.told_as, is_partial=is_partial), one.captured, one.external_id
 
 
 async def _announce(

@@ -79,6 +79,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "illegal_transition": 409,
     "idempotency_in_progress": 409,
     "idempotency_key_missing": 400,
+    "site_not_named": 400,
     "idempotency_key_reused": 422,
     "instrument_not_found": 404,
     "insufficient_funds": 402,

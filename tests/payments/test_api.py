@@ -122,6 +122,13 @@ async def test_people_see_only_the_sites_that_are_theirs(api: Api) -> None:
     assert (await api.post(zoe, f"/v1/payments/{payment_id}/approve", {})).status_code == 403
 
 
+async def test_a_person_names_the_site(api: Api) -> None:
+    anna = await api.person("anna")
+    answer = await api.http.get("/v1/payments", headers={"authorization": f"Bearer {anna}"})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["param"]) == (400, "site_not_named", "site_id")
+
+
 async def test_a_list_is_read_in_pages_both_ways(api: Api) -> None:
     await api.stage.policy(auto_below=None)
     await api.stage.fund(5_000_000)

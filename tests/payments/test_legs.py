@@ -180,7 +180,7 @@ async def test_one_leg_comes_back_and_then_the_other(stage: Stage, bank: Bank) -
         assert await stage.state(found.payment_id) == (state, None)
         assert len(await stage.told()) == 1 + number
     assert await stage.credited() == FUNDS
-    told = await stage.rows("SELECT fields, payment_id FROM webhook ORDER BY webhook_id")
+    told = await stage.rows("SELECT fields, payment_id FROM webhook ORDER BY fields->'transaction_id'")
     back = [row.fields for row in told][1:]
     # None of them is of the same subject as another: a later one must not overtake what was never heard.
     assert len({row.payment_id for row in told}) == len(told) == 3

@@ -74,7 +74,9 @@ async def test_what_the_bank_sends_back_is_the_players_again(stage: Stage, bank:
     assert (done.sub_status, done.status, done.refunded_minor) == ("returned", "refunded", 150_000)
     assert await stage.credited() == FUNDS
     # What came back is a transaction of its own, of type 5, under the withdrawal's order number.
-    paid, back = [row.fields for row in await stage.rows("SELECT fields FROM webhook ORDER BY webhook_id")]
+    paid, back = [
+        row.fields for row in await stage.rows("SELECT fields FROM webhook ORDER BY fields->'transaction_id'")
+    ]
     assert [(one["type_id"], one["status_id"], one["amount"]) for one in (paid, back)] == [
         (11, 4, 150_000),
         (5, 4, 150_000),

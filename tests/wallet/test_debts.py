@@ -235,6 +235,7 @@ async def test_a_hold_that_comes_back_over_a_debt_pays_it_first(counter: Counter
     async with database.transaction() as tx:
         asked = ledger.HoldRequest("test", "hold", row.player_id, money, "wdr_1")
         held = await ledger.hold(tx, row.site_id, asked, at=at)
+    assert isinstance(held, ledger.Hold)
     async with database.transaction() as tx:
         demand = ledger.Demand("test", "debt", ledger.CHARGEBACK, money, row.player_id, "main", "dsp_1")
         await ledger.take(tx, row.site_id, demand, at=at)

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from app import ledger, providers
 from app.payments.legs import Leg, attempts_of, facts_of, legs_of
 from app.payments.model import Attention, Source, Step, Verdict
-from app.payments.queries import Attempt, Payment, reference_is_taken
+from app.payments.queries import Attempt, Payment
 from app.payments.rules import next_step, of_legs
 from app.payments.states import LegState, SubStatus
 from app.payments.steps import Cause, carry_out, evidence_of, legal, write_answer
@@ -57,7 +57,7 @@ async def apply_to_leg(
     evidence = evidence_of(result, source, at)
     facts = facts_of(found, leg, is_superseded=tries[-1].attempt_id != attempt.attempt_id)
     step = next_step(facts, evidence)
-    if step.paid is not None:
+    if step.keeps_number:
         step = await _fenced(tx, found, leg, evidence.provider_reference, step)
     moved = None
     if step.path:
@@ -95,7 +95,9 @@ async def hold_of(tx: Transaction, found: Payment, leg: Leg | None) -> ledger.Ho
 
 
 async def _fenced(tx: Transaction, found: Payment, leg: Leg, reference: str | None, step: Step) -> Step:
-    """The step, unless the provider's number was paid under before: a leg's, or another payout's."""
+    """The step, unless the provider's number is another leg's through the same account."""
+    if reference is None:
+        return step
     taken = await tx.first(
         select(legs.c.leg).where(
             legs.c.site_id == found.site_id,
@@ -104,7 +106,7 @@ async def _fenced(tx: Transaction, found: Payment, leg: Leg, reference: str | No
             (legs.c.payment_id != found.payment_id) | (legs.c.leg != leg.leg),
         )
     )
-    if taken is not None or await reference_is_taken(tx, found, reference):
+    if taken is not None:
         return Step((SubStatus.CONFLICTED,), attention=Attention.REFERENCE_REUSED)
     return step
 

@@ -183,7 +183,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
     T.PAYOUT_COMPLETED:   (done,  amount, second, return_,return_,return_, stay,    stay,    stay,    stay,    stay,    stay),
     T.PAYOUT_FAILED:      (late,  lclash, lclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),
     T.PAYOUT_CANCELLED:   (theft, qunap,  qunap,  done,   done,   done,    revive,  revive,  stay,    done,    done,    done),
-    T.PAYOUT_RETURNED:    (done,  amount, second, done,   done,   done,    stay,    stay,    stay,    stay,    stay,    stay),
+    T.PAYOUT_RETURNED:    (revive,amount, second, done,   done,   done,    stay,    stay,    stay,    stay,    stay,    stay),
     T.PAYOUT_SUPERSEDED:  (twice, twice,  twice,  stay,   stay,   stay,    revive,  revive,  stay,    stay,    stay,    stay),
 
     T.REFUND_UNSENT:      (qpay,  qclash, qclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),

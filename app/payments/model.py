@@ -120,6 +120,7 @@ class Facts:
         sent_at: when the provider was first asked.
         expires_at: the end of the time that a deposit's player has.
         is_superseded: the evidence is about an attempt that a later one has taken the place of.
+        captured: what was credited or paid out, once something was; people may have accepted another sum.
     """
 
     kind: Kind
@@ -129,6 +130,12 @@ class Facts:
     sent_at: datetime | None
     expires_at: datetime | None = None
     is_superseded: bool = False
+    captured: Money | None = None
+
+    @property
+    def expected(self) -> Money:
+        """The sum that a success must name: what was really taken, before that what was ordered."""
+        return self.amount if self.captured is None else self.captured
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,3 +203,9 @@ class Step:
     is_over: bool = False
     send_again: bool = False
     attention: Attention | None = None
+
+    @property
+    def keeps_number(self) -> bool:
+        """Whether the provider's number is written down with it: paid under it, or in conflict about it."""
+        moves_money = self.credit is not None or self.paid is not None
+        return moves_money or self.path[-1:] == (SubStatus.CONFLICTED,)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.engine import Row
 
 from app import merchants, players
@@ -102,7 +102,13 @@ class Payment:
     def facts(self) -> Facts:
         """What the model decides from; of a payout its legs have their own."""
         return Facts(
-            self.kind, self.sub_status, self.amount, self.provider_reference, self.sent_at, self.expires_at
+            self.kind,
+            self.sub_status,
+            self.amount,
+            self.provider_reference,
+            self.sent_at,
+            self.expires_at,
+            captured=self.captured if self.captured.minor else None,
         )
 
     @property
@@ -250,26 +256,41 @@ async def order_is_taken(reader: Reader, found: Payment, external_id: str) -> bo
     return row is not None
 
 
-async def is_noted(reader: Reader, found: Payment, why: Attention, provider_reference: str | None) -> bool:
-    """Whether an event already tells this reason for attention about this number of the provider."""
-    row = await reader.first(
-        select(payment_events.c.sequence).where(
-            payment_events.c.site_id == found.site_id,
-            payment_events.c.payment_id == found.payment_id,
-            payment_events.c.detail["attention"].astext == why.value,
-            payment_events.c.provider_reference.is_not_distinct_from(provider_reference),
-        )
+async def is_noted(
+    reader: Reader, found: Payment, why: Attention, provider_reference: str | None, amount: Money | None
+) -> bool:
+    """Whether an event already tells this reason for attention about this number of the provider.
+
+    Where it is the amount that differs, each other amount is news.
+    """
+    its = payment_events.c
+    told = select(its.sequence).where(
+        its.site_id == found.site_id,
+        its.payment_id == found.payment_id,
+        its.detail["attention"].astext == why.value,
+        its.provider_reference.is_not_distinct_from(provider_reference),
     )
-    return row is not None
+    if why is Attention.AMOUNT_DIFFERS:
+        told = told.where(
+            its.amount_minor.is_not_distinct_from(amount.minor if amount else None),
+            its.currency.is_not_distinct_from(amount.currency if amount else None),
+        )
+    return await reader.first(told) is not None
 
 
 async def reference_is_taken(reader: Reader, found: Payment, provider_reference: str | None) -> bool:
-    """Whether another payment through the same provider account was already paid under this number."""
+    """Whether another deposit, or refund, through the same provider account has this number already.
+
+    No number is nobody's. A withdrawal's numbers are its legs', each at the leg's own account.
+    """
+    if provider_reference is None:
+        return False
     row = await reader.first(
         select(payments.c.payment_id).where(
             payments.c.site_id == found.site_id,
             payments.c.account == found.account,
             payments.c.kind == found.kind,
+            text("kind <> 'payout'"),  # as its index says
             payments.c.provider_reference == provider_reference,
             payments.c.payment_id != found.payment_id,
         )

@@ -45,7 +45,7 @@ async def apply_to_refund(
     evidence = evidence_of(result, source, at)
     facts = replace(found.facts, is_superseded=tries[-1].attempt_id != attempt.attempt_id)
     step = legal(found, next_step(facts, evidence))
-    if step.paid is not None and await reference_is_taken(tx, found, evidence.provider_reference):
+    if step.keeps_number and await reference_is_taken(tx, found, evidence.provider_reference):
         step = in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
     if step.path:
         step = legal(found, await _moved(tx, found, step, at))

@@ -90,7 +90,7 @@ def _arrival(facts: Facts, evidence: Evidence, patience_seconds: float) -> Arriv
     if evidence.verdict is Verdict.PAID:
         if facts.provider_reference not in {None, evidence.provider_reference}:
             return Arrival.PAID_AGAIN
-        return Arrival.PAID if evidence.amount == facts.amount else Arrival.PAID_OTHERWISE
+        return Arrival.PAID if evidence.amount == facts.expected else Arrival.PAID_OTHERWISE
     if evidence.verdict is Verdict.NOT_FOUND:
         waited = (evidence.at - facts.sent_at).total_seconds() if facts.sent_at is not None else 0
         return Arrival.NOT_FOUND if waited >= patience_seconds else Arrival.NOT_FOUND_YET

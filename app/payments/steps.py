@@ -112,7 +112,7 @@ async def apply_evidence(
     """
     evidence = evidence_of(result, source, at)
     step = legal(found, next_step(found.facts, evidence))
-    if step.credit is not None:
+    if step.keeps_number:
         step = await _fenced(tx, found, evidence, step)
     await write_answer(tx, found.site_id, reference, result, source, is_over=step.is_over, at=at)
     changes: dict[str, object] = {}
@@ -208,7 +208,7 @@ async def _remark(tx: Transaction, found: Payment, step: Step, cause: Cause, at:
         )
         values["attention"] = None if found.attention is Attention.UNCONFIRMED else found.attention
     why = step.attention
-    if why is not None and not await is_noted(tx, found, why, cause.provider_reference):
+    if why is not None and not await is_noted(tx, found, why, cause.provider_reference, cause.amount):
         _alarm(found, step)
         values |= {
             "attention": graver(found.attention, why),
@@ -223,10 +223,10 @@ async def _remark(tx: Transaction, found: Payment, step: Step, cause: Cause, at:
 
 
 async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Step) -> Step:
-    """The step, unless its credit would be the second for one collection or for one order of the merchant."""
+    """The step, unless it is about another payment's collection, or would credit one order a second time."""
     if await reference_is_taken(tx, found, evidence.provider_reference):
         return in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
-    if await order_is_paid(tx, found):
+    if step.credit is not None and await order_is_paid(tx, found):
         return in_conflict(found.sub_status, Attention.SECOND_PAYMENT)
     return step
 

@@ -156,7 +156,16 @@ payments = Table(
     ),
     Index("ix_payment_ask_at", "ask_at", postgresql_where=text("ask_at IS NOT NULL")),
     Index("ix_payment_open", "changed_at", postgresql_where=text(f"sub_status IN ({_listed(OPEN)})")),
-    Index("uq_payment_provider_reference", "site_id", "account", "kind", "provider_reference", unique=True),
+    # A withdrawal's numbers are its legs', maybe at several accounts; its row shows only one of them.
+    Index(
+        "uq_payment_provider_reference",
+        "site_id",
+        "account",
+        "kind",
+        "provider_reference",
+        unique=True,
+        postgresql_where=text("kind <> 'payout'"),
+    ),
 )
 
 attempts = Table(

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from app import payments, staff
+from app import payments, providers, staff
+from app.kernel import ids
 from app.kernel.money import Money
 from app.payments.requests import LegPlan
 from tests.payments.stage import FUNDS, Bank, Stage
@@ -199,3 +200,61 @@ async def test_taken_back_by_staff_when_neither_left(stage: Stage, bank: Bank) -
     assert (await stage.credited(), await stage.held()) == (FUNDS, 0)
     await settled(stage)
     assert len(bank.payouts) == 2
+
+
+async def test_another_amount_under_a_number_that_is_taken_calls_a_person(stage: Stage, bank: Bank) -> None:
+    await sent(stage, "pays", "pays")
+    bank.numbers = iter([2, 3])
+    found = await sent(stage, "pays another amount", "pays")
+    await settled(stage)
+    assert await states(stage, found.payment_id) == ["conflicted", "completed"]
+    assert await stage.state(found.payment_id) == ("conflicted", "reference_reused")
+    rows = await stage.rows(
+        "SELECT provider_reference AS theirs FROM payout_leg WHERE payment_id = :id ORDER BY leg",
+        id=found.payment_id,
+    )
+    assert [row.theirs for row in rows] == [None, "bank-3"]
+
+
+async def test_no_number_is_nobodys(stage: Stage, bank: Bank) -> None:
+    """Two parts of which nobody knows: the proof for one has no number, and the other has none either."""
+    bank.words = ["nothing"]
+    found = await sent(stage, "pays silently")
+    by = await stage.operator("raiser")
+    await payments.raise_case(stage.pipes, stage.site_id, found.payment_id, by, reason="for two weeks")
+    await ended(stage, found.payment_id, payments.Resolution.PAID, leg=1)
+    assert await states(stage, found.payment_id) == ["completed", "unknown"]
+    bank.words = ["truth"]
+    await settled(stage)
+    assert await states(stage, found.payment_id) == ["completed", "completed"]
+
+
+async def test_each_account_numbers_its_own_payments(
+    stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row of a withdrawal names one account and one number, which may be of two different parts."""
+    async with stage.database.transaction() as tx:
+        await providers.open_account(
+            tx,
+            stage.site_id,
+            "other",
+            gateway=bank.name,
+            base_url="https://pay.example.com",
+            credentials={"secret": ids.secret()},
+        )
+
+    async def split(_tx: object, _site: int, _player: str, leg: LegPlan) -> list[LegPlan]:
+        parts = ((FIRST, "one", leg.account), (leg.amount.minor - FIRST, "two", "other"))
+        return [
+            LegPlan("e_wallet", account, Money(part, "KZT"), {"wallet": name}, f"*{name}", name, None)
+            for part, name, account in parts
+        ]
+
+    first = await sent(stage, "pays", "pays")
+    assert (await stage.row(first.payment_id)).provider_reference == "bank-2"
+    monkeypatch.setattr("app.payments.payouts.looped", split)
+    bank.numbers = iter([50, 2])
+    found = await sent(stage, "pays", "pays")
+    assert await states(stage, found.payment_id) == ["completed", "completed"]
+    assert await stage.state(found.payment_id) == ("completed", None)
+    assert (await stage.credited(), await stage.held()) == (FUNDS - 2 * (FIRST + SECOND), 0)

@@ -39,7 +39,7 @@ payout, conflicted               stay|4settled|5pay   !amount_differs      !seco
 payout, completed                stay|4settled        !amount_differs      !second_payment      ask|4return           ask|4return           ask|4return           stay               stay               stay     stay           stay        stay
 payout, failed and released      ask|4late            ask|4clash           ask|4clash           stay|4settled         stay|4settled         stay|4settled         ask|4reopen        ask|4reopen        stay     stay|4settled  stay|4settled  stay|4settled
 payout, cancelled or rejected    ask|4unapproved      ask|4!paid_unapproved  ask|4!paid_unapproved  stay|4settled     stay|4settled         stay|4settled         ask|4!revived      ask|4!revived      stay     stay|4settled  stay|4settled  stay|4settled
-payout, returned                 stay|4settled        !amount_differs      !second_payment      stay|4settled         stay|4settled         stay|4settled         stay               stay               stay     stay           stay        stay
+payout, returned                 ask|4!revived        !amount_differs      !second_payment      stay|4settled         stay|4settled         stay|4settled         stay               stay               stay     stay           stay        stay
 payout, an earlier attempt       ask|4!second_payment  ask|4!second_payment  ask|4!second_payment  stay               stay                  stay                  ask|4!revived      ask|4!revived      stay     stay           stay        stay
 refund, nothing arrived          ask|4pay             ask|4clash           ask|4clash           stay|4settled         stay|4settled         stay|4settled         ask|4reopen        ask|4reopen        stay     stay|4settled  stay|4settled  stay|4settled
 refund, submitted                pend+ask|3pay        pend+ask|3clash      pend+ask|3clash      fail                  fail                  ask|4fail             pend               doubt              doubt    stay           again       unsent
@@ -285,6 +285,15 @@ def test_late_success_of_a_payout_calls_people_and_of_a_deposit_does_not() -> No
         for kind in (Kind.PAYOUT, Kind.REFUND):
             step = rules.next_step(Facts(kind, state, AMOUNT, None, SENT_AT), paid)
             assert step == Step((SubStatus.COMPLETED,), paid=AMOUNT, is_late=True, attention=why)
+
+
+def test_a_success_is_held_against_what_was_taken_once_something_was() -> None:
+    known = Facts(Kind.DEPOSIT, SubStatus.COMPLETED, AMOUNT, "theirs-1", SENT_AT, captured=OTHER)
+    for amount, step in ((OTHER, Step(settles=True)), (AMOUNT, Step(attention=Attention.AMOUNT_DIFFERS))):
+        told = Evidence(
+            Source.STATUS_QUERY, Verdict.PAID, LATER, amount=amount, provider_reference="theirs-1"
+        )
+        assert rules.next_step(known, told) == step
 
 
 LEGS = """

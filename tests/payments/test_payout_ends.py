@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from app import merchants
+from app import merchants, payments
 from app.webhooks import endpoints
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import AMOUNT
@@ -87,6 +87,30 @@ async def test_what_the_bank_sends_back_is_the_players_again(stage: Stage, bank:
     for number in range(20):
         await stage.store_notice(bank.fact(reference, "returned"), mark=str(number))
     await stage.work()
+    assert await stage.credited() == FUNDS
+
+
+async def test_what_came_back_and_is_said_to_be_paid_again_calls_a_person(stage: Stage, bank: Bank) -> None:
+    """The player has it again: a notice makes us ask, and the bank's own answer is a case."""
+    await stage.fund()
+    found = await stage.withdraw()
+    await stage.work()
+    [reference] = await stage.references(found.payment_id)
+    bank.send_back(reference)
+    await stage.store_notice(bank.fact(reference, "returned"))
+    await stage.work()
+    # An old notice that comes late is denied by the bank itself.
+    await stage.store_notice(bank.fact(reference), mark="late")
+    await stage.work()
+    assert await stage.state(found.payment_id) == ("returned", None)
+    bank.words = ["succeeded"]
+    for mark in ("again", "and again"):
+        await stage.store_notice(bank.fact(reference), mark=mark)
+        await stage.work()
+    assert await stage.state(found.payment_id) == ("returned", "revived")
+    async with stage.database.reading() as reader:
+        [its] = await payments.cases_of_site(reader, stage.site_id)
+    assert (its.kind.value, its.payment_id) == ("revived", found.payment_id)
     assert await stage.credited() == FUNDS
 
 

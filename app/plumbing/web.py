@@ -146,6 +146,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "operator_not_authentic": 401,
     "operator_not_found": 404,
     "own_request": 403,
+    "not_another_person": 403,
     "voted_already": 409,
 }
 

@@ -13,8 +13,8 @@ from app.staff.model import (
     operator_actor, player_actor,
 )
 from app.staff.rules import (
-    ApprovalClosed, ApprovalExpired, BadOperator, BadReason, ContentChanged, NotPermitted, OperatorDisabled,
-    OwnRequest, VotedAlready, require,
+    ApprovalClosed, ApprovalExpired, BadOperator, BadReason, ContentChanged, NotAnotherPerson, NotPermitted,
+    OperatorDisabled, OwnRequest, VotedAlready, check_text, require,
 )
 from app.staff.queries import (
     ApprovalNotFound, OperatorNotAuthentic, OperatorNotFound, approval, approved, authentic, diary,
@@ -30,11 +30,12 @@ __all__ = [
     "HOUSE", "RIGHTS", "RIGHT_TO_VOTE", "SYSTEM", "Approval", "ApprovalClosed", "ApprovalExpired",
     "ApprovalId", "ApprovalKind", "ApprovalNotFound", "ApprovalOpenAlready", "ApprovalState", "ApprovalWish",
     "BadOperator", "BadReason", "Ballot", "ContentChanged", "DiaryEntry", "DiaryReport", "LoginTaken",
-    "NewOperator", "NotPermitted", "Operator", "OperatorDisabled", "OperatorId", "OperatorNotAuthentic",
-    "OperatorNotFound", "OwnRequest", "Right", "Role", "Verdict", "Vote", "VotedAlready", "approval",
-    "approved", "authentic", "create_operator", "diary", "disable_operator", "expire_due", "merchant_actor",
-    "new_token", "newest_approval", "note", "open_approval", "open_approvals", "operator", "operator_actor",
-    "operators_of", "player_actor", "require", "verify_diary", "vote", "withdraw_approval",
+    "NewOperator", "NotAnotherPerson", "NotPermitted", "Operator", "OperatorDisabled", "OperatorId",
+    "OperatorNotAuthentic", "OperatorNotFound", "OwnRequest", "Right", "Role", "Verdict", "Vote",
+    "VotedAlready", "approval", "approved", "authentic", "check_text", "create_operator", "diary",
+    "disable_operator", "expire_due", "merchant_actor", "new_token", "newest_approval", "note",
+    "open_approval", "open_approvals", "operator", "operator_actor", "operators_of", "player_actor",
+    "require", "verify_diary", "vote", "withdraw_approval",
 ]
 # isort: on
 # fmt: on

@@ -21,6 +21,7 @@ from app.staff.model import (
     ApprovalWish,
     NewOperator,
     Operator,
+    Verdict,
     Vote,
 )
 from app.staff.queries import (
@@ -28,11 +29,19 @@ from app.staff.queries import (
     ApprovalNotFound,
     OperatorNotFound,
     approval,
+    is_one_hand,
     newest_approval,
     operator,
     token_hash,
 )
-from app.staff.rules import admit, check_new, check_reasons, content_hash
+from app.staff.rules import (
+    NotAnotherPerson,
+    admit,
+    check_new,
+    check_reasons,
+    content_hash,
+    without_cards,
+)
 from app.staff.tables import approval_votes, approvals, diary_entries, operators
 
 __all__ = [
@@ -213,15 +222,17 @@ async def vote(
         The approval with this vote; its state says whether that decided it.
 
     Raises:
-        BadReason: a reason that is missing, too long or not text.
+        BadReason: a reason that is missing, too long, not text, or has a card number in it.
         ApprovalNotFound: nobody was ever asked.
-        OperatorDisabled, NotPermitted, OwnRequest: this person may not (403).
+        OperatorDisabled, NotPermitted, OwnRequest, NotAnotherPerson: this person may not (403).
         ApprovalClosed, ApprovalExpired, VotedAlready, ContentChanged: not any more (409).
     """
     check_reasons(cast)
     voter = await operator(tx, operator_.operator_id, lock=True)
     found = await _to_vote_on(tx, site_id, kind, subject, cast.approval_id)
     after = admit(found, voter, cast, content, at=at)
+    if cast.verdict is Verdict.APPROVE and await is_one_hand(tx, found, voter):
+        raise NotAnotherPerson(subject=subject)
     await tx.execute(
         approval_votes.insert().values(
             site_id=site_id,
@@ -305,7 +316,8 @@ async def note(
         actor: `operator:...`, `player:...`, `merchant:<site>`, `machine:<login>` or `system`.
         deed: what was done, as `payout.rejected`.
         subject: the id of what it was done to.
-        detail: before, after, reasons, in plain JSON; no secret and no full account number.
+        detail: before, after, reasons, in plain JSON; no secret and no full account number. Card numbers
+            that got here all the same are masked.
         at: the instant.
 
     Returns:
@@ -319,7 +331,7 @@ async def note(
             actor=actor,
             deed=deed,
             subject=subject,
-            detail=dict(detail),
+            detail=without_cards(detail),
             recorded_at=at,
         )
     )

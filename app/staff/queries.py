@@ -12,6 +12,7 @@ from sqlalchemy.engine import Row
 from app.kernel.errors import Refusal
 from app.plumbing.database import Reader
 from app.staff.model import (
+    HOUSE,
     Approval,
     ApprovalId,
     ApprovalKind,
@@ -22,6 +23,7 @@ from app.staff.model import (
     OperatorId,
     Role,
     Verdict,
+    operator_actor,
 )
 from app.staff.rules import content_hash
 from app.staff.tables import approval_votes, approvals, diary_entries, diary_seals, operators
@@ -36,6 +38,7 @@ __all__ = [
     "approved",
     "authentic",
     "diary",
+    "is_one_hand",
     "newest_approval",
     "open_approvals",
     "operator",
@@ -132,6 +135,29 @@ async def approved(
     if found is None or found.state is not ApprovalState.APPROVED:
         return False
     return found.content_hash == content_hash(content)
+
+
+async def is_one_hand(reader: Reader, about: Approval, voter: Operator) -> bool:
+    """Whether one operator could be two of those who ask and vote: by tokens made since it was asked.
+
+    In whatever order: who makes a colleague's token may vote first as the colleague, or as two of them.
+    """
+    voters = [*(cast.operator_id for cast in about.votes), voter.operator_id]
+    made = await reader.all(
+        select(diary_entries.c.subject, diary_entries.c.actor).where(
+            diary_entries.c.site_id == HOUSE,
+            diary_entries.c.subject.in_(voters),
+            diary_entries.c.deed.in_(["operator.created", "operator.token_replaced"]),
+            # Who can make one on the server itself holds the database anyway.
+            diary_entries.c.actor.startswith("operator:"),
+            diary_entries.c.recorded_at >= about.made_at,
+        )
+    )
+    hands = [
+        {operator_actor(one), *(row.actor for row in made if row.subject == one)}
+        for one in dict.fromkeys(voters)
+    ]
+    return len({about.maker}.union(*hands)) < 1 + sum(map(len, hands))
 
 
 async def open_approvals(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.kernel.errors import Refusal
+from app.kernel.masking import mask_cards
 from app.staff.model import (
     NEXT,
     RIGHT_TO_VOTE,
@@ -30,6 +31,7 @@ __all__ = [
     "BadOperator",
     "BadReason",
     "ContentChanged",
+    "NotAnotherPerson",
     "NotPermitted",
     "OperatorDisabled",
     "OwnRequest",
@@ -37,9 +39,11 @@ __all__ = [
     "admit",
     "check_new",
     "check_reasons",
+    "check_text",
     "content_hash",
     "require",
     "standing",
+    "without_cards",
 ]
 
 LONGEST_REASON: Final = 1_000  # characters: a paragraph; evidence is attached, not written down here
@@ -48,6 +52,7 @@ LOGIN: Final = "[a-z0-9][a-z0-9._-]{1,63}"
 # Who can have done something. `machine` is a login of the server itself: whoever runs `cashier` there.
 ACTOR: Final = "(system|(player|merchant|operator|machine):[A-Za-z0-9._-]{1,64})"
 _LONGEST_NAME: Final = 200
+_HASH: Final = re.compile("[0-9a-f]{32,}")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -61,6 +66,10 @@ class OperatorDisabled(Refusal):
 
 class OwnRequest(Refusal):
     """Nobody approves or rejects what they asked for themselves."""
+
+
+class NotAnotherPerson(Refusal):
+    """One of those who approve {subject} has since made the token of another: it takes somebody else."""
 
 
 class ApprovalClosed(Refusal):
@@ -170,17 +179,41 @@ def admit(
     return after
 
 
+def check_text(field: str, text: str) -> None:
+    """Refuse what nobody at the desk may write down: it is kept for ever, in the diary too.
+
+    Raises:
+        BadReason: control characters, or the number of a card (PCI DSS 3.5.1) among the words.
+    """
+    if _CONTROL.search(text):
+        raise BadReason(field=field, rule="no control characters")
+    if mask_cards(text) != text:
+        raise BadReason(field=field, rule="no card number; its last four digits are enough")
+
+
+def without_cards(value: Any) -> Any:  # noqa: ANN401  plain JSON of any shape
+    """Plain JSON with the card numbers in its texts masked; a hash, which may hold such digits, stays."""
+    match value:
+        case str():
+            return value if _HASH.fullmatch(value) else mask_cards(value)
+        case Mapping():
+            return {key: without_cards(member) for key, member in value.items()}
+        case list() | tuple():
+            return [without_cards(member) for member in value]
+        case _:
+            return value
+
+
 def check_reasons(vote: Vote) -> None:
     """Refuse reasons that nobody can read; a rejection says why.
 
     Raises:
-        BadReason: missing, too long, or with control characters.
+        BadReason: missing, too long, with control characters or a card number.
     """
     for name, text in (("reason_staff", vote.reason_staff), ("reason_player", vote.reason_player)):
         if len(text) > LONGEST_REASON:
             raise BadReason(field=name, rule=f"at most {LONGEST_REASON} characters")
-        if _CONTROL.search(text):
-            raise BadReason(field=name, rule="no control characters")
+        check_text(name, text)
     if vote.verdict is Verdict.REJECT and not vote.reason_staff.strip():
         raise BadReason(field="reason_staff", rule="a rejection says why, for colleagues")
 

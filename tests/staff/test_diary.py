@@ -162,3 +162,25 @@ async def test_an_actor_is_written_in_one_way(desk: Desk) -> None:
         with pytest.raises(DBAPIError, match="ck_diary_actor"):
             async with desk.database.transaction() as tx:
                 await staff.note(tx, desk.site_id, actor=actor, deed="x", subject="y", detail={}, at=desk.now)
+
+
+async def test_a_card_number_that_got_here_is_masked_and_a_hash_is_not(desk: Desk) -> None:
+    hash_ = "4111111111111111" + "a" * 48
+    detail = {
+        "reason": "card 4111 1111 1111 1111",
+        "more": [{"x": "5555555555554444"}],
+        "hash": hash_,
+        "n": 7,
+    }
+    async with desk.database.transaction() as tx:
+        await staff.note(
+            tx, desk.site_id, actor="system", deed="x", subject="thing_1", detail=detail, at=desk.now
+        )
+    [entry] = await desk.diary()
+    assert entry.detail == {
+        "reason": "card 411111...1111",
+        "more": [{"x": "555555...4444"}],
+        "hash": hash_,
+        "n": 7,
+    }
+    assert (await verified(desk)).faults == ()

@@ -164,8 +164,10 @@ def payout_cancel(site_id: int, payment_id: str, token: OperatorToken, reason: R
 def payout_policy(
     site_id: int,
     currency: str,
-    auto_below: Annotated[str, typer.Option(help="Strictly below: no person. `none`: always one.")] = "",
-    second_above: Annotated[str, typer.Option(help="Strictly above: two people. `none`: one.")] = "",
+    auto_below: Annotated[
+        str, typer.Option(help="24 h of a player below: no person. `none`: always one.")
+    ] = "",
+    second_above: Annotated[str, typer.Option(help="24 h of a player above: two people. `none`: one.")] = "",
     cooling_seconds: Annotated[int | None, typer.Option(min=0)] = None,
     approval_hours: Annotated[int | None, typer.Option(min=1)] = None,
     *,

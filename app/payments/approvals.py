@@ -9,8 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app import staff
+from app.kernel.money import Money
 from app.payments.leg_steps import give_back
-from app.payments.legs import Leg, content_of, legs_of, payout, policy
+from app.payments.legs import (
+    Leg,
+    content_of,
+    legs_of,
+    lock_player,
+    payout,
+    policy,
+    taken_within_a_day,
+    why_people,
+)
 from app.payments.model import PayoutPolicy, Step
 from app.payments.queries import Payment
 from app.payments.states import Kind, SubStatus
@@ -38,6 +48,8 @@ async def review(
 ) -> None:
     """Let the policy approve a withdrawal, or ask people; its row is locked.
 
+    Both limits of the policy are of a player's day, not of one withdrawal: split, it is still the same money.
+
     Args:
         found: requested, or cooled, or back from an approval that expired.
         maker: who asked for it, and may therefore not vote.
@@ -46,7 +58,9 @@ async def review(
     parts = await legs_of(tx, found)
     rules = await policy(tx, found.site_id, found.amount.currency)
     path = () if found.sub_status is SubStatus.UNDER_REVIEW else (SubStatus.UNDER_REVIEW,)
-    if rules.auto_below is not None and found.amount < rules.auto_below:
+    await lock_player(tx, found.player_id)
+    taken, doubts = await taken_within_a_day(tx, found), await why_people(tx, found)
+    if rules.auto_below is not None and taken < rules.auto_below and not doubts:
         own = {**(changes or {}), **_approved(found, parts, rules, at)}
         cause = Cause("policy", reason="below the amount that is approved without a person", changes=own)
         await carry_out(tx, found, Step((*path, SubStatus.APPROVED)), cause, at=at)
@@ -67,14 +81,13 @@ async def review(
         found.payment_id,
         content_of(found, parts),
         maker,
-        _people_needed(found, rules),
+        _people_needed(taken, rules),
         until,
     )
     await staff.open_approval(tx, found.site_id, wish, at=at)
     own = {**(changes or {}), "expires_at": until, "ask_at": None}
-    await carry_out(
-        tx, found, Step(path), Cause("policy", changes=own, detail={"people": wish.people_needed}), at=at
-    )
+    detail = {"people": wish.people_needed, "within_a_day_minor": taken.minor, "doubts": doubts}
+    await carry_out(tx, found, Step(path), Cause("policy", changes=own, detail=detail), at=at)
 
 
 async def approve(
@@ -102,6 +115,7 @@ async def approve(
         ApprovalClosed, ApprovalExpired, VotedAlready, ContentChanged: not any more (409).
         ApprovalNotFound: nobody was asked yet.
     """
+    staff.check_text("reason", reason)
     cast = staff.Vote(staff.Verdict.APPROVE, reason_staff=reason, approval_id=approval_id)
 
     async def work(tx: Transaction) -> Payment:
@@ -214,5 +228,5 @@ def _approved(found: Payment, parts: Sequence[Leg], rules: PayoutPolicy, at: dat
     }
 
 
-def _people_needed(found: Payment, rules: PayoutPolicy) -> int:
-    return 2 if rules.second_above is not None and found.amount > rules.second_above else 1
+def _people_needed(taken: Money, rules: PayoutPolicy) -> int:
+    return 2 if rules.second_above is not None and taken > rules.second_above else 1

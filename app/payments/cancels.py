@@ -56,8 +56,10 @@ async def cancel_for_staff(
     Raises:
         PaymentNotFound: no such withdrawal at this site.
         NotPermitted, OperatorDisabled: this person may not.
+        BadReason: control characters or a card number in it (422).
         TooLateToCancel: it is being sent, or over.
     """
+    staff.check_text("reason", reason)
 
     async def work(tx: Transaction) -> Payment:
         staff.require(await staff.operator(tx, operator.operator_id), staff.Right.PAYMENT_CANCEL, site_id)

@@ -46,10 +46,11 @@ async def raise_case(
     Raises:
         PaymentNotFound: no such payment at this site.
         NotPermitted, OperatorDisabled: this person may not (403).
-        BadProposal: no reason (422).
+        BadProposal, BadReason: no reason, or none that may be written down (422).
     """
     if not reason.strip() or len(reason) > LONGEST_NOTE:
         raise BadProposal(field="reason", rule=f"1 to {LONGEST_NOTE} characters")
+    staff.check_text("reason", reason)
 
     async def work(tx: Transaction) -> Case:
         at = pipes.clock.now()
@@ -132,6 +133,7 @@ async def decide_case(
             since it was looked at.
         ResolutionImpossible: it cannot be done as proposed; nothing is changed (409).
     """
+    staff.check_text("reason", reason)
     cast = staff.Vote(verdict, reason_staff=reason, approval_id=approval_id)
 
     async def work(tx: Transaction) -> Case:

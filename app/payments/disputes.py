@@ -126,6 +126,7 @@ async def move_dispute(
     """
     if not note.strip() or len(note) > _LONGEST_NOTE:
         raise staff.BadReason(field="note", rule=f"1 to {_LONGEST_NOTE} characters")
+    staff.check_text("note", note)
 
     async def work(tx: Transaction) -> Dispute:
         at = pipes.clock.now()

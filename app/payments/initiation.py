@@ -15,7 +15,7 @@ from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.approvals import is_ready, review
 from app.payments.contract import SOURCE_TYPES
-from app.payments.legs import payout, payout_of_order, policy
+from app.payments.legs import lock_player, payout, payout_of_order, policy
 from app.payments.model import Step
 from app.payments.queries import Payment
 from app.payments.requests import LegPlan, PayoutPlan, reserve, write_payout
@@ -165,6 +165,7 @@ async def _unasked(
     if await switches.is_stopped(tx, site.site_id, PAYOUTS):
         raise PayoutsNotAccepted
     player, _ = await players.player_of_login(tx, site.site_id, fields["site_login"])
+    await lock_player(tx, player.player_id)
     known = await _instrument(tx, site.site_id, player.player_id, fields.get("customer_purse", ""))
     offer = await methods.offer(
         tx, site.site_id, amount.currency, known.method, direction=methods.Direction.PAYOUT

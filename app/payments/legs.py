@@ -2,19 +2,20 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.engine import Row
 
+from app import ledger, players
 from app.kernel.money import Money
 from app.payments.case_tables import disputes
 from app.payments.model import Facts, PayoutPolicy
 from app.payments.queries import Attempt, Payment, attempt_of, payment, payment_of
 from app.payments.states import DisputeState, Kind, LegState, Status, SubStatus
 from app.payments.tables import attempts, legs, payments, policies
-from app.plumbing.database import Reader
+from app.plumbing.database import Reader, Transaction
 
 __all__ = [
     "Leg",
@@ -23,14 +24,18 @@ __all__ = [
     "facts_of",
     "is_disputed",
     "legs_of",
+    "lock_player",
     "open_payouts",
     "order_belongs_to_another",
     "payout",
     "payout_of_order",
     "payouts_of_site",
     "policy",
+    "taken_within_a_day",
+    "why_people",
 ]
 
+_ONE_DAY: Final = timedelta(hours=24)
 # What a dispute is at while the money may still be lost.
 _UNDECIDED = frozenset(
     {
@@ -173,6 +178,53 @@ async def is_disputed(reader: Reader, site_id: int, player_id: str) -> bool:
         .limit(1)
     )
     return row is not None
+
+
+async def why_people(reader: Reader, found: Payment) -> list[str]:
+    """What speaks against letting a withdrawal go without a person, whatever its amount.
+
+    Returns:
+        `blocked`, `disputed`, `in_debt`: a debt in any currency, for nobody else repays it.
+    """
+    site_id, player_id = found.site_id, found.player_id
+    player = await players.player(reader, site_id, player_id)
+    _, standing = await players.player_of_login(reader, site_id, player.site_login)
+    accounts = await ledger.balances(reader, site_id, player_id)
+    owes = any(name.purpose is ledger.Purpose.PLAYER_DEBT and owed.minor for name, owed in accounts.items())
+    told = {
+        "blocked": standing is not players.PlayerStatus.ACTIVE,
+        "disputed": await is_disputed(reader, site_id, player_id),
+        "in_debt": owes,
+    }
+    return [why for why, is_so in told.items() if is_so]
+
+
+async def taken_within_a_day(reader: Reader, found: Payment) -> Money:
+    """A withdrawal's amount and all that its player asked for within 24 hours of it, before it or after.
+
+    In the same currency; what failed, was cancelled or was rejected does not count. Counted from when they
+    were asked for: a long cooling moves none of them apart.
+    """
+    others = await reader.scalar(
+        select(func.sum(payments.c.amount_minor)).where(
+            payments.c.site_id == found.site_id,
+            payments.c.player_id == found.player_id,
+            payments.c.kind == Kind.PAYOUT,
+            payments.c.currency == found.amount.currency,
+            payments.c.status.in_([Status.PENDING, Status.PROCESSING, Status.COMPLETED]),
+            payments.c.created_at.between(found.created_at - _ONE_DAY, found.created_at + _ONE_DAY),
+            payments.c.payment_id != found.payment_id,
+        )
+    )
+    return found.amount + Money(int(others or 0), found.amount.currency)
+
+
+async def lock_player(tx: Transaction, player_id: str) -> None:
+    """Let one withdrawal of a player at a time be judged, so that of two at once the second counts the first.
+
+    Taken before anything of the player's in the ledger.
+    """
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"payout:{player_id}", 0))))
 
 
 def facts_of(found: Payment, leg: Leg, *, is_superseded: bool) -> Facts:

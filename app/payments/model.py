@@ -143,8 +143,9 @@ class PayoutPolicy:
     """What a site wants of its withdrawals in one currency; the defaults let nothing out without a person.
 
     Args:
-        auto_below: strictly below this, no person is asked; None: always one.
-        second_above: strictly above this, two different people; None: one is enough.
+        auto_below: where all that a player takes out within 24 hours is strictly below this, no person is
+            asked; None: always one.
+        second_above: where it is strictly above this, two different people; None: one is enough.
         cooling_seconds: so long the player may change his mind before anybody looks.
         player_may_cancel: while it is pending.
         closed_loop: money goes back to where it came from first.

@@ -12,15 +12,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
-
 from app import callouts, merchants, methods, players, providers, staff
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments import approvals, sending
 from app.payments.leg_steps import give_back
-from app.payments.legs import is_disputed, open_payouts, order_belongs_to_another, payout, policy
+from app.payments.legs import (
+    is_disputed,
+    lock_player,
+    open_payouts,
+    order_belongs_to_another,
+    payout,
+    policy,
+)
 from app.payments.model import Attention, Step
 from app.payments.queries import Payment, view_hash, view_token
 from app.payments.requests import LegPlan, PayoutPlan, looped, reserve, write_payout
@@ -260,10 +265,7 @@ async def admit(tx: Transaction, session: players.Session, wish: PayoutWish) -> 
         tx, site_id, session.currency, wish.method, direction=methods.Direction.PAYOUT
     )
     methods.check_amount(methods.narrowed(offer, session.wishes.get("payout_range", "")), wish.amount)
-    # Of two withdrawals of one player at once the second counts the first.
-    await tx.execute(
-        select(func.pg_advisory_xact_lock(func.hashtextextended(f"payout:{player.player_id}", 0)))
-    )
+    await lock_player(tx, player.player_id)
     _, standing = await players.player_of_login(tx, site_id, player.site_login)
     if standing is not players.PlayerStatus.ACTIVE or await is_disputed(tx, site_id, player.player_id):
         raise WithdrawalsLocked

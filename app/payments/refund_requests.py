@@ -68,7 +68,7 @@ class RefundWish:
         deposit_id: of which deposit.
         amount: how much; None: all that can still go back.
         reason: for colleagues and the provider.
-        key: the idempotency key: the same wish again is the same refund.
+        key: the idempotency key: the same wish of the same person again is the same refund.
     """
 
     deposit_id: str
@@ -90,7 +90,7 @@ async def request_refund(pipes: Pipes, site_id: int, wish: RefundWish, operator:
         DepositNotRefundable, RefundExceedsCaptured: not so much of it (409, with what remains).
         AmountNotPositive, CurrencyMismatch: no such amount can go back (422).
         RefundsNotOffered: the provider cannot.
-        InsufficientFunds: the player has not so much left with us (402).
+        InsufficientFunds: the player has not so much left with us once what he owes is repaid (402).
         IdempotencyKeyReused: the key was used for another wish.
     """
     check_reason(wish.reason)
@@ -144,8 +144,10 @@ async def _request(
     content = {
         "amount": wish.amount.minor if wish.amount else None,
         "currency": wish.amount.currency if wish.amount else None,
+        "reason": wish.reason,
     }
-    claimed = await idempotency.claim(tx, site_id, f"refund:{wish.deposit_id}", wish.key, content)
+    scope = f"refund:{wish.deposit_id}:{operator.operator_id}"  # two people may well use the same key
+    claimed = await idempotency.claim(tx, site_id, scope, wish.key, content)
     if claimed.receipt is not None:
         return await refund(tx, site_id, claimed.receipt["payment_id"])
     deposit = await payment(tx, site_id, wish.deposit_id, lock=True, kind=Kind.DEPOSIT)
@@ -189,10 +191,15 @@ def _checked(deposit: Payment, wanted: Money | None) -> Money:
 async def _reserve(
     tx: Transaction, deposit: Payment, amount: Money, refund_id: str, operator: staff.Operator, at: datetime
 ) -> int | None:
-    """Set the player's money aside, so that it is not played away meanwhile; None: it is not ours."""
+    """Set the player's money aside, so that it is not played away meanwhile; None: it is not ours.
+
+    What is owed is repaid first, as before a withdrawal: money does not leave around a debt by this way.
+    """
     site = await merchants.site(tx, deposit.site_id)
     if site.wallet_mode is merchants.WalletMode.SEAMLESS:
         return None
+    owner, key = deposit.player_id, f"{refund_id}:debt"
+    await ledger.repay(tx, deposit.site_id, owner, amount.currency, source=SOURCE, key=key, at=at)
     wish = ledger.HoldRequest(
         SOURCE, f"{refund_id}:hold", deposit.player_id, amount, refund_id, actor=operator.actor
     )
@@ -263,3 +270,4 @@ def check_reason(reason: str) -> None:
     """Refuse a reason that nobody can read."""
     if not reason.strip() or len(reason) > _LONGEST_REASON or not reason.isprintable():
         raise staff.BadReason(field="reason", rule=f"1 to {_LONGEST_REASON} printable characters")
+    staff.check_text("reason", reason)

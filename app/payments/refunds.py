@@ -49,6 +49,7 @@ async def approve_refund(
         NotPermitted, OperatorDisabled, OwnRequest: this person may not (403).
         ApprovalClosed, ApprovalExpired, VotedAlready, ContentChanged: not any more (409).
     """
+    staff.check_text("reason", reason)
     cast = staff.Vote(staff.Verdict.APPROVE, reason_staff=reason, approval_id=approval_id)
 
     async def work(tx: Transaction) -> Payment:

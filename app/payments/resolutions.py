@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, assert_never
 
-from app import providers
+from app import providers, staff
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.asking import apply
@@ -93,9 +93,11 @@ def check(proposal: Proposal) -> None:
 
     Raises:
         BadProposal: a field that is missing, malformed, or said of a resolution that has no use for it (422).
+        BadReason: control characters or a card number in the note (422).
     """
     if not proposal.note.strip() or len(proposal.note) > LONGEST_NOTE:
         raise BadProposal(field="note", rule=f"1 to {LONGEST_NOTE} characters")
+    staff.check_text("note", proposal.note)
     if not _SHA256.fullmatch(proposal.attachment):
         raise BadProposal(field="attachment", rule="the SHA-256 of the proof, 64 hexadecimal digits")
     if (proposal.amount is None) is (proposal.resolution is Resolution.ACCEPTED):

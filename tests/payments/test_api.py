@@ -215,3 +215,25 @@ async def test_a_key_that_nobody_answered_is_taken_over_after_a_minute(api: Api)
     await api.forget("claimed_at = claimed_at - interval '61 seconds'")
     again = await api.post(anna, path, body)
     assert (again.status_code, again.json()["code"]) == (409, "too_late_to_cancel")
+
+
+PAN = "a stolen card, 4111 1111 1111 1111"
+
+
+@pytest.mark.parametrize(
+    ("deed", "body", "param"),
+    [
+        ("approve", {"reason": PAN}, "reason"),
+        ("reject", {"reason_staff": PAN}, "reason_staff"),
+        ("reject", {"reason_staff": "x", "reason_player": PAN}, "reason_player"),
+        ("cancel", {"reason": PAN}, "reason"),
+        ("cases", {"reason": PAN}, "reason"),
+    ],
+)
+async def test_a_card_number_is_not_taken_from_staff(api: Api, deed: str, body: Json, param: str) -> None:
+    payment_id = await api.waiting()
+    answer = await api.post(await api.person("anna"), f"/v1/payments/{payment_id}/{deed}", body)
+    assert (answer.status_code, answer.json()["code"], answer.json()["param"]) == (422, "bad_reason", param)
+    assert "4111" not in answer.text
+    for table in ("payment", "payment_event", "approval_vote", "diary", "payment_case"):
+        assert not await api.stage.rows(f"SELECT 1 FROM {table} t WHERE t::text LIKE '%4111 1111%'")  # noqa: S608

@@ -291,3 +291,38 @@ async def test_who_asks_by_order_number_means_the_deposit(desk: Desk) -> None:
             reader, desk.site_id, number=asked.number, external_id=None, site_login=None
         )
     assert (by_order.payment_id, by_number.payment_id) == (deposit, asked.payment_id)
+
+
+async def test_two_people_may_use_one_key_and_the_reason_is_part_of_the_wish(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    first = await desk.refund(deposit, 10_000, key="1", reason="wrong amount")
+    other = await desk.refund(deposit, 10_000, key="1", reason="wrong amount", by=desk.checker)
+    assert first.payment_id != other.payment_id
+    with pytest.raises(IdempotencyKeyReused):
+        await desk.refund(deposit, 10_000, key="1", reason="another reason")
+
+
+async def test_a_refund_goes_not_around_a_debt(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    found = await desk.found(deposit)
+    debt = ledger.Demand(
+        "tests", "owed", ledger.CHARGEBACK, kzt(250_000), found.player_id, found.account, "owed"
+    )
+    async with desk.world.database.transaction() as tx:
+        await ledger.take(tx, desk.site_id, debt, at=desk.world.clock.now())
+    second = await desk.deposit("theirs-2")
+    before = await desk.balances()
+    assert (before["player_cash"], before["player_debt"]) == (150_000, -100_000)
+    with pytest.raises(ledger.InsufficientFunds):
+        await desk.refund(second)
+    assert await desk.balances() == before
+    asked = await desk.refund(second, 50_000)
+    assert asked.sub_status.value == "awaiting_approval"
+    after = await desk.balances()
+    assert (after.get("player_cash", 0), after["player_held"], after.get("player_debt", 0)) == (0, 50_000, 0)
+
+
+async def test_a_refunds_reason_has_no_card_number(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    with pytest.raises(staff.BadReason, match="reason: no card number"):
+        await desk.refund(deposit, 10_000, reason="card 4111-1111-1111-1111")

@@ -233,6 +233,11 @@ async def vote(
     after = admit(found, voter, cast, content, at=at)
     if cast.verdict is Verdict.APPROVE and await is_one_hand(tx, found, voter):
         raise NotAnotherPerson(subject=subject)
+    said = {
+        "reason_staff": cast.reason_staff,
+        "reason_player": cast.reason_player,
+        "do_not_tip_off": cast.do_not_tip_off,
+    }
     await tx.execute(
         approval_votes.insert().values(
             site_id=site_id,
@@ -240,21 +245,13 @@ async def vote(
             operator_id=voter.operator_id,
             maker=found.maker,
             verdict=cast.verdict,
-            reason_staff=cast.reason_staff,
-            reason_player=cast.reason_player,
-            do_not_tip_off=cast.do_not_tip_off,
             voted_at=at,
+            **said,
         )
     )
     if after is not ApprovalState.OPEN:
         await _close(tx, site_id, found.approval_id, after, at)
-    more = {
-        "reason_staff": cast.reason_staff,
-        "reason_player": cast.reason_player,
-        "do_not_tip_off": cast.do_not_tip_off,
-        "state": after.value,
-    }
-    await _noted(tx, found, cast.verdict.value, actor=voter.actor, at=at, **more)
+    await _noted(tx, found, cast.verdict.value, actor=voter.actor, at=at, **said, state=after.value)
     return await approval(tx, site_id, found.approval_id)
 
 

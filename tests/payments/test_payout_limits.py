@@ -133,7 +133,8 @@ async def test_no_card_number_is_written_down(stage: Stage, field: str) -> None:
     await stage.fund()
     found = await stage.withdraw()
     anna = await stage.operator("anna")
-    why = {"reason_staff": "stolen", field: "it was 4111 1111 1111 1111, stolen"}
+    texts = {"reason_staff": "stolen", "reason_player": "", field: "it was 4111 1111 1111 1111, stolen"}
+    why = payments.Refusing(texts["reason_staff"], texts["reason_player"])
     with pytest.raises(staff.BadReason, match=f"{field}: no card number"):
-        await payments.reject(stage.pipes, stage.site_id, found.payment_id, anna, payments.Refusing(**why))
+        await payments.reject(stage.pipes, stage.site_id, found.payment_id, anna, why)
     assert (await stage.state(found.payment_id))[0] == "under_review"

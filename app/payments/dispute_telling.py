@@ -99,7 +99,8 @@ async def tell_dispute(
         f"dispute.{now_is.state.value}", now_is.dispute_id, now_is.sequence, after, changed, at
     )
     await webhooks.publish(tx, now_is.site_id, event, at=at)
-    if now_is.state not in _TOLD:
+    # A warning that expires took nothing; the protocol knows no warnings, only money that is lost.
+    if now_is.state not in _TOLD or (now_is.state is DisputeState.EXPIRED and not now_is.posted.minor):
         return
     site = await merchants.site(tx, now_is.site_id)
     player = await players.player(tx, now_is.site_id, deposit.player_id)

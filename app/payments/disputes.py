@@ -39,11 +39,13 @@ __all__ = [
 
 D = DisputeState
 _SOURCE: Final = "payments"
-# The money is with the bank, for now or for good.
-_TAKEN: Final = frozenset(
-    {D.OPENED, D.NEEDS_RESPONSE, D.SUBMITTED, D.LOST, D.ACCEPTED, D.EXPIRED, D.PRE_ARBITRATION}
-)
-_LOST: Final = frozenset({D.LOST, D.ACCEPTED, D.EXPIRED})
+# The money is with the bank while it is not decided.
+_UNDECIDED: Final = frozenset({D.OPENED, D.NEEDS_RESPONSE, D.SUBMITTED, D.PRE_ARBITRATION})
+# The bank has the money, should it not have been taken before. What was given in to or has expired had to be
+# opened first: a warning expires as well, and nothing was ever taken by it.
+_TAKING: Final = _UNDECIDED | {D.LOST}
+_NO_BEGINNING: Final = frozenset({D.ACCEPTED, D.EXPIRED})
+_LOST: Final = _NO_BEGINNING | {D.LOST}
 _OVER: Final = _LOST | {D.WON, D.PREVENTED}
 # What people do about a dispute, or settle with the player; the rest is the bank's word.
 _BY_HAND: Final = frozenset({D.PREVENTED, D.NEEDS_RESPONSE, D.SUBMITTED, D.ACCEPTED})
@@ -72,8 +74,8 @@ async def apply_dispute(
 ) -> Dispute | None:
     """Let the provider's word about a dispute count, once.
 
-    A stage that cannot follow, a sum in another currency or above the deposit, and a dispute of what is no
-    deposit are cases for people, never silence.
+    A stage that cannot follow or cannot be the first, a sum in another currency, above the deposit or other
+    than what was taken, and a dispute of what is no deposit are cases for people, never silence.
 
     Returns:
         the dispute as it is then; None where people must look first.
@@ -86,14 +88,12 @@ async def apply_dispute(
     if before is not None and before.payment_id != found.payment_id:
         await _call(tx, found, Attention.REFERENCE_REUSED, told, at)
         return None
-    if before is None:
-        return await _opened(tx, found, told, state, at)
-    if before.state is state:
-        return before
-    if state not in DISPUTE_NEXT[before.state]:
+    if before is not None:
+        return await _followed(tx, found, before, told, state, at)
+    if state in _NO_BEGINNING:
         await _call(tx, found, Attention.ILLEGAL_CHANGE, told, at)
-        return before
-    return await _moved(tx, found, before, state, at, reason=told.reason, due_at=told.due_at)
+        return None
+    return await _opened(tx, found, told, state, at)
 
 
 async def move_dispute(
@@ -138,7 +138,7 @@ async def move_dispute(
         assert before is not None
         _check_move(before.state, state)
         due_at = before.due_at if state is D.NEEDS_RESPONSE else None
-        after = await _moved(tx, found, before, state, at, due_at=due_at)
+        after = await _moved(tx, found, before, state, at, before.amount, due_at=due_at)
         detail = {"from": before.state.value, "to": state.value, "note": note, "payment": found.payment_id}
         await staff.note(
             tx, site_id, actor=now_is.actor, deed="dispute.moved", subject=dispute_id, detail=detail, at=at
@@ -237,7 +237,7 @@ async def _opened(
     at: datetime,
 ) -> Dispute:
     dispute_id = ids.new("dsp", at=at)
-    posted = told.amount.minor if state in _TAKEN else 0
+    posted = told.amount.minor if state in _TAKING else 0
     await tx.execute(
         disputes.insert().values(
             site_id=found.site_id,
@@ -265,25 +265,46 @@ async def _opened(
     return made
 
 
+async def _followed(
+    tx: Transaction,
+    found: Payment,
+    before: Dispute,
+    told: providers.DisputeReport,
+    state: DisputeState,
+    at: datetime,
+) -> Dispute:
+    """The next word about a known dispute; its sum may change while nothing is taken by it."""
+    is_repeated, is_same_sum = state is before.state, told.amount == before.amount
+    if not is_same_sum and (before.posted.minor or (is_repeated and state is not D.EARLY_WARNING)):
+        await _call(tx, found, Attention.AMOUNT_DIFFERS, told, at)
+    elif not is_repeated and state not in DISPUTE_NEXT[before.state]:
+        await _call(tx, found, Attention.ILLEGAL_CHANGE, told, at)
+    elif not (is_repeated and is_same_sum):
+        return await _moved(tx, found, before, state, at, told.amount, reason=told.reason, due_at=told.due_at)
+    return before
+
+
 async def _moved(
     tx: Transaction,
     found: Payment,
     before: Dispute,
     state: DisputeState,
     at: datetime,
+    amount: Money,
     *,
     reason: str = "",
     due_at: datetime | None = None,
 ) -> Dispute:
     posted = before.posted
-    if state in _TAKEN and posted.minor == 0:
-        posted = before.amount
+    if state in _TAKING and posted.minor == 0:
+        posted = amount
         await _take(tx, found, before, posted, at)
     elif state is D.WON and posted.minor:
         await _give(tx, found, before, posted, at)
         posted = Money(0, posted.currency)
     values = {
         "state": state,
+        "amount_minor": amount.minor,
         "posted_minor": posted.minor,
         "reason": reason or before.reason,
         "sequence": before.sequence + 1,
@@ -326,8 +347,11 @@ async def _give(tx: Transaction, found: Payment, its: Dispute, amount: Money, at
     else:
         await ledger.give(tx, found.site_id, _demand(found, key, amount), at=at)
     now_is = await payment(tx, found.site_id, found.payment_id)
-    left = max(now_is.charged_back - amount, Money(0, amount.currency))
-    await remember(tx, found, {"charged_back_minor": left.minor})
+    # It may have counted for less than its sum (see _take): what other disputes took stays.
+    known = await disputes_of(tx, found.site_id, found.payment_id)
+    others = sum(one.posted.minor for one in known if one.dispute_id != its.dispute_id)
+    left = min(now_is.charged_back.minor, others)
+    await remember(tx, found, {"charged_back_minor": left})
 
 
 async def _settle_deposit(tx: Transaction, found: Payment, at: datetime) -> None:
@@ -337,7 +361,7 @@ async def _settle_deposit(tx: Transaction, found: Payment, at: datetime) -> None
     lost = sum(one.posted.minor for one in known if one.state in _LOST)
     left = now_is.captured - now_is.refunded - now_is.charged_back
     cause = Cause("dispute", detail={"disputes": [one.dispute_id for one in known]})
-    is_gone = left.minor == 0 and lost > 0 and all(one.state not in _TAKEN - _LOST for one in known)
+    is_gone = left.minor == 0 and lost > 0 and all(one.state not in _UNDECIDED for one in known)
     if now_is.status is Status.COMPLETED and is_gone:
         await carry_out(tx, now_is, Step((SubStatus.CHARGED_BACK,)), cause, at=at)
     elif now_is.sub_status is SubStatus.CHARGED_BACK and not is_gone:

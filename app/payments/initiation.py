@@ -17,9 +17,10 @@ from app.payments.approvals import is_ready, review
 from app.payments.contract import SOURCE_TYPES
 from app.payments.legs import lock_player, payout, payout_of_order, policy
 from app.payments.model import Step
+from app.payments.payouts import WithdrawalsLocked
 from app.payments.queries import Payment
 from app.payments.requests import LegPlan, PayoutPlan, reserve, write_payout
-from app.payments.sending import PAYOUTS
+from app.payments.sending import PAYOUTS, why_barred
 from app.payments.states import Status, SubStatus
 from app.payments.steps import Cause, carry_on_soon, carry_out
 from app.plumbing import switches
@@ -96,7 +97,8 @@ async def initiate(pipes: Pipes, site: merchants.Site, fields: Mapping[str, str]
         WithdrawalUnknown: no such order number, and the site's policy takes nothing that nobody asked for.
         InitiationMismatch: amount, currency or player differ from the request.
         WithdrawalOver: it was rejected or cancelled.
-        PurseUnknown, CurrencyMismatch, InsufficientFunds, PayoutsNotAccepted: of what nobody had asked for.
+        PurseUnknown, CurrencyMismatch, InsufficientFunds, PayoutsNotAccepted, WithdrawalsLocked: of what
+            nobody had asked for.
     """
     amount = Money(int(fields["amount"]), fields["currency"].upper())
     payment_id = ids.new("wdr", at=pipes.clock.now())
@@ -166,6 +168,8 @@ async def _unasked(
         raise PayoutsNotAccepted
     player, _ = await players.player_of_login(tx, site.site_id, fields["site_login"])
     await lock_player(tx, player.player_id)
+    if await why_barred(tx, site.site_id, player.player_id):
+        raise WithdrawalsLocked
     known = await _instrument(tx, site.site_id, player.player_id, fields.get("customer_purse", ""))
     offer = await methods.offer(
         tx, site.site_id, amount.currency, known.method, direction=methods.Direction.PAYOUT

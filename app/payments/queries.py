@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import and_, bindparam, func, or_, select, text
 from sqlalchemy.engine import Row
 
 from app import merchants, players
@@ -47,6 +47,12 @@ _ONE = payments.select().where(
     payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment")
 )
 _ONE_LOCKED = _ONE.with_for_update(key_share=True)
+# Credited, also where it went back since: a refund that fails after all and a dispute that is won complete it
+# again, and an order is paid once.
+_PAID = or_(
+    payments.c.status == Status.COMPLETED,
+    and_(payments.c.status == Status.REFUNDED, payments.c.captured_minor > 0),
+)
 
 
 class PaymentNotFound(Refusal):
@@ -227,7 +233,7 @@ async def open_deposits(reader: Reader, site_id: int, player_id: str) -> int:
 
 
 async def order_is_paid(reader: Reader, found: Payment) -> bool:
-    """Whether another deposit under the same order number of the merchant was already credited."""
+    """Whether another deposit under the same order number of the merchant was ever credited."""
     if not found.external_id:
         return False
     row = await reader.first(
@@ -235,7 +241,7 @@ async def order_is_paid(reader: Reader, found: Payment) -> bool:
             payments.c.site_id == found.site_id,
             payments.c.kind == found.kind,
             payments.c.external_id == found.external_id,
-            payments.c.status == Status.COMPLETED,
+            _PAID,
             payments.c.payment_id != found.payment_id,
         )
     )
@@ -243,13 +249,13 @@ async def order_is_paid(reader: Reader, found: Payment) -> bool:
 
 
 async def order_is_taken(reader: Reader, found: Payment, external_id: str) -> bool:
-    """Whether another deposit that is open or paid already has this order number of the merchant."""
+    """Whether another deposit that is open, or was ever credited, has this order number of the merchant."""
     row = await reader.first(
         select(payments.c.payment_id).where(
             payments.c.site_id == found.site_id,
             payments.c.kind == found.kind,
             payments.c.external_id == external_id,
-            payments.c.status.in_([Status.PENDING, Status.PROCESSING, Status.COMPLETED]),
+            or_(payments.c.status.in_([Status.PENDING, Status.PROCESSING]), _PAID),
             payments.c.payment_id != found.payment_id,
         )
     )

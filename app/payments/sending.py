@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import update
 
-from app import providers
+from app import players, providers
 from app.kernel import ids
 from app.kernel.money import Money
 from app.payments.approvals import is_ready
 from app.payments.leg_steps import apply_to_leg
-from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy
+from app.payments.legs import Leg, attempts_of, content_of, is_disputed, legs_of, payout, policy
 from app.payments.model import Attention, Source, Step
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import ask_delay, of_legs
@@ -30,7 +30,7 @@ from app.plumbing import idempotency, metrics, switches
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = ["PAYOUTS", "ask_payout", "send"]
+__all__ = ["PAYOUTS", "ask_payout", "send", "why_barred"]
 
 PAYOUTS = "payouts"  # the stop switch that requests and sending obey
 _log = structlog.get_logger("payments")
@@ -45,7 +45,7 @@ _SENDING = frozenset(
 _SAME_ORDER_FOR = timedelta(hours=24)
 # What a provider says of an order by which nothing was paid and nothing will be.
 _NOTHING = frozenset({providers.State.NOT_FOUND, providers.State.FAILED, providers.State.CANCELLED})
-_LOOK_AGAIN = timedelta(minutes=5)  # for money at the provider, or for the end of a stop
+_LOOK_AGAIN = timedelta(minutes=5)  # for money at the provider, or for the end of a stop or a dispute
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,17 @@ async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
         step = await _conclude(pipes, found, one, providers.judged(account, result), Source.STATUS_QUERY)
         if step.send_again:
             await _send_again(pipes, found, one, account)
+
+
+async def why_barred(reader: Reader, site_id: int, player_id: str) -> str:
+    """Why nothing is paid out to a player at present, for staff; empty where nothing stands against it."""
+    known = await players.player(reader, site_id, player_id)
+    _, standing = await players.player_of_login(reader, site_id, known.site_login)
+    if standing is not players.PlayerStatus.ACTIVE:
+        return f"the player is {standing.value}"
+    if await is_disputed(reader, site_id, player_id):
+        return "a deposit of the player is disputed"
+    return ""
 
 
 def _waits(leg: Leg) -> bool:
@@ -149,7 +160,7 @@ async def _begin(
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
         await remember(tx, found, {"ask_at": None})
         return []
-    why = await _stopped(tx, site_id, parts) or short
+    why = await _stopped(tx, site_id, parts) or await why_barred(tx, site_id, found.player_id) or short
     if why:
         await _wait(tx, found, why, at)
         return []
@@ -260,6 +271,10 @@ async def _send_again(
         if leg.sent_at is None or at - leg.sent_at > _SAME_ORDER_FOR:
             gone = Step(attention=Attention.ORDER_VANISHED)
             await carry_out(tx, now_is, gone, Cause("system"), at=at)
+            return None
+        why = await why_barred(tx, found.site_id, found.player_id)
+        if why:
+            await _wait(tx, now_is, why, at)
             return None
         return leg
 

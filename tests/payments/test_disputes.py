@@ -5,7 +5,9 @@ import pytest
 from app import ledger, methods, payments, providers
 from app.payments.payouts import WithdrawalsLocked
 from app.payments.states import DISPUTE_NEXT, DisputeState
+from tests.payments.casework import open_cases
 from tests.payments.desk import Desk, kzt
+from tests.payments.peers import answering
 from tests.payments.world import ACCOUNT, AMOUNT, State, fact, just, paid
 
 D = DisputeState
@@ -109,6 +111,121 @@ async def test_a_warning_takes_nothing(desk: Desk) -> None:
     assert await desk.told(its.number) == []
 
 
+async def test_the_sum_may_change_until_it_is_taken(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    await say(desk, deposit, "early_warning", 150_000)
+    await say(desk, deposit, "early_warning", 70_000)
+    [its] = await disputes(desk, deposit)
+    assert (its.state, its.amount, its.posted) == (D.EARLY_WARNING, kzt(70_000), kzt(0))
+    await say(desk, deposit, "opened", 60_000)
+    [its] = await disputes(desk, deposit)
+    assert (its.amount, its.posted) == (kzt(60_000), kzt(60_000))
+    assert await desk.balances() == {"provider_clearing": -90_000, "player_cash": 90_000}
+    assert await desk.figures(deposit) == (150_000, 0, 0, 60_000)
+    assert await open_cases(desk) == []
+    # What is taken is taken: another sum after that is for people, and nothing moves.
+    await say(desk, deposit, "opened", 150_000)
+    await say(desk, deposit, "lost", 150_000)
+    assert await disputes(desk, deposit) == [its]
+    assert await desk.balances() == {"provider_clearing": -90_000, "player_cash": 90_000}
+    assert [one.kind.value for one in await open_cases(desk)] == ["amount_differs"]
+    await say(desk, deposit, "won", 60_000)
+    await say(desk, deposit, "pre_arbitration", 40_000)  # given back: the next sum counts
+    [its] = await disputes(desk, deposit)
+    assert (its.amount, its.posted) == (kzt(40_000), kzt(40_000))
+    assert await desk.figures(deposit) == (150_000, 0, 0, 40_000)
+
+
+async def test_a_decision_of_another_sum_is_a_case(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    await say(desk, deposit, "opened")
+    await say(desk, deposit, "won")
+    await say(desk, deposit, "won", 60_000)
+    [its] = await disputes(desk, deposit)
+    assert (its.state, its.amount) == (D.WON, AMOUNT)
+    assert (await desk.found(deposit)).attention is payments.Attention.AMOUNT_DIFFERS
+
+
+async def test_a_warning_that_expires_takes_nothing_unless_it_is_lost_after_all(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    await say(desk, deposit, "early_warning")
+    await say(desk, deposit, "expired")
+    [its] = await disputes(desk, deposit)
+    assert (its.state, its.posted) == (D.EXPIRED, kzt(0))
+    assert await desk.balances() == {"provider_clearing": -150_000, "player_cash": 150_000}
+    assert (await desk.found(deposit)).sub_status.value == "completed"
+    assert await desk.told(its.number) == []
+    await say(desk, deposit, "lost")
+    assert await desk.balances() == {}
+    assert (await desk.found(deposit)).sub_status.value == "charged_back"
+    assert await desk.told(its.number) == [(7, 23)]
+
+
+async def test_what_was_opened_and_expires_is_lost(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    await say(desk, deposit, "early_warning")
+    await say(desk, deposit, "opened")
+    await say(desk, deposit, "expired")
+    [its] = await disputes(desk, deposit)
+    assert (await desk.balances(), its.posted) == ({}, AMOUNT)
+    assert (await desk.found(deposit)).sub_status.value == "charged_back"
+    assert await desk.told(its.number) == [(7, 4), (7, 23)]
+
+
+@pytest.mark.parametrize("stage", ["expired", "accepted"])
+async def test_an_end_without_a_beginning_is_a_case_and_waits_for_it(desk: Desk, stage: str) -> None:
+    deposit = await desk.deposit()
+    await say(desk, deposit, stage)
+    assert await disputes(desk, deposit) == []
+    assert await desk.balances() == {"provider_clearing": -150_000, "player_cash": 150_000}
+    assert (await desk.found(deposit)).attention is payments.Attention.ILLEGAL_CHANGE
+    await say(desk, deposit, "opened")  # it was late
+    assert await desk.balances() == {}
+
+
+async def test_won_gives_back_what_it_took_and_not_what_another_took(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    await say(desk, deposit, "opened", 50_000, "cb-1")
+    await say(desk, deposit, "opened", 150_000, "cb-2")  # of which 1,000 tenge were there
+    assert await desk.figures(deposit) == (150_000, 0, 0, 150_000)
+    await say(desk, deposit, "won", 150_000, "cb-2")
+    assert await desk.figures(deposit) == (150_000, 0, 0, 50_000)
+    await say(desk, deposit, "won", 50_000, "cb-1")
+    assert await desk.figures(deposit) == (150_000, 0, 0, 0)
+
+
+async def test_an_order_number_stays_taken_when_its_money_went_back(desk: Desk) -> None:
+    desk.world.shop.manner = answering({"code": 0, "external_id": "same"})
+    deposit = await desk.deposit()
+    await say(desk, deposit, "lost")
+    await desk.world.ask(key="again")
+    assert (await desk.world.payment()).sub_status == "merchant_unreachable"
+    await say(desk, deposit, "won")
+    assert (await desk.found(deposit)).sub_status.value == "completed"
+    assert await desk.balances() == {"provider_clearing": -150_000, "player_cash": 150_000}
+    desk.provider.answers = desk.provider.statuses = [paid("back-1")]
+    await desk.sent(deposit)
+    assert (await desk.found(deposit)).sub_status.value == "refunded"
+    await desk.world.ask(key="once more")
+    assert (await desk.world.payment()).sub_status == "merchant_unreachable"
+
+
+async def test_what_was_paid_late_under_the_number_of_a_charged_back_one_is_a_case(desk: Desk) -> None:
+    desk.world.shop.manner = answering({"code": 0, "external_id": "same"})
+    await desk.world.ask(key="late")
+    late, reference = await desk.world.payment(), await desk.world.reference()
+    await desk.world.notice(fact(reference, "failed"))
+    deposit = await desk.deposit("theirs-2")
+    await say(desk, deposit, "lost")
+    desk.provider.statuses = [paid("theirs-3")]
+    await desk.world.notice(fact(reference, theirs="theirs-3"))
+    now_is = await desk.found(late.payment_id)
+    assert (now_is.sub_status.value, now_is.attention) == (
+        "conflicted",
+        payments.Attention.SECOND_PAYMENT,
+    )
+
+
 async def test_in_seamless_mode_it_is_the_merchants(seamless: Desk) -> None:
     deposit = await seamless.deposit()
     await say(seamless, deposit, "opened")
@@ -123,17 +240,19 @@ async def test_every_stage_that_cannot_follow_is_a_case_and_moves_nothing(
     desk: Desk, source: DisputeState
 ) -> None:
     deposit = await desk.deposit()
+    if source in {D.ACCEPTED, D.EXPIRED}:
+        await say(desk, deposit, "opened")  # neither is a beginning
     await say(desk, deposit, source.value)
-    before = await desk.balances()
+    before, [was] = await desk.balances(), await disputes(desk, deposit)
     for target in set(DisputeState) - DISPUTE_NEXT[source] - {source}:
         await say(desk, deposit, target.value)
         [its] = await disputes(desk, deposit)
-        assert (its.state, its.sequence) == (source, 1)
+        assert (its.state, its.sequence) == (source, was.sequence)
     assert await desk.balances() == before
     if DISPUTE_NEXT[source] | {source} != set(DisputeState):
         assert (await desk.found(deposit)).attention is payments.Attention.ILLEGAL_CHANGE
     await say(desk, deposit, source.value)  # told twice is told once
-    assert (await disputes(desk, deposit))[0].sequence == 1
+    assert await disputes(desk, deposit) == [was]
 
 
 async def test_a_dispute_that_does_not_fit_is_a_case(desk: Desk) -> None:

@@ -79,6 +79,7 @@ async def test_an_order_that_was_lost_is_not_sent_again_meanwhile(
     assert (len(bank.payouts), await stage.state(found.payment_id)) == (1, ("unknown", None))
     await disputed("won")
     await stage.later(timedelta(minutes=5))
+    await stage.later(timedelta(minutes=5))  # the provider is asked what became of it
     assert (len(bank.payouts), await stage.state(found.payment_id)) == (2, ("completed", None))
 
 

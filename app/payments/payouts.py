@@ -19,7 +19,6 @@ from app.kernel.money import Money
 from app.payments import approvals, sending
 from app.payments.leg_steps import give_back
 from app.payments.legs import (
-    is_disputed,
     lock_player,
     open_payouts,
     order_belongs_to_another,
@@ -30,6 +29,7 @@ from app.payments.model import Attention, Step
 from app.payments.queries import Payment, view_hash, view_token
 from app.payments.requests import LegPlan, PayoutPlan, looped, reserve, write_payout
 from app.payments.rules import question_delay
+from app.payments.sending import WithdrawalsLocked
 from app.payments.states import SubStatus
 from app.payments.steps import Cause, carry_out
 from app.plumbing import idempotency, switches
@@ -60,10 +60,6 @@ class PayoutsStopped(Refusal):
 
 class TooManyOpenPayouts(Refusal):
     """You have {most} unfinished withdrawals; wait until one of them is done."""
-
-
-class WithdrawalsLocked(Refusal):
-    """Withdrawals are not possible for this player at the moment. Support can say more."""
 
 
 class CardNotTaken(Refusal):
@@ -266,8 +262,7 @@ async def admit(tx: Transaction, session: players.Session, wish: PayoutWish) -> 
     )
     methods.check_amount(methods.narrowed(offer, session.wishes.get("payout_range", "")), wish.amount)
     await lock_player(tx, player.player_id)
-    _, standing = await players.player_of_login(tx, site_id, player.site_login)
-    if standing is not players.PlayerStatus.ACTIVE or await is_disputed(tx, site_id, player.player_id):
+    if await sending.why_barred(tx, site_id, player.player_id):
         raise WithdrawalsLocked
     if await open_payouts(tx, site_id, player.player_id) >= OPEN_AT_MOST:
         raise TooManyOpenPayouts(most=OPEN_AT_MOST)

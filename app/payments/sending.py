@@ -16,6 +16,7 @@ from sqlalchemy import update
 
 from app import players, providers
 from app.kernel import ids
+from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.approvals import is_ready
 from app.payments.leg_steps import apply_to_leg
@@ -30,7 +31,7 @@ from app.plumbing import idempotency, metrics, switches
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = ["PAYOUTS", "ask_payout", "send", "why_barred"]
+__all__ = ["PAYOUTS", "WithdrawalsLocked", "ask_payout", "send", "why_barred"]
 
 PAYOUTS = "payouts"  # the stop switch that requests and sending obey
 _log = structlog.get_logger("payments")
@@ -46,6 +47,10 @@ _SAME_ORDER_FOR = timedelta(hours=24)
 # What a provider says of an order by which nothing was paid and nothing will be.
 _NOTHING = frozenset({providers.State.NOT_FOUND, providers.State.FAILED, providers.State.CANCELLED})
 _LOOK_AGAIN = timedelta(minutes=5)  # for money at the provider, or for the end of a stop or a dispute
+
+
+class WithdrawalsLocked(Refusal):
+    """Withdrawals are not possible for this player at the moment. Support can say more."""
 
 
 @dataclass(frozen=True, slots=True)

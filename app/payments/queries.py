@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, or_, select, text
+from sqlalchemy import bindparam, func, or_, select, text
 from sqlalchemy.engine import Row
 
 from app import merchants, players
@@ -49,10 +49,8 @@ _ONE = payments.select().where(
 _ONE_LOCKED = _ONE.with_for_update(key_share=True)
 # Credited, also where it went back since: a refund that fails after all and a dispute that is won complete it
 # again, and an order is paid once.
-_PAID = or_(
-    payments.c.status == Status.COMPLETED,
-    and_(payments.c.status == Status.REFUNDED, payments.c.captured_minor > 0),
-)
+_GONE = (payments.c.status == Status.REFUNDED) & (payments.c.captured_minor > 0)
+_PAID = (payments.c.status == Status.COMPLETED) | _GONE
 
 
 class PaymentNotFound(Refusal):

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _BLANKS: Final = re.compile(r"[\s\u00a0\u202f-]+")
+_PUNCTUATION: Final = re.compile(r"[^\w\s]|_")
 _LONGEST_NAME: Final = 140  # of ISO 20022, Max140Text
 _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _IIN: Final = re.compile(r"[0-9]{12}")
@@ -213,6 +214,11 @@ def _squeezed(typed: str) -> str:
     return _BLANKS.sub("", typed)
 
 
+def _holds_card(typed: str) -> bool:
+    """Whether a card number stands in it, however it is written: 4111.1111.1111.1111, 4111/1111/..."""
+    return holds_card(typed) or holds_card(_PUNCTUATION.sub("", typed))
+
+
 def _card_number(name: str, typed: str) -> str:
     digits = _squeezed(typed)
     if not (digits.isascii() and digits.isdigit()):
@@ -256,7 +262,7 @@ def _iin(name: str, typed: str) -> str:
 
 def _name(name: str, typed: str) -> str:
     read = " ".join(typed.split())
-    if holds_card(read):
+    if _holds_card(read):
         raise BadDestination(field=name, rule=DestinationRule.CARD_NUMBER)
     if len(read) > _LONGEST_NAME:
         raise BadDestination(field=name, rule=DestinationRule.LENGTH)
@@ -281,7 +287,7 @@ def _phone(name: str, typed: str) -> str:
 
 def _wallet(name: str, typed: str) -> str:
     wallet = typed.strip()
-    if holds_card(wallet):
+    if _holds_card(wallet):
         raise BadDestination(field=name, rule=DestinationRule.CARD_NUMBER)
     if not (wallet.isascii() and _WALLET.fullmatch(wallet)):
         raise BadDestination(field=name, rule=DestinationRule.MALFORMED)

@@ -95,9 +95,9 @@ async def initiate(pipes: Pipes, site: merchants.Site, fields: Mapping[str, str]
     Raises:
         WithdrawalUnknown: no such order number, and the site's policy takes nothing that nobody asked for.
         InitiationMismatch: amount, currency or player differ from the request.
-        WithdrawalOver: it was rejected or cancelled.
-        PurseUnknown, CurrencyMismatch, InsufficientFunds, PayoutsNotAccepted, WithdrawalsLocked: of what
-            nobody had asked for.
+        WithdrawalOver: it was rejected or cancelled, or it has failed or come back before this first word.
+        PayoutsNotAccepted: withdrawals are stopped; a repeat is answered all the same.
+        PurseUnknown, CurrencyMismatch, InsufficientFunds, WithdrawalsLocked: of what nobody had asked for.
     """
     amount = Money(int(fields["amount"]), fields["currency"].upper())
     payment_id = ids.new("wdr", at=pipes.clock.now())
@@ -116,6 +116,8 @@ async def initiate(pipes: Pipes, site: merchants.Site, fields: Mapping[str, str]
 async def _initiated(tx: Transaction, found: Payment, fields: Mapping[str, str], at: datetime) -> Initiated:
     if found.initiated_at is not None:
         return Initiated(found, found.order_id or order_number(found), replayed=True)
+    if await switches.is_stopped(tx, found.site_id, PAYOUTS):
+        raise PayoutsNotAccepted
     rules = await policy(tx, found.site_id, found.amount.currency)
     changes: dict[str, object] = {"initiated_at": at, "order_id": order_number(found)}
     is_queued = found.sub_status is SubStatus.APPROVED
@@ -145,7 +147,9 @@ async def _check(tx: Transaction, found: Payment, fields: Mapping[str, str], amo
     ):
         if not same:
             raise InitiationMismatch(field=field)
-    if found.status is Status.CANCELLED:
+    has_failed = found.status in {Status.FAILED, Status.REFUNDED}
+    # A repeat is told what its withdrawal has become; the first word comes too late.
+    if found.status is Status.CANCELLED or (has_failed and found.initiated_at is None):
         raise WithdrawalOver(
             external_id=found.external_id, status=found.status.value, sub_status=found.sub_status.value
         )

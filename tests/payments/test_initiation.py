@@ -9,7 +9,7 @@ import pytest
 from app import ledger, payments
 from app.kernel import signing
 from app.payments import initiation
-from app.plumbing import web
+from app.plumbing import switches, web
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import AMOUNT
 
@@ -103,6 +103,64 @@ async def test_what_was_cancelled_or_rejected_is_not_paid(stage: Stage, bank: Ba
         await stage.initiate(rejected)
     await stage.work()
     assert bank.payouts == []
+
+
+async def test_the_first_word_about_what_has_failed_comes_too_late(stage: Stage, bank: Bank) -> None:
+    await stage.policy(needs_initiation=False)
+    bank.manners = ["declines"]
+    declined = await stage.withdraw()
+    await stage.work()
+    with pytest.raises(initiation.WithdrawalOver, match="failed, declined"):
+        await stage.initiate(declined)
+    bank.manners = ["pays"]
+    returned = await stage.withdraw()
+    await stage.work()
+    [reference] = await stage.references(returned.payment_id)
+    bank.send_back(reference)
+    await stage.notice(bank.fact(reference, "returned"))
+    with pytest.raises(initiation.WithdrawalOver, match="refunded, returned"):
+        await stage.initiate(returned)
+    for found in (declined, returned):
+        assert (await stage.row(found.payment_id)).initiated_at is None
+
+
+async def test_a_repeat_about_what_has_failed_is_a_replay(stage: Stage, bank: Bank) -> None:
+    bank.manners = ["declines"]
+    found = await stage.withdraw()
+    first = await stage.initiate(found)
+    await stage.work()
+    again = await stage.initiate(found)
+    assert (again.order_id, again.replayed, again.payment.status) == (first.order_id, True, "failed")
+
+
+async def test_while_withdrawals_are_stopped_nothing_new_is_initiated(stage: Stage, bank: Bank) -> None:
+    before, found = await stage.withdraw(10_000), await stage.withdraw(10_000)
+    taken = await stage.initiate(before)
+    await _switch(stage, stopped=True)
+    with pytest.raises(initiation.PayoutsNotAccepted):
+        await stage.initiate(found)
+    assert web.status_of(initiation.PayoutsNotAccepted) == 503
+    assert (await stage.row(found.payment_id)).initiated_at is None
+    assert (await stage.initiate(before)).order_id == taken.order_id, "a repeat is answered"
+    await stage.work()
+    assert bank.payouts == []
+    await _switch(stage, stopped=False)
+    await stage.initiate(found)
+    await stage.work()
+    assert (await stage.state(found.payment_id))[0] == "completed"
+
+
+async def _switch(stage: Stage, *, stopped: bool) -> None:
+    async with stage.database.transaction() as tx:
+        await switches.set_switch(
+            tx,
+            stage.site_id,
+            payments.PAYOUTS,
+            stopped=stopped,
+            reason="drill",
+            by="machine:test",
+            at=stage.clock.now(),
+        )
 
 
 async def test_initiated_before_people_have_decided_it_goes_when_they_have(stage: Stage, bank: Bank) -> None:

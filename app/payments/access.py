@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from app import merchants, staff
 from app.kernel.errors import Refusal
+from app.payments.api_schemas import SiteNumber
 from app.plumbing import idempotency
 from app.plumbing.pipes import Pipes
 
@@ -19,7 +20,7 @@ _OF_STAFF: Final = "ck_staff_"
 # A token for play is in the hands of game platforms, whom the players' payments do not concern.
 _MAY_READ: Final = frozenset({merchants.Scope.READ, merchants.Scope.WALLET})
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Yours; a retry has one effect.")]
-Site = Annotated[int, Query(alias="site_id", description="Whose; with a token of a site, that site.", ge=0)]
+Site = Annotated[SiteNumber, Query(alias="site_id")]
 
 
 class SiteNotNamed(Refusal):

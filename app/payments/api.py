@@ -21,6 +21,7 @@ from app.payments.api_schemas import (
     PaymentObject,
     RefundBody,
     RejectBody,
+    Text,
     VoteBody,
     payment_object,
 )
@@ -73,10 +74,10 @@ def _reading(routes: APIRouter, pipes: Pipes) -> None:
     @routes.get("/v1/payments/{payment_id}", operation_id="payments_get")
     async def read(
         request: Request,
-        payment_id: str,
+        payment_id: Text,
         site_id: Site = 0,
         expand: Annotated[
-            list[str] | None, Query(alias="expand[]", description="events, legs, attempts")
+            list[Text] | None, Query(alias="expand[]", description="events, legs, attempts")
         ] = None,
     ) -> PaymentObject:
         """Read a payment. One that is not over is asked about at its provider: the next look is newer."""
@@ -113,7 +114,7 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
 
     @routes.post(f"{one}/cancel", operation_id="payments_cancel", response_model=PaymentObject)
     async def cancelled(
-        request: Request, payment_id: str, body: CancelBody, site_id: Site = 0, key: Key = None
+        request: Request, payment_id: Text, body: CancelBody, site_id: Site = 0, key: Key = None
     ) -> Response:
         """Take back a withdrawal that is not sent yet, or a refund."""
 
@@ -125,7 +126,7 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
 
     @routes.post(f"{one}/approve", operation_id="payments_approve", response_model=PaymentObject)
     async def approved(
-        request: Request, payment_id: str, body: VoteBody, site_id: Site = 0, key: Key = None
+        request: Request, payment_id: Text, body: VoteBody, site_id: Site = 0, key: Key = None
     ) -> Response:
         """Approve a withdrawal or a refund that somebody else has asked for."""
 
@@ -138,7 +139,7 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
 
     @routes.post(f"{one}/reject", operation_id="payments_reject", response_model=PaymentObject)
     async def rejected(
-        request: Request, payment_id: str, body: RejectBody, site_id: Site = 0, key: Key = None
+        request: Request, payment_id: Text, body: RejectBody, site_id: Site = 0, key: Key = None
     ) -> Response:
         """Reject a withdrawal or a refund; what was held is free again."""
 
@@ -155,7 +156,7 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
 
     @routes.post(f"{one}/refunds", operation_id="refunds_create", response_model=PaymentObject)
     async def refunded(
-        request: Request, payment_id: str, body: RefundBody, site_id: Site = 0, key: Key = None
+        request: Request, payment_id: Text, body: RefundBody, site_id: Site = 0, key: Key = None
     ) -> Response:
         """Ask for a refund of a deposit, in full or in part; somebody else approves it."""
 

@@ -1,10 +1,12 @@
 """How payments are said in our own API: strict bodies in, explicit fields out (payments.md 3.1, 3.3, 3.4)."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from sqlalchemy.engine import Row
 
 from app.kernel.money import MAX_MINOR
@@ -22,28 +24,47 @@ __all__ = [
     "Problem",
     "RefundBody",
     "RejectBody",
+    "SiteNumber",
+    "Text",
     "VoteBody",
     "payment_object",
 ]
 
-_Reason = Annotated[str, Field(min_length=1, max_length=255, description="For colleagues.")]
+_CONTROLS: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)  # all but tab and line feed, as in staff's reasons
+_LARGEST_SITE: Final = 2**31 - 1
+
+
+def _without_controls(said: str) -> str:
+    if _CONTROLS.search(said):
+        raise PydanticCustomError("control_characters", "no control characters")
+    return said
+
+
+# What a caller may write anywhere: the database keeps no NUL, and nobody's terminal wants the others.
+Text = Annotated[str, AfterValidator(_without_controls)]
+SiteNumber = Annotated[
+    int, Field(ge=0, le=_LARGEST_SITE, description="Whose; with a token of a site, that site.")
+]
+_Reason = Annotated[Text, Field(min_length=1, max_length=255, description="For colleagues.")]
 
 
 class ListQuery(BaseModel):
     """Which payments, and which part of them."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
-    site_id: Annotated[int, Field(ge=0, description="Whose; with a token of a site, that site.")] = 0
+    site_id: SiteNumber = 0
     kind: list[Kind] = []
     status: list[Status] = []
     created_from: Annotated[datetime | None, Field(alias="created[gte]")] = None
     created_before: Annotated[datetime | None, Field(alias="created[lt]")] = None
-    site_login: str | None = None
-    external_id: str | None = None
+    site_login: Text | None = None
+    external_id: Text | None = None
     attention: Annotated[bool, Field(description="Only those that somebody should look at.")] = False
     limit: Annotated[int, Field(ge=1, le=200)] = 25
-    starting_after: str | None = None
-    ending_before: str | None = None
+    starting_after: Text | None = None
+    ending_before: Text | None = None
 
 
 class _Body(BaseModel):
@@ -61,17 +82,17 @@ class CancelBody(_Body):
 class VoteBody(_Body):
     """`approval_id`: what the person looked at; empty: whichever is open."""
 
-    reason: Annotated[str, Field(max_length=500, description="For colleagues.")] = ""
-    approval_id: str = ""
+    reason: Annotated[Text, Field(max_length=500, description="For colleagues.")] = ""
+    approval_id: Text = ""
 
 
 class RejectBody(_Body):
     """Why it is rejected: for colleagues, and what the player may read."""
 
     reason_staff: _Reason
-    reason_player: Annotated[str, Field(max_length=500)] = ""
+    reason_player: Annotated[Text, Field(max_length=500)] = ""
     do_not_tip_off: Annotated[bool, Field(description="The player reads nothing of why.")] = False
-    approval_id: str = ""
+    approval_id: Text = ""
 
 
 class RefundBody(_Body):

@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 from app import staff
 from app.kernel.money import Money
 from app.payments.access import Key, Site, caller_of, done_once, person_of
-from app.payments.api_schemas import PROBLEMS
+from app.payments.api_schemas import PROBLEMS, Text
 from app.payments.case_schemas import (
     CaseList,
     CaseListQuery,
@@ -61,7 +61,7 @@ def _reading(routes: APIRouter, pipes: Pipes) -> None:
         return CaseList(data=data, has_more=found.has_more, next_cursor=last)
 
     @routes.get("/v1/cases/{case_id}", operation_id="cases_get")
-    async def read(request: Request, case_id: str, site_id: Site = 0) -> CaseObject:
+    async def read(request: Request, case_id: Text, site_id: Site = 0) -> CaseObject:
         """Read a case: both stories, and the proposal that waits for another person."""
         its_site, _ = await person_of(pipes, request, site_id, verb="read cases")
         async with pipes.database.reading() as reader:
@@ -71,7 +71,7 @@ def _reading(routes: APIRouter, pipes: Pipes) -> None:
 def _ending(routes: APIRouter, pipes: Pipes) -> None:
     @routes.post("/v1/payments/{payment_id}/cases", operation_id="cases_open", response_model=CaseObject)
     async def opened(
-        request: Request, payment_id: str, body: OpenCaseBody, site_id: Site = 0, key: Key = None
+        request: Request, payment_id: Text, body: OpenCaseBody, site_id: Site = 0, key: Key = None
     ) -> Response:
         """Open a case about a payment that goes on for too long; or read the one that is open."""
 
@@ -83,7 +83,7 @@ def _ending(routes: APIRouter, pipes: Pipes) -> None:
 
     @routes.post("/v1/cases/{case_id}/resolve", operation_id="cases_resolve", response_model=CaseObject)
     async def proposed(
-        request: Request, case_id: str, body: ResolveBody, site_id: Site = 0, key: Key = None
+        request: Request, case_id: Text, body: ResolveBody, site_id: Site = 0, key: Key = None
     ) -> Response:
         """Propose how a case ends, with a note and the hash of a proof; somebody else decides."""
 
@@ -96,7 +96,7 @@ def _ending(routes: APIRouter, pipes: Pipes) -> None:
 
     @routes.post("/v1/cases/{case_id}/decide", operation_id="cases_decide", response_model=CaseObject)
     async def decided(
-        request: Request, case_id: str, body: DecideBody, site_id: Site = 0, key: Key = None
+        request: Request, case_id: Text, body: DecideBody, site_id: Site = 0, key: Key = None
     ) -> Response:
         """Decide about what somebody else proposed; approved, it is carried out at once."""
 
@@ -123,7 +123,7 @@ def _disputes(routes: APIRouter, pipes: Pipes) -> None:
 
     @routes.post("/v1/disputes/{dispute_id}/move", operation_id="disputes_move", response_model=DisputeObject)
     async def moved(
-        request: Request, dispute_id: str, body: MoveBody, site_id: Site = 0, key: Key = None
+        request: Request, dispute_id: Text, body: MoveBody, site_id: Site = 0, key: Key = None
     ) -> Response:
         """Say what people did about a dispute: needs_response, submitted, accepted or prevented."""
 

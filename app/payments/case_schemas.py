@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import staff
 from app.kernel.money import MAX_MINOR
+from app.payments.api_schemas import SiteNumber, Text
 from app.payments.casebook import Case
 from app.payments.model import CaseKind, CaseState
 from app.payments.resolutions import Resolution
@@ -27,17 +28,17 @@ __all__ = [
     "case_object",
 ]
 
-_Note = Annotated[str, Field(max_length=2_000, description="Why, for colleagues and auditors.")]
+_Note = Annotated[Text, Field(max_length=2_000, description="Why, for colleagues and auditors.")]
 
 
 class _Query(BaseModel):
     """Which ones, and which part of them."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
-    site_id: Annotated[int, Field(ge=0, description="Whose; with a token of a site, that site.")] = 0
-    payment_id: str | None = None
+    site_id: SiteNumber = 0
+    payment_id: Text | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 25
-    starting_after: str | None = None
+    starting_after: Text | None = None
 
 
 class CaseListQuery(_Query):
@@ -45,7 +46,7 @@ class CaseListQuery(_Query):
 
     state: CaseState = CaseState.OPEN
     kind: list[CaseKind] = []
-    ending_before: str | None = None
+    ending_before: Text | None = None
 
 
 class DisputeListQuery(_Query):
@@ -71,29 +72,29 @@ class ResolveBody(_Body):
 
     resolution: Annotated[Resolution, Field(strict=False)]
     note: _Note
-    attachment_sha256: Annotated[str, Field(description="Of the proof: 64 hexadecimal digits.")]
+    attachment_sha256: Annotated[Text, Field(description="Of the proof: 64 hexadecimal digits.")]
     amount_minor: Annotated[
         int | None, Field(ge=1, le=MAX_MINOR, description="What really came; for accepted.")
     ] = None
-    currency: Annotated[str, Field(description="Of the amount.")] = ""
-    provider_reference: Annotated[str, Field(max_length=255, description="In the proof.")] = ""
+    currency: Annotated[Text, Field(description="Of the amount.")] = ""
+    provider_reference: Annotated[Text, Field(max_length=255, description="In the proof.")] = ""
     leg: Annotated[int | None, Field(description="Which part of a withdrawal.")] = None
-    payment_id: Annotated[str, Field(max_length=64, description="Whose an orphan is; for matched.")] = ""
+    payment_id: Annotated[Text, Field(max_length=64, description="Whose an orphan is; for matched.")] = ""
 
 
 class DecideBody(_Body):
     """What the other person says to it. `approval_id`: the proposal that was looked at."""
 
     verdict: Annotated[staff.Verdict, Field(strict=False)]
-    reason: Annotated[str, Field(max_length=1_000, description="A rejection needs one.")] = ""
-    approval_id: str = ""
+    reason: Annotated[Text, Field(max_length=1_000, description="A rejection needs one.")] = ""
+    approval_id: Text = ""
 
 
 class MoveBody(_Body):
     """What people did about a dispute."""
 
     state: Annotated[DisputeState, Field(strict=False)]
-    note: Annotated[str, Field(max_length=1_000, description="For colleagues and auditors.")]
+    note: Annotated[Text, Field(max_length=1_000, description="For colleagues and auditors.")]
 
 
 class ProposalObject(BaseModel):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import text
@@ -186,6 +187,43 @@ async def test_a_body_that_is_wrong_does_nothing(api: Api, body: Json) -> None:
     answer = await api.post(anna, f"/v1/payments/{payment_id}/cancel", body)
     assert answer.status_code == 400
     assert (await api.stage.state(payment_id))[0] == "under_review"
+
+
+@pytest.mark.parametrize("mark", ["\x00", "\x1b", "\x7f"])
+async def test_control_characters_are_refused_with_their_field(api: Api, mark: str) -> None:
+    payment_id = await api.waiting()
+    anna = await api.person("anna")
+    for name in ("site_login", "external_id", "starting_after", "ending_before"):
+        status, problem = await api.get(api.reads, "/v1/payments", **{name: f"a{mark}"})
+        assert (status, problem["param"]) == (400, name)
+        assert problem["detail"] == f"{name}: no control characters"
+    for path in (f"/v1/payments/a{quote(mark)}", f"/v1/cases/a{quote(mark)}"):
+        status, problem = await api.get(anna, path, site_id=api.site_id)
+        assert (status, problem["code"]) == (400, "malformed_field")
+    bodies: list[tuple[str, Json]] = [
+        ("cancel", {"reason": mark}),
+        ("approve", {"reason": mark}),
+        ("approve", {"approval_id": mark}),
+        ("reject", {"reason_staff": mark}),
+        ("reject", {"reason_staff": "a", "reason_player": mark}),
+        ("refunds", {"reason": mark}),
+        ("cases", {"reason": mark}),
+    ]
+    for verb, body in bodies:
+        answer = await api.post(anna, f"/v1/payments/{payment_id}/{verb}", body)
+        assert (answer.status_code, answer.json()["param"]) == (400, list(body)[-1]), verb
+    assert (await api.stage.state(payment_id))[0] == "under_review"
+    # Tab and line feed are text.
+    answer = await api.post(anna, f"/v1/payments/{payment_id}/cancel", {"reason": "asked:\n\tby telephone"})
+    assert answer.status_code == 200
+
+
+async def test_a_site_that_cannot_be_is_refused_with_its_field(api: Api) -> None:
+    anna = await api.person("anna", Role.ADMINISTRATOR)
+    for path in ("/v1/payments", "/v1/payments/wdr_1", "/v1/cases", "/v1/disputes"):
+        status, problem = await api.get(anna, path, site_id=2**31)
+        assert (status, problem["param"]) == (400, "site_id"), path
+        assert (await api.get(anna, path, site_id=2**31 - 1))[0] == 404, path
 
 
 async def test_a_payment_shows_what_is_asked_for(api: Api) -> None:

@@ -1,5 +1,6 @@
 """The player's way through the cashier: choose, pay, see what became of it. No decision is made here."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
@@ -9,9 +10,10 @@ from app import merchants, payments
 from app.cashier import pages, payment_views, views, withdrawal_pages, withdrawals
 from app.cashier.texts import choose_language
 from app.kernel.errors import Refusal
+from app.plumbing import limits
 from app.plumbing.pipes import Pipes
 
-__all__ = ["router"]
+__all__ = ["PLAYER_AT_ONCE", "router"]
 
 # Refusals that take the whole page: what it says, and its status.
 _WHOLE_PAGE = {
@@ -19,7 +21,31 @@ _WHOLE_PAGE = {
     payments.PaymentNotFound: ("payment_not_found", 404),
     payments.DepositsStopped: ("closed_for_now", 503),
     payments.PayoutsStopped: ("withdrawals_closed", 503),
+    limits.TooManyRequests: ("too_many_requests", 429),
+    views.DeedNotOffered: ("deed_not_offered", 403),
 }
+_KEPT_OUT = (merchants.NotAuthentic, views.DeedNotOffered, limits.TooManyRequests)
+# Forms about withdrawals, in one web process: of one player more is no person, but somebody who tries out the
+# numbers of cards; of one site it is more than its players send.
+_PLAYER_PER_SECOND, PLAYER_AT_ONCE = 0.2, 20
+_SITE_PER_SECOND, _SITE_AT_ONCE = 50.0, 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How often players may send forms about withdrawals."""
+
+    players: limits.Buckets
+    sites: limits.Buckets
+
+    def take(self, site_id: int, player_id: str) -> None:
+        """Count one form.
+
+        Raises:
+            TooManyRequests: too many of this player, who then uses up nothing of his site's, or of the site.
+        """
+        self.players.take(f"{site_id}:{player_id}")
+        self.sites.take(str(site_id))
 
 
 def router(pipes: Pipes) -> APIRouter:
@@ -43,8 +69,8 @@ def router(pipes: Pipes) -> APIRouter:
     @routes.post("/cashier/deposit")
     async def deposit(request: Request, form: Annotated[views.DepositForm, Form()]) -> Response:
         try:
-            here = await views.visit(pipes, form.key, form.lang)
-        except merchants.NotAuthentic as refusal:
+            here = await views.visit_for(pipes, form, "deposit")
+        except _KEPT_OUT as refusal:
             return _refused(request, refusal, form.lang)
         try:
             token = await payments.request_deposit(pipes, here.session, views.wish(here, form))
@@ -54,17 +80,22 @@ def router(pipes: Pipes) -> APIRouter:
             return _page(pages.render_methods(views.methods_view(here, form, refusal)), here.site, status=422)
         return RedirectResponse(f"/cashier/payment/{token}?lang={here.language}", 303)
 
-    _withdrawals(pipes, routes)
-    _one_payment(pipes, routes)
+    pace = _Pace(
+        limits.Buckets(pipes.clock, per_second=_PLAYER_PER_SECOND, burst=PLAYER_AT_ONCE),
+        limits.Buckets(pipes.clock, per_second=_SITE_PER_SECOND, burst=_SITE_AT_ONCE),
+    )
+    _withdrawals(pipes, routes, pace)
+    _one_payment(pipes, routes, pace)
     return routes
 
 
-def _withdrawals(pipes: Pipes, routes: APIRouter) -> None:
+def _withdrawals(pipes: Pipes, routes: APIRouter, pace: _Pace) -> None:
     @routes.post("/cashier/withdraw/review")
     async def review(request: Request, form: Annotated[withdrawals.WithdrawalForm, Form()]) -> Response:
         try:
-            here = await views.visit(pipes, form.key, form.lang)
-        except merchants.NotAuthentic as refusal:
+            here = await views.visit_for(pipes, form, "withdraw")
+            pace.take(here.site.site_id, here.session.player.player_id)
+        except _KEPT_OUT as refusal:
             return _refused(request, refusal, form.lang)
         if form.change:
             view = await withdrawals.withdraw_view(pipes, here, form)
@@ -78,8 +109,9 @@ def _withdrawals(pipes: Pipes, routes: APIRouter) -> None:
     @routes.post("/cashier/withdraw")
     async def withdraw(request: Request, form: Annotated[withdrawals.WithdrawalForm, Form()]) -> Response:
         try:
-            here = await views.visit(pipes, form.key, form.lang)
-        except merchants.NotAuthentic as refusal:
+            here = await views.visit_for(pipes, form, "withdraw")
+            pace.take(here.site.site_id, here.session.player.player_id)
+        except _KEPT_OUT as refusal:
             return _refused(request, refusal, form.lang)
         try:
             token = await payments.request_payout(pipes, here.session, withdrawals.wish(here, form))
@@ -88,7 +120,7 @@ def _withdrawals(pipes: Pipes, routes: APIRouter) -> None:
         return RedirectResponse(f"/cashier/payment/{token}?lang={here.language}", 303)
 
 
-def _one_payment(pipes: Pipes, routes: APIRouter) -> None:
+def _one_payment(pipes: Pipes, routes: APIRouter, pace: _Pace) -> None:
     @routes.get("/cashier/payment/{view_token}")
     async def payment(
         request: Request, view_token: str, lang: str = "", returned: Annotated[str, Query(max_length=8)] = ""
@@ -110,8 +142,9 @@ def _one_payment(pipes: Pipes, routes: APIRouter) -> None:
     async def cancel(request: Request, view_token: str, lang: str = "") -> Response:
         try:
             found = (await payment_views.look(pipes, view_token, lang)).payment
+            pace.take(found.site_id, found.player_id)
             await payments.cancel(pipes, found.site_id, found.payment_id, found.player_id)
-        except payments.PaymentNotFound as refusal:
+        except (payments.PaymentNotFound, limits.TooManyRequests) as refusal:
             return _refused(request, refusal, lang)
         except (payments.TooLateToCancel, payments.CancelNotAllowed) as refusal:
             seen = await payment_views.look(pipes, view_token, lang)

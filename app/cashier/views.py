@@ -16,6 +16,7 @@ from app.plumbing import idempotency
 from app.plumbing.pipes import Pipes
 
 __all__ = [
+    "DeedNotOffered",
     "DepositForm",
     "Form",
     "MethodMissing",
@@ -27,6 +28,7 @@ __all__ = [
     "source_type",
     "tile",
     "visit",
+    "visit_for",
     "wish",
     "within",
 ]
@@ -43,6 +45,10 @@ class MethodMissing(Refusal):
     """No payment method was chosen."""
 
     param = "method"
+
+
+class DeedNotOffered(Refusal):
+    """The merchant opened the cashier for something else than a {deed}."""
 
 
 class Form(BaseModel):
@@ -71,12 +77,17 @@ class Visit:
     language: str
 
     @property
+    def alone(self) -> str:
+        """The one thing that the merchant opened the cashier for; nothing where it leaves the choice."""
+        return _ALONE.get(self.session.wishes.get("force_action", ""), "")
+
+    @property
     def deeds(self) -> tuple[str, ...]:
         """What he may choose between: one thing where the merchant wants it alone, or offers no other."""
-        forced = self.session.wishes.get("force_action", "")
-        if forced in _ALONE:
-            return (_ALONE[forced],)
-        return ("deposit", "withdraw") if self.payout_offers or forced in _FIRST else ("deposit",)
+        if self.alone:
+            return (self.alone,)
+        is_forced = self.session.wishes.get("force_action", "") in _FIRST
+        return ("deposit", "withdraw") if self.payout_offers or is_forced else ("deposit",)
 
     def deed(self, asked: str) -> str:
         """What the page is to show: what the player asked for, if it is there, else the merchant."""
@@ -99,6 +110,21 @@ async def visit(pipes: Pipes, key: str, lang: str) -> Visit:
     language = choose_language(lang, session.language, offered=languages(site))
     # What the player chose here goes with the payment: the bank sends back an address without a language.
     return Visit(site, replace(session, language=language), offers, payout_offers, key, language)
+
+
+async def visit_for(pipes: Pipes, form: Form, deed: str) -> Visit:
+    """Let a player in who sends a form.
+
+    Where a way to do it is missing, the deed itself says so: a form that was taken before is found again.
+
+    Raises:
+        merchants.NotAuthentic: as `visit`.
+        DeedNotOffered: the merchant's `force_action` leaves him the other deed alone.
+    """
+    here = await visit(pipes, form.key, form.lang)
+    if here.alone not in {"", deed}:
+        raise DeedNotOffered(deed=deed)
+    return here
 
 
 def wish(here: Visit, form: DepositForm) -> payments.DepositWish:

@@ -189,6 +189,9 @@ WITHDRAWAL_REFUSALS: Mapping[str, Words] = {
     "too_many_open_payouts": said(
         "You have too many unfinished withdrawals. Wait until one of them is done."
     ),
+    "too_many_instruments": said(
+        "You have entered too many new details today. Choose the ones that you used before."
+    ),
     "withdrawals_locked": said("Withdrawals are not possible at the moment. Contact the site's support."),
     "receiving_method_missing": said("Choose how to receive the money."),
     "receiving_method_unavailable": said("Money cannot be received this way now. Choose another one."),

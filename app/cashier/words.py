@@ -161,6 +161,7 @@ REFUSALS: Mapping[str, Words] = {
         "We cannot find this payment", "Go back to the site and open the cashier again."
     ),
     "too_many_requests": said("Too many attempts", "Wait a minute and try again."),
+    "deed_not_offered": said("This is not possible here", "Go back to the site and open the cashier again."),
     "closed_for_now": said(
         "The cashier is closed for now", "Deposits are paused for a short while. Try again later."
     ),

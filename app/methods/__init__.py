@@ -28,14 +28,22 @@ from app.methods.model import (
     quick_amounts,
 )
 from app.methods.operations import offer_method, remember_instrument, remove_instrument, switch_method
-from app.methods.queries import Instrument, InstrumentNotFound, instrument, instruments, offer, offers
+from app.methods.queries import (
+    Instrument,
+    InstrumentNotFound,
+    instrument,
+    instruments,
+    new_instruments,
+    offer,
+    offers,
+)
 
 # fmt: off
 __all__ = [
     "CATALOGUE", "DESTINATION_FIELDS", "AmountTooHigh", "AmountTooLow", "BadDestination", "Destination",
     "DestinationField", "DestinationRule", "Direction", "FieldKind", "Instrument", "InstrumentNotFound",
     "Method", "MethodUnavailable", "Offer", "arranged", "check_amount", "instrument", "instruments", "marks",
-    "narrowed", "offer", "offer_method", "offers", "quick_amounts", "read_destination", "remember_instrument",
-    "remove_instrument", "switch_method",
+    "narrowed", "new_instruments", "offer", "offer_method", "offers", "quick_amounts", "read_destination",
+    "remember_instrument", "remove_instrument", "switch_method",
 ]
 # fmt: on

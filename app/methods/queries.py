@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
@@ -22,6 +22,7 @@ __all__ = [
     "instrument",
     "instrument_of",
     "instruments",
+    "new_instruments",
     "offer",
     "offers",
 ]
@@ -132,6 +133,18 @@ async def instruments(
         asked = asked.where(instrument_rows.c.removed_at.is_(None))
     newest_first = asked.order_by(instrument_rows.c.last_used_at.desc(), instrument_rows.c.instrument_id)
     return [instrument_of(row) for row in await reader.all(newest_first)]
+
+
+async def new_instruments(reader: Reader, site_id: int, player_id: str, *, since: datetime) -> int:
+    """How many instruments of a player were first seen since an instant, removed or not."""
+    row = await reader.one(
+        select(func.count().label("n")).where(
+            instrument_rows.c.site_id == site_id,
+            instrument_rows.c.player_id == player_id,
+            instrument_rows.c.first_seen_at > since,
+        )
+    )
+    return int(row.n)
 
 
 def instrument_of(row: Row[Any]) -> Instrument:

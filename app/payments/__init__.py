@@ -22,13 +22,14 @@ from app.payments.model import Attention, CaseKind, CaseState, PayoutPolicy
 from app.payments.notices import read_notice
 from app.payments.payouts import PayoutWish, PayoutsStopped, request_payout
 from app.payments.policies import change_policy, set_policy
-from app.payments.previews import PayoutPart, PayoutPreview, available, preview_payout
+from app.payments.previews import PayoutPart, PayoutPreview, preview_payout
 from app.payments.queries import (
     Attempt, Payment, PaymentNotFound, events, needing_attention, payment, payment_of_view,
 )
 from app.payments.refund_requests import RefundWish, refund, refunds_of, request_refund
 from app.payments.refund_sending import REFUNDS
 from app.payments.refunds import approve_refund, cancel_refund, end_expired_refunds, reject_refund
+from app.payments.requests import available
 from app.payments.resolutions import Proposal, Resolution
 from app.payments.sending import PAYOUTS
 from app.payments.states import DisputeState, Kind, LegState, Status, SubStatus

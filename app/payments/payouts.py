@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from app import callouts, merchants, methods, players, providers, staff
+from app import callouts, ledger, merchants, methods, players, providers, staff
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
@@ -27,7 +27,7 @@ from app.payments.legs import (
 )
 from app.payments.model import Attention, Step
 from app.payments.queries import Payment, view_hash, view_token
-from app.payments.requests import LegPlan, PayoutPlan, looped, reserve, write_payout
+from app.payments.requests import LegPlan, PayoutPlan, available, looped, reserve, write_payout
 from app.payments.rules import question_delay
 from app.payments.sending import WithdrawalsLocked
 from app.payments.states import SubStatus
@@ -41,15 +41,18 @@ __all__ = [
     "CardNotTakenNow",
     "PayoutWish",
     "PayoutsStopped",
+    "TooManyInstruments",
     "TooManyOpenPayouts",
     "WithdrawalsLocked",
-    "admit",
     "carry_on",
     "destination_of",
+    "ensure_possible",
     "request_payout",
 ]
 
 OPEN_AT_MOST = 10  # unfinished withdrawals of one player: more is not a person
+# So many new places to send money to within so long are not one person's: cards are being tried out.
+NEW_AT_MOST, _NEW_FOR = 20, timedelta(hours=24)
 # A merchant who has not been understood for so long is called: the player's money is reserved all the while.
 _SILENT_AFTER = timedelta(hours=24)
 
@@ -60,6 +63,10 @@ class PayoutsStopped(Refusal):
 
 class TooManyOpenPayouts(Refusal):
     """You have {most} unfinished withdrawals; wait until one of them is done."""
+
+
+class TooManyInstruments(Refusal):
+    """You have entered {most} new cards, accounts or telephones today; choose one that you used before."""
 
 
 class CardNotTaken(Refusal):
@@ -100,7 +107,8 @@ async def request_payout(pipes: Pipes, session: players.Session, wish: PayoutWis
         A token that shows this one payment, and lets it be taken back, and nothing else.
 
     Raises:
-        PayoutsStopped, TooManyOpenPayouts, WithdrawalsLocked: not now, or not this player.
+        PayoutsStopped, WithdrawalsLocked, TooManyOpenPayouts, TooManyInstruments: not now, or not this
+            player.
         MethodUnavailable, AmountTooLow, AmountTooHigh: the wish does not fit the site's offer.
         BadDestination, InstrumentNotFound, CardNotTaken, CardNotTakenNow: nothing can be sent there.
         InsufficientFunds: the player's money with us does not reach; what is owed is counted off first.
@@ -108,10 +116,14 @@ async def request_payout(pipes: Pipes, session: players.Session, wish: PayoutWis
     """
     site_id = session.player.site_id
     # The form first: who sends it again finds his withdrawal, whatever has changed meanwhile, the bank's
-    # answer to the number of a card included.
+    # answer to the number of a card included. And only what could be begun is asked of the bank: who has no
+    # money here learns nothing about the cards of others.
     content = _content(wish)
-    async with pipes.database.reading() as reader:
-        known = await idempotency.earlier(reader, site_id, _scope(session), wish.form_key, content)
+    async with pipes.database.transaction() as tx:
+        await lock_player(tx, session.player.player_id)
+        known = await idempotency.earlier(tx, site_id, _scope(session), wish.form_key, content)
+        if known is None:
+            await ensure_possible(tx, session, wish, at=pipes.clock.now())
     if known is not None:
         return view_token(site_id, str(known["payment_id"]), wish.form_key)
     destination = await destination_of(pipes, session, wish)
@@ -217,7 +229,7 @@ async def _begin(
     claimed = await idempotency.claim(tx, site_id, _scope(session), wish.form_key, _content(wish))
     if claimed.receipt is not None:
         return str(claimed.receipt["payment_id"]), False
-    await admit(tx, session, wish)
+    await _admit(tx, session, wish, at)
     kept = await methods.remember_instrument(tx, site_id, player.player_id, where, account=account, at=at)
     leg = LegPlan(
         wish.method,
@@ -247,13 +259,22 @@ async def _begin(
     return payment_id, True
 
 
-async def admit(tx: Transaction, session: players.Session, wish: PayoutWish) -> None:
-    """Refuse what must not even be asked; the player's withdrawals take turns until the transaction ends.
+async def ensure_possible(
+    tx: Transaction, session: players.Session, wish: PayoutWish, *, at: datetime
+) -> None:
+    """Refuse what could not be begun now, before anybody is asked; the player's withdrawals take turns.
 
     Raises:
-        PayoutsStopped, MethodUnavailable, AmountTooLow, AmountTooHigh, WithdrawalsLocked, TooManyOpenPayouts:
-            as `request_payout`.
+        PayoutsStopped, MethodUnavailable, AmountTooLow, AmountTooHigh, WithdrawalsLocked, TooManyOpenPayouts,
+        TooManyInstruments, InsufficientFunds: as `request_payout`.
     """
+    await _admit(tx, session, wish, at)
+    there = await available(tx, session.player.site_id, session.player.player_id, wish.amount.currency)
+    if there is not None and there < wish.amount:
+        raise ledger.InsufficientFunds(balance=there, needed=wish.amount)
+
+
+async def _admit(tx: Transaction, session: players.Session, wish: PayoutWish, at: datetime) -> None:
     site_id, player = session.player.site_id, session.player
     if await switches.is_stopped(tx, site_id, sending.PAYOUTS):
         raise PayoutsStopped
@@ -266,6 +287,10 @@ async def admit(tx: Transaction, session: players.Session, wish: PayoutWish) -> 
         raise WithdrawalsLocked
     if await open_payouts(tx, site_id, player.player_id) >= OPEN_AT_MOST:
         raise TooManyOpenPayouts(most=OPEN_AT_MOST)
+    if not wish.instrument_id:
+        since = at - _NEW_FOR
+        if await methods.new_instruments(tx, site_id, player.player_id, since=since) >= NEW_AT_MOST:
+            raise TooManyInstruments(most=NEW_AT_MOST)
 
 
 async def _ask_merchant(pipes: Pipes, site_id: int, payment_id: str) -> None:

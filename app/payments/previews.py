@@ -1,19 +1,19 @@
-"""What a withdrawal would be, before it is asked for: how much there is, and what would go where, and why."""
+"""What a withdrawal would be, before it is asked for: what would go where, and why."""
 
 from dataclasses import dataclass
 
-from app import ledger, merchants, methods, players
+from app import methods, players
 from app.kernel.money import Money
 from app.payments.closed_loop import Part
 from app.payments.legs import policy
 from app.payments.model import PayoutPolicy
-from app.payments.payouts import PayoutWish, admit, destination_of
+from app.payments.payouts import PayoutWish, destination_of, ensure_possible
 from app.payments.requests import parts_of
 from app.payments.sources import name_of
 from app.plumbing.database import Reader
 from app.plumbing.pipes import Pipes
 
-__all__ = ["PayoutPart", "PayoutPreview", "available", "preview_payout"]
+__all__ = ["PayoutPart", "PayoutPreview", "preview_payout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,6 @@ class PayoutPreview:
     rules: PayoutPolicy
 
 
-async def available(reader: Reader, site_id: int, player_id: str, currency: str) -> Money | None:
-    """What a player could withdraw now: the cash without what is owed; None where the merchant keeps it."""
-    site = await merchants.site(reader, site_id)
-    if site.wallet_mode is merchants.WalletMode.SEAMLESS:
-        return None
-    cash = ledger.AccountName(player_id, ledger.Purpose.PLAYER_CASH, currency)
-    rest = await ledger.balance(reader, site_id, cash) - await ledger.debt(
-        reader, site_id, player_id, currency
-    )
-    return max(rest, Money(0, currency))
-
-
 async def preview_payout(pipes: Pipes, session: players.Session, wish: PayoutWish) -> PayoutPreview:
     """Say what a withdrawal would be, and ask for nothing.
 
@@ -73,10 +61,7 @@ async def preview_payout(pipes: Pipes, session: players.Session, wish: PayoutWis
     """
     site_id, player_id = session.player.site_id, session.player.player_id
     async with pipes.database.transaction() as tx:
-        await admit(tx, session, wish)
-        there = await available(tx, site_id, player_id, wish.amount.currency)
-    if there is not None and there < wish.amount:
-        raise ledger.InsufficientFunds(balance=there, needed=wish.amount)
+        await ensure_possible(tx, session, wish, at=pipes.clock.now())
     where, account = await destination_of(pipes, session, wish)
     async with pipes.database.transaction() as tx:
         chosen = await methods.remember_instrument(

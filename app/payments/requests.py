@@ -18,7 +18,7 @@ from app.payments.tables import legs, payment_events, payment_numbers, payments
 from app.payments.telling import tell
 from app.plumbing.database import Reader, Transaction
 
-__all__ = ["LegPlan", "PayoutPlan", "looped", "parts_of", "reserve", "write_payout"]
+__all__ = ["LegPlan", "PayoutPlan", "available", "looped", "parts_of", "reserve", "write_payout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,18 @@ async def _write_legs(tx: Transaction, plan: PayoutPlan) -> None:
         for number, leg in enumerate(plan.legs, 1)
     ]
     await tx.execute(legs.insert().values(rows))
+
+
+async def available(reader: Reader, site_id: int, player_id: str, currency: str) -> Money | None:
+    """What a player could withdraw now: the cash without what is owed; None where the merchant keeps it."""
+    site = await merchants.site(reader, site_id)
+    if site.wallet_mode is merchants.WalletMode.SEAMLESS:
+        return None
+    cash = ledger.AccountName(player_id, ledger.Purpose.PLAYER_CASH, currency)
+    rest = await ledger.balance(reader, site_id, cash) - await ledger.debt(
+        reader, site_id, player_id, currency
+    )
+    return max(rest, Money(0, currency))
 
 
 async def reserve(

@@ -1,24 +1,51 @@
-"""Whose call of our own API it is, and what a person does through it: once for each key of theirs."""
+"""Whose call of our own API it is, what may be written in it, and what a person does: once for each key."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import Header, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
 
 from app import merchants, staff
 from app.kernel.errors import Refusal
-from app.payments.api_schemas import SiteNumber
 from app.plumbing import idempotency
 from app.plumbing.pipes import Pipes
 
-__all__ = ["Caller", "Key", "OperatorNeeded", "Site", "SiteNotNamed", "caller_of", "done_once", "person_of"]
+__all__ = [
+    "Caller",
+    "Key",
+    "OperatorNeeded",
+    "Site",
+    "SiteNotNamed",
+    "SiteNumber",
+    "Text",
+    "caller_of",
+    "done_once",
+    "person_of",
+]
 
 _BEARER: Final = "Bearer "
 _OF_STAFF: Final = "ck_staff_"
 # A token for play is in the hands of game platforms, whom the players' payments do not concern.
 _MAY_READ: Final = frozenset({merchants.Scope.READ, merchants.Scope.WALLET})
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but not tab and line feed
+_LARGEST_SITE: Final = 2**31 - 1
+
+
+def _without_controls(said: str) -> str:
+    if _CONTROLS.search(said):
+        raise PydanticCustomError("control_characters", "no control characters")
+    return said
+
+
+# What a caller may write anywhere: the database keeps no NUL, and nobody's terminal wants the others.
+Text = Annotated[str, AfterValidator(_without_controls)]
+SiteNumber = Annotated[
+    int, Field(ge=0, le=_LARGEST_SITE, description="Whose; with a token of a site, that site.")
+]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Yours; a retry has one effect.")]
 Site = Annotated[SiteNumber, Query(alias="site_id")]
 

@@ -12,7 +12,7 @@ from fastapi.security import HTTPBearer
 
 from app import staff
 from app.kernel.money import Money
-from app.payments.access import Key, Site, caller_of, done_once
+from app.payments.access import Key, Site, Text, caller_of, done_once
 from app.payments.api_schemas import (
     PROBLEMS,
     CancelBody,
@@ -21,7 +21,6 @@ from app.payments.api_schemas import (
     PaymentObject,
     RefundBody,
     RejectBody,
-    Text,
     VoteBody,
     payment_object,
 )

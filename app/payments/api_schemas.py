@@ -1,15 +1,14 @@
 """How payments are said in our own API: strict bodies in, explicit fields out (payments.md 3.1, 3.3, 3.4)."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.engine import Row
 
 from app.kernel.money import MAX_MINOR
+from app.payments.access import SiteNumber, Text
 from app.payments.legs import Leg
 from app.payments.queries import Attempt, Payment
 from app.payments.states import Kind, Status
@@ -24,29 +23,10 @@ __all__ = [
     "Problem",
     "RefundBody",
     "RejectBody",
-    "SiteNumber",
-    "Text",
     "VoteBody",
     "payment_object",
 ]
 
-_CONTROLS: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)  # all but tab and line feed, as in staff's reasons
-_LARGEST_SITE: Final = 2**31 - 1
-
-
-def _without_controls(said: str) -> str:
-    if _CONTROLS.search(said):
-        raise PydanticCustomError("control_characters", "no control characters")
-    return said
-
-
-# What a caller may write anywhere: the database keeps no NUL, and nobody's terminal wants the others.
-Text = Annotated[str, AfterValidator(_without_controls)]
-SiteNumber = Annotated[
-    int, Field(ge=0, le=_LARGEST_SITE, description="Whose; with a token of a site, that site.")
-]
 _Reason = Annotated[Text, Field(min_length=1, max_length=255, description="For colleagues.")]
 
 

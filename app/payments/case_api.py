@@ -10,8 +10,8 @@ from fastapi.security import HTTPBearer
 
 from app import staff
 from app.kernel.money import Money
-from app.payments.access import Key, Site, caller_of, done_once, person_of
-from app.payments.api_schemas import PROBLEMS, Text
+from app.payments.access import Key, Site, Text, caller_of, done_once, person_of
+from app.payments.api_schemas import PROBLEMS
 from app.payments.case_schemas import (
     CaseList,
     CaseListQuery,

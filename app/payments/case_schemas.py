@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import staff
 from app.kernel.money import MAX_MINOR
-from app.payments.api_schemas import SiteNumber, Text
+from app.payments.access import SiteNumber, Text
 from app.payments.casebook import Case
 from app.payments.model import CaseKind, CaseState
 from app.payments.resolutions import Resolution

@@ -148,17 +148,14 @@ class Page:
             told: the balance that its last operation left.
         """
         self.touched_wallets[wallet.wallet_id] = wallet
-        if wallet.balance == told:
-            # A hold that came back over a debt leaves the same sum, and still pays what is owed.
-            self._collect(wallet, f"{wallet.wallet_id}.{wallet.sequence}")
-            return
-        wallet.sequence += 1
-        amount = abs(wallet.balance - told)
-        key = OperationKey("cashier", "", f"{wallet.wallet_id}.{wallet.sequence}")
-        ask = Ask(Type.CASHIER, key.source, key.key, wallet.player, _NO_POLICY, b"", "", amount=amount)
-        decision = Decision(Code.OK, applied=True, amount=amount)
-        self._record(ask, wallet, decision, (amount, 0), told)
-        self._collect(wallet, key.key)
+        if wallet.balance != told:
+            wallet.sequence += 1
+            amount, key = abs(wallet.balance - told), f"{wallet.wallet_id}.{wallet.sequence}"
+            ask = Ask(Type.CASHIER, "cashier", key, wallet.player, _NO_POLICY, b"", "", amount=amount)
+            decision = Decision(Code.OK, applied=True, amount=amount)
+            self._record(ask, wallet, decision, (amount, 0), told)
+        # A hold that came back over a debt leaves the same sum, and still pays what is owed.
+        self._collect(wallet, f"{wallet.wallet_id}.{wallet.sequence}")
 
     def _wallet(self, ask: Ask, seat: Seat, reference: Operation | None) -> Wallet | None:
         """Whose money: for a rollback, of the operation it names, also if that came in this very batch."""

@@ -173,7 +173,7 @@ async def test_a_late_success_after_a_failure_pays_and_a_failure_after_success_t
     assert state["orders"][0]["status"] == "paid"
 
 
-@pytest.mark.parametrize("status_id", [1, 2, 3, 20, 24])
+@pytest.mark.parametrize("status_id", [1, 2, 3, 20])
 async def test_other_statuses_are_noted_only(shop: Shop, status_id: int) -> None:
     order = (await shop.ask()).json()["external_id"]
     assert (await shop.tell(order, status_id=status_id)).json() == {"code": 0}

@@ -101,7 +101,7 @@ def test_a_withdrawal_from_the_wish_to_the_bank_and_the_webhook(open_shop: Opene
 
 
 def test_a_small_one_by_keyboard_alone(open_shop: Opener, home: Home) -> None:
-    page = open_shop("aigerim")
+    page = open_shop("gulnara")
     paid_in(page, "4000")
     cashier = withdrawing(page)
 

@@ -63,7 +63,7 @@ class Till:
     def notices(self, connections: int, seconds: float, count: int) -> Load:
         """`count` notices that nobody has seen, signed now, about deposits that are there."""
         references = asyncio.run(_references(self.shop.owner_url))
-        path = self.folder / f"notices-{ids.secret(8)}"
+        path = self.folder / f"notices-{ids.secret(16)}"
         with path.open("w", encoding="ascii") as file:
             for row in itertools.islice(itertools.cycle(references), count):
                 file.write(self._notice(*row) + "\n")

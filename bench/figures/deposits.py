@@ -25,7 +25,7 @@ def deposits(bench: Bench) -> Figure:
     figure = Figure("deposits", "Whole deposits, and notices")
     options = bench.options
     with opened(bench.world) as till:
-        _completed(till, "warming up", till.deposits(8, 2))
+        _completed(till, "warming up", till.deposits(8, 6))  # every connection prepares its statements
         steps = {
             count: _completed(till, f"looking for the knee ({count})", till.deposits(count, options.briefly))
             for count in _STEPS

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from app import merchants, wallet
-from app.cli.asking import NAME_IT, done, err, group, out, told
+from app.cli.asking import NAME_IT, done, err, group, out, private_peers, told
 from app.demo.facts import Demo
 from app.demo.seed import offer_everything
 from app.kernel.signing import Dialect
@@ -60,7 +60,7 @@ def site_create(
     """
     settings = Settings.read()
     demo = None if settings.production else Demo.read(settings.data_dir / "demo.json")
-    peers = settings.allowed_private_peers | (demo.peers if demo else frozenset())
+    peers = private_peers(settings)
     new = merchants.NewSite(
         name=name,
         currencies=tuple(code.upper() for code in currency),
@@ -85,10 +85,9 @@ def site_create(
                 await offer_everything(tx, created.site_id, code, sandbox_url=url, secret=secret, peers=peers)
         return created
 
-    made = done(work)
+    _show_once(done(work), as_json=as_json)
     if demo is not None and settings.allowed_private_peers - demo.peers:
         err.print(f"[bold yellow]note:[/] the demo that runs may not call every address here. {NAME_IT}")
-    _show_once(made, as_json=as_json)
 
 
 def _show_once(made: merchants.CreatedSite, *, as_json: bool) -> None:

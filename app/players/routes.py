@@ -60,7 +60,12 @@ _RESET_BODY = web.body_of(signing.USER_RESET)
 def router(pipes: Pipes) -> APIRouter:
     """Key obtaining, by GET or POST, and user reset."""
     routes = APIRouter(tags=["cashier session"])
+    _obtaining(routes, pipes)
+    _resetting(routes, pipes)
+    return routes
 
+
+def _obtaining(routes: APIRouter, pipes: Pipes) -> None:
     buckets = limits.Buckets(pipes.clock, per_second=KEYS_PER_SECOND, burst=KEYS_AT_ONCE)
 
     async def obtained(request: Request) -> JSONResponse:
@@ -102,6 +107,8 @@ def router(pipes: Pipes) -> APIRouter:
         """The same with a JSON or form body."""
         return await obtained(request)
 
+
+def _resetting(routes: APIRouter, pipes: Pipes) -> None:
     @routes.post(
         "/api/clear/rotation/",
         operation_id="players_reset",
@@ -122,5 +129,3 @@ def router(pipes: Pipes) -> APIRouter:
         return JSONResponse(
             ResetAnswer(error=None if known else "User not found", success=known).model_dump()
         )
-
-    return routes

@@ -54,7 +54,7 @@ class _TimeoutIsFailure(_Planted):
     ) -> Reply:
         """Carry a call; silence about a new order is a refusal."""
         try:
-            return await super().call(method, url, body=body, deadline_seconds=deadline_seconds, **more)  # type: ignore[arg-type]
+            return await super().call(method, url, body=body, deadline_seconds=deadline_seconds, **more)  # type: ignore[arg-type]  # handed on as they came
         except CallFailed as failed:
             if not self._meets(failed, method, url):
                 raise
@@ -78,7 +78,7 @@ class _RetryWithNewReference(_Planted):
         """Carry a call; silence about a new order is answered by another order."""
         rest = {"deadline_seconds": deadline_seconds, **more}
         try:
-            return await super().call(method, url, body=body, headers=headers, **rest)  # type: ignore[arg-type]
+            return await super().call(method, url, body=body, headers=headers, **rest)  # type: ignore[arg-type]  # handed on as they came
         except CallFailed as failed:
             if not self._meets(failed, method, url):
                 raise
@@ -86,7 +86,7 @@ class _RetryWithNewReference(_Planted):
         reference = f"{order['reference']}.again"
         again = json.dumps(order | {"reference": reference}).encode()
         signed = dict(headers or {}) | {SIGNATURE_HEADER.lower(): signature_of(self._secret, again)}
-        reply = await super().call(method, url, body=again, headers=signed, **rest)  # type: ignore[arg-type]
+        reply = await super().call(method, url, body=again, headers=signed, **rest)  # type: ignore[arg-type]  # handed on as they came
         return Reply(reply.status, {}, reply.body.replace(b".again", b""), reply.elapsed_ms)
 
 

@@ -55,6 +55,7 @@ async def test_opened_takes_the_money_lost_charges_it_back(desk: Desk) -> None:
     now_is = await desk.found(deposit)
     assert (now_is.status.value, now_is.sub_status.value) == ("refunded", "charged_back")
     assert await desk.told(its.number) == [(7, 4), (7, 21), (7, 23)]
+    assert await desk.told(now_is.number) == [(3, 4)]  # that it was paid is told once
 
 
 async def test_won_brings_it_back_also_after_it_was_lost(desk: Desk) -> None:

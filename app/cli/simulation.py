@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import structlog
@@ -34,10 +36,12 @@ def simulate(
     ] = simulation.Victim.ALL,
 ) -> None:
     """Simulate the whole money flow on a database of its own; status 1 at the first violation."""
-    # What fails on purpose would be logged a thousand times.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     plan = simulation.Plan(seed, days, payments, faults, plant, plant_on)
-    with simulation.opened_database() as url, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        _silent(),
+        simulation.opened_database() as url,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         outcome = runner.run(simulation.simulate(url, plan, create_worker))
     for line in outcome.report():
         out.print(line, highlight=False, markup=False)
@@ -46,3 +50,14 @@ def simulate(
         for line in outcome.story:
             err.print(f"  {line}", highlight=False, markup=False)
         raise typer.Exit(1)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """No log inside: what fails on purpose would be logged a thousand times."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

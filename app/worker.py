@@ -4,6 +4,8 @@ import asyncio
 import signal
 from datetime import timedelta
 
+import uvloop
+
 import app.ledger.jobs
 import app.payments.jobs
 import app.players.jobs
@@ -15,7 +17,7 @@ from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Worker
 from app.settings import Settings
 
-__all__ = ["create_worker", "serve"]
+__all__ = ["create_worker", "run", "serve"]
 
 
 def create_worker(pipes: Pipes, *, stale_after: timedelta = timedelta(seconds=30)) -> Worker:
@@ -27,6 +29,11 @@ def create_worker(pipes: Pipes, *, stale_after: timedelta = timedelta(seconds=30
     app.wallet.jobs.register(worker, pipes)
     app.webhooks.jobs.register(worker, pipes)
     return worker
+
+
+def run(settings: Settings) -> None:
+    """Serve on the event loop that the web process has: half of what a job costs is sockets."""
+    uvloop.run(serve(settings))
 
 
 async def serve(settings: Settings) -> None:
@@ -41,4 +48,4 @@ async def serve(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Settings.read()))
+    run(Settings.read())

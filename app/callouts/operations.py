@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 
 from app import merchants
 from app.callouts.model import (
@@ -30,6 +30,11 @@ __all__ = ["Callout", "Heard", "check_deposit", "request_payout", "write_answer"
 
 DEADLINE_SECONDS = 5.0  # protocol.md section 15
 _KEPT_MARKS = 20_000  # of a masked answer
+# Built once.
+_QUESTION = callouts.insert()
+_ANSWER = update(callouts).where(
+    callouts.c.site_id == bindparam("of_site"), callouts.c.callout_id == bindparam("of_callout")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +100,18 @@ async def write_answer(tx: Transaction, heard: Heard, *, at: datetime) -> None:
     reply, answer = heard.reply, heard.answer
     text = mask_excerpt(reply.body, _KEPT_MARKS) if reply else ""
     callout = heard.callout
-    await tx.execute(
-        update(callouts)
-        .where(callouts.c.site_id == callout.site_id, callouts.c.callout_id == callout.callout_id)
-        .values(
-            state=answer.state,
-            http_status=reply.status if reply else None,
-            answer=text,
-            external_id=answer.external_id,
-            reason=answer.reason,
-            elapsed_ms=reply.elapsed_ms if reply else None,
-            answered_at=at,
-        )
-    )
+    written = {
+        "of_site": callout.site_id,
+        "of_callout": callout.callout_id,
+        "state": answer.state,
+        "http_status": reply.status if reply else None,
+        "answer": text,
+        "external_id": answer.external_id,
+        "reason": answer.reason,
+        "elapsed_ms": reply.elapsed_ms if reply else None,
+        "answered_at": at,
+    }
+    await tx.execute(_ANSWER, written)
 
 
 async def _asked(pipes: Pipes, callout: Callout) -> Heard:
@@ -148,15 +152,14 @@ async def _written(
         at=at,
     )
     await merchants.remember_issued_signature(tx, site.site_id, message.signature, at=at)
-    await tx.execute(
-        callouts.insert().values(
-            site_id=site.site_id,
-            callout_id=callout_id,
-            payment_id=payment_id,
-            action=fields["action"],
-            url=site.callout_url,
-            request=mask_value(dict(fields)),
-            sent_at=at,
-        )
-    )
+    question = {
+        "site_id": site.site_id,
+        "callout_id": callout_id,
+        "payment_id": payment_id,
+        "action": fields["action"],
+        "url": site.callout_url,
+        "request": mask_value(dict(fields)),
+        "sent_at": at,
+    }
+    await tx.execute(_QUESTION, question)
     return Callout(site.site_id, callout_id, site.callout_url, message, read)

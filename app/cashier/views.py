@@ -104,12 +104,12 @@ async def visit(pipes: Pipes, key: str, lang: str) -> Visit:
     async with pipes.database.transaction() as tx:
         session = await players.use_key(tx, key, now=pipes.clock.now())
         site = await merchants.site(tx, session.player.site_id)
-        offers = await methods.offers(tx, site.site_id, session.currency)
-        payout = methods.Direction.PAYOUT
-        payout_offers = await methods.offers(tx, site.site_id, session.currency, direction=payout)
+        offered = await methods.offers(tx, site.site_id, session.currency)
+    ways_in = [one for one in offered if one.direction is methods.Direction.DEPOSIT]
+    ways_out = [one for one in offered if one.direction is methods.Direction.PAYOUT]
     language = choose_language(lang, session.language, offered=languages(site))
     # What the player chose here goes with the payment: the bank sends back an address without a language.
-    return Visit(site, replace(session, language=language), offers, payout_offers, key, language)
+    return Visit(site, replace(session, language=language), ways_in, ways_out, key, language)
 
 
 async def visit_for(pipes: Pipes, form: Form, deed: str) -> Visit:

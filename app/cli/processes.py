@@ -1,6 +1,5 @@
 """The commands that stand alone: run the processes, look after the schema, the ledger and the documents."""
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -43,7 +42,7 @@ def work() -> None:
     """Run the job process."""
     settings = Settings.read()
     require_database(settings)
-    asyncio.run(worker.serve(settings))
+    worker.run(settings)
 
 
 @program.command()

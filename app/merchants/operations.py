@@ -49,6 +49,9 @@ _ORIGIN = re.compile(
 # 30 days: far beyond the overlap of a rotation; older messages are signed with a dead salt anyway in a
 # careful shop.
 _ISSUED_KEPT = timedelta(days=30)
+# Built once: every message of a site is one or the other.
+_SEEN = insert(seen_signatures).on_conflict_do_nothing().returning(seen_signatures.c.signature)
+_ISSUED = insert(issued_signatures).on_conflict_do_nothing()
 
 
 class BadOrigin(Refusal):
@@ -219,17 +222,13 @@ async def set_tell_every_change(tx: Transaction, site_id: int, every: bool, *, a
 
 async def is_first_seen(tx: Transaction, site_id: int, signature: str, *, at: datetime) -> bool:
     """Whether a site's signed request comes for the first time; it is remembered like a signature of ours."""
-    seen = insert(seen_signatures).values(site_id=site_id, signature=signature, seen_at=at)
-    return await tx.first(seen.on_conflict_do_nothing().returning(seen_signatures.c.signature)) is not None
+    seen = {"site_id": site_id, "signature": signature, "seen_at": at}
+    return await tx.first(_SEEN, seen) is not None
 
 
 async def remember_issued_signature(tx: Transaction, site_id: int, signature: str, *, at: datetime) -> None:
     """Keep a signature of ours, so that the same message sent back to us is refused as a reflection."""
-    await tx.execute(
-        insert(issued_signatures)
-        .values(site_id=site_id, signature=signature, issued_at=at)
-        .on_conflict_do_nothing()
-    )
+    await tx.execute(_ISSUED, {"site_id": site_id, "signature": signature, "issued_at": at})
 
 
 async def forget_signatures(tx: Transaction, *, now: datetime) -> int:

@@ -4,11 +4,13 @@ Its settings, its salts, whose token this is, and whether a signed request is th
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import structlog
 from sqlalchemy import bindparam, exists, select, true
+from sqlalchemy.engine import Row
 
 from app.kernel import signing
 from app.kernel.errors import Refusal
@@ -43,6 +45,14 @@ _WITH_SALTS = (
     .where(sites.c.site_id == bindparam("wanted"))
     .order_by(_SALTS.c.number.desc())
 )
+# For a message that claims to be the site's: whether we have issued its signature ourselves.
+_AND_REFLECTION = _WITH_SALTS.add_columns(
+    exists()
+    .where(
+        issued_signatures.c.site_id == sites.c.site_id, issued_signatures.c.signature == bindparam("claimed")
+    )
+    .label("is_reflected")
+)
 
 
 class SiteNotFound(Refusal):
@@ -55,7 +65,7 @@ async def site(reader: Reader, site_id: int) -> Site:
     Raises:
         SiteNotFound: no such number.
     """
-    found = await _found(reader, site_id)
+    found = _site(await reader.all(_WITH_SALTS, {"wanted": site_id}))
     if found is None:
         raise SiteNotFound(site_id=site_id)
     return found
@@ -94,18 +104,12 @@ async def authentic_site(reader: Reader, params: Mapping[str, str], now: datetim
         NotAuthentic: for every reason.
     """
     site_id = site_number(params["site_id"])
-    found = await _found(reader, site_id)
+    rows = await reader.all(_AND_REFLECTION, {"wanted": site_id, "claimed": params["signature"]})
+    found = _site(rows)
     accepted = accepted_salts(found.salts if found else (), now) or (signing.DUMMY_SALT,)
     dialect = found.dialect if found else signing.Dialect.G
     matched = signing.matches(params, params["signature"], accepted, dialect)
-    reflected = await reader.scalar(
-        select(
-            exists().where(
-                issued_signatures.c.site_id == site_id, issued_signatures.c.signature == params["signature"]
-            )
-        )
-    )
-    if found is None or matched is None or reflected:
+    if found is None or matched is None or rows[0].is_reflected:
         reason = (
             "unknown site" if found is None else "wrong signature" if matched is None else "reflected message"
         )
@@ -155,8 +159,7 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-async def _found(reader: Reader, site_id: int) -> Site | None:
-    rows = await reader.all(_WITH_SALTS, {"wanted": site_id})
+def _site(rows: Sequence[Row[Any]]) -> Site | None:
     if not rows:
         return None
     row = rows[0]

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import case, literal, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.sql import Executable
 
 from app.kernel import ids
 from app.kernel.masking import holds_card
@@ -80,6 +81,26 @@ async def switch_method(
         raise MethodUnavailable(method=method)
 
 
+def _used() -> Executable:
+    adding = insert(instruments)
+    old, new = instruments.c, adding.excluded
+    tells_nothing = new.fields == literal({}, JSONB)
+    kept = case((old.account == new.account, old.fields), else_=old.fields.op("-")("token"))
+    return adding.on_conflict_do_update(
+        index_elements=["site_id", "player_id", "method", "fingerprint"],
+        set_={
+            "account": case((tells_nothing, old.account), else_=new.account),
+            "masked": new.masked,
+            "fields": case((tells_nothing, old.fields), else_=kept.op("||")(new.fields)),
+            "last_used_at": new.last_used_at,
+            "removed_at": None,
+        },
+    ).returning(instruments)
+
+
+_USED = _used()  # built once: every deposit that is paid runs it
+
+
 async def remember_instrument(
     tx: Transaction, site_id: int, player_id: str, destination: Destination, *, account: str, at: datetime
 ) -> Instrument:
@@ -101,31 +122,19 @@ async def remember_instrument(
     """
     if destination.needs_token or not destination.fingerprint or holds_card(destination.masked):
         raise ValueError("this destination is not fit to be stored")
-    row = {"account": account, "masked": destination.masked, "fields": dict(destination.fields)}
-    adding = insert(instruments).values(
-        site_id=site_id,
-        instrument_id=ids.new("ins", at=at),
-        player_id=player_id,
-        method=destination.method,
-        fingerprint=destination.fingerprint,
-        first_seen_at=at,
-        last_used_at=at,
-        **row,
-    )
-    old, new = instruments.c, adding.excluded
-    tells_nothing = new.fields == literal({}, JSONB)
-    kept = case((old.account == new.account, old.fields), else_=old.fields.op("-")("token"))
-    again = adding.on_conflict_do_update(
-        index_elements=["site_id", "player_id", "method", "fingerprint"],
-        set_={
-            "account": case((tells_nothing, old.account), else_=new.account),
-            "masked": new.masked,
-            "fields": case((tells_nothing, old.fields), else_=kept.op("||")(new.fields)),
-            "last_used_at": at,
-            "removed_at": None,
-        },
-    )
-    return instrument_of(await tx.one(again.returning(instruments)))
+    used = {
+        "site_id": site_id,
+        "instrument_id": ids.new("ins", at=at),
+        "player_id": player_id,
+        "method": destination.method,
+        "account": account,
+        "masked": destination.masked,
+        "fingerprint": destination.fingerprint,
+        "fields": dict(destination.fields),
+        "first_seen_at": at,
+        "last_used_at": at,
+    }
+    return instrument_of(await tx.one(_USED, used))
 
 
 async def remove_instrument(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
@@ -26,6 +26,18 @@ __all__ = [
     "offer",
     "offers",
 ]
+
+
+# Built once: every visit and every deposit asks.
+_ENABLED = select(site_methods).where(
+    site_methods.c.site_id == bindparam("of_site"),
+    site_methods.c.currency == bindparam("in_currency"),
+    site_methods.c.enabled,
+)
+_OFFERS = _ENABLED.order_by(site_methods.c.position, site_methods.c.method)
+_OFFER = _ENABLED.where(
+    site_methods.c.method == bindparam("by_method"), site_methods.c.direction == bindparam("in_direction")
+)
 
 
 class InstrumentNotFound(Refusal):
@@ -65,20 +77,9 @@ class Instrument:
         return self.destination.brief
 
 
-async def offers(
-    reader: Reader, site_id: int, currency: str, *, direction: Direction = Direction.DEPOSIT
-) -> list[Offer]:
-    """Every enabled method of a site in a currency and direction, in the site's order."""
-    rows = await reader.all(
-        select(site_methods)
-        .where(
-            site_methods.c.site_id == site_id,
-            site_methods.c.currency == currency,
-            site_methods.c.direction == direction,
-            site_methods.c.enabled,
-        )
-        .order_by(site_methods.c.position, site_methods.c.method)
-    )
+async def offers(reader: Reader, site_id: int, currency: str) -> list[Offer]:
+    """Every enabled method of a site in a currency, to pay in and to receive by, in the site's order."""
+    rows = await reader.all(_OFFERS, {"of_site": site_id, "in_currency": currency})
     return [_offer(row) for row in rows if row.method in CATALOGUE]
 
 
@@ -90,15 +91,8 @@ async def offer(
     Raises:
         MethodUnavailable: unknown, not offered in this currency and direction, or switched off.
     """
-    row = await reader.first(
-        select(site_methods).where(
-            site_methods.c.site_id == site_id,
-            site_methods.c.currency == currency,
-            site_methods.c.method == method,
-            site_methods.c.direction == direction,
-            site_methods.c.enabled,
-        )
-    )
+    wanted = {"of_site": site_id, "in_currency": currency, "by_method": method, "in_direction": direction}
+    row = await reader.first(_OFFER, wanted)
     if row is None or row.method not in CATALOGUE:
         raise MethodUnavailable(method=method)
     return _offer(row)

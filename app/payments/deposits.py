@@ -9,7 +9,7 @@ Each phase leaves a recovery point in the payment's row:
 A process that dies between two phases loses nothing: `sweeps` takes the payment up from its row.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -30,8 +30,9 @@ from app.payments.queries import (
     view_hash,
     view_token,
 )
+from app.payments.rules import next_step
 from app.payments.states import STATUS_OF, Kind, SubStatus
-from app.payments.steps import Cause, apply_evidence, carry_out
+from app.payments.steps import Cause, apply_evidence, carry_out, evidence_of
 from app.payments.tables import attempts, payment_events, payment_numbers, payments
 from app.payments.telling import tell
 from app.plumbing import idempotency, switches
@@ -59,6 +60,14 @@ _UNDECIDED = frozenset(
     }
 )
 PLAYER_HAS = timedelta(minutes=30)  # to finish at the provider's page; afterwards the deposit expires
+# Built once: every deposit runs them.
+_NEW = (
+    payments.insert()
+    .values(number=select(payment_numbers.next_value()).scalar_subquery())
+    .returning(payments)
+)
+_EVENT = payment_events.insert()
+_TRY = attempts.insert()
 
 
 class DepositsStopped(Refusal):
@@ -100,7 +109,9 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
         # The form first: who sends it again finds his payment, whatever has changed meanwhile.
         content = {"method": wish.method, "amount": wish.amount.minor, "currency": wish.amount.currency}
         scope = f"deposit:{session.player.player_id}"
-        claimed = await idempotency.claim(tx, site_id, scope, wish.form_key, content)
+        payment_id = ids.new("dep", at=now)
+        told = {"payment_id": payment_id}
+        claimed = await idempotency.claim(tx, site_id, scope, wish.form_key, content, receipt=told)
         if claimed.receipt is not None:
             return view_token(site_id, claimed.receipt["payment_id"], wish.form_key)
         if await switches.is_stopped(tx, site_id, DEPOSITS):
@@ -115,8 +126,7 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
         await players.remember_method(tx, session.player, wish.method)
         if await open_deposits(tx, site_id, session.player.player_id) >= OPEN_AT_MOST:
             raise TooManyOpenDeposits(most=OPEN_AT_MOST)
-        found = await _create(tx, session, wish, offer.account, now)
-        await idempotency.settle(tx, claimed, {"payment_id": found.payment_id})
+        found = await _create(tx, session, wish, payment_id, offer.account, now)
         site = await merchants.site(tx, site_id)
         question = _question(found, session.player.site_login)
         callout = await callouts.write_check_deposit(tx, site, question, at=now)
@@ -169,50 +179,38 @@ def _is_over(found: Payment, now: datetime) -> bool:
 
 
 async def _create(
-    tx: Transaction, session: players.Session, wish: DepositWish, account: str, at: datetime
+    tx: Transaction,
+    session: players.Session,
+    wish: DepositWish,
+    payment_id: str,
+    account: str,
+    at: datetime,
 ) -> Payment:
-    payment_id = ids.new("dep", at=at)
-    first = SubStatus.CHECKING
-    row = await tx.one(
-        payments.insert()
-        .values(
-            site_id=session.player.site_id,
-            payment_id=payment_id,
-            number=select(payment_numbers.next_value()).scalar_subquery(),
-            kind=Kind.DEPOSIT,
-            player_id=session.player.player_id,
-            method=wish.method,
-            account=account,
-            status=STATUS_OF[first],
-            sub_status=first,
-            amount_minor=wish.amount.minor,
-            currency=wish.amount.currency,
-            view_hash=view_hash(view_token(session.player.site_id, payment_id, wish.form_key)),
-            customer_ip=session.customer_ip,
-            source_type=wish.source_type,
-            language=session.language,
-            sequence=1,
-            created_at=at,
-            changed_at=at,
-        )
-        .returning(payments)
-    )
-    await tx.execute(
-        payment_events.insert().values(
-            site_id=session.player.site_id,
-            payment_id=payment_id,
-            sequence=1,
-            type=event_type(Kind.DEPOSIT, SubStatus.CREATED),
-            status=STATUS_OF[first],
-            sub_status=first,
-            source="player",
-            amount_minor=wish.amount.minor,
-            currency=wish.amount.currency,
-            recorded_at=at,
-        )
-    )
-    written = payment_of(row)
-    await tell(tx, None, written, event_type(Kind.DEPOSIT, SubStatus.CREATED), at=at)
+    first, told_as = SubStatus.CHECKING, event_type(Kind.DEPOSIT, SubStatus.CREATED)
+    both: dict[str, object] = {
+        "site_id": session.player.site_id,
+        "payment_id": payment_id,
+        "sequence": 1,
+        "status": STATUS_OF[first],
+        "sub_status": first,
+        "amount_minor": wish.amount.minor,
+        "currency": wish.amount.currency,
+    }
+    new = {
+        "kind": Kind.DEPOSIT,
+        "player_id": session.player.player_id,
+        "method": wish.method,
+        "account": account,
+        "view_hash": view_hash(view_token(session.player.site_id, payment_id, wish.form_key)),
+        "customer_ip": session.customer_ip,
+        "source_type": wish.source_type,
+        "language": session.language,
+        "created_at": at,
+        "changed_at": at,
+    }
+    written = payment_of(await tx.one(_NEW, both | new))
+    await tx.execute(_EVENT, both | {"type": told_as, "source": "player", "recorded_at": at})
+    await tell(tx, None, written, told_as, at=at)
     return written
 
 
@@ -246,16 +244,24 @@ async def _go_on(
     if account is None:
         return
     order = _order(pipes, site, found, reference, token)
-    result = providers.judged(
-        account, await providers.gateway_of(account).deposit(pipes.http, account, order)
-    )
+    gateway = providers.gateway_of(account)
+    answer = providers.judged(account, await gateway.deposit(pipes.http, account, order))
+    words = [(answer, Source.ANSWER)]
+    sent = replace(found.facts, sub_status=SubStatus.SUBMITTED, sent_at=pipes.clock.now())
+    if next_step(sent, evidence_of(answer, Source.ANSWER, pipes.clock.now())).ask_again:
+        # It must be asked before that counts; both words are written at once.
+        status = providers.judged(account, await gateway.status(pipes.http, account, reference))
+        words.append((status, Source.STATUS_QUERY))
     now = pipes.clock.now()
 
-    async def answered(tx: Transaction) -> Step:
-        now_is = await payment(tx, site.site_id, found.payment_id, lock=True)
-        return await apply_evidence(tx, now_is, reference, result, Source.ANSWER, at=now)
+    async def heard_of(tx: Transaction) -> Step:
+        step = Step()
+        for result, source in words:
+            now_is = await payment(tx, site.site_id, found.payment_id, lock=True)
+            step = await apply_evidence(tx, now_is, reference, result, source, at=now)
+        return step
 
-    if (await pipes.database.retried(answered)).ask_again:
+    if (await pipes.database.retried(heard_of)).ask_again:
         await _ask_of(pipes, found, account, reference)
 
 
@@ -278,16 +284,15 @@ async def _conclude_check(
         return None
     changes = {"external_id": answer.external_id, "sent_at": now, "expires_at": now + PLAYER_HAS}
     await carry_out(tx, found, Step(path=(SubStatus.SUBMITTED,)), Cause("merchant", changes=changes), at=now)
-    await tx.execute(
-        attempts.insert().values(
-            site_id=found.site_id,
-            attempt_id=reference,
-            payment_id=found.payment_id,
-            number=1,
-            account=found.account,
-            sent_at=now,
-        )
-    )
+    tried = {
+        "site_id": found.site_id,
+        "attempt_id": reference,
+        "payment_id": found.payment_id,
+        "number": 1,
+        "account": found.account,
+        "sent_at": now,
+    }
+    await tx.execute(_TRY, tried)
     return await providers.account(tx, found.site_id, found.account)
 
 

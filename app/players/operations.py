@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import structlog
-from sqlalchemy import Boolean, delete, func, literal_column, select, update
+from sqlalchemy import Boolean, bindparam, delete, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app import merchants
@@ -43,6 +43,35 @@ _WISHES = frozenset(
 )
 _security = structlog.get_logger("security")
 
+# Built once: a visit and a deposit run them all.
+_adding = insert(players)
+_KNOWN = _adding.on_conflict_do_update(
+    index_elements=["site_id", "site_login"],
+    set_={
+        "personal": players.c.personal.op("||")(_adding.excluded.personal),
+        "seen_at": _adding.excluded.seen_at,
+    },
+    # A row that was only just inserted has been locked or changed by nobody.
+).returning(players.c.player_id, literal_column("xmax = 0", Boolean).label("is_new"))
+_METHOD = update(players).where(
+    players.c.site_id == bindparam("of_site"), players.c.player_id == bindparam("of_player")
+)
+_OPEN = sessions.insert()
+_OF_KEY = (
+    select(sessions, players.c.site_login, players.c.personal, players.c.last_method)
+    .select_from(
+        sessions.join(
+            players, (players.c.site_id == sessions.c.site_id) & (players.c.player_id == sessions.c.player_id)
+        )
+    )
+    .where(sessions.c.site_id == bindparam("of_site"), sessions.c.key_hash == bindparam("of_key"))
+)
+_USED = (
+    update(sessions)
+    .where(sessions.c.site_id == bindparam("of_site"), sessions.c.session_id == bindparam("of_session"))
+    .values(used_at=func.greatest(sessions.c.used_at, bindparam("now", type_=sessions.c.used_at.type)))
+)
+
 
 class CurrencyNotOffered(Refusal):
     """This site does not offer {currency}; it offers {offered}."""
@@ -75,20 +104,19 @@ async def obtain_key(
     player_id, _ = await known_player(tx, site.site_id, fields["site_login"], personal, at=at)
     # The site number leads, so that a key finds its shard; the rest is random.
     key = f"{site.site_id}-{ids.secret(_KEY_BYTES)}"
-    await tx.execute(
-        sessions.insert().values(
-            site_id=site.site_id,
-            session_id=ids.new("ses", at=at),
-            key_hash=_hash(key),
-            player_id=player_id,
-            currency=currency,
-            language=language if language in site.languages else site.languages[0],
-            customer_ip=fields["customer_ip"],
-            wishes={name: value for name, value in fields.items() if name in _WISHES},
-            obtained_at=at,
-            used_at=at,
-        )
-    )
+    session = {
+        "site_id": site.site_id,
+        "session_id": ids.new("ses", at=at),
+        "key_hash": _hash(key),
+        "player_id": player_id,
+        "currency": currency,
+        "language": language if language in site.languages else site.languages[0],
+        "customer_ip": fields["customer_ip"],
+        "wishes": {name: value for name, value in fields.items() if name in _WISHES},
+        "obtained_at": at,
+        "used_at": at,
+    }
+    await tx.execute(_OPEN, session)
     return key
 
 
@@ -99,22 +127,11 @@ async def use_key(tx: Transaction, key: str, *, now: datetime) -> Session:
         merchants.NotAuthentic: no such key, or it is stale.
     """
     site_id = merchants.site_number(key.partition("-")[0])
-    joined = sessions.join(
-        players, (players.c.site_id == sessions.c.site_id) & (players.c.player_id == sessions.c.player_id)
-    )
-    row = await tx.first(
-        select(sessions, players.c.site_login, players.c.personal, players.c.last_method)
-        .select_from(joined)
-        .where(sessions.c.site_id == site_id, sessions.c.key_hash == _hash(key))
-    )
+    row = await tx.first(_OF_KEY, {"of_site": site_id, "of_key": _hash(key)})
     if row is None or is_stale(obtained_at=row.obtained_at, used_at=row.used_at, now=now):
         _security.warning("key.refused", site_id=site_id, reason="unknown" if row is None else "stale")
         raise merchants.NotAuthentic
-    await tx.execute(
-        update(sessions)
-        .where(sessions.c.site_id == site_id, sessions.c.session_id == row.session_id)
-        .values(used_at=func.greatest(sessions.c.used_at, now))
-    )
+    await tx.execute(_USED, {"of_site": site_id, "of_session": row.session_id, "now": now})
     player = Player(site_id, PlayerId(row.player_id), row.site_login, row.personal, row.last_method)
     return Session(row.session_id, player, row.currency, row.language, row.customer_ip, row.wishes)
 
@@ -127,11 +144,8 @@ async def forget_sessions(tx: Transaction, *, now: datetime) -> int:
 
 async def remember_method(tx: Transaction, player: Player, method: str) -> None:
     """Preselect this method on the player's next visit."""
-    await tx.execute(
-        update(players)
-        .where(players.c.site_id == player.site_id, players.c.player_id == player.player_id)
-        .values(last_method=method)
-    )
+    its = {"of_site": player.site_id, "of_player": player.player_id}
+    await tx.execute(_METHOD, {**its, "last_method": method})
 
 
 async def forget_habits(tx: Transaction, site_id: int, site_login: str) -> bool:
@@ -155,21 +169,15 @@ async def known_player(
     Returns:
         our id of the player, and whether the player is new.
     """
-    adding = insert(players).values(
-        site_id=site_id,
-        player_id=ids.new("ply", at=at),
-        site_login=site_login,
-        personal=dict(personal),
-        created_at=at,
-        seen_at=at,
-    )
-    known = adding.on_conflict_do_update(
-        index_elements=["site_id", "site_login"],
-        set_={"personal": players.c.personal.op("||")(adding.excluded.personal), "seen_at": at},
-    )
-    # A row that was only just inserted has been locked or changed by nobody.
-    is_new = literal_column("xmax = 0", Boolean).label("is_new")
-    row = await tx.one(known.returning(players.c.player_id, is_new))
+    told = {
+        "site_id": site_id,
+        "player_id": ids.new("ply", at=at),
+        "site_login": site_login,
+        "personal": dict(personal),
+        "created_at": at,
+        "seen_at": at,
+    }
+    row = await tx.one(_KNOWN, told)
     return PlayerId(row.player_id), row.is_new
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from app.kernel.errors import Refusal
 from app.kernel.ids import PlayerId
@@ -17,15 +17,18 @@ class PlayerNotFound(Refusal):
     """There is no such player at this site."""
 
 
+_ONE = players.select().where(  # built once: every notification names its player
+    players.c.site_id == bindparam("of_site"), players.c.player_id == bindparam("of_player")
+)
+
+
 async def player(reader: Reader, site_id: int, player_id: str) -> Player:
     """One player by our id.
 
     Raises:
         PlayerNotFound: no such player at this site.
     """
-    row = await reader.first(
-        players.select().where(players.c.site_id == site_id, players.c.player_id == player_id)
-    )
+    row = await reader.first(_ONE, {"of_site": site_id, "of_player": player_id})
     if row is None:
         raise PlayerNotFound
     return Player(site_id, PlayerId(row.player_id), row.site_login, row.personal, row.last_method)

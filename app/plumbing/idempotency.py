@@ -93,15 +93,34 @@ def fingerprint(content: Mapping[str, Any]) -> bytes:
     ).digest()
 
 
-async def claim(tx: Transaction, site_id: int, scope: str, key: str, content: Mapping[str, Any]) -> Claim:
+_CLAIM = insert(claims).on_conflict_do_nothing().returning(claims.c.key)  # built once
+
+
+async def claim(
+    tx: Transaction,
+    site_id: int,
+    scope: str,
+    key: str,
+    content: Mapping[str, Any],
+    *,
+    receipt: Mapping[str, Any] | None = None,
+) -> Claim:
     """Claim a key; the primary key makes two callers take turns, and the second sees the first's receipt.
+
+    Args:
+        tx: the deed's own transaction.
+        site_id: whose key it is.
+        scope: who uses the key for what.
+        key: the key.
+        content: what is asked for.
+        receipt: what the deed will answer, where that is known beforehand; else `settle` stores it.
 
     Raises:
         IdempotencyKeyReused: the key was used with other content.
     """
     mark = fingerprint(content)
     row = {"site_id": site_id, "scope": scope, "key": key, "fingerprint": mark}
-    written = await tx.first(insert(claims).values(row).on_conflict_do_nothing().returning(claims.c.key))
+    written = await tx.first(_CLAIM, row | ({"receipt": dict(receipt)} if receipt else {}))
     if written is not None:
         return Claim(site_id, scope, key, replayed=False, receipt=None)
     found = await tx.one(

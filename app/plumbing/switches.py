@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, DateTime, Integer, Table, Text, func, select
+from sqlalchemy import Boolean, Column, DateTime, Integer, Table, Text, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
@@ -26,14 +26,15 @@ switches = Table(
 )
 
 
+_STOPPED = select(func.bool_or(switches.c.stopped)).where(  # built once
+    or_(switches.c.site_id == EVERY_SITE, switches.c.site_id == bindparam("of_site")),
+    switches.c.name == bindparam("its_name"),
+)
+
+
 async def is_stopped(reader: Reader, site_id: int, name: str) -> bool:
     """Whether `name` is stopped at this site or everywhere."""
-    found = await reader.scalar(
-        select(func.bool_or(switches.c.stopped)).where(
-            switches.c.site_id.in_([EVERY_SITE, site_id]), switches.c.name == name
-        )
-    )
-    return bool(found)
+    return bool(await reader.scalar(_STOPPED, {"of_site": site_id, "its_name": name}))
 
 
 async def all_switches(reader: Reader) -> Sequence[Row[Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.kernel import ids
@@ -26,6 +26,17 @@ _FORGOTTEN_AFTER = timedelta(minutes=5)  # longer than all tries of one job toge
 # Digits, blanks and dashes as JSON escapes; a backslash before it makes it a text about escapes.
 _ESCAPED = re.compile(r"(?<!\\)\\u(00(?:2[0d]|3[0-9]|a0)|20(?:1[0-5]|2f)|2212)", re.IGNORECASE)
 _security = structlog.get_logger("security")
+# Built once; a notice that came before is only counted.
+_STORE = (
+    insert(notices)
+    .on_conflict_do_update(
+        index_elements=["site_id", "account", "dedupe_key"], set_={"arrivals": notices.c.arrivals + 1}
+    )
+    .returning(notices.c.notice_id, notices.c.state)
+)
+_CLOSE = update(notices).where(
+    notices.c.site_id == bindparam("of_site"), notices.c.notice_id == bindparam("of_notice")
+)
 
 
 async def open_account(
@@ -81,20 +92,17 @@ async def take_notice(
             raise BadNotice from refused
         body = _without_cards(found, notice.body)
         notice_id = ids.new("ntc", at=at)
-        storing = insert(notices).values(
-            site_id=site_id,
-            notice_id=notice_id,
-            account=name,
-            dedupe_key=hashlib.sha256(body).hexdigest(),
-            path=notice.path,
-            headers=mask_value(dict(notice.headers)),
-            body=body,
-            received_at=at,
-        )
-        again = storing.on_conflict_do_update(
-            index_elements=["site_id", "account", "dedupe_key"], set_={"arrivals": notices.c.arrivals + 1}
-        )
-        stored = await tx.one(again.returning(notices.c.notice_id, notices.c.state))
+        arrived = {
+            "site_id": site_id,
+            "notice_id": notice_id,
+            "account": name,
+            "dedupe_key": hashlib.sha256(body).hexdigest(),
+            "path": notice.path,
+            "headers": mask_value(dict(notice.headers)),
+            "body": body,
+            "received_at": at,
+        }
+        stored = await tx.one(_STORE, arrived)
         is_new = stored.notice_id == notice_id
         if stored.state == NoticeState.NEW:
             await _read_soon(tx, site_id, stored.notice_id)
@@ -142,8 +150,5 @@ async def close_notice(
     """Say how far a notice came: read, orphan (nobody's reference), or unreadable."""
     if state is not NoticeState.READ:
         metrics.ALARMS.labels(f"notice_{state.value}").inc()
-    await tx.execute(
-        update(notices)
-        .where(notices.c.site_id == site_id, notices.c.notice_id == notice_id)
-        .values(state=state, reason=reason, read_at=at)
-    )
+    its = {"of_site": site_id, "of_notice": notice_id}
+    await tx.execute(_CLOSE, {**its, "state": state, "reason": reason, "read_at": at})

@@ -48,6 +48,10 @@ _ACCOUNT = select(provider_accounts).where(  # built once: every call to a provi
     provider_accounts.c.site_id == bindparam("of_site"),
     provider_accounts.c.account == bindparam("of_account"),
 )
+_NOTICE = notices.select().where(
+    notices.c.site_id == bindparam("of_site"), notices.c.notice_id == bindparam("of_notice")
+)
+_NOTICE_LOCKED = _NOTICE.with_for_update()
 
 
 async def account(
@@ -80,8 +84,8 @@ async def stored_notice(
     reader: Reader, site_id: int, notice_id: str, *, lock: bool = False
 ) -> StoredNotice | None:
     """One notice, as raw as it came; with `lock`, nobody else reads it into a payment meanwhile."""
-    asked = notices.select().where(notices.c.site_id == site_id, notices.c.notice_id == notice_id)
-    row = await reader.first(asked.with_for_update() if lock else asked)
+    its = {"of_site": site_id, "of_notice": notice_id}
+    row = await reader.first(_NOTICE_LOCKED if lock else _NOTICE, its)
     return _notice(row) if row else None
 
 

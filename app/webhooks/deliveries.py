@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, select, update
 from sqlalchemy.engine import Row
 
 from app import merchants
@@ -58,6 +58,19 @@ _FORGOTTEN_AFTER = timedelta(minutes=2)
 # fault.
 _CLOCK_SLACK = timedelta(seconds=2)
 _log = structlog.get_logger("webhooks")
+# Built once: every attempt asks it. Whether a newer notification of its payment has been written besides.
+_newer = webhooks.alias()
+_WITH_NEWER = select(
+    webhooks,
+    exists()
+    .where(
+        _newer.c.site_id == webhooks.c.site_id,
+        _newer.c.payment_id == webhooks.c.payment_id,
+        _newer.c.sequence > webhooks.c.sequence,
+        _newer.c.endpoint_id.is_(None),
+    )
+    .label("has_newer"),
+).where(webhooks.c.site_id == bindparam("of_site"), webhooks.c.webhook_id == bindparam("of_webhook"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +91,7 @@ class _Sending:
 async def deliver(pipes: Pipes, site_id: int, webhook_id: str) -> None:
     """Make one attempt if one is due, record it, and leave the job of the next; safe to run twice."""
     async with pipes.database.transaction() as tx:
-        row = await _row(tx, site_id, webhook_id)
+        row = await tx.first(_WITH_NEWER, {"of_site": site_id, "of_webhook": webhook_id})
         if row is None:
             return
         due = _due_event if row.endpoint_id else _due_notification
@@ -136,12 +149,6 @@ async def forget_attempts(tx: Transaction, *, now: datetime) -> int:
     return done.rowcount
 
 
-async def _row(tx: Transaction, site_id: int, webhook_id: str) -> Row[Any] | None:
-    return await tx.first(
-        select(webhooks).where(webhooks.c.site_id == site_id, webhooks.c.webhook_id == webhook_id)
-    )
-
-
 def _is(row: Row[Any]) -> ColumnElement[bool]:
     return and_(webhooks.c.site_id == row.site_id, webhooks.c.webhook_id == row.webhook_id)
 
@@ -155,15 +162,7 @@ async def _due_notification(tx: Transaction, pipes: Pipes, row: Row[Any], now: d
     """The notification, if due; one that a newer one of its payment has overtaken is closed."""
     if not _is_due(row, now):
         return None
-    newer = await tx.first(
-        select(webhooks.c.webhook_id).where(
-            webhooks.c.site_id == row.site_id,
-            webhooks.c.payment_id == row.payment_id,
-            webhooks.c.sequence > row.sequence,
-            webhooks.c.endpoint_id.is_(None),
-        )
-    )
-    if newer is not None:
+    if row.has_newer:
         # "Expired" that arrives behind "paid" would be the last word a merchant hears.
         closed = update(webhooks).where(_is(row)).values(state=WebhookState.SUPERSEDED, next_at=None)
         await tx.execute(closed)
@@ -283,7 +282,7 @@ async def _record(pipes: Pipes, sending: _Sending, reply: Reply | None, reason: 
         await _write_attempt(tx, sending, reply, result, reason, now)
         if stands.state == WebhookState.PENDING:
             await _advance(tx, row, effect, attempts, now)
-        if effect.state is WebhookState.DELIVERED:
+        if row.endpoint_id and effect.state is WebhookState.DELIVERED:
             await succeeded(tx, row)
         elif row.endpoint_id:
             await failed(tx, row, heard, effect.spare_for, now)

@@ -152,6 +152,14 @@ REASONS: Mapping[str, Reason] = {
         said("The deposit was returned", "Your bank took this payment back. Contact the site's support."),
         calm=True,
     ),
+    "reversed": Reason(
+        "failure",
+        said(
+            "The deposit was not paid",
+            "The payment provider told us that this payment was not made, so the amount was taken off your "
+            "balance again. Contact the site's support.",
+        ),
+    ),
 }
 
 # Whole pages (with a sentence) and messages beside a field (headline only).

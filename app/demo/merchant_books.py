@@ -101,7 +101,11 @@ class Player:
 
 @dataclass(slots=True)
 class Order:
-    """One deposit as the shop sees it."""
+    """One deposit as the shop sees it.
+
+    A payment that was not one after all goes back like any other; should it count again, under a number of
+    its own, that much less has gone back. Whatever comes first, the end is the same.
+    """
 
     external_id: str
     transaction_id: str
@@ -111,6 +115,7 @@ class Order:
     status: OrderStatus = OrderStatus.WAITING
     status_id: int | None = None
     returned_minor: int = 0
+    paid_minor: int = 0  # by its first payment
 
 
 @dataclass(slots=True)
@@ -209,7 +214,7 @@ class Books:
         self.heard.add(webhook.seen)
         match effect:
             case Effect.CREDITED:
-                self._order_of(webhook, now).status = OrderStatus.PAID
+                self._pay(self._order_of(webhook, now), paid.minor)
                 self.move(player, webhook.transaction_id, webhook.external_id, effect, paid)
             case Effect.DEBITED:
                 self._take_back(webhook, webhook.amount.minor)
@@ -282,12 +287,23 @@ class Books:
             self.by_transaction[order.transaction_id] = order.external_id
         return order
 
+    def _pay(self, order: Order, minor: int) -> None:
+        if order.paid_minor:
+            order.returned_minor -= minor
+        else:
+            order.paid_minor = minor
+        self._settle(order)
+
     def _take_back(self, webhook: Webhook, minor: int) -> None:
         order = self.orders.get(webhook.external_id)
         if order is None:
             return
         order.returned_minor += minor
-        if order.returned_minor >= order.amount.minor:
+        self._settle(order)
+
+    @staticmethod
+    def _settle(order: Order) -> None:
+        if order.returned_minor >= (order.paid_minor or order.amount.minor):
             order.status = OrderStatus.RETURNED
         else:
             order.status = OrderStatus.PARTLY_RETURNED if order.returned_minor > 0 else OrderStatus.PAID

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
@@ -14,8 +14,10 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.case_tables import payment_cases
-from app.payments.model import CaseKind, CaseState
+from app.payments.model import Attention, CaseKind, CaseState
 from app.payments.queries import Payment
+from app.payments.states import Kind, SubStatus
+from app.payments.tables import payment_events, payments
 from app.plumbing.database import Reader, Transaction
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "case_of",
     "case_page",
     "cases_of_site",
+    "is_denied",
+    "is_noted",
     "open_about_notice",
     "open_case",
     "open_orphan",
@@ -199,6 +203,50 @@ async def case_of(reader: Reader, site_id: int, payment_id: str, kind: CaseKind)
         .limit(1)
     )
     return _case(row) if row else None
+
+
+async def is_denied(reader: Reader, site_id: int, player_id: str) -> bool:
+    """Whether people have yet to look at a deposit of the player's that was denied after it was paid."""
+    its = payment_cases.c
+    row = await reader.first(
+        select(its.case_id)
+        .join(payments, (payments.c.site_id == its.site_id) & (payments.c.payment_id == its.payment_id))
+        .where(
+            its.site_id == site_id,
+            its.state == CaseState.OPEN,
+            its.kind == CaseKind.DENIED_AFTER_SUCCESS,
+            payments.c.kind == Kind.DEPOSIT,
+            payments.c.player_id == player_id,
+        )
+        .limit(1)
+    )
+    return row is not None
+
+
+async def is_noted(
+    reader: Reader, found: Payment, why: Attention, provider_reference: str | None, amount: Money | None
+) -> bool:
+    """Whether an event already tells this reason for attention about this number of the provider.
+
+    Where it is the amount that differs, each other amount is news; and that a deposit is paid which was
+    reversed is news after each reversal, for each time money is missing.
+    """
+    its = payment_events.c
+    own = (its.site_id == found.site_id) & (its.payment_id == found.payment_id)
+    told = select(its.sequence).where(
+        own,
+        its.detail["attention"].astext == why.value,
+        its.provider_reference.is_not_distinct_from(provider_reference),
+    )
+    if why is Attention.AMOUNT_DIFFERS:
+        told = told.where(
+            its.amount_minor.is_not_distinct_from(amount.minor if amount else None),
+            its.currency.is_not_distinct_from(amount.currency if amount else None),
+        )
+    if found.sub_status is SubStatus.REVERSED:
+        reversed_at = select(func.max(its.sequence)).where(own, its.type == "transaction.reversed")
+        told = told.where(its.sequence > reversed_at.scalar_subquery())
+    return await reader.first(told) is not None
 
 
 async def other_cases(reader: Reader, its: Case) -> list[CaseKind]:

@@ -15,6 +15,7 @@ __all__ = [
     "CHARGEBACK_TYPE_ID",
     "SOURCE_TYPES",
     "TYPE_ID",
+    "VOID_TYPE_ID",
     "PaymentFacts",
     "event_aliases",
     "event_type",
@@ -59,6 +60,7 @@ STATUS_ID: Mapping[SubStatus, int] = {
     S.REJECTED_BY_MERCHANT: 5,
     S.REFUNDED: 4,
     S.CHARGED_BACK: 4,
+    S.REVERSED: 5,
     S.RETURNED: 4,
 }
 assert STATUS_ID.keys() == set(SubStatus)
@@ -67,6 +69,8 @@ _PARTIAL_SUCCESS = 24
 
 TYPE_ID: Mapping[Kind, int] = {Kind.DEPOSIT: 3, Kind.REFUND: 5, Kind.PAYOUT: 11}
 assert TYPE_ID.keys() == set(Kind)
+# A deposit that was told as paid and was not: what undoes it is a transaction of its own as well.
+VOID_TYPE_ID = 4
 CHARGEBACK_TYPE_ID = 7
 # A dispute is told as a transaction of its own: representment, won, lost; a loss is the success of type 7.
 CHARGEBACK_STATUS_ID: Mapping[DisputeState, int] = {
@@ -93,7 +97,11 @@ _NOUN: Mapping[Kind, str] = {
 }
 assert _NOUN.keys() == set(Kind)
 # Of every kind; behind it the noun's own words, the kind's before the status's.
-_EVENTS: Mapping[SubStatus, str] = {S.UNKNOWN: "transaction.unknown", S.CONFLICTED: "transaction.conflicted"}
+_EVENTS: Mapping[SubStatus, str] = {
+    S.UNKNOWN: "transaction.unknown",
+    S.CONFLICTED: "transaction.conflicted",
+    S.REVERSED: "transaction.reversed",
+}
 _WORDS: Mapping[Kind, Mapping[SubStatus, str]] = {
     Kind.DEPOSIT: {
         S.CREATED: "created",
@@ -125,9 +133,9 @@ assert _WORDS.keys() == set(Kind)
 
 @dataclass(frozen=True, slots=True)
 class PaymentFacts:
-    """What a notification tells of a payment."""
+    """What a notification tells: `type_id` is the operation's, `payment_type_id` the method's."""
 
-    kind: Kind
+    type_id: int
     number: int
     sub_status: SubStatus
     amount: Money
@@ -139,7 +147,7 @@ class PaymentFacts:
     provider_reference: str
     message: str
     group_id: int
-    type_id: int
+    payment_type_id: int
     customer_ip: str
     source_type: int
     completed_at: datetime
@@ -194,10 +202,10 @@ def notification_fields(facts: PaymentFacts, *, extended: bool) -> dict[str, str
         "site_login": facts.site_login,
         "payment_group_id": facts.group_id,
         "display_payment_group_id": facts.group_id,
-        "payment_type_id": facts.type_id,
+        "payment_type_id": facts.payment_type_id,
         "customer_ip": facts.customer_ip,
         "source_type": facts.source_type,
-        "type_id": TYPE_ID[facts.kind],
+        "type_id": facts.type_id,
         "status_id": status_id(facts.sub_status, is_partial=facts.is_partial),
         "transaction_id": facts.number,
         "external_id": facts.external_id,

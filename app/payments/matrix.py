@@ -30,6 +30,7 @@ class Standing(StrEnum):
     DEPOSIT_FAILED = "deposit, failed"
     DEPOSIT_CANCELLED = "deposit, cancelled"
     DEPOSIT_REFUNDED = "deposit, refunded"
+    DEPOSIT_REVERSED = "deposit, reversed"
     PAYOUT_UNSENT = "payout, nothing arrived"
     PAYOUT_SUBMITTED = "payout, submitted"
     PAYOUT_PENDING = "payout, provider pending"
@@ -82,6 +83,7 @@ class Effect(StrEnum):
     PAY_LATE = "pay late"
     PAY_UNAPPROVED = "pay, unapproved"
     MONEY_WENT_BACK = "money went back"
+    REVERSE = "reverse"
     CONFLICT = "conflict"
     FAIL = "fail"
     END_ORDER = "end order"
@@ -147,7 +149,7 @@ unpay, late, lclash = _needs(_Q, Effect.FAIL), _needs(_Q, Effect.PAY_LATE), _nee
 qpay, qclash = _needs(_Q, Effect.PAY), _needs(_Q, Effect.CONFLICT)
 theft, qunap = _needs(_Q, Effect.PAY_UNAPPROVED), _needs(_Q, Effect.CALL_UNAPPROVED)
 denied, cancel, back = (
-    _needs(_Q, Effect.CALL_DENIED),
+    _needs(_Q, Effect.REVERSE),
     _needs(_Q, Effect.CALL_CANCELLED),
     _needs(_Q, Effect.CALL_TAKEN_BACK),
 )
@@ -158,6 +160,8 @@ cpaid = Cell(Effect.SETTLE, _Q, settled=Effect.PAY)
 cnot = Cell(Effect.CALL_DENIED, _Q, Effect.ASK, Effect.FAIL)
 cback = Cell(Effect.CALL_TAKEN_BACK, _Q, Effect.ASK, Effect.FAIL)
 cgone = Cell(Effect.CALL_TAKEN_BACK, _Q, Effect.ASK, Effect.MONEY_WENT_BACK)
+# The provider has said no to a success of its own; that it was one after all is for what outranks its word.
+repaid = Cell(Effect.CALL_REVIVED, _Q, Effect.ASK, Effect.PAY_LATE)
 return_, undo, twice = _needs(_Q, Effect.RETURN), _needs(_Q, Effect.UNDO), _needs(_Q, Effect.CALL_SECOND)
 
 T = Standing
@@ -174,6 +178,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
     T.DEPOSIT_FAILED:     (late,  lclash, lclash, done,   done,   done,    done,    done,    stay,    done,    done,    done),
     T.DEPOSIT_CANCELLED:  (cancel,cancel, cancel, done,   done,   done,    done,    done,    stay,    done,    done,    done),
     T.DEPOSIT_REFUNDED:   (done,  amount, second, done,   done,   done,    stay,    stay,    stay,    stay,    stay,    stay),
+    T.DEPOSIT_REVERSED:   (repaid,amount, second, done,   done,   done,    stay,    stay,    stay,    done,    done,    stay),
 
     T.PAYOUT_UNSENT:      (qpay,  qclash, qclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),
     T.PAYOUT_SUBMITTED:   (pay_,  clash_, clash_, fail,   fail,   unpay,   pend,    doubt,   doubt,   stay,    again,   unsent),
@@ -253,6 +258,8 @@ def standing_of(facts: Facts) -> Standing:
         return T.DEPOSIT_UNSENT
     if facts.is_superseded and facts.kind is not Kind.DEPOSIT:
         return T.PAYOUT_SUPERSEDED if facts.kind is Kind.PAYOUT else T.REFUND_SUPERSEDED
+    if facts.sub_status is S.REVERSED:
+        return T.DEPOSIT_REVERSED
     found = _OPEN[facts.kind].get(facts.sub_status) or _ENDED[facts.kind].get(STATUS_OF[facts.sub_status])
     return found or _UNSENT[facts.kind]
 

@@ -186,6 +186,7 @@ class Step:
         credit: what a deposit brought.
         paid: what a payout or refund took out through the provider.
         came_back: what a completed payout or refund brought back.
+        taken: what a credited deposit loses again: it was not paid after all.
         is_late: it was over before.
         ask_again: the provider itself must be asked, and keeps being asked until it answers.
         settles: it has answered such a question, and nothing changes.
@@ -198,6 +199,7 @@ class Step:
     credit: Money | None = None
     paid: Money | None = None
     came_back: Money | None = None
+    taken: Money | None = None
     is_late: bool = False
     ask_again: bool = False
     settles: bool = False

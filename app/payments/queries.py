@@ -24,7 +24,6 @@ __all__ = [
     "PaymentNotFound",
     "attempt_of",
     "events",
-    "is_noted",
     "last_attempt",
     "needing_attention",
     "open_deposits",
@@ -258,28 +257,6 @@ async def order_is_taken(reader: Reader, found: Payment, external_id: str) -> bo
         )
     )
     return row is not None
-
-
-async def is_noted(
-    reader: Reader, found: Payment, why: Attention, provider_reference: str | None, amount: Money | None
-) -> bool:
-    """Whether an event already tells this reason for attention about this number of the provider.
-
-    Where it is the amount that differs, each other amount is news.
-    """
-    its = payment_events.c
-    told = select(its.sequence).where(
-        its.site_id == found.site_id,
-        its.payment_id == found.payment_id,
-        its.detail["attention"].astext == why.value,
-        its.provider_reference.is_not_distinct_from(provider_reference),
-    )
-    if why is Attention.AMOUNT_DIFFERS:
-        told = told.where(
-            its.amount_minor.is_not_distinct_from(amount.minor if amount else None),
-            its.currency.is_not_distinct_from(amount.currency if amount else None),
-        )
-    return await reader.first(told) is not None
 
 
 async def reference_is_taken(reader: Reader, found: Payment, provider_reference: str | None) -> bool:

@@ -82,8 +82,8 @@ def next_step(facts: Facts, evidence: Evidence, *, patience_seconds: float = PAT
 
 
 def in_conflict(now: SubStatus, why: Attention) -> Step:
-    """People must look, and until then it is conflicted; where it is already, nothing moves."""
-    return Step(() if now is S.CONFLICTED else (S.CONFLICTED,), attention=why)
+    """People must look, and until then it is conflicted; where it is, or was reversed, nothing moves."""
+    return Step(() if now in {S.CONFLICTED, S.REVERSED} else (S.CONFLICTED,), attention=why)
 
 
 def _arrival(facts: Facts, evidence: Evidence, patience_seconds: float) -> Arrival:
@@ -109,6 +109,11 @@ def _paid_late(facts: Facts, _: Evidence) -> Step:
     return _paid(
         facts, is_late=True, attention=None if facts.kind is Kind.DEPOSIT else Attention.PAID_AFTER_RELEASE
     )
+
+
+def _reversed(facts: Facts, _: Evidence) -> Step:
+    """What was credited was not paid: all of it is taken again, and people are called."""
+    return Step((S.REVERSED,), taken=facts.expected, attention=Attention.DENIED_AFTER_SUCCESS)
 
 
 def _ended(facts: Facts, evidence: Evidence) -> Step:
@@ -153,6 +158,7 @@ _STEPS: Mapping[Effect, Callable[[Facts, Evidence], Step]] = {
     Effect.PAY_LATE: _paid_late,
     Effect.PAY_UNAPPROVED: lambda facts, _: _paid(facts, is_late=True, attention=Attention.PAID_UNAPPROVED),
     Effect.MONEY_WENT_BACK: _always(Step((S.REFUNDED,))),
+    Effect.REVERSE: _reversed,
     Effect.CONFLICT: _always(Step((S.CONFLICTED,), attention=Attention.AMOUNT_DIFFERS)),
     Effect.FAIL: _always(Step((S.DECLINED,), is_over=True)),
     Effect.END_ORDER: _ended,

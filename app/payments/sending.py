@@ -19,6 +19,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.approvals import is_ready
+from app.payments.casebook import is_denied
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, is_disputed, legs_of, payout, policy
 from app.payments.model import Attention, Source, Step
@@ -110,6 +111,8 @@ async def why_barred(reader: Reader, site_id: int, player_id: str) -> str:
         return f"the player is {standing.value}"
     if await is_disputed(reader, site_id, player_id):
         return "a deposit of the player is disputed"
+    if await is_denied(reader, site_id, player_id):
+        return "the provider denies a deposit of the player, and nobody has closed the case"
     return ""
 
 

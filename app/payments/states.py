@@ -80,6 +80,7 @@ class SubStatus(StrEnum):
     REJECTED_BY_MERCHANT = "rejected_by_merchant"
     REFUNDED = "refunded"
     CHARGED_BACK = "charged_back"
+    REVERSED = "reversed"
     RETURNED = "returned"
 
 
@@ -107,7 +108,7 @@ _MEMBERS: Mapping[Status, frozenset[SubStatus]] = {
     Status.CANCELLED: frozenset(
         {S.BY_PLAYER, S.BY_OPERATOR, S.BY_SYSTEM, S.REJECTED, S.REJECTED_BY_MERCHANT}
     ),
-    Status.REFUNDED: frozenset({S.REFUNDED, S.CHARGED_BACK, S.RETURNED}),
+    Status.REFUNDED: frozenset({S.REFUNDED, S.CHARGED_BACK, S.REVERSED, S.RETURNED}),
 }
 STATUS_OF: Mapping[SubStatus, Status] = {
     state: status for status, states in _MEMBERS.items() for state in states
@@ -131,7 +132,7 @@ _DEPOSIT: Mapping[SubStatus, frozenset[SubStatus]] = {
     # Only a settlement or people lead out of it: credited, sent back to the payer, or nothing had come.
     S.CONFLICTED: frozenset({S.CREDITING, S.REFUNDED, S.DECLINED}),
     S.CREDITING: frozenset({S.COMPLETED}),
-    S.COMPLETED: frozenset({S.REFUNDED, S.CHARGED_BACK}),
+    S.COMPLETED: frozenset({S.REFUNDED, S.CHARGED_BACK, S.REVERSED}),
     S.DECLINED: _LATE_DEPOSIT,
     S.PROVIDER_ERROR: _LATE_DEPOSIT,
     S.LIMIT_BLOCKED: frozenset(),
@@ -143,6 +144,8 @@ _DEPOSIT: Mapping[SubStatus, frozenset[SubStatus]] = {
     S.REJECTED_BY_MERCHANT: frozenset(),
     S.REFUNDED: frozenset({S.COMPLETED}),
     S.CHARGED_BACK: frozenset({S.COMPLETED}),
+    # Only a settlement or people lead out of it: it was paid after all.
+    S.REVERSED: frozenset({S.CREDITING}),
 }
 
 _STOPPED = frozenset({S.REJECTED, S.BY_PLAYER, S.BY_OPERATOR, S.BY_SYSTEM})

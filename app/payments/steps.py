@@ -10,12 +10,13 @@ from datetime import datetime
 import structlog
 from sqlalchemy import bindparam, update
 
-from app import ledger, merchants, providers
+from app import providers
 from app.kernel.money import Money
-from app.payments.casebook import open_case
+from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
+from app.payments.crediting import credit, take_again
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
-from app.payments.queries import Payment, is_noted, order_is_paid, payment_of, reference_is_taken
+from app.payments.queries import Payment, order_is_paid, payment_of, reference_is_taken
 from app.payments.rules import ask_delay, asks_provider, in_conflict, next_step
 from app.payments.sources import remember_source
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
@@ -112,8 +113,7 @@ async def apply_evidence(
     """
     evidence = evidence_of(result, source, at)
     step = legal(found, next_step(found.facts, evidence))
-    if step.keeps_number:
-        step = await _fenced(tx, found, evidence, step)
+    step = await _fenced(tx, found, evidence, step)
     await write_answer(tx, found.site_id, reference, result, source, is_over=step.is_over, at=at)
     changes: dict[str, object] = {}
     if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
@@ -160,8 +160,7 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
 
 
 async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: datetime) -> None:
-    if step.credit is not None and not await _credit(tx, found, step.credit, at):
-        step = in_conflict(found.sub_status, Attention.NOT_POSTED)
+    step = await _posted(tx, found, step, at)
     target = checked_path(found.kind, found.sub_status, step.path)
     values: dict[str, object] = {
         "sub_status": target,
@@ -177,6 +176,8 @@ async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: d
     values |= cause.changes
     if step.credit is not None:
         values["captured_minor"] = step.credit.minor
+    elif step.taken is not None:
+        values["captured_minor"] = 0  # nothing of it ever came
     _alarm(found, step)
     shown = None if found.attention is Attention.UNCONFIRMED else found.attention
     values["attention"] = graver(shown, step.attention)
@@ -193,6 +194,15 @@ async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: d
     await _record(tx, found, now_is, step, cause, at)
     if step.path:
         metrics.PAYMENTS.labels(found.kind.value, target.value).inc()
+
+
+async def _posted(tx: Transaction, found: Payment, step: Step, at: datetime) -> Step:
+    """The step with a deposit's money moved; where the ledger refuses it, a case for people."""
+    if step.credit is not None and not await credit(tx, found, step.credit, at=at):
+        return in_conflict(found.sub_status, Attention.NOT_POSTED)
+    if step.taken is not None:
+        await take_again(tx, found, step.taken, at=at)
+    return step
 
 
 async def _remark(tx: Transaction, found: Payment, step: Step, cause: Cause, at: datetime) -> None:
@@ -223,7 +233,15 @@ async def _remark(tx: Transaction, found: Payment, step: Step, cause: Cause, at:
 
 
 async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Step) -> Step:
-    """The step, unless it is about another payment's collection, or would credit one order a second time."""
+    """The step, unless people must look first.
+
+    It is about another payment's collection, or would credit one order a second time; or it would take again
+    a deposit of which something went back already, or is on its way there.
+    """
+    if step.taken is not None and found.remaining != found.captured:
+        return Step(attention=step.attention)
+    if not step.keeps_number:
+        return step
     if await reference_is_taken(tx, found, evidence.provider_reference):
         return in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
     if step.credit is not None and await order_is_paid(tx, found):
@@ -253,28 +271,6 @@ async def remember(tx: Transaction, found: Payment, values: Mapping[str, object]
     return payment_of(await tx.one(_CHANGE, {**values, **its}))
 
 
-async def _credit(tx: Transaction, found: Payment, amount: Money, at: datetime) -> bool:
-    """Money the provider holds for us becomes the player's (balance transfer mode) or the merchant's.
-
-    Returns:
-        Whether the ledger took it; what it refuses is a case for people, and stays the ledger's stored
-        answer.
-    """
-    site = await merchants.site(tx, found.site_id)
-    to_player = site.wallet_mode is merchants.WalletMode.TRANSFER
-    request = ledger.PostRequest(
-        source="payments",
-        key=f"{found.payment_id}:credit",
-        movement=ledger.DEPOSIT_TO_PLAYER if to_player else ledger.DEPOSIT_TO_MERCHANT,
-        amount=amount,
-        source_owner=found.account,
-        target_owner=found.player_id if to_player else "site",
-        because=found.payment_id,
-    )
-    [posted] = await ledger.post(tx, found.site_id, [request], at=at)
-    return posted.is_posted
-
-
 async def _record(
     tx: Transaction, was: Payment, now_is: Payment, step: Step, cause: Cause, at: datetime
 ) -> None:
@@ -284,7 +280,7 @@ async def _record(
         detail["attention"] = step.attention.value
     if cause.reason or cause.reason_code:
         detail["reason"] = {"code": cause.reason_code, "text": cause.reason}
-    told = step.credit or step.paid or step.came_back or cause.amount
+    told = step.credit or step.paid or step.came_back or step.taken or cause.amount
     moved = bool(step.path or cause.detail)
     name = event_type(now_is.kind, now_is.sub_status, is_late=step.is_late) if moved else "payment.attention"
     event = {

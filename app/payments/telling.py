@@ -3,7 +3,7 @@
 Written in the transaction of the change itself.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -12,6 +12,7 @@ from app import merchants, methods, players, webhooks
 from app.kernel.money import Money
 from app.payments.contract import (
     TYPE_ID,
+    VOID_TYPE_ID,
     PaymentFacts,
     event_aliases,
     is_told,
@@ -35,6 +36,15 @@ _SAID_BY_OTHERS = frozenset(
     }
 )
 _NOT_A_SUCCESS = frozenset({Status.FAILED, Status.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """Money that a change moved and that is told as a transaction of its own; `word` says what it is."""
+
+    word: str
+    type_id: int
+    amount: Money
 
 
 def public_object(found: Payment) -> dict[str, object]:
@@ -90,11 +100,25 @@ async def tell(
     if was is not None and is_told(was.sub_status) and _told_of(was) == _told_of(now_is):
         # A deposit that was told as paid stays paid for the merchant: what is disputed has a type of its own.
         moved = False
-    came_back = now_is.refunded - was.refunded if was and now_is.kind is Kind.PAYOUT else None
-    if came_back is not None and came_back.minor:
-        await _announce(tx, site, now_is, at, came_back=came_back)
+    beside = _beside(was, now_is) if was is not None else None
+    if beside is not None:
+        await _announce(tx, site, now_is, at, beside=beside)
     elif moved and (is_told(now_is.sub_status) or site.tell_every_change):
         await _announce(tx, site, now_is, at)
+
+
+def _beside(was: Payment, now_is: Payment) -> _Beside | None:
+    """What of a withdrawal came back; a deposit that is taken again, or credited again after that."""
+    came_back = now_is.refunded - was.refunded
+    if now_is.kind is Kind.PAYOUT and came_back.minor:
+        return _Beside("return", TYPE_ID[Kind.REFUND], came_back)
+    if was.sub_status is now_is.sub_status:
+        return None
+    if now_is.sub_status is SubStatus.REVERSED:
+        return _Beside("reversal", VOID_TYPE_ID, was.captured)
+    if was.sub_status is SubStatus.REVERSED:
+        return _Beside("credit", TYPE_ID[Kind.DEPOSIT], now_is.captured)
+    return None
 
 
 def _told_of(one: Payment) -> tuple[object, ...]:
@@ -103,13 +127,13 @@ def _told_of(one: Payment) -> tuple[object, ...]:
 
 
 async def _announce(
-    tx: Transaction, site: merchants.Site, now_is: Payment, at: datetime, *, came_back: Money | None = None
+    tx: Transaction, site: merchants.Site, now_is: Payment, at: datetime, *, beside: _Beside | None = None
 ) -> None:
-    """Write a notification; what of a withdrawal came back is a transaction of its own, of type 5."""
+    """Write a notification: of the payment itself, or of a transaction of its own beside it."""
     method = methods.CATALOGUE[now_is.method]
     player = await players.player(tx, now_is.site_id, now_is.player_id)
     facts = PaymentFacts(
-        kind=now_is.kind,
+        type_id=TYPE_ID[now_is.kind],
         number=now_is.number,
         sub_status=now_is.told_as,
         amount=now_is.amount,
@@ -122,24 +146,24 @@ async def _announce(
         # What colleagues write is for colleagues.
         message=now_is.reason if now_is.sub_status in _SAID_BY_OTHERS else now_is.reason_player,
         group_id=method.group_id,
-        type_id=method.type_id,
+        payment_type_id=method.type_id,
         customer_ip=now_is.customer_ip,
         source_type=now_is.source_type,
         completed_at=at,
     )
     told_of = (now_is.payment_id, now_is.sequence)
-    if came_back is not None:
+    if beside is not None:
         number = int(await tx.scalar(select(payment_numbers.next_value())))
         facts = replace(
             facts,
-            kind=Kind.REFUND,
+            type_id=beside.type_id,
             number=number,
             sub_status=SubStatus.COMPLETED,
-            amount=came_back,
-            real_amount=came_back,
+            amount=beside.amount,
+            real_amount=beside.amount,
         )
-        # By itself: what is told of the withdrawal must not overtake it, nor another return.
-        told_of = (f"{now_is.payment_id}-return-{number}", 1)
+        # By itself: what is told of the payment must not overtake it, nor another of its kind.
+        told_of = (f"{now_is.payment_id}-{beside.word}-{number}", 1)
     told = webhooks.Notification(
         payment_id=told_of[0],
         sequence=told_of[1],

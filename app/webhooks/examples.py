@@ -39,6 +39,7 @@ _PAID_OUT: JsonDict = {
     "external_id": "payout_77",
     "customer_purse": "555555...4444",
 }
+_REVERSED: JsonDict = {"type_id": 4, "transaction_id": 100000005}
 _REFUNDED: JsonDict = {"type_id": 5, "transaction_id": 100000003, "amount": 50000, "real_amount": 50000}
 
 NOTIFICATIONS: Mapping[str, JsonDict] = {
@@ -49,6 +50,9 @@ NOTIFICATIONS: Mapping[str, JsonDict] = {
     "part of a deposit went back": _TOLD
     | _REFUNDED
     | {"signature": "b1b92f11780df6959e25277aaeb9780a780acdaf"},
+    "a deposit that was told as paid was not": _TOLD
+    | _REVERSED
+    | {"signature": "7a6c11029da50d02a866083d15cd7ddbc8363a2c"},
 }
 
 _DEPOSIT: JsonDict = {
@@ -166,6 +170,26 @@ EVENTS: Mapping[str, JsonDict] = {
             "reason": "Not enough money on the card",
         },
         {"status": "processing", "sub_status": "submitted"},
+    ),
+    "transaction.reversed": _event(
+        "transaction.reversed",
+        8,
+        "2026-11-21T12:31:20.000Z",
+        _DEPOSIT
+        | {
+            "status": "refunded",
+            "sub_status": "reversed",
+            "status_id": 5,
+            "captured_minor": 0,
+            "completed_at": "2026-11-21T12:31:20.000Z",
+        },
+        {
+            "status": "completed",
+            "sub_status": "completed",
+            "status_id": 4,
+            "captured_minor": 150000,
+            "completed_at": "2026-11-21T12:00:05.004Z",
+        },
     ),
     "refund.completed": _event("refund.completed", 3, "2026-11-22T09:00:07.500Z", _REFUND, _PENDING),
     "dispute.opened": _event("dispute.opened", 1, "2026-11-28T08:30:00.000Z", _DISPUTE, {}),

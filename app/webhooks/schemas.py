@@ -28,7 +28,11 @@ class PaymentNotification(BaseModel):
     customer_ip: str
     source_type: int
     type_id: Annotated[
-        int, Field(description="3 purchase (deposit), 5 refund, 7 chargeback, 11 payout (withdrawal).")
+        int,
+        Field(
+            description="3 purchase (deposit), 4 void (a deposit that was not paid after all), 5 refund, "
+            "7 chargeback, 11 payout (withdrawal)."
+        ),
     ]
     status_id: Annotated[
         int,

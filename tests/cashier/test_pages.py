@@ -157,7 +157,7 @@ def test_every_sub_status_of_a_deposit_has_its_words_and_its_stage() -> None:
             "risk_declined",
         ),
         *("expired", "by_player", "by_operator", "rejected_by_merchant", "merchant_unreachable"),
-        *("refunded", "charged_back"),
+        *("refunded", "charged_back", "reversed"),
     }
     assert set(REASONS) == expected
     for reason in REASONS:

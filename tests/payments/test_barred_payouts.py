@@ -1,12 +1,13 @@
-"""A player who is blocked, or whose deposit is disputed, after a withdrawal was accepted: it waits."""
+"""A player who is blocked, or has a deposit that is disputed or denied, after a withdrawal was accepted."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
 
-from app import players
+from app import payments, players
 from app.payments.payouts import WithdrawalsLocked
+from tests.payments.casework import APPROVE, PROOF, R
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import AMOUNT, fact
 
@@ -101,3 +102,34 @@ async def test_the_merchant_cannot_pay_of_itself_either(stage: Stage, bank: Bank
     await stage.initiate(earlier, **wish)
     await stage.work()
     assert [order.amount.minor for order in bank.payouts] == [10_000, 20_000]
+
+
+async def test_it_waits_while_nobody_has_looked_at_a_deposit_that_was_denied(
+    stage: Stage, bank: Bank
+) -> None:
+    await stage.ask(key="paid-in")
+    reference, deposit = await stage.reference(), await stage.payment()
+    await stage.notice(fact(reference, theirs="paid-in"))
+    await stage.fund()
+    found = await stage.withdraw()
+    other = await stage.session("daniyar")
+    await stage.fund(login="daniyar")
+    free = await stage.withdraw(session=other)
+    bank.words = ["failed", "truth"]
+    await stage.notice(fact(reference, "failed", theirs="paid-in"))
+    assert (await stage.state(deposit.payment_id))[0] == "reversed"
+    await stage.work()
+    waits = await stage.row(found.payment_id)
+    assert (waits.sub_status, waits.reason_code) == ("approved", "waits")
+    assert waits.reason == "the provider denies a deposit of the player, and nobody has closed the case"
+    assert (await stage.state(free.payment_id))[0] == "completed"
+    await stage.later(timedelta(minutes=5))  # still
+    assert len(bank.payouts) == 1
+    maker, checker = await stage.operator("maker"), await stage.operator("checker")
+    async with stage.database.reading() as reader:
+        [its] = await payments.cases_of_site(reader, stage.site_id)
+    proposal = payments.Proposal(R.NOTED, "the bank's letter of today", PROOF)
+    await payments.propose_resolution(stage.pipes, stage.site_id, its.case_id, maker, proposal)
+    await payments.decide_case(stage.pipes, stage.site_id, its.case_id, checker, APPROVE)
+    await stage.later(timedelta(minutes=5))
+    assert (await stage.state(found.payment_id))[0] == "completed"

@@ -262,12 +262,19 @@ async def test_paid_twice_under_another_number_calls_a_person(world: World) -> N
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"),
-    [(just(State.FAILED), "denied_after_success"), (paid(), None), (UNKNOWN, "unconfirmed")],
-    ids=["denied", "confirmed", "unknown"],
+    ("status", "expected", "state"),
+    [
+        (just(State.FAILED), "denied_after_success", "reversed"),
+        (just(State.CANCELLED), "denied_after_success", "reversed"),
+        (paid(), None, "completed"),
+        (UNKNOWN, "unconfirmed", "completed"),
+        (just(State.NOT_FOUND), "unconfirmed", "completed"),
+        (just(State.REVERSED), "taken_back", "completed"),
+    ],
+    ids=["denied", "cancelled", "confirmed", "unknown", "not found", "taken back"],
 )
 async def test_a_failure_after_success(
-    world: World, provider: Provider, status: providers.Result, expected: str | None
+    world: World, provider: Provider, status: providers.Result, expected: str | None, state: str
 ) -> None:
     await world.deposit()
     reference = await world.reference()
@@ -275,9 +282,9 @@ async def test_a_failure_after_success(
     provider.statuses = [status]
     await world.notice(fact(reference, "failed"))
     assert provider.asked[-1][0] == "status"
-    assert (await world.payment()).sub_status == "completed"
+    assert (await world.payment()).sub_status == state
     assert await attention(world) == expected
-    assert await world.credited() == 150_000
+    assert await world.credited() == (0 if state == "reversed" else 150_000)
 
 
 async def test_an_order_that_vanished_calls_a_person_once(world: World, provider: Provider) -> None:
@@ -352,5 +359,5 @@ async def test_every_reason_for_attention_is_in_the_history(world: World, provid
     provider.statuses = [just(State.FAILED)]
     await world.notice(fact(reference, theirs="theirs-2"))
     await world.notice(fact(reference, "failed"))
-    rows = await world.rows("SELECT detail FROM payment_event WHERE type = 'payment.attention'")
+    rows = await world.rows("SELECT detail FROM payment_event WHERE detail ? 'attention'")
     assert {row.detail["attention"] for row in rows} >= {"second_payment", "denied_after_success"}

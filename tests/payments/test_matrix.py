@@ -27,10 +27,11 @@ deposit, awaiting player         ask|3pay             ask|3clash           ask|3
 deposit, provider pending        ask|3pay             ask|3clash           ask|3clash           fail                  end                   ask|4fail             stay               await              stay     !order_vanished  !order_vanished  unsent
 deposit, unknown                 ask|3pay             ask|3clash           ask|3clash           fail                  end                   ask|4fail             pend               await              stay     stay           unsent      unsent
 deposit, conflicted              stay|4settled|5pay   !amount_differs      !second_payment      ask|4!denied_after_success|5fail  ask|4!denied_after_success|5fail  ask|4!taken_back|5went_back  stay       stay               stay     stay           stay        stay
-deposit, completed               stay|4settled        !amount_differs      !second_payment      ask|4!denied_after_success  ask|4!denied_after_success  ask|4!taken_back  stay       stay               stay     stay           stay        stay
+deposit, completed               stay|4settled        !amount_differs      !second_payment      ask|4reverse          ask|4reverse          ask|4!taken_back  stay       stay               stay     stay           stay        stay
 deposit, failed                  ask|4late            ask|4clash           ask|4clash           stay|4settled         stay|4settled         stay|4settled         stay|4settled      stay|4settled      stay     stay|4settled  stay|4settled  stay|4settled
 deposit, cancelled               ask|4!paid_after_cancel  ask|4!paid_after_cancel  ask|4!paid_after_cancel  stay|4settled  stay|4settled  stay|4settled    stay|4settled      stay|4settled      stay     stay|4settled  stay|4settled  stay|4settled
 deposit, refunded                stay|4settled        !amount_differs      !second_payment      stay|4settled         stay|4settled         stay|4settled         stay               stay               stay     stay           stay        stay
+deposit, reversed                ask|4!revived|5late  !amount_differs      !second_payment      stay|4settled         stay|4settled         stay|4settled         stay               stay               stay     stay|4settled  stay|4settled  stay
 payout, nothing arrived          ask|4pay             ask|4clash           ask|4clash           stay|4settled         stay|4settled         stay|4settled         ask|4reopen        ask|4reopen        stay     stay|4settled  stay|4settled  stay|4settled
 payout, submitted                pend+ask|3pay        pend+ask|3clash      pend+ask|3clash      fail                  fail                  ask|4fail             pend               doubt              doubt    stay           again       unsent
 payout, provider pending         ask|3pay             ask|3clash           ask|3clash           fail                  fail                  ask|4fail             stay               stay               stay     !order_vanished  !order_vanished  stay
@@ -65,6 +66,7 @@ EFFECTS = {
     "late": Effect.PAY_LATE,
     "unapproved": Effect.PAY_UNAPPROVED,
     "went_back": Effect.MONEY_WENT_BACK,
+    "reverse": Effect.REVERSE,
     "clash": Effect.CONFLICT,
     "fail": Effect.FAIL,
     "end": Effect.END_ORDER,
@@ -94,6 +96,7 @@ STANDS = {
     Standing.DEPOSIT_FAILED: "declined provider_error expired",
     Standing.DEPOSIT_CANCELLED: "by_player by_operator",
     Standing.DEPOSIT_REFUNDED: "refunded charged_back",
+    Standing.DEPOSIT_REVERSED: "reversed",
     Standing.PAYOUT_UNSENT: "requested cooling under_review awaiting_kyc awaiting_second_approval approved allocated partly_paid",
     Standing.PAYOUT_SUBMITTED: "submitted",
     Standing.PAYOUT_PENDING: "provider_pending",
@@ -131,7 +134,13 @@ def facts(standing: Standing, state: str, *, reference: str | None = None) -> Fa
 def every_facts() -> Iterator[tuple[Standing, Facts]]:
     for standing, listed in STANDS.items():
         for state in listed.split():
-            paid = standing.value.partition(", ")[2] in {"completed", "conflicted", "returned", "refunded"}
+            paid = standing.value.partition(", ")[2] in {
+                "completed",
+                "conflicted",
+                "returned",
+                "refunded",
+                "reversed",
+            }
             yield standing, facts(standing, state, reference="theirs-1" if paid else None)
     for standing in (Standing.PAYOUT_SUPERSEDED, Standing.REFUND_SUPERSEDED):
         yield (
@@ -210,11 +219,12 @@ def test_no_word_moves_money_without_its_rank_or_leads_out_of_the_table(
 ) -> None:
     for evidence in every_evidence():
         step = rules.next_step(known, evidence)
-        moved = step.credit or step.paid or step.came_back
+        moved = step.credit or step.paid or step.came_back or step.taken
         if moved is not None:
             assert moved == AMOUNT
             strong = STRONG.get(states.STATUS_OF[known.sub_status], 4)
-            assert evidence.source >= (5 if known.sub_status is SubStatus.CONFLICTED else strong)
+            outranked = {SubStatus.CONFLICTED, SubStatus.REVERSED}
+            assert evidence.source >= (5 if known.sub_status in outranked else strong)
         if step.credit or step.paid:
             assert (evidence.verdict, evidence.amount) == (Verdict.PAID, AMOUNT)
             assert known.provider_reference in {None, evidence.provider_reference}

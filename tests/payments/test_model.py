@@ -29,7 +29,7 @@ awaiting_player   stay              >provider_pending  ask|credit               
 provider_pending  >awaiting_player  stay               ask|credit                    >declined     >by_player    !order_vanished       >provider_error  stay  ask|>declined
 unknown           >awaiting_player  >provider_pending  ask|credit                    >declined     >by_player    stay|>provider_error  >provider_error  stay  ask|>declined
 conflicted        stay              stay               stay|settled|credit           ask|!denied_after_success|>declined  ask|!denied_after_success|>declined  stay  stay  stay  ask|!taken_back|>refunded
-completed         stay              stay               stay|settled                  ask|!denied_after_success  ask|!denied_after_success  stay  stay   stay  ask|!taken_back
+completed         stay              stay               stay|settled                  ask|reverse   ask|reverse   stay  stay   stay  ask|!taken_back
 declined          stay|settled      stay|settled       ask|late                      stay|settled  stay|settled  stay|settled          stay|settled     stay  stay|settled
 provider_error    stay|settled      stay|settled       ask|late                      stay|settled  stay|settled  stay|settled          stay|settled     stay  stay|settled
 expired           stay|settled      stay|settled       ask|late                      stay|settled  stay|settled  stay|settled          stay|settled     stay  stay|settled
@@ -37,6 +37,7 @@ by_player         stay|settled      stay|settled       ask|!paid_after_cancel   
 by_operator       stay|settled      stay|settled       ask|!paid_after_cancel        stay|settled  stay|settled  stay|settled          stay|settled     stay  stay|settled
 refunded          stay              stay               stay|settled                  stay|settled  stay|settled  stay                  stay             stay     stay|settled
 charged_back      stay              stay               stay|settled                  stay|settled  stay|settled  stay                  stay             stay     stay|settled
+reversed          stay              stay               ask|!revived|late             stay|settled  stay|settled  stay|settled             stay             stay     stay|settled
 """
 DEPOSITS = [state.value for state in states.NEXT[Kind.DEPOSIT]]
 VERDICTS = AT_PROVIDER.split()
@@ -51,11 +52,13 @@ STILL = {
     *("merchant_unreachable", "rejected_by_merchant"),
 }
 OPEN_AT_PROVIDER = {"submitted", "awaiting_player", "provider_pending", "unknown"}
+PAID_ONCE = {"completed", "conflicted", "refunded", "charged_back", "reversed"}
 STEPS = {
     "stay": Step(),
     "settled": Step(settles=True),
     "ask": Step(ask_again=True),
     "credit": Step(path=(SubStatus.CREDITING, SubStatus.COMPLETED), credit=AMOUNT),
+    "reverse": Step(path=(SubStatus.REVERSED,), taken=AMOUNT, attention=Attention.DENIED_AFTER_SUCCESS),
     "late": Step(path=(SubStatus.CREDITING, SubStatus.COMPLETED), credit=AMOUNT, is_late=True),
 }
 
@@ -71,9 +74,7 @@ def step_of(cell: str) -> Step:
 
 def deposit(state: str, *, reference: str | None = None) -> Facts:
     sent_at = None if state in STILL else SENT_AT
-    reference = reference or (
-        PAID_AS if state in {"completed", "conflicted", "refunded", "charged_back"} else None
-    )
+    reference = reference or (PAID_AS if state in PAID_ONCE else None)
     return Facts(Kind.DEPOSIT, SubStatus(state), AMOUNT, reference, sent_at)
 
 
@@ -114,7 +115,7 @@ def cells() -> Iterator[tuple[str, str, int]]:
 def test_the_tables_of_this_test_are_complete() -> None:
     assert set(VERDICTS) == {verdict.value for verdict in Verdict}
     assert {state for state, _ in CELLS} | STILL == set(DEPOSITS)
-    assert len(list(cells())) == 21 * 9 * 4
+    assert len(list(cells())) == 22 * 9 * 4
 
 
 @pytest.mark.parametrize("at", [SOON, LATER], ids=["soon", "later"])

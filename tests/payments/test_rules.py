@@ -36,6 +36,7 @@ deposit  by_operator           5   deposit.cancelled
 deposit  rejected_by_merchant  5   deposit.cancelled
 deposit  refunded              4   deposit.refunded
 deposit  charged_back          4   deposit.refunded
+deposit  reversed              5   transaction.reversed
 payout   requested                 1   withdrawal.requested
 payout   cooling                   1   withdrawal.cooling
 payout   under_review              3   withdrawal.under_review
@@ -76,7 +77,7 @@ refund   rejected                  5   refund.rejected
 ROWS = [line.split() for line in TOLD.strip().splitlines()]
 
 FACTS = contract.PaymentFacts(
-    kind=Kind.DEPOSIT,
+    type_id=3,
     number=100_000_001,
     sub_status=SubStatus.COMPLETED,
     amount=Money(150_000, "KZT"),
@@ -88,7 +89,7 @@ FACTS = contract.PaymentFacts(
     provider_reference="sbx_1",
     message="Approved",
     group_id=1,
-    type_id=1,
+    payment_type_id=1,
     customer_ip="127.0.0.1",
     source_type=3,
     completed_at=datetime(2026, 11, 21, 12, 0, 5, 123_456, tzinfo=UTC),
@@ -148,10 +149,15 @@ def test_a_dispute_is_told_by_the_protocols_numbers() -> None:
     assert contract.CHARGEBACK_TYPE_ID == 7
 
 
+def test_what_undoes_a_deposit_is_a_void() -> None:
+    """protocol.md section 7: 4, authorization decline (void)."""
+    assert contract.VOID_TYPE_ID == 4
+    told = contract.notification_fields(replace(FACTS, type_id=contract.VOID_TYPE_ID), extended=False)
+    assert (told["type_id"], told["status_id"]) == (4, 4)
+
+
 def test_what_was_really_paid_is_told_beside_what_was_ordered() -> None:
-    facts = replace(
-        FACTS, kind=Kind.PAYOUT, real_amount=Money(100_000, "KZT"), customer_purse="555555...4444"
-    )
+    facts = replace(FACTS, type_id=11, real_amount=Money(100_000, "KZT"), customer_purse="555555...4444")
     found = contract.notification_fields(facts, extended=False)
     assert (found["amount"], found["real_amount"], found["status_id"]) == (150_000, 100_000, 24)
     assert (found["type_id"], found["customer_purse"]) == (11, "555555...4444")

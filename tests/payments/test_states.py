@@ -20,7 +20,7 @@ provider_pending      processing  awaiting_player unknown crediting conflicted d
 unknown               processing  awaiting_player provider_pending crediting conflicted declined provider_error by_player
 conflicted            processing  crediting refunded declined
 crediting             processing  completed
-completed             completed   refunded charged_back
+completed             completed   refunded charged_back reversed
 declined              failed      crediting conflicted
 provider_error        failed      crediting conflicted
 limit_blocked         failed
@@ -32,6 +32,7 @@ by_operator           cancelled   crediting conflicted refunded
 rejected_by_merchant  cancelled
 refunded              refunded    completed
 charged_back          refunded    completed
+reversed              refunded    crediting
 """
 # A payout that is over can still turn out to be paid, or not to be over; a cancelled one only to be paid.
 PAYOUT = """

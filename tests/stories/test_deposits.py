@@ -177,11 +177,14 @@ async def test_the_wrong_currency_is_paid(stage: Stage, told: Told) -> None:
     assert await credited(stage) == 0
 
 
-async def test_a_failure_after_success_needs_a_person(stage: Stage, told: Told) -> None:
+async def test_a_failure_after_success_is_taken_again_and_a_person_called(stage: Stage, told: Told) -> None:
     await stage.deposit("1500.11")
-    await stage.until(lambda: attention(stage))
+    await stage.until(lambda: stage.status_is("reversed"))
+    await stage.look()
     await told()
-    assert await credited(stage) == 150_011
+    assert await credited(stage) == 0
+    shop = await stage.shop()
+    assert (shop["balances_minor"]["aigerim"], shop["orders"][0]["status"]) == (0, "returned")
 
 
 async def test_a_notice_with_a_bad_signature_changes_nothing_and_the_query_does(

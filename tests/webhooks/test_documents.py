@@ -36,6 +36,7 @@ def test_both_products_are_described_with_examples() -> None:
         "withdrawal.requested",
         "withdrawal.approved",
         "transaction.failed",
+        "transaction.reversed",
         "refund.completed",
         "dispute.opened",
         "transaction.resolved",

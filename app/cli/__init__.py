@@ -2,7 +2,7 @@
 
 import sys
 
-from app.cli import simulation, staff
+from app.cli import deposits, simulation, staff
 from app.cli.asking import NAME_IT, err
 from app.cli.cases import case
 from app.cli.payouts import payout
@@ -28,6 +28,7 @@ for _name, _group in {
     "webhooks": webhook,
     "player": player,
     "wallet": purse,
+    "deposit": deposits.deposit,
     "refund": refund,
     "dispute": dispute,
     "case": case,

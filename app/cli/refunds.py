@@ -1,14 +1,19 @@
 """Refunds and disputes of deposits."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
 import typer
+from sqlalchemy.engine import Row
 
 from app import merchants, payments, staff
 from app.cli.asking import group, out, told, with_pipes
+from app.cli.histories import event_line, logins_of, people_of
 from app.cli.staff import OperatorToken
+from app.kernel.masking import mask_text
 from app.kernel.money import Money
+from app.payments.api_schemas import payment_object
 from app.plumbing.database import Reader
 from app.plumbing.pipes import Pipes
 
@@ -89,19 +94,48 @@ def refund_cancel(
 
 @refund.command("list")
 def refund_list(site_id: int, deposit_id: str) -> None:
-    """List the refunds of a deposit, and what of it can still go back."""
+    """List the refunds of a deposit, who wanted each and why, and what of it can still go back."""
 
-    async def work(reader: Reader, _: object) -> tuple[payments.Payment, list[payments.Payment]]:
+    async def work(reader: Reader, _: object) -> tuple[payments.Payment, list[str]]:
         deposit = await payments.payment(reader, site_id, deposit_id)
-        return deposit, await payments.refunds_of(reader, site_id, deposit_id)
+        logins, lines = await logins_of(reader), []
+        for one in await payments.refunds_of(reader, site_id, deposit_id):
+            people = people_of(await payments.events(reader, site_id, one.payment_id), logins)
+            lines.append(f"{_facts(one)}  {'; '.join(people)}")
+        return deposit, lines
 
     deposit, found = told(work)
-    for one in found:
-        _show(one)
+    for line in found:
+        typer.echo(line)
     out.print(
         f"{deposit.payment_id}: captured {deposit.captured}, pending {deposit.refund_pending}, refunded "
         f"{deposit.refunded}, charged back {deposit.charged_back}, remaining {deposit.remaining}"
     )
+
+
+@refund.command("show")
+def refund_show(
+    site_id: int,
+    refund_id: str,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs; amounts in minor units.")] = False,
+) -> None:
+    """Print who asked for a refund and why, who approved it and why, and everything that happened."""
+
+    async def work(
+        reader: Reader, _: object
+    ) -> tuple[payments.Payment, Sequence[Row[Any]], Mapping[str, str]]:
+        found = await payments.payment(reader, site_id, refund_id, kind=payments.Kind.REFUND)
+        return found, await payments.events(reader, site_id, refund_id), await logins_of(reader)
+
+    one, history, logins = told(work)
+    people = people_of(history, logins)
+    if as_json:
+        shown = payment_object(one, is_staff=True, events=history).model_dump(mode="json", exclude_none=True)
+        typer.echo(json.dumps({**shown, "people": people}))
+        return
+    lines = [_facts(one), *people, *(event_line(row, logins) for row in history)]
+    typer.echo("\n".join(lines))
 
 
 @dispute.command("list")
@@ -148,7 +182,8 @@ def _show_dispute(one: payments.Dispute) -> None:
 
 
 def _show(one: payments.Payment) -> None:
-    typer.echo(
-        f"{one.payment_id}  {one.status.value}/{one.sub_status.value}  {one.amount}  of {one.parent_id}  "
-        f"{one.reason}"
-    )
+    typer.echo(f"{_facts(one)}  {mask_text(one.reason)}".rstrip())
+
+
+def _facts(one: payments.Payment) -> str:
+    return f"{one.payment_id}  {one.status.value}/{one.sub_status.value}  {one.amount}  of {one.parent_id}"

@@ -1,6 +1,7 @@
 """Refunds, disputes and cases from the command line."""
 
 import asyncio
+import json
 
 from typer.testing import CliRunner
 
@@ -47,6 +48,32 @@ async def test_a_refund_by_two_people(desk: Desk, clone_url: str) -> None:
     again = await said(clone_url, *wish[:6], "--key", "k-2", token=maker)
     no = ("refund", "reject", site, again.split()[0], "--reason", "no")
     assert "cancelled/rejected" in await said(clone_url, *no, token=checker)
+
+
+async def test_who_asked_for_a_refund_and_who_approved_it_say_why(desk: Desk, clone_url: str) -> None:
+    deposit = await desk.deposit()
+    maker, checker = await tokens(desk)
+    site = desk.site_id
+    wish = ("refund", "request", site, deposit, "--amount", "100.50", "--reason")
+    refund_id = (await said(clone_url, *wish, "paid twice", "--key", "1", token=maker)).split()[0]
+    await said(clone_url, "refund", "approve", site, refund_id, "--reason", "seen both", token=checker)
+    other = (await said(clone_url, *wish, "by mistake", "--key", "2", token=maker)).split()[0]
+    await said(clone_url, "refund", "approve", site, other, token=checker)
+    await said(clone_url, "refund", "cancel", site, other, "--reason", "it was none", token=maker)
+    shown = await said(clone_url, "refund", "show", site, refund_id)
+    head, asked, approved, *history = shown.splitlines()
+    assert head == f"{refund_id}  pending/approved  100.50 KZT  of {deposit}"
+    assert (asked, approved) == ("asked by maker: paid twice", "approved by checker: seen both")
+    assert [line.split()[3] for line in history] == await desk.events(refund_id)
+    assert "by checker  seen both" in history[-1]
+    listed = await said(clone_url, "refund", "list", site, deposit)
+    assert (
+        "100.50 KZT  of " + deposit + "  asked by maker: paid twice; approved by checker: seen both\n"
+        in listed
+    )
+    assert "approved by checker: no reason given; called off by maker: it was none\n" in listed
+    told = json.loads(await said(clone_url, "refund", "show", site, refund_id, "--json"))
+    assert (told["id"], told["people"]) == (refund_id, [asked, approved])
 
 
 async def test_a_dispute_and_a_case(desk: Desk, clone_url: str) -> None:

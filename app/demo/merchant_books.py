@@ -123,7 +123,8 @@ class Withdrawal:
     """One withdrawal as the shop sees it.
 
     `purse` is where the money goes, as the cashier wrote it. `order_id` is what the cashier called it when it
-    was initiated; `problem` is why the last try to initiate it did not end well.
+    was initiated; `problem` is why the last try to initiate it did not end well. `stands` is the cashier's
+    word for how far it is, and `payment_id` its own name of it, once it was asked.
     """
 
     external_id: str
@@ -139,6 +140,8 @@ class Withdrawal:
     problem: str = ""
     is_being_sent: bool = False
     paid: Money | None = None
+    stands: str = ""
+    payment_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

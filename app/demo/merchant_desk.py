@@ -12,6 +12,7 @@ from app.demo.merchant_books import Refused, Withdrawal, WithdrawalStatus
 from app.demo.merchant_faces import TEMPLATES, spoken, waiting, when
 from app.demo.merchant_initiation import initiate
 from app.demo.merchant_shop import Shop, ShopHere
+from app.demo.merchant_standing import look, waits_for
 
 __all__ = ["decide", "desk_list", "desk_page"]
 
@@ -29,12 +30,14 @@ SENTENCES: Final[Mapping[str, str]] = {
 
 
 async def desk_page(shop: ShopHere) -> Response:
-    """Show the owner every withdrawal, the undecided ones first."""
+    """Show the owner every withdrawal, what can be decided first."""
+    await look(shop)
     return HTMLResponse(_written("desk.html", shop))
 
 
 async def desk_list(shop: ShopHere) -> Response:
     """Write only the lists of the page, which asks for them every second."""
+    await look(shop)
     return HTMLResponse(_written("desk_lists.html", shop))
 
 
@@ -63,21 +66,23 @@ async def decide(request: Request, shop: ShopHere, external_id: str) -> Response
 
 
 def _written(name: str, shop: Shop) -> str:
-    newest = list(reversed(shop.books.withdrawals.values()))
-    undecided = [asked for asked in newest if _is_open(asked)]
-    decided = [asked for asked in newest if not _is_open(asked)][:SHOWN]
+    lists: dict[str, list[dict[str, Any]]] = {"refused": [], "elsewhere": [], "undecided": [], "decided": []}
+    for asked in reversed(shop.books.withdrawals.values()):
+        lists[_list_of(asked)].append(_row_of(shop, asked))
+    lists["decided"] = lists["decided"][:SHOWN]
     return TEMPLATES.get_template(name).render(
-        player=None,
-        players=shop.books.players.values(),
-        waiting=waiting(shop),
-        undecided=[_row_of(shop, asked) for asked in undecided],
-        decided=[_row_of(shop, asked) for asked in decided],
+        player=None, players=shop.books.players.values(), waiting=waiting(shop), **lists
     )
 
 
-def _is_open(asked: Withdrawal) -> bool:
-    """Whether the owner can do something: it is undecided, or the cashier did not answer."""
-    return asked.status is S.REQUESTED or (asked.status is S.APPROVED and not asked.is_being_sent)
+def _list_of(asked: Withdrawal) -> str:
+    """What the owner can do with it: decide, mend what the cashier refused, wait for others, or no more."""
+    if asked.status is S.REQUESTED and asked.problem:
+        return "refused"
+    if waits_for(asked):
+        return "elsewhere"
+    can_decide = asked.status is S.REQUESTED or (asked.status is S.APPROVED and not asked.is_being_sent)
+    return "undecided" if can_decide else "decided"
 
 
 def _row_of(shop: Shop, asked: Withdrawal) -> dict[str, Any]:
@@ -92,6 +97,8 @@ def _row_of(shop: Shop, asked: Withdrawal) -> dict[str, Any]:
         "transaction_id": asked.transaction_id,
         "order_id": asked.order_id,
         "problem": asked.problem,
+        "waits_for": waits_for(asked),
+        "payment_id": asked.payment_id,
         "can_reject": asked.status is S.REQUESTED,
         "created_at": asked.created_at.isoformat(),
         "created_text": when(asked.created_at),

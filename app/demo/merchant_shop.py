@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -109,6 +110,7 @@ class MerchantSettings:
     """What the shop is told at the start: where the cashier is, and the secrets shared with it.
 
     `webhook_secret` is the Standard Webhooks one (`whsec_...`); empty: those headers are not checked.
+    `api_token` reads the shop's payments; empty: the owner is not told what a withdrawal waits for.
     `slow_seconds` stays under the cashier's 5 s deadline for callouts, `late_seconds` and `hang_seconds` are
     above it. `pauses_seconds` lie between the tries to initiate a payout.
     """
@@ -119,6 +121,7 @@ class MerchantSettings:
     salt: str
     currency: str
     webhook_secret: str
+    api_token: str = field(default="", repr=False)
     clock: Clock = field(default_factory=SystemClock)
     slow_seconds: float = 3.0
     late_seconds: float = 7.0
@@ -144,6 +147,7 @@ class Shop:
     effects: Counter[str] = field(default_factory=Counter)
     changed_minds: set[str] = field(default_factory=set)
     errands: set[asyncio.Task[None]] = field(default_factory=set)
+    looked_at: datetime | None = None
 
     def send(self, errand: Coroutine[Any, Any, None]) -> None:
         """Let something be done meanwhile."""

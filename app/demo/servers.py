@@ -28,6 +28,7 @@ async def serve(demo: Demo) -> None:
             salt=demo.salt,
             currency=demo.currency,
             webhook_secret=demo.webhook_secret,
+            api_token=demo.api_tokens["read"],
         )
     )
     sandbox = provider.create_app(

@@ -78,6 +78,10 @@ def test_a_withdrawal_from_the_wish_to_the_bank_and_the_webhook(open_shop: Opene
     expect(headline).to_have_text("Your withdrawal is being reviewed")
     expect(page.locator("#balance")).to_have_text(f"{before - 90_000:,.2f}")
     expect(page.locator("#orders li").first).to_contain_text("Requested")
+    owner = page.context.new_page()
+    owner.goto(f"{home.demo['merchant_url']}/owner")
+    expect(owner.locator("#elsewhere")).to_contain_text("Somebody at the cashier must approve it first.")
+    expect(owner.get_by_role("button", name="Approve 90,000.00 KZT")).to_have_count(0)
     # The approval: above the limit of the policy, so a person.
     site = str(home.demo["site_id"])
     made = json.loads(command(home, "operator", "create", "anna", "--role", "finance", "--json"))
@@ -86,8 +90,6 @@ def test_a_withdrawal_from_the_wish_to_the_bank_and_the_webhook(open_shop: Opene
     expect(headline).to_have_text("Your withdrawal is approved")
     assert fits(page)
     # The initiation: the shop's owner says "pay"; then the bank pays, and the shop is told.
-    owner = page.context.new_page()
-    owner.goto(f"{home.demo['merchant_url']}/owner")
     owner.get_by_role("button", name="Approve 90,000.00 KZT").click()
     expect(headline).to_have_text("Withdrawal completed")
     expect(page.locator("#orders li").first).to_contain_text("Paid out")

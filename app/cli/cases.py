@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app import merchants, payments, staff
-from app.cli.asking import group, told
+from app.cli.asking import err, group, told
 from app.cli.refunds import as_operator
 from app.cli.staff import OperatorToken
 from app.kernel.money import Money
@@ -72,17 +72,20 @@ def case_resolve(
     resolution: payments.Resolution,
     note: Annotated[str, typer.Option(help="Why, for colleagues and auditors.")],
     attachment: Annotated[str, typer.Option(help="SHA-256 of the proof, 64 hexadecimal digits.")],
-    amount: Annotated[str, typer.Option(help="What really came, as 12.34 KZT; for accepted.")] = "",
+    amount: Annotated[str, typer.Option(help="What really came, as 12.34; for accepted.")] = "",
     reference: Annotated[str, typer.Option(help="The provider's number in the proof.")] = "",
     leg: Annotated[int | None, typer.Option(help="Which part of a withdrawal.")] = None,
     payment: Annotated[str, typer.Option(help="Whose an orphan notice is; for matched.")] = "",
     token: OperatorToken = "",
 ) -> None:
     """Propose how a case ends; somebody else decides."""
+    if amount and resolution is not payments.Resolution.ACCEPTED:
+        raise _wrong_amount(f"only `accepted` takes an amount, and this is `{resolution.value}`.")
+    if not amount and resolution is payments.Resolution.ACCEPTED:
+        raise _wrong_amount("`accepted` needs what really came, for example --amount 12.34.")
 
     async def work(pipes: Pipes, who: staff.Operator) -> staff.Approval:
-        figure, _, currency = amount.partition(" ")
-        money = Money.parse(figure, currency) if amount else None
+        money = await _amount(pipes, site_id, case_id, amount) if amount else None
         proposal = payments.Proposal(resolution, note, attachment, money, reference, leg, payment)
         return await payments.propose_resolution(pipes, site_id, case_id, who, proposal)
 
@@ -105,7 +108,39 @@ def case_decide(
     async def work(pipes: Pipes, who: staff.Operator) -> payments.Case:
         return await payments.decide_case(pipes, site_id, case_id, who, verdict, reason=reason)
 
-    typer.echo(_line(as_operator(token, work)))
+    try:
+        decided = as_operator(token, work)
+    except staff.ApprovalNotFound:
+        first = f"cashier case resolve {site_id} {case_id} RESOLUTION --note ... --attachment ..."
+        err.print("[bold red]error:[/] Nothing was proposed for this case; propose first with:")
+        err.print(f"  {first}", markup=False)
+        raise typer.Exit(1) from None
+    typer.echo(_line(decided))
+
+
+async def _amount(pipes: Pipes, site_id: int, case_id: str, typed: str) -> Money:
+    """The amount of a proposal, which is in its payment's currency, named or not.
+
+    Raises:
+        CaseNotFound: no such case at this site.
+        AmountMalformed, AmountOutOfRange: it cannot be read.
+        BadParameter: the case is about no payment, or the amount is in another currency.
+    """
+    async with pipes.database.reading() as reader:
+        its = await payments.case(reader, site_id, case_id)
+        if its.payment_id is None:
+            raise _wrong_amount("this case is about no payment, so nothing can be credited by it.")
+        currency = (await payments.payment(reader, site_id, its.payment_id)).amount.currency
+    figure, _, named = typed.strip().partition(" ")
+    if named and named.strip().upper() != currency:
+        raise _wrong_amount(
+            f"the payment is in {currency}, so the amount must be too, not in {named.strip().upper()}."
+        )
+    return Money.parse(figure, currency)
+
+
+def _wrong_amount(why: str) -> typer.BadParameter:
+    return typer.BadParameter(why, param_hint="--amount")
 
 
 def _line(one: payments.Case) -> str:

@@ -3,21 +3,32 @@
 import asyncio
 import json
 
-from typer.testing import CliRunner
+import pytest
+from typer.testing import CliRunner, Result
 
-from app import cli, staff
+from app import cli, payments, staff
+from app.kernel.money import AmountMalformed
 from tests.payments.desk import Desk
 from tests.payments.world import fact, paid
 
 PROOF = "cd" * 32
 
 
-async def said(url: str, *words: object, token: str = "") -> str:
+async def run(url: str, *words: object, token: str = "") -> Result:
     """A command, in a thread: it has an event loop of its own."""
     env = {"CASHIER_DATABASE_URL": url, "CASHIER_OPERATOR_TOKEN": token}
-    done = await asyncio.to_thread(
+    return await asyncio.to_thread(
         lambda: CliRunner().invoke(cli.program, [str(word) for word in words], env=env)
     )
+
+
+def unboxed(told: str) -> str:
+    """What a usage error says, out of the box that is drawn around it."""
+    return " ".join(told.replace("│", " ").split())
+
+
+async def said(url: str, *words: object, token: str = "") -> str:
+    done = await run(url, *words, token=token)
     assert done.exit_code == 0, (done.output, done.exception)
     return str(done.stdout)
 
@@ -98,6 +109,77 @@ async def test_a_dispute_and_a_case(desk: Desk, clone_url: str) -> None:
     assert "submitted  500.00 KZT" in await said(clone_url, *move, token=maker)
     assert case_id not in await said(clone_url, "case", "list", site)
     assert case_id in await said(clone_url, "case", "list", site, "--resolved")
+
+
+async def conflicted(desk: Desk, clone_url: str, token: str) -> tuple[str, str]:
+    """A deposit for which another sum came, and its case."""
+    await desk.world.ask(key="another sum")
+    await desk.world.notice(fact(await desk.world.reference(), minor=100_000), mark="less")
+    [case_id] = [
+        line.split()[0] for line in (await said(clone_url, "case", "list", desk.site_id)).splitlines()
+    ]
+    return str((await desk.world.payment()).payment_id), case_id
+
+
+@pytest.mark.parametrize("amount", ["1000.00", "1000", "1000.00 KZT", " 1000 kzt "])
+async def test_what_really_came_is_an_amount_in_the_currency_of_the_payment(
+    desk: Desk, clone_url: str, amount: str
+) -> None:
+    maker, checker = await tokens(desk)
+    deposit, case_id = await conflicted(desk, clone_url, maker)
+    more = ("--note", "the bank's letter", "--attachment", PROOF, "--amount", amount)
+    await said(clone_url, "case", "resolve", desk.site_id, case_id, "accepted", *more, token=maker)
+    await said(clone_url, "case", "decide", desk.site_id, case_id, "approve", token=checker)
+    found = await desk.found(deposit)
+    assert (found.sub_status, str(found.captured)) == ("completed", "1000.00 KZT")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("accepted", "--amount", "10 USD"), "the payment is in KZT, so the amount must be too, not in USD."),
+        (("accepted",), "`accepted` needs what really came, for example --amount 12.34."),
+        (("noted", "--amount", "10"), "only `accepted` takes an amount, and this is `noted`."),
+    ],
+)
+async def test_an_amount_that_cannot_be_proposed_is_refused_in_words(
+    desk: Desk, clone_url: str, words: tuple[str, ...], sentence: str
+) -> None:
+    maker, _ = await tokens(desk)
+    _, case_id = await conflicted(desk, clone_url, maker)
+    more = ("--note", "the bank's letter", "--attachment", PROOF)
+    refused = await run(clone_url, "case", "resolve", desk.site_id, case_id, *words, *more, token=maker)
+    assert refused.exit_code == 2
+    assert sentence in unboxed(refused.stderr)
+    assert "proposed" not in await said(clone_url, "case", "show", desk.site_id, case_id)
+
+
+async def test_an_amount_about_no_payment_and_one_that_cannot_be_read(desk: Desk, clone_url: str) -> None:
+    maker, _ = await tokens(desk)
+    _, case_id = await conflicted(desk, clone_url, maker)
+    more = ("--note", "the bank's letter", "--attachment", PROOF, "--amount")
+    wish = ("case", "resolve", desk.site_id, case_id, "accepted", *more)
+    unreadable = await run(clone_url, *wish, "1,000.00", token=maker)
+    assert isinstance(unreadable.exception, AmountMalformed)
+    await desk.world.notice(fact("nobody's"), mark="orphan")
+    orphan = (await said(clone_url, "case", "list", desk.site_id)).splitlines()[-1].split()[0]
+    of_nobody = await run(
+        clone_url, "case", "resolve", desk.site_id, orphan, "accepted", *more, "10", token=maker
+    )
+    assert "this case is about no payment, so nothing can be credited by it." in unboxed(of_nobody.stderr)
+
+
+async def test_who_decides_before_anybody_proposed_hears_how_to_propose(desk: Desk, clone_url: str) -> None:
+    maker, checker = await tokens(desk)
+    _, case_id = await conflicted(desk, clone_url, maker)
+    nothing = await run(clone_url, "case", "decide", desk.site_id, case_id, "approve", token=checker)
+    assert nothing.exit_code == 1
+    assert nothing.stderr == (
+        "error: Nothing was proposed for this case; propose first with:\n"
+        f"  cashier case resolve {desk.site_id} {case_id} RESOLUTION --note ... --attachment ...\n"
+    )
+    unknown = await run(clone_url, "case", "decide", desk.site_id, "cas_none", "approve", token=checker)
+    assert isinstance(unknown.exception, payments.CaseNotFound)
 
 
 async def test_refunds_are_stopped_by_hand_and_the_diary_says_so(desk: Desk, clone_url: str) -> None:

@@ -5,7 +5,10 @@ Copy it. It needs httpx and nothing else. What it shows:
 - every operation has an id of yours, written down before it is sent (`Outbox`);
 - what was not answered is sent again with the same id and the same bytes, later and later;
 - a final answer, yes or no, is never sent again;
+- a token that is refused decides nothing: an earlier try may have been carried out, so nothing is settled;
 - when patience ends, a transfer is voided: then it is certain that it will not happen, or that it has.
+
+After a crash, call the same method with the same arguments for everything that was noted and not settled.
 """
 # ruff: noqa: INP001  a file to be copied, not a module of the house
 
@@ -19,10 +22,11 @@ from urllib.parse import quote
 
 import httpx
 
-__all__ = ["Answer", "GivenUp", "Outbox", "WalletClient"]
+__all__ = ["Answer", "GivenUp", "Outbox", "TokenRefused", "WalletClient"]
 
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 10.0
+_ABOUT_THE_TOKEN: Final = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,13 @@ class Answer:
 
 class GivenUp(Exception):
     """No final answer came in time: the outcome is unknown. Send the same bytes again later."""
+
+
+class TokenRefused(Exception):
+    """The token is unknown, revoked, or of another scope. Replace it and call again with the same arguments.
+
+    Nothing is known of the operation: a try before this one may have been carried out.
+    """
 
 
 class Outbox(Protocol):
@@ -90,6 +101,7 @@ class WalletClient:
 
         Raises:
             GivenUp: not even the void was answered; call again with the same arguments.
+            TokenRefused: as every call; with a good token, call again with the same arguments.
         """
         return self._transfer("deposit", transfer_id, player, currency, amount)
 
@@ -151,28 +163,33 @@ class WalletClient:
     def _until_final(self, method: str, path: str, content: bytes) -> Answer:
         gives_up_at, pause_seconds = self.now() + self.patience_seconds, _FIRST_PAUSE_SECONDS
         while True:
-            answer, wait_seconds = self._once(method, path, content)
+            answer, problem, wait_seconds = self._once(method, path, content)
             if answer is not None:
                 return answer
             # Spread out, or all that waited come back in the same instant.
             pause_seconds = min(_LONGEST_PAUSE_SECONDS, pause_seconds * 2)
             wait_seconds = max(wait_seconds, pause_seconds * self.chance.uniform(0.5, 1.0))
             if self.now() + wait_seconds > gives_up_at:
-                raise GivenUp(path)
+                raise GivenUp(
+                    f"{method} {path}: no final answer in {self.patience_seconds:g} seconds, lastly {problem}"
+                )
             self.sleep(wait_seconds)
 
-    def _once(self, method: str, path: str, content: bytes) -> tuple[Answer | None, float]:
-        """One try: a final answer, or how many seconds to wait at least before the next."""
+    def _once(self, method: str, path: str, content: bytes) -> tuple[Answer | None, str, float]:
+        """One try: a final answer; or what came instead, and how many seconds to wait at least."""
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
         try:
             response = self.http.request(method, path, content=content, headers=headers)
-        except httpx.TransportError:
+        except httpx.RequestError as error:
             # Sent or not, done or not: nobody knows. The same id makes it safe to ask again.
-            return None, 0.0
+            return None, type(error).__name__, 0.0
         answer = _read(response)
+        if response.status_code in _ABOUT_THE_TOKEN:
+            raise TokenRefused(answer.message if answer else f"HTTP {response.status_code}")
         if answer is not None and answer.is_final:
-            return answer, 0.0
-        return None, _seconds(response.headers.get("retry-after", ""))
+            return answer, "", 0.0
+        problem = f"HTTP {response.status_code} {answer.code if answer else 'that could not be read'}"
+        return None, problem, _seconds(response.headers.get("retry-after", ""))
 
 
 def _read(response: httpx.Response) -> Answer | None:

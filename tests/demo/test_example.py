@@ -84,7 +84,7 @@ async def test_what_is_no_answer_is_asked_again_with_the_same_bytes(
     assert len(peer.heard) == 3
 
 
-@pytest.mark.parametrize("status", [200, 400, 401, 409, 422])
+@pytest.mark.parametrize("status", [200, 400, 403, 409, 422])
 async def test_a_no_is_believed_at_once(peer: Peer, serve: Serve, status: int) -> None:
     peer.answers = [no(status)]
     with pytest.raises(example.NotPaid, match="The amount differs"):
@@ -103,8 +103,77 @@ async def test_when_nothing_was_understood_nobody_knows(peer: Peer, serve: Serve
     peer.answers = [no(500)]
     with pytest.raises(example.Unknown):
         await initiated(peer, serve)
-    with pytest.raises(example.Unknown):
+    with pytest.raises(example.Unknown, match="no answer"):
         await asyncio.to_thread(example.initiate, "http://127.0.0.1:9", "s", FIELDS, (0.01,))
+
+
+async def test_a_signature_that_is_not_known_says_nothing_of_the_withdrawal(peer: Peer, serve: Serve) -> None:
+    peer.answers = [no(503), no(401, "Not authentic.")]
+    with pytest.raises(example.NotAuthentic, match=r"Not authentic\."):
+        await initiated(peer, serve)
+    assert len(peer.heard) == 2
+    assert not issubclass(example.NotAuthentic, example.NotPaid), "its handler gives the money back"
+
+
+async def test_an_answer_that_breaks_off_is_asked_again(peer: Peer, serve: Serve) -> None:
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        broken_off = b'{"success": false'
+        writer.write(b"HTTP/1.1 %d -\r\ncontent-length: 100\r\n\r\n%b" % (next(statuses), broken_off))
+        await writer.drain()
+        writer.close()
+
+    statuses = iter((200, 409))
+    async with await asyncio.start_server(broken, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(example.Unknown, match="HTTP 409"):
+            await asyncio.to_thread(example.initiate, f"http://127.0.0.1:{port}", "s", FIELDS, (0.01,))
+    assert next(statuses, None) is None
+
+
+async def test_it_waits_as_long_as_the_cashier_wants(
+    peer: Peer, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(example.time, "sleep", slept.append)
+    busy = {"success": False, "errors": "Too many requests.", "code": 429}
+    peer.answers = [
+        *(JSONResponse(busy, 429, headers={"retry-after": wait}) for wait in ("7", "9999", "tomorrow")),
+        yes(),
+    ]
+    assert await initiated(peer, serve, tries=4) == ORDER_ID
+    assert slept == [7, 300, 0.01]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "sentence"),
+    [
+        (no(409), 1, "not paid: The amount differs.\n"),
+        (no(401, "Not authentic."), 2, "nothing is known of out_1: Not authentic. Correct the salt"),
+    ],
+)
+async def test_what_went_wrong_is_one_sentence_and_a_status(
+    peer: Peer, serve: Serve, tmp_path: Path, answer: Response, status: int, sentence: str
+) -> None:
+    peer.answers = [answer]
+    demo = {"base_url": await serve(peer.app), "site_id": 7, "salt": "some salt", "currency": "KZT"}
+    lost = await called(tmp_path, "out_1", "100000", "aigerim")
+    assert (lost.returncode, "var/demo.json is not here" in lost.stderr) == (2, True)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/demo.json").write_text(json.dumps(demo))
+    done = await called(tmp_path, "out_1", "100000", "aigerim")
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr.startswith(sentence)
+    misused = await called(tmp_path, "out_1")
+    assert (misused.returncode, misused.stderr.startswith("usage: ")) == (2, True)
+
+
+async def called(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """The example as a program."""
+    program = [sys.executable, str(FILE), *words]
+    return await asyncio.to_thread(
+        subprocess.run, program, cwd=folder, capture_output=True, text=True, timeout=20, check=False
+    )
 
 
 async def test_it_runs_as_the_document_says(peer: Peer, serve: Serve, tmp_path: Path) -> None:
@@ -112,10 +181,7 @@ async def test_it_runs_as_the_document_says(peer: Peer, serve: Serve, tmp_path: 
     demo = {"base_url": await serve(peer.app), "site_id": 7, "salt": "some salt", "currency": "KZT"}
     (tmp_path / "var").mkdir()
     (tmp_path / "var/demo.json").write_text(json.dumps(demo))
-    program = [sys.executable, str(FILE), "out_1", "100000", "aigerim"]
-    done = await asyncio.to_thread(
-        subprocess.run, program, cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False
-    )
+    done = await called(tmp_path, "out_1", "100000", "aigerim")
     assert (done.returncode, done.stdout) == (0, f"{ORDER_ID}\n"), done.stderr
     found = signing.read(signing.PAYOUT_INITIATION, signing.pairs_from_json(peer.heard[0]["body"]))
     assert (found["external_id"], found["amount"], found["site_login"]) == ("out_1", "100000", "aigerim")

@@ -223,6 +223,44 @@ def test_pauses_grow_are_spread_and_obey_retry_after() -> None:
         assert most / 2 <= pause <= most
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "content"),
+    [
+        (401, "UNAUTHENTICATED", {"message": "The bearer token is revoked.", "data": {"final": True}}),
+        (403, "FORBIDDEN", {"message": "This token may not do this.", "data": {"final": True}}),
+        (403, "", {}),
+    ],
+)
+def test_a_token_that_is_refused_settles_nothing(status: int, code: str, content: dict[str, Any]) -> None:
+    told = iter([(503, {"code": "OVERLOADED", "message": "", "data": {"final": False}})])
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        its_status, its_content = next(told, (status, {"code": code, **content}))
+        return httpx.Response(its_status, json=its_content)
+
+    book = Book()
+    http = httpx.Client(base_url="https://cashier.example.com", transport=httpx.MockTransport(answer))
+    client = example.WalletClient(http, "ck_wallet", book, sleep=lambda _: None)
+    with pytest.raises(example.TokenRefused) as caught:
+        client.deposit("t-1", "aigerim", "KZT", 1)
+    assert str(caught.value) == content.get("message", "HTTP 403")
+    assert (list(book.noted), book.settled) == (["t-1"], {})
+
+
+def test_who_gives_up_hears_what_came_instead() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=b"\x1f\x8b garbage", headers={"content-encoding": "gzip"})
+
+    paused: list[float] = []
+    http = httpx.Client(base_url="https://cashier.example.com", transport=httpx.MockTransport(answer))
+    client = example.WalletClient(
+        http, "ck_play", Book(), patience_seconds=5, sleep=paused.append, now=lambda: sum(paused)
+    )
+    with pytest.raises(example.GivenUp) as caught:
+        client.play("bet", {"transactionId": "b-1"})
+    assert str(caught.value) == "POST /v1/game/bet: no final answer in 5 seconds, lastly DecodingError"
+
+
 def _never(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectTimeout("nobody", request=request)
 

@@ -36,6 +36,40 @@ class _TooMuch(Exception):
     """Leaves the parser's callback; the parser stops and says that the request is not readable."""
 
 
+class _HeadWithBody(asyncio.Transport):
+    """What one response is written to: its head waits for the first of its body.
+
+    One system call and one packet for most answers; uvicorn makes two of each. ASGI asks for it besides: no
+    response begins before there is a body for it.
+    """
+
+    __slots__ = ("_cycle", "_head", "_is_begun", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
+        """Nothing is written yet."""
+        super().__init__()
+        self._transport, self._cycle = transport, cycle
+        self._head, self._is_begun = b"", False
+
+    @override
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._is_begun or not self._cycle.response_started:
+            self._transport.write(data)  # more of the body; or that the request's own may come
+        elif self._head:
+            self._is_begun = True
+            self._transport.write(self._head + data)
+        else:
+            self._head = bytes(data)
+
+    @override
+    def close(self) -> None:
+        self._transport.close()
+
+    @override
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """HTTP/1.1 on one connection: heads bounded in bytes, fields and time; no upgrades, no long pipelines."""
 
@@ -95,6 +129,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._disarm()
         super().on_headers_complete()
+        if self.cycle.scope["method"] != "HEAD":  # a head that nothing follows
+            self.cycle.transport = _HeadWithBody(self.transport, self.cycle)
         self._step(_Phase.BODY)
 
     @override

@@ -18,20 +18,9 @@ from uuid import UUID
 from app.kernel.errors import Refusal
 
 __all__ = [
-    "AccountId",
-    "AttemptId",
-    "DepositId",
-    "HoldId",
     "Id",
     "MalformedId",
-    "MerchantId",
-    "NoticeId",
-    "PayoutId",
     "PlayerId",
-    "RefundId",
-    "SessionId",
-    "TransferId",
-    "WebhookId",
     "new",
     "parse",
     "secret",
@@ -39,18 +28,7 @@ __all__ = [
     "series",
 ]
 
-AccountId = NewType("AccountId", str)
-AttemptId = NewType("AttemptId", str)
-DepositId = NewType("DepositId", str)
-HoldId = NewType("HoldId", str)
-MerchantId = NewType("MerchantId", str)
-NoticeId = NewType("NoticeId", str)
-PayoutId = NewType("PayoutId", str)
 PlayerId = NewType("PlayerId", str)
-RefundId = NewType("RefundId", str)
-SessionId = NewType("SessionId", str)
-TransferId = NewType("TransferId", str)
-WebhookId = NewType("WebhookId", str)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

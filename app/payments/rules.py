@@ -69,15 +69,14 @@ _ARRIVALS: Mapping[Verdict, Arrival] = {
 assert _ARRIVALS.keys() == set(Verdict) - {Verdict.PAID, Verdict.NOT_FOUND}
 
 
-def next_step(facts: Facts, evidence: Evidence, *, patience_seconds: float = PATIENCE_SECONDS) -> Step:
+def next_step(facts: Facts, evidence: Evidence) -> Step:
     """What one piece of evidence does to a payment; one table for every kind and every way it can arrive.
 
     Args:
         facts: the payment, or the payout's leg, as it stands, read under the payment's lock.
         evidence: what the provider said.
-        patience_seconds: see `PATIENCE_SECONDS`.
     """
-    effect = judge(facts, _arrival(facts, evidence, patience_seconds), evidence.source)
+    effect = judge(facts, _arrival(facts, evidence), evidence.source)
     return _STEPS[effect](facts, evidence)
 
 
@@ -86,14 +85,14 @@ def in_conflict(now: SubStatus, why: Attention) -> Step:
     return Step(() if now in {S.CONFLICTED, S.REVERSED} else (S.CONFLICTED,), attention=why)
 
 
-def _arrival(facts: Facts, evidence: Evidence, patience_seconds: float) -> Arrival:
+def _arrival(facts: Facts, evidence: Evidence) -> Arrival:
     if evidence.verdict is Verdict.PAID:
         if facts.provider_reference not in {None, evidence.provider_reference}:
             return Arrival.PAID_AGAIN
         return Arrival.PAID if evidence.amount == facts.expected else Arrival.PAID_OTHERWISE
     if evidence.verdict is Verdict.NOT_FOUND:
         waited = (evidence.at - facts.sent_at).total_seconds() if facts.sent_at is not None else 0
-        return Arrival.NOT_FOUND if waited >= patience_seconds else Arrival.NOT_FOUND_YET
+        return Arrival.NOT_FOUND if waited >= PATIENCE_SECONDS else Arrival.NOT_FOUND_YET
     return _ARRIVALS[evidence.verdict]
 
 

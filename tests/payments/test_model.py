@@ -165,12 +165,10 @@ def test_a_deposit_that_was_never_sent_is_not_looked_for() -> None:
     assert rules.next_step(facts, said("paid", Source.STATUS_QUERY)) == Step()
 
 
-def test_patience_is_a_setting() -> None:
-    for patience, step in ((119, step_of(">provider_error")), (119.5, Step())):
-        found = rules.next_step(
-            deposit("unknown"), said("not_found", Source.STATUS_QUERY, SOON), patience_seconds=patience
-        )
-        assert found == step
+def test_not_found_counts_from_two_minutes_on() -> None:
+    for seconds, step in ((119.9, Step()), (120, step_of(">provider_error"))):
+        said_at = SENT_AT + timedelta(seconds=seconds)
+        assert rules.next_step(deposit("unknown"), said("not_found", Source.STATUS_QUERY, said_at)) == step
 
 
 def test_our_own_cancel_at_the_end_of_the_players_time_is_an_expiry() -> None:

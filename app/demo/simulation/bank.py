@@ -38,6 +38,8 @@ Deliver = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
 class BankOrder:
     """An order as the bank has it. `said_no`: it has told somebody that nothing was or will be moved.
 
+    `lies_after`: it says no when it has paid, and takes it back when it is asked; `withdraws`: it means it.
+
     `goes_to` is an account of the player, of a refund the deposit that it gives back. `back_minor` is what
     refunds and disputes took back of a deposit.
     """
@@ -56,6 +58,7 @@ class BankOrder:
     said_no: bool = False
     lies_after: bool = False
     revives: bool = False
+    withdraws: bool = False
 
 
 @dataclass(slots=True)
@@ -126,6 +129,7 @@ class Bank:
         )
         order.lies_after = fault is Fault.FAILURE_AFTER_SUCCESS
         order.revives = fault is Fault.SUCCESS_AFTER_FAILURE
+        order.withdraws = fault is Fault.NOT_PAID_AFTER_ALL
         if fault is Fault.OTHER_AMOUNT:
             order.amount_minor = order.amount_minor // 2 + 1
         self._begin(order, is_certain=fault is not None)
@@ -174,7 +178,9 @@ class Bank:
         self._tell(order, {"status": status}, is_sure=is_sure)
         if status == "approved" and order.lies_after:
             self._tell(order, {"status": "declined"}, wait=self.chance.between(60, HOUR))
-        if status == "approved":
+        if status == "approved" and order.withdraws:
+            self._later(self.chance.between(600, 6 * HOUR), lambda: self._withdraw(order))
+        elif status == "approved":
             self._go_on(order)
         if status == "declined" and order.revives:
             order.revives = False
@@ -234,13 +240,21 @@ class Bank:
 
     def _send_back(self, order: BankOrder) -> None:
         """The player's bank did not take it."""
-        order.status = "returned" if order.kind == "payout" else "reversed"
+        self._undo(order, "returned" if order.kind == "payout" else "reversed", "sent back")
+
+    def _withdraw(self, order: BankOrder) -> None:
+        """It was not paid after all; of a deposit of which something went back nobody says so."""
+        if not order.back_minor:
+            self._undo(order, "declined", "not paid after all")
+
+    def _undo(self, order: BankOrder, status: str, deed: str) -> None:
+        order.status = status
         self.net[order.number] -= order.moved_minor
         if order.kind == "refund":
             self.orders[order.goes_to].back_minor -= order.moved_minor
         order.moved_minor = 0
-        self.deeds[f"{order.kind}s sent back"] += 1
-        self.timeline.tell(order.number, f"bank: {order.theirs} came back")
+        self.deeds[f"{order.kind}s {deed}"] += 1
+        self.timeline.tell(order.number, f"bank: {order.theirs} is {deed}")
         self._tell(order, {"status": order.status}, is_sure=True)
 
     def _dispute(self, order: BankOrder) -> None:

@@ -83,7 +83,9 @@ class Casework:
         if row.status not in OPEN:
             if row.posted == moved and row.charged_back == bank.taken_of(number):
                 return R.NOTED
-            return R.ACCEPTED if row.kind == "deposit" and row.posted == 0 else None
+            if row.kind != "deposit" or (row.posted and moved):
+                return None
+            return R.NOT_PAID if moved == 0 else R.ACCEPTED
         if len(bank.of_number.get(number, [])) != 1:
             return None  # of several parts, people would look at each
         if moved == 0:

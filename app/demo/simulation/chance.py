@@ -35,6 +35,7 @@ class Fault(StrEnum):
     OTHER_AMOUNT = "other_amount"
     FAILURE_AFTER_SUCCESS = "failure_after_success"
     SUCCESS_AFTER_FAILURE = "success_after_failure"
+    NOT_PAID_AFTER_ALL = "not_paid_after_all"
     NOTICE_LOST = "notice_lost"
     NOTICE_REPEATED = "notice_repeated"
     NOTICE_REORDERED = "notice_reordered"
@@ -67,7 +68,12 @@ WEIGHTS: Final[Mapping[Place, Mapping[Fault, int]]] = {
         F.KILLED_BEFORE_SENDING: 4,
         F.KILLED_AFTER_ANSWER: 6,
     },
-    Place.ORDER: {F.OTHER_AMOUNT: 3, F.FAILURE_AFTER_SUCCESS: 4, F.SUCCESS_AFTER_FAILURE: 4},
+    Place.ORDER: {
+        F.OTHER_AMOUNT: 3,
+        F.FAILURE_AFTER_SUCCESS: 4,
+        F.SUCCESS_AFTER_FAILURE: 4,
+        F.NOT_PAID_AFTER_ALL: 4,
+    },
     Place.NOTICE: {F.NOTICE_LOST: 6, F.NOTICE_REPEATED: 6, F.NOTICE_REORDERED: 6},
     Place.PROCESS: {F.KILLED_BEFORE_TRANSACTION: 4, F.KILLED_AFTER_COMMIT: 6},
     Place.PEER: {F.BANK_GONE: 1, F.MERCHANT_GONE: 1},

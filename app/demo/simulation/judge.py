@@ -38,7 +38,7 @@ SELECT EXISTS (SELECT FROM payment WHERE status IN ('pending', 'processing') AND
     OR EXISTS (SELECT FROM dispute
                 WHERE state IN ('opened', 'needs_response', 'submitted', 'pre_arbitration'))
 """
-SAID_BY_THE_BANK = frozenset({"declined", "undeliverable"})
+SAID_BY_THE_BANK = frozenset({"declined", "undeliverable", "reversed"})
 OPEN = frozenset({"pending", "processing"})
 
 
@@ -132,7 +132,7 @@ class Judge:
         )
 
     def _failed_only_if_the_bank_said_so(self, row: Standing) -> None:
-        """A payment that was declined has no order at the bank that it has not denied."""
+        """A payment that was declined or reversed has no order at the bank that it has not denied."""
         if row.sub_status not in SAID_BY_THE_BANK:
             return
         orders = self.world.bank.of_number.get(str(row.number), [])

@@ -31,6 +31,7 @@ class Merchant:
     refused: set[str] = field(default_factory=set)
     agreed: list[Withdrawal] = field(default_factory=list)
     heard: Counter[Effect] = field(default_factory=Counter)
+    voids: dict[str, str] = field(default_factory=dict)  # their orders
 
     def enter(self, login: str) -> None:
         """Know a player."""
@@ -56,21 +57,25 @@ class Merchant:
     def moved(self) -> Counter[str]:
         """What each transaction did to its player's balance, in minor units.
 
-        What came back of a withdrawal is told under a number of its own, but names the withdrawal.
+        What came back of a withdrawal, undoes a deposit or credits it again is told under a number of its
+        own, but names the order.
         """
         moved: Counter[str] = Counter()
         for line in self.books.movements:
             number, external_id = str(line["transaction_id"]), str(line["external_id"])
             if line["effect"] == Effect.RETURNED and external_id.startswith(OUT):
                 number = external_id.removeprefix(OUT)
+            elif external_id.startswith(IN) and (number in self.voids or line["effect"] == Effect.CREDITED):
+                number = external_id.removeprefix(IN)
             moved[number] += int(line["amount_minor"])
         return moved
 
     def credited_twice(self) -> list[str]:
-        """Orders under which a deposit was credited more than once."""
+        """Orders under which a deposit was credited more than once, but for what was undone in between."""
         credited = Counter(
             str(line["external_id"]) for line in self.books.movements if line["effect"] == Effect.CREDITED
         )
+        credited.subtract(self.voids.values())
         return [external_id.removeprefix(IN) for external_id, count in credited.items() if count > 1]
 
     def _deposit(self, fields: Mapping[str, str]) -> dict[str, object]:
@@ -112,6 +117,8 @@ class Merchant:
             int(fields["status_id"]),
             Money(int(fields["real_amount"]), fields["real_currency"]),
         )
+        if webhook.type_id == merchant_withdrawals.VOID:
+            self.voids[webhook.transaction_id] = webhook.external_id
         now = self.timeline.clock.now()
         if merchant_withdrawals.about_withdrawal(self.books, webhook):
             effect = merchant_withdrawals.apply(self.books, webhook, now=now)

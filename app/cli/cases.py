@@ -72,7 +72,7 @@ def case_resolve(
     resolution: payments.Resolution,
     note: Annotated[str, typer.Option(help="Why, for colleagues and auditors.")],
     attachment: Annotated[str, typer.Option(help="SHA-256 of the proof, 64 hexadecimal digits.")],
-    amount: Annotated[str, typer.Option(help="What really came, as 12.34; for accepted.")] = "",
+    amount: Annotated[str, typer.Option(help="What was really paid, as 12.34; for accepted.")] = "",
     reference: Annotated[str, typer.Option(help="The provider's number in the proof.")] = "",
     leg: Annotated[int | None, typer.Option(help="Which part of a withdrawal.")] = None,
     payment: Annotated[str, typer.Option(help="Whose an orphan notice is; for matched.")] = "",

@@ -220,11 +220,11 @@ class Books:
                 self._pay(self._order_of(webhook, now), paid.minor)
                 self.move(player, webhook.transaction_id, webhook.external_id, effect, paid)
             case Effect.DEBITED:
-                self._take_back(webhook, webhook.amount.minor)
-                self.move(player, webhook.transaction_id, webhook.external_id, effect, -webhook.amount)
+                self._take_back(webhook, paid.minor)
+                self.move(player, webhook.transaction_id, webhook.external_id, effect, -paid)
             case Effect.RETURNED:
-                self._take_back(webhook, -webhook.amount.minor)
-                self.move(player, webhook.transaction_id, webhook.external_id, effect, webhook.amount)
+                self._take_back(webhook, -paid.minor)
+                self.move(player, webhook.transaction_id, webhook.external_id, effect, paid)
                 # It may be lost again, in arbitration.
                 self.moved.discard((webhook.transaction_id, Effect.DEBITED))
             case Effect.FAILED:
@@ -265,7 +265,7 @@ class Books:
             return Effect.DEBITED
         if webhook.status_id in {SUCCESS, PARTIAL_SUCCESS} and webhook.type_id in CREDITS:
             return Effect.CREDITED
-        if webhook.status_id == SUCCESS and webhook.type_id in DEBITS:
+        if webhook.status_id in {SUCCESS, PARTIAL_SUCCESS} and webhook.type_id in DEBITS:
             return Effect.DEBITED
         if webhook.status_id in FAILURES and webhook.type_id in CREDITS:
             return Effect.FAILED

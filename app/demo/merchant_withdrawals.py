@@ -159,8 +159,10 @@ def _paid(books: Books, player: Player, asked: Withdrawal, webhook: Webhook) -> 
         effect = Effect.DEBITED
         _move(books, player, asked, effect, -asked.amount)
     asked.status, asked.status_id, asked.problem = S.PAID, webhook.status_id, ""
-    if paid.currency == asked.amount.currency and paid < asked.amount:
-        _move(books, player, asked, Effect.RELEASED, asked.amount - paid)
+    if paid.currency == asked.amount.currency and paid != asked.amount:
+        # Less: the rest of what was set aside is the player's. More: that was paid too, so it is taken.
+        over = Effect.RELEASED if paid < asked.amount else Effect.DEBITED
+        _move(books, player, asked, over, asked.amount - paid)
         asked.paid = paid
     return effect
 

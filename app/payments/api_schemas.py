@@ -193,6 +193,7 @@ def _leg(one: Leg) -> dict[str, Any]:
         "state": one.state.value,
         "method": one.method,
         "amount_minor": one.amount.minor,
+        "captured_minor": one.captured.minor,
         "currency": one.amount.currency,
         "purse": one.masked,
     }

@@ -74,7 +74,7 @@ class ResolveBody(_Body):
     note: _Note
     attachment_sha256: Annotated[Text, Field(description="Of the proof: 64 hexadecimal digits.")]
     amount_minor: Annotated[
-        int | None, Field(ge=1, le=MAX_MINOR, description="What really came; for accepted.")
+        int | None, Field(ge=1, le=MAX_MINOR, description="What really came, or went; for accepted.")
     ] = None
     currency: Annotated[Text, Field(description="Of the amount.")] = ""
     provider_reference: Annotated[Text, Field(max_length=255, description="In the proof.")] = ""

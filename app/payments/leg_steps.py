@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 
 from app import ledger, providers
+from app.kernel.money import Money
 from app.payments.legs import Leg, attempts_of, facts_of, legs_of
 from app.payments.model import Attention, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
@@ -20,7 +21,7 @@ from app.payments.steps import Cause, carry_out, evidence_of, legal, write_answe
 from app.payments.tables import attempts, legs
 from app.plumbing.database import Transaction
 
-__all__ = ["SOURCE", "apply_to_leg", "give_back", "hold_of"]
+__all__ = ["SOURCE", "accept_leg", "apply_to_leg", "give_back", "hold_of"]
 
 SOURCE = "payments"  # the namespace of our keys in the ledger
 
@@ -73,10 +74,31 @@ async def apply_to_leg(
     if moved is None:
         await carry_out(tx, found, replace(step, path=()), cause, at=at)
     else:
-        if len(parts) > 1 or not step.path:
-            cause = replace(cause, detail={"leg": leg.leg, "leg_state": moved.state.value})
-        await _write(tx, found, moved, attempt, step, cause, at=at)
+        await _write(tx, found, parts, moved, attempt, step, cause, at=at)
     return step
+
+
+async def accept_leg(
+    tx: Transaction, found: Payment, attempt: Attempt, paid: Money, cause: Cause, *, at: datetime
+) -> str:
+    """Let a leg in conflict end as paid with what really went, whatever was ordered; people have decided it.
+
+    Returns:
+        why it cannot be, and then nothing may be committed; empty where it was done.
+    """
+    parts = await legs_of(tx, found)
+    [leg] = [part for part in parts if part.leg == attempt.leg]
+    if leg.state is not LegState.CONFLICTED:
+        return f"it is {leg.state.value}, and only what is in conflict can be"
+    step = Step((SubStatus.COMPLETED,), paid=paid)
+    step = await _fenced(tx, found, leg, cause.provider_reference, step)
+    if step.paid is None:
+        return "the provider's number is another payment's"
+    step, moved = await _moved(tx, found, parts, leg, step, cause.provider_reference, at)
+    if moved is None or step.paid is None:
+        return "the ledger refuses it"
+    await _write(tx, found, parts, moved, attempt, step, cause, at=at)
+    return ""
 
 
 async def give_back(tx: Transaction, found: Payment, *, at: datetime) -> None:
@@ -128,13 +150,13 @@ async def _moved(
     own = leg.provider_reference
     moved = _Moved(state, own, leg.is_released, leg.hold_id)
     if step.paid is not None:
-        if not await _paid(tx, found, leg, at):
+        if not await _paid(tx, found, leg, step.paid, at):
             conflict = Step((SubStatus.CONFLICTED,), attention=Attention.NOT_POSTED)
             on = _of_payout(found, parts, leg, LegState.CONFLICTED)
             return replace(conflict, path=on), replace(moved, state=LegState.CONFLICTED)
         moved = replace(moved, provider_reference=reference, paid_at=at)
     elif step.came_back is not None:
-        await _came_back(tx, found, leg, at)
+        await _came_back(tx, found, leg, step.came_back, at)
     elif state is LegState.CONFLICTED and step.attention is not Attention.REFERENCE_REUSED:
         moved = replace(moved, provider_reference=reference)
     elif state is LegState.DECLINED:
@@ -168,6 +190,7 @@ def _now(part: Leg) -> LegState:
 async def _write(
     tx: Transaction,
     found: Payment,
+    parts: Sequence[Leg],
     moved: _Moved,
     attempt: Attempt,
     step: Step,
@@ -181,14 +204,17 @@ async def _write(
         "is_released": moved.is_released,
         "hold_id": moved.hold_id,
     }
-    if moved.paid_at is not None:
-        values["paid_at"] = moved.paid_at
+    if step.paid is not None:
+        values |= {"paid_at": moved.paid_at, "captured_minor": step.paid.minor}
     its = (legs.c.site_id == found.site_id) & (legs.c.payment_id == found.payment_id)
     await tx.execute(update(legs).where(its, legs.c.leg == attempt.leg).values(values))
     if moved.state is LegState.UNKNOWN and attempt.is_over:
         # It is not over after all; as long as it is not, no other try of this leg can begin.
         mine = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
         await tx.execute(update(attempts).where(mine).values(is_over=False))
+    if len(parts) > 1 or not step.path:
+        of_leg = {"leg": attempt.leg, "leg_state": moved.state.value}
+        cause = replace(cause, detail={**cause.detail, **of_leg})
     changes: dict[str, object] = dict(cause.changes)
     if step.paid is not None:
         changes["captured_minor"] = (found.captured + step.paid).minor
@@ -197,33 +223,39 @@ async def _write(
     await carry_out(tx, found, step, replace(cause, changes=changes), at=at)
 
 
-async def _paid(tx: Transaction, found: Payment, leg: Leg, at: datetime) -> bool:
-    """The money has left: what was held is captured; what was given back is taken, or owed."""
+async def _paid(tx: Transaction, found: Payment, leg: Leg, paid: Money, at: datetime) -> bool:
+    """The money has left: what was held is captured; what was given back is taken, or owed.
+
+    Where people accepted another sum, what is held beyond it is the player's again, and what it is more is
+    taken, or owed.
+    """
     held = await hold_of(tx, found, leg)
     if held is None:
-        posted = await _post(tx, found, leg, ledger.PAYOUT.from_merchant, at)
+        posted = await _post(tx, found, leg, ledger.PAYOUT.from_merchant, paid, at)
         return posted.is_posted
     if leg.is_released:
-        await ledger.take(tx, found.site_id, _demand(found, leg, "late"), at=at)
+        await ledger.take(tx, found.site_id, _demand(found, leg, "late", paid), at=at)
         return True
+    key, because = f"leg-{leg.leg}", found.payment_id
+    from_hold = min(leg.amount, paid)
     captured = await ledger.capture(
-        tx,
-        held,
-        provider=leg.account,
-        because=found.payment_id,
-        at=at,
-        amount=leg.amount,
-        key=f"leg-{leg.leg}",
+        tx, held, provider=leg.account, because=because, at=at, amount=from_hold, key=key
     )
+    if paid < leg.amount:
+        rest = leg.amount - paid
+        await ledger.release(tx, held, because=because, at=at, amount=rest, key=f"{key}-rest")
+    elif paid > leg.amount:
+        beyond = _demand(found, leg, "beyond", paid - leg.amount)
+        await ledger.take(tx, found.site_id, beyond, at=at)
     return captured.is_posted
 
 
-async def _came_back(tx: Transaction, found: Payment, leg: Leg, at: datetime) -> None:
+async def _came_back(tx: Transaction, found: Payment, leg: Leg, amount: Money, at: datetime) -> None:
     """The bank sent it back: a new entry, never an edit of the old one."""
     if found.hold_id is None:
-        await _post(tx, found, leg, ledger.PAYOUT.to_merchant, at)
+        await _post(tx, found, leg, ledger.PAYOUT.to_merchant, amount, at)
     else:
-        await ledger.give(tx, found.site_id, _demand(found, leg, "returned"), at=at)
+        await ledger.give(tx, found.site_id, _demand(found, leg, "returned", amount), at=at)
 
 
 async def _released(tx: Transaction, found: Payment, leg: Leg, at: datetime) -> None:
@@ -253,12 +285,12 @@ async def _held_again(tx: Transaction, found: Payment, leg: Leg, at: datetime) -
     return held.transfer_id if isinstance(held, ledger.Hold) else None
 
 
-def _demand(found: Payment, leg: Leg, why: str) -> ledger.Demand:
+def _demand(found: Payment, leg: Leg, why: str, amount: Money) -> ledger.Demand:
     return ledger.Demand(
         SOURCE,
         f"{found.payment_id}:leg-{leg.leg}:{why}",
         ledger.PAYOUT,
-        leg.amount,
+        amount,
         found.player_id,
         leg.account,
         found.payment_id,
@@ -266,7 +298,7 @@ def _demand(found: Payment, leg: Leg, why: str) -> ledger.Demand:
 
 
 async def _post(
-    tx: Transaction, found: Payment, leg: Leg, movement: ledger.Movement, at: datetime
+    tx: Transaction, found: Payment, leg: Leg, movement: ledger.Movement, amount: Money, at: datetime
 ) -> ledger.Posted:
     """In seamless mode: between the merchant and the provider."""
     out = movement.target is ledger.Purpose.PROVIDER_CLEARING
@@ -275,7 +307,7 @@ async def _post(
         SOURCE,
         f"{found.payment_id}:leg-{leg.leg}:{movement.kind}",
         movement,
-        leg.amount,
+        amount,
         *owners,
         because=found.payment_id,
     )

@@ -65,6 +65,7 @@ class Leg:
     is_released: bool
     hold_id: int | None
     sent_at: datetime | None
+    captured: Money
 
 
 async def payout(reader: Reader, site_id: int, payment_id: str, *, lock: bool = False) -> Payment:
@@ -237,6 +238,7 @@ def facts_of(found: Payment, leg: Leg, *, is_superseded: bool) -> Facts:
         leg.provider_reference,
         leg.sent_at,
         is_superseded=is_superseded,
+        captured=leg.captured if leg.captured.minor else None,
     )
 
 
@@ -275,4 +277,5 @@ def _leg(row: Row[Any]) -> Leg:
         is_released=row.is_released,
         hold_id=row.hold_id,
         sent_at=row.sent_at,
+        captured=Money(row.captured_minor, row.currency),
     )

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import update
 
 from app import ledger, providers
+from app.kernel.money import Money
 from app.payments.legs import attempts_of
 from app.payments.model import Attention, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment, payment, reference_is_taken
@@ -19,7 +20,7 @@ from app.payments.steps import Cause, carry_out, evidence_of, legal, remember, w
 from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 
-__all__ = ["SOURCE", "apply_to_refund", "deposit_of", "let_go"]
+__all__ = ["SOURCE", "accept_refund", "apply_to_refund", "deposit_of", "let_go"]
 
 SOURCE = "payments"  # the namespace of our keys in the ledger
 _RESERVED = frozenset(
@@ -68,6 +69,27 @@ async def apply_to_refund(
     return step
 
 
+async def accept_refund(tx: Transaction, found: Payment, paid: Money, cause: Cause, *, at: datetime) -> str:
+    """Let a refund in conflict end as paid with what really went back; people have decided it.
+
+    Returns:
+        why it cannot be, and then nothing may be committed; empty where it was done.
+    """
+    if found.sub_status is not SubStatus.CONFLICTED:
+        return f"it is {found.sub_status.value}, and only what is in conflict can be"
+    if await reference_is_taken(tx, found, cause.provider_reference):
+        return "the provider's number is another payment's"
+    step = await _moved(tx, found, Step((SubStatus.COMPLETED,), paid=paid), at)
+    if step.attention is Attention.SECOND_PAYMENT:
+        return "so much cannot go back of its deposit"
+    if step.paid is None:
+        return "the ledger refuses it"
+    cause = replace(cause, changes={**cause.changes, "captured_minor": paid.minor})
+    await carry_out(tx, found, step, cause, at=at)
+    await _settle_deposit(tx, found, at)
+    return ""
+
+
 async def let_go(tx: Transaction, found: Payment, *, at: datetime) -> None:
     """Give back what is set aside for a refund that does not happen: the player's, the deposit's."""
     if found.hold_id is not None:
@@ -92,50 +114,60 @@ def _is_reserved(found: Payment) -> bool:
 async def _moved(tx: Transaction, found: Payment, step: Step, at: datetime) -> Step:
     """Move the money of a step and the deposit's figures, or say why it cannot be."""
     if step.paid is not None:
-        return await _paid(tx, found, step, at)
+        return await _paid(tx, found, step, step.paid, at)
     if step.came_back is not None:
-        await _came_back(tx, found, at)
+        await _came_back(tx, found, step.came_back, at)
     elif step.path[-1] is SubStatus.DECLINED and _is_reserved(found):
         await let_go(tx, found, at=at)
     return step
 
 
-async def _paid(tx: Transaction, found: Payment, step: Step, at: datetime) -> Step:
+async def _paid(tx: Transaction, found: Payment, step: Step, paid: Money, at: datetime) -> Step:
     """The money has gone back: what was held is captured; what was let go is taken, or owed."""
     deposit = await deposit_of(tx, found)
     is_reserved = _is_reserved(found)
-    if not is_reserved and deposit.remaining < found.amount:
+    room = deposit.remaining + found.amount if is_reserved else deposit.remaining
+    if room < paid:
         # More went back than ever came: no figure of the deposit can say so, people must.
         return in_conflict(found.sub_status, Attention.SECOND_PAYMENT)
-    if not await _taken(tx, found, is_reserved=is_reserved, at=at):
+    if not await _taken(tx, found, paid, is_reserved=is_reserved, at=at):
         return in_conflict(found.sub_status, Attention.NOT_POSTED)
-    values: dict[str, object] = {"refunded_minor": (deposit.refunded + found.amount).minor}
+    values: dict[str, object] = {"refunded_minor": (deposit.refunded + paid).minor}
     if is_reserved:
         values["refund_pending_minor"] = (deposit.refund_pending - found.amount).minor
     await remember(tx, deposit, values)
     return step
 
 
-async def _taken(tx: Transaction, found: Payment, *, is_reserved: bool, at: datetime) -> bool:
+async def _taken(tx: Transaction, found: Payment, paid: Money, *, is_reserved: bool, at: datetime) -> bool:
+    """Where people accepted another sum than was set aside, the rest of it is the player's again, or more."""
     if found.hold_id is None:
-        posted = await _post(tx, found, ledger.REFUND.from_merchant, at)
+        posted = await _post(tx, found, ledger.REFUND.from_merchant, paid, at)
         return posted.is_posted
     if not is_reserved:
-        await ledger.take(tx, found.site_id, _demand(found, f"late-{found.sequence}"), at=at)
+        await ledger.take(tx, found.site_id, _demand(found, f"late-{found.sequence}", paid), at=at)
         return True
     held = await ledger.find_hold(tx, found.site_id, found.hold_id)
-    captured = await ledger.capture(tx, held, provider=found.account, because=found.payment_id, at=at)
+    because, from_hold = found.payment_id, min(found.amount, paid)
+    captured = await ledger.capture(
+        tx, held, provider=found.account, because=because, at=at, amount=from_hold
+    )
+    if paid < found.amount:
+        await ledger.release(tx, held, because=because, at=at, amount=found.amount - paid)
+    elif paid > found.amount:
+        beyond = _demand(found, f"beyond-{found.sequence}", paid - found.amount)
+        await ledger.take(tx, found.site_id, beyond, at=at)
     return captured.is_posted
 
 
-async def _came_back(tx: Transaction, found: Payment, at: datetime) -> None:
+async def _came_back(tx: Transaction, found: Payment, amount: Money, at: datetime) -> None:
     """It failed after it had succeeded: a new entry, never an edit of the old one."""
     if found.hold_id is None:
-        await _post(tx, found, ledger.REFUND.to_merchant, at)
+        await _post(tx, found, ledger.REFUND.to_merchant, amount, at)
     else:
-        await ledger.give(tx, found.site_id, _demand(found, f"back-{found.sequence}"), at=at)
+        await ledger.give(tx, found.site_id, _demand(found, f"back-{found.sequence}", amount), at=at)
     deposit = await deposit_of(tx, found)
-    await remember(tx, deposit, {"refunded_minor": (deposit.refunded - found.amount).minor})
+    await remember(tx, deposit, {"refunded_minor": (deposit.refunded - amount).minor})
 
 
 async def _settle_deposit(tx: Transaction, found: Payment, at: datetime) -> None:
@@ -149,19 +181,21 @@ async def _settle_deposit(tx: Transaction, found: Payment, at: datetime) -> None
         await carry_out(tx, deposit, Step((SubStatus.COMPLETED,)), cause, at=at)
 
 
-def _demand(found: Payment, why: str) -> ledger.Demand:
+def _demand(found: Payment, why: str, amount: Money) -> ledger.Demand:
     return ledger.Demand(
         SOURCE,
         f"{found.payment_id}:{why}",
         ledger.REFUND,
-        found.amount,
+        amount,
         found.player_id,
         found.account,
         found.payment_id,
     )
 
 
-async def _post(tx: Transaction, found: Payment, movement: ledger.Movement, at: datetime) -> ledger.Posted:
+async def _post(
+    tx: Transaction, found: Payment, movement: ledger.Movement, amount: Money, at: datetime
+) -> ledger.Posted:
     """In seamless mode: between the merchant and the provider."""
     out = movement.target is ledger.Purpose.PROVIDER_CLEARING
     owners = ("site", found.account) if out else (found.account, "site")
@@ -169,7 +203,7 @@ async def _post(tx: Transaction, found: Payment, movement: ledger.Movement, at: 
         SOURCE,
         f"{found.payment_id}:{movement.kind}:{found.sequence}",
         movement,
-        found.amount,
+        amount,
         *owners,
         because=found.payment_id,
     )

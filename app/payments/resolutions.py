@@ -17,9 +17,11 @@ from app.kernel.money import Money
 from app.payments.asking import apply
 from app.payments.casebook import Case, open_about_notice
 from app.payments.disputes import apply_dispute
+from app.payments.leg_steps import accept_leg
 from app.payments.legs import attempts_of, legs_of
 from app.payments.model import Source, Step
 from app.payments.queries import Attempt, Payment, order_is_paid, payment, reference_is_taken
+from app.payments.refund_steps import accept_refund
 from app.payments.states import Kind, Status, SubStatus, checked_path
 from app.payments.steps import Cause, carry_on_soon, carry_out
 from app.plumbing.database import Transaction
@@ -69,11 +71,12 @@ class Proposal:
 
     Args:
         resolution: NOTED, nothing moves; PAID or NOT_PAID, what became of it at the provider, to the sum that
-            was ordered; ACCEPTED, a deposit is credited with what really came; MONEY_RETURNED, what came for
-            a deposit went back to the payer; MATCHED, a notice of nobody is about a payment of ours.
+            was ordered; ACCEPTED, a deposit is credited with what really came, and of a withdrawal or refund
+            counts what really went; MONEY_RETURNED, what came for a deposit went back to the payer; MATCHED,
+            a notice of nobody is about a payment of ours.
         note: why, for colleagues and auditors.
         attachment: the SHA-256 of the proof, 64 hexadecimal digits.
-        amount: what really came, for ACCEPTED.
+        amount: what really came or went, for ACCEPTED.
         provider_reference: the provider's number in the proof; empty: the one that is known already.
         leg: of a payout with several parts, which one.
         payment_id: whose the notice is, for MATCHED.
@@ -101,7 +104,7 @@ def check(proposal: Proposal) -> None:
     if not _SHA256.fullmatch(proposal.attachment):
         raise BadProposal(field="attachment", rule="the SHA-256 of the proof, 64 hexadecimal digits")
     if (proposal.amount is None) is (proposal.resolution is Resolution.ACCEPTED):
-        raise BadProposal(field="amount", rule="accepted needs what really came, and nothing else has it")
+        raise BadProposal(field="amount", rule="accepted needs what was really paid, and nothing else has it")
     if proposal.amount is not None and proposal.amount.minor <= 0:
         raise BadProposal(field="amount", rule="above zero")
     if bool(proposal.payment_id) is not (proposal.resolution is Resolution.MATCHED):
@@ -152,8 +155,10 @@ async def execute(
     match proposal.resolution:
         case Resolution.PAID | Resolution.NOT_PAID:
             await _said(tx, found, proposal, at)
-        case Resolution.ACCEPTED:
+        case Resolution.ACCEPTED if found.kind is Kind.DEPOSIT:
             await _accepted(tx, its, found, proposal, at)
+        case Resolution.ACCEPTED:
+            await _accepted_out(tx, found, proposal, at)
         case Resolution.MONEY_RETURNED:
             if found.kind is not Kind.DEPOSIT or found.captured.minor:
                 # What was credited goes back by a refund, which takes it from the player.
@@ -180,8 +185,8 @@ async def _said(tx: Transaction, found: Payment, proposal: Proposal, at: datetim
         error=None if is_paid else providers.ProviderError("people", "decided by two people with proof"),
         raw={"attachment_sha256": proposal.attachment},
     )
-    if is_paid and known not in {None, result.provider_reference}:
-        raise _impossible(proposal, f"the provider's number of it is {known}, and another is another payment")
+    if is_paid:
+        _check_number(proposal, known)
     await _counted(tx, found, attempt, result, proposal, at)
 
 
@@ -216,25 +221,52 @@ async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Propos
     """A deposit is credited with what really came, once."""
     assert proposal.amount is not None
     reference = proposal.provider_reference or its.about or found.provider_reference
-    if found.kind is not Kind.DEPOSIT or proposal.amount.currency != found.amount.currency:
-        raise _impossible(proposal, "only a deposit can be, in its own currency")
+    _check_currency(proposal, found)
     if await reference_is_taken(tx, found, reference) or await order_is_paid(tx, found):
         raise _impossible(proposal, "another payment was credited for it")
     step = Step((SubStatus.CREDITING, SubStatus.COMPLETED), credit=proposal.amount)
     await _walk(tx, found, step, replace(proposal, provider_reference=reference or ""), at)
 
 
+async def _accepted_out(tx: Transaction, found: Payment, proposal: Proposal, at: datetime) -> None:
+    """Of a withdrawal or a refund in conflict counts what really went, whatever was ordered."""
+    assert proposal.amount is not None
+    _check_currency(proposal, found)
+    attempt, _, known = await _attempt(tx, found, proposal)
+    _check_number(proposal, known)
+    cause = _cause(replace(proposal, provider_reference=proposal.provider_reference or known or ""))
+    if found.kind is Kind.PAYOUT:
+        why = await accept_leg(tx, found, attempt, proposal.amount, cause, at=at)
+    else:
+        why = await accept_refund(tx, found, proposal.amount, cause, at=at)
+    if why:
+        raise _impossible(proposal, why)
+
+
+def _check_currency(proposal: Proposal, found: Payment) -> None:
+    if proposal.amount is not None and proposal.amount.currency != found.amount.currency:
+        raise _impossible(proposal, "it is counted in its own currency")
+
+
+def _check_number(proposal: Proposal, known: str | None) -> None:
+    if known is not None and proposal.provider_reference not in {"", known}:
+        raise _impossible(proposal, f"the provider's number of it is {known}, and another is another payment")
+
+
 async def _walk(tx: Transaction, found: Payment, step: Step, proposal: Proposal, at: datetime) -> None:
     """Carry a step out; one that leads out of the table is refused, and nothing is changed."""
     checked_path(found.kind, found.sub_status, step.path)
-    cause = Cause(
+    await carry_out(tx, found, step, _cause(proposal), at=at)
+
+
+def _cause(proposal: Proposal) -> Cause:
+    return Cause(
         "people",
         reason=proposal.resolution.value,
-        amount=step.credit,
+        amount=proposal.amount,
         provider_reference=proposal.provider_reference or None,
         detail={"attachment_sha256": proposal.attachment},
     )
-    await carry_out(tx, found, step, cause, at=at)
 
 
 async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:

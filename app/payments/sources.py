@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from app import methods, providers
 from app.kernel.masking import holds_card
@@ -96,8 +96,9 @@ def name_of(known: methods.Instrument) -> str:
 
 
 async def _paid_out(reader: Reader, site_id: int, player_id: str, currency: str) -> Mapping[str, int]:
+    went = case((legs.c.captured_minor > 0, legs.c.captured_minor), else_=legs.c.amount_minor)
     rows = await reader.all(
-        select(legs.c.instrument_id, func.sum(legs.c.amount_minor).label("total"))
+        select(legs.c.instrument_id, func.sum(went).label("total"))
         .join(payments, (payments.c.site_id == legs.c.site_id) & (payments.c.payment_id == legs.c.payment_id))
         .where(
             payments.c.site_id == site_id,

@@ -244,6 +244,13 @@ legs = Table(
     Column("account", Text, nullable=False, comment="the provider account"),
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
+    Column(
+        "captured_minor",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="what really went, once paid",
+    ),
     Column("instrument_id", Text, comment="where it goes, once kept"),
     Column("destination", JSONB, nullable=False, comment="what the provider needs; of a card its token only"),
     Column("masked", Text, nullable=False, comment="what people may see of the destination"),

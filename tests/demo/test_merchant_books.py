@@ -53,3 +53,13 @@ def test_and_credited_again_where_it_was_paid_after_all(order: Sequence[Webhook]
 
 def test_what_was_paid_of_another_sum_is_taken_back_whole(now: datetime) -> None:
     assert ended([told("1", 3, 80), told("2", 4, 80)], now) == (OrderStatus.RETURNED, 80, 0)
+
+
+def test_of_a_refund_counts_what_really_went_back_also_when_it_fails_afterwards(now: datetime) -> None:
+    amount, really = Money(50, "KZT"), Money(30, "KZT")
+    partly, failed = (
+        Webhook("2", "order_1", "aigerim", amount, type_id=5, status_id=status, paid=really)
+        for status in (24, 6)
+    )
+    assert ended([PAID, partly], now) == (OrderStatus.PARTLY_RETURNED, 30, 70)
+    assert ended([PAID, partly, failed], now) == (OrderStatus.PAID, 0, 100)

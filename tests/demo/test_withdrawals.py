@@ -117,6 +117,14 @@ async def test_of_a_part_that_was_paid_the_rest_comes_back(rich: Shop) -> None:
     assert await rich.balance() == 90_000
 
 
+async def test_of_which_more_was_paid_the_difference_is_taken(rich: Shop) -> None:
+    order = await accepted(rich)
+    for _ in range(2):
+        await rich.tell_payout(order, status_id=24, real_amount=120_000, real_currency="KZT")
+    assert (await rich.withdrawal())["status"] == "paid"
+    assert await rich.balance() == 30_000
+
+
 async def test_a_late_success_after_a_failure_takes_the_money_again(rich: Shop) -> None:
     order = await accepted(rich)
     await rich.tell_payout(order, status_id=19)

@@ -46,13 +46,20 @@ async def settled(stage: Stage) -> None:
         await stage.later(timedelta(hours=3))
 
 
-async def ended(stage: Stage, payment_id: str, resolution: payments.Resolution, *, leg: int) -> None:
+async def ended(
+    stage: Stage,
+    payment_id: str,
+    resolution: payments.Resolution,
+    *,
+    leg: int,
+    amount: Money | None = None,
+) -> None:
     """Two people look at the oldest case of a withdrawal and end it."""
     maker, checker = await stage.operator(f"maker{leg}"), await stage.operator(f"checker{leg}")
     async with stage.database.reading() as reader:
         about = [one for one in await payments.cases_of_site(reader, stage.site_id) if one.payment_id]
     assert {one.payment_id for one in about} == {payment_id}
-    proposal = payments.Proposal(resolution, "the bank's letter", "ab" * 32, leg=leg)
+    proposal = payments.Proposal(resolution, "the bank's letter", "ab" * 32, amount, leg=leg)
     case_id = about[0].case_id
     await payments.propose_resolution(stage.pipes, stage.site_id, case_id, maker, proposal)
     await payments.decide_case(stage.pipes, stage.site_id, case_id, checker, staff.Verdict.APPROVE)
@@ -258,3 +265,22 @@ async def test_each_account_numbers_its_own_payments(
     assert await states(stage, found.payment_id) == ["completed", "completed"]
     assert await stage.state(found.payment_id) == ("completed", None)
     assert (await stage.credited(), await stage.held()) == (FUNDS - 2 * (FIRST + SECOND), 0)
+
+
+async def test_another_sum_of_one_part_is_accepted_beside_the_other(stage: Stage) -> None:
+    found = await sent(stage, "pays another amount", "pays")
+    assert (found.sub_status, await states(stage, found.payment_id)) == (
+        "conflicted",
+        ["conflicted", "completed"],
+    )
+    accepted = payments.Resolution.ACCEPTED
+    await ended(stage, found.payment_id, accepted, leg=1, amount=Money(FIRST - 1, "KZT"))
+    done = await stage.row(found.payment_id)
+    assert (done.sub_status, done.captured_minor, done.attention) == ("completed", FIRST + SECOND - 1, None)
+    assert (await stage.held(), await stage.credited()) == (0, FUNDS - FIRST - SECOND + 1)
+    [reference, _] = await stage.references(found.payment_id)
+    stage.bank.send_back(reference)
+    await stage.notice(stage.bank.fact(reference, "returned"))
+    done = await stage.row(found.payment_id)
+    assert (done.sub_status, done.refunded_minor) == ("completed", FIRST - 1)
+    assert await stage.credited() == FUNDS - SECOND

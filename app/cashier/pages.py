@@ -99,9 +99,9 @@ class PaymentView:
 
     `reason` is the sub-status (payments.md section 1.2), or what `withdrawal_words` has besides; stage,
     headline and sentence follow from it. `returned`: the player has been at the provider, so the page does
-    not go there again by itself. Of a withdrawal: `parts` is what goes where; `asked_for` and `came_back`
-    stand beside an `amount` that is not the whole story; `cancel_url` where it may still be taken back;
-    `error` is why it could not be.
+    not go there again by itself. `page_url` is the page's own address without a language. Of a withdrawal:
+    `parts` is what goes where; `asked_for` and `came_back` stand beside an `amount` that is not the whole
+    story; `cancel_url` where it may still be taken back; `error` is why it could not be.
     """
 
     site_id: int
@@ -121,6 +121,8 @@ class PaymentView:
     expires_at: datetime | None = None
     time_zone: str = "UTC"
     parent_origins: Sequence[str] = ()
+    page_url: str = ""
+    languages: Sequence[str] = ()
     kind: str = "deposit"
     parts: Sequence[Part] = ()
     asked_for: Money | None = None
@@ -171,6 +173,7 @@ def render_payment(view: PaymentView) -> str:
         words=texts.reason(view.reason, view.kind),
         continue_url=_continue_url(view),
         refresh_seconds=_REFRESH.get(reason.stage, 0),
+        languages=languages_of(view.languages),
     )
 
 

@@ -65,6 +65,8 @@ async def look(pipes: Pipes, view_token: str, lang: str, *, returned: bool = Fal
             expires_at=found.expires_at,
             time_zone=player.personal.get("timezone", "UTC"),
             parent_origins=site.frame_origins,
+            page_url=f"/cashier/payment/{view_token}",
+            languages=views.languages(site),
         )
         if found.kind is payments.Kind.PAYOUT:
             view = await _of_payout(reader, found, view, view_token)

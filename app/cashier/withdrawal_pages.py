@@ -96,6 +96,7 @@ class ReviewView:
     chosen: str
     parts: Sequence[Part]
     can_cancel: bool
+    languages: Sequence[str]
     parent_origins: Sequence[str] = ()
 
 
@@ -115,4 +116,4 @@ def render_withdraw(view: WithdrawView) -> str:
 
 def render_review(view: ReviewView) -> str:
     """The page that asks whether it is right so, as HTML."""
-    return render("review.html", translator(view.language), view)
+    return render("review.html", translator(view.language), view, languages=languages_of(view.languages))

@@ -129,6 +129,7 @@ async def reviewed(pipes: Pipes, here: views.Visit, form: WithdrawalForm) -> wit
         chosen=seen.instrument_id,
         parts=[_part(part) for part in seen.parts],
         can_cancel=seen.rules.player_may_cancel,
+        languages=views.languages(here.site),
         parent_origins=here.site.frame_origins,
     )
 

@@ -68,13 +68,20 @@ def test_a_withdrawal_from_the_wish_to_the_bank_and_the_webhook(open_shop: Opene
     expect(cashier.get_by_role("heading", level=1)).to_have_text("Check your withdrawal")
     expect(cashier.locator(".parts li")).to_have_text(
         [
-            re.compile(r"\*4242\s+₸80,000\s+Deposited ₸80,000, already returned ₸0\."),
+            re.compile(r"\*4242\s+₸80,000\s+Deposited ₸80,000\."),
             re.compile(r"\*1111\s+₸10,000\s+₸10,000 is more than has to go back"),
         ]
     )
     assert fits(page)
+    cashier.get_by_role("button", name="Русский").click()
+    expect(cashier.get_by_role("button", name="Вывести 90 000 ₸")).to_be_visible()
+    cashier.get_by_role("button", name="English").click()
     cashier.get_by_role("button", name="Withdraw ₸90,000").click()
     headline = cashier.get_by_role("heading", level=1)
+    expect(headline).to_have_text("Your withdrawal is being reviewed")
+    cashier.get_by_role("button", name="Қазақша").click()
+    expect(headline).to_have_text("Шығару тексеріліп жатыр")
+    cashier.get_by_role("button", name="English").click()
     expect(headline).to_have_text("Your withdrawal is being reviewed")
     expect(page.locator("#balance")).to_have_text(f"{before - 90_000:,.2f}")
     expect(page.locator("#orders li").first).to_contain_text("Requested")

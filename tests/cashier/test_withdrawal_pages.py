@@ -7,12 +7,13 @@ import pytest
 
 from app import methods
 from app.cashier import LANGUAGES, render_methods, render_payment, status_body, translator
-from app.cashier.pages import PaymentView
+from app.cashier.pages import PaymentView, read_amount
 from app.cashier.withdrawal_pages import FieldView, render_review, render_withdraw
 from app.cashier.withdrawal_words import DESTINATION_LABELS, WITHDRAWAL_REASONS, WITHDRAWAL_REFUSALS
+from app.kernel.money import Money
 from app.payments.states import NEXT, Kind
 from tests.cashier.test_pages import EVIL, Elements
-from tests.cashier.views import METHODS, tenge
+from tests.cashier.views import METHODS, PAYMENT, tenge
 from tests.cashier.withdrawal_views import PAYOUT, REVIEW, TO_BANK, TO_CARD, WITHDRAW
 
 # What is said of a withdrawal beside its sub-status.
@@ -99,7 +100,10 @@ def test_the_review_sends_an_instrument_and_no_number() -> None:
         "amount": "1\u00a0500",
         "to_card": "ins_1",
     }
-    assert page.all("form")[0]["action"] == "/cashier/withdraw"
+    assert [found["action"] for found in page.all("form")] == [
+        "/cashier/withdraw/review",
+        "/cashier/withdraw",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +120,49 @@ def test_where_money_goes_is_said_in_words(language: str, sentence: str) -> None
     assert html.count('class="part-why"') == 2
     alone = plain(render_review(replace(REVIEW, language=language, parts=[REVIEW.parts[1]])))
     assert 'class="part-why"' not in alone  # nothing is to go back, so nothing is to be explained
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("en", "Deposited ₸1,800."), ("ru", "Пополнено 1 800 ₸."), ("kk", "Толтырылғаны 1 800 ₸.")],
+)
+def test_that_nothing_was_returned_yet_is_not_worth_a_word(language: str, sentence: str) -> None:
+    part = replace(REVIEW.parts[0], returned=Money(0, "KZT"))
+    html = plain(render_review(replace(REVIEW, language=language, parts=[part])))
+    assert f">{sentence}<" in html
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "kk"])
+def test_the_review_is_shown_again_in_another_language(language: str) -> None:
+    page = Elements(render_review(replace(REVIEW, language=language, amount=Money(123_450, "KZT"))))
+    switch, main = page.all("form")
+    assert (switch["action"], switch["method"]) == ("/cashier/withdraw/review", "post")
+    names = [found["name"] for found in page.all("input")]
+    sent = {found["name"]: found["value"] for found in page.all("input")[: names.index("to_card") + 1]}
+    assert sent == {
+        "key": "the-secret-key",
+        "form_token": "form-token-1",
+        "method": "card",
+        "amount": "1234.50",
+        "to_card": "ins_1",
+    }
+    for other in ("en", "ru", "kk"):
+        assert read_amount(sent["amount"], "KZT", other) == Money(123_450, "KZT")
+    buttons = [found for found in page.all("button") if found.get("name") == "lang"]
+    assert [found["value"] for found in buttons] == ["en", "ru", "kk"]
+    assert [found["value"] for found in buttons if "aria-current" in found] == [language]
+    assert main["action"] == "/cashier/withdraw"
+
+
+def test_the_page_of_a_payment_is_shown_again_in_another_language() -> None:
+    for view, sent in ((PAYOUT, {}), (replace(PAYMENT, returned=True), {"returned": "yes"})):
+        page = Elements(render_payment(replace(view, language="ru")))
+        [switch] = [found for found in page.all("form") if "data-languages" in found]
+        assert (switch["action"], switch["method"]) == ("/cashier/payment/view-token", "get")
+        inputs = {found["name"]: found["value"] for found in page.all("input") if found["name"] == "returned"}
+        assert inputs == sent
+    alone = Elements(render_payment(replace(PAYOUT, languages=("ru",))))
+    assert not [found for found in alone.all("form") if "data-languages" in found]
 
 
 def test_errors_stand_at_their_fields() -> None:

@@ -34,4 +34,6 @@ PAYMENT = PaymentView(
     amount=tenge(1500),
     reason="checking",
     status_url="/cashier/payment/view-token/status",
+    page_url="/cashier/payment/view-token",
+    languages=("en", "ru", "kk"),
 )

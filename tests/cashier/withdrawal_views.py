@@ -54,6 +54,7 @@ REVIEW = ReviewView(
         Part(tenge(500), "card", "*1111", None, None, tenge(500)),
     ),
     can_cancel=True,
+    languages=("en", "ru", "kk"),
 )
 
 PAYOUT: PaymentView = replace(

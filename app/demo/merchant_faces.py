@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.demo import wire
 from app.demo.merchant_books import Order, Player, UnknownPlayer, Withdrawal
 from app.demo.merchant_shop import Shop, ShopHere
+from app.demo.merchant_standing import waits_for
 from app.kernel import signing
 from app.kernel.money import Money
 from app.plumbing.http import CallFailed
@@ -184,8 +185,9 @@ def when(moment: datetime) -> str:
 
 
 def waiting(shop: Shop) -> int:
-    """Count the withdrawals that wait for the owner."""
-    return sum(asked.status == "requested" for asked in shop.books.withdrawals.values())
+    """Count the withdrawals that wait for the owner, and for nobody else first."""
+    asked = shop.books.withdrawals.values()
+    return sum(one.status == "requested" and not waits_for(one) for one in asked)
 
 
 def view_of(shop: Shop, player: Player) -> dict[str, Any]:

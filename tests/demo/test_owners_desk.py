@@ -71,9 +71,11 @@ async def test_what_waits_for_others_is_no_decision_of_the_owner(
     assert 'value="reject"' in waiting, "not to pay is the owner's word at any time"
     [question, *_] = [heard for heard in peer.heard if heard["path"] == "/v1/payments"]
     assert question["headers"]["authorization"] == "Bearer ck_read_1"
+    assert 'aria-label="1 waiting"' not in (await asking.http.get(f"{asking.url}/owner")).text
     # The cashier's people have approved it.
     peer.answers = [stands("approved")]
     assert 'value="approve"' in await listed(asking, "To decide")
+    assert 'aria-label="1 waiting"' in (await asking.http.get(f"{asking.url}/owner")).text
 
 
 async def test_what_the_owner_has_approved_may_wait_for_the_cashier(asking: Shop, peer: Peer) -> None:

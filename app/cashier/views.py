@@ -48,7 +48,7 @@ class MethodMissing(Refusal):
 
 
 class DeedNotOffered(Refusal):
-    """The merchant opened the cashier for something else than a {deed}."""
+    """The site did not open the cashier to {deed}."""
 
 
 class Form(BaseModel):

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app import merchants, players
+from app.cashier.views import DeedNotOffered
 from app.kernel import ids
 from app.main import create_app
 from tests.payments import conftest
@@ -166,3 +167,8 @@ async def test_too_many_open_deposits_are_told_on_the_page(browser: Browser) -> 
     assert answer.status_code == 422
     assert "<form" in answer.text
     assert await browser.payments() == 10
+
+
+def test_what_the_site_did_not_open_is_said_in_words() -> None:
+    assert str(DeedNotOffered(deed="withdraw")) == "The site did not open the cashier to withdraw."
+    assert str(DeedNotOffered(deed="deposit")) == "The site did not open the cashier to deposit."

@@ -22,6 +22,7 @@ __all__ = [
     "SiteNotNamed",
     "SiteNumber",
     "Text",
+    "TokenNeeded",
     "caller_of",
     "done_once",
     "person_of",
@@ -56,6 +57,17 @@ class SiteNotNamed(Refusal):
     param = "site_id"
 
 
+class TokenNeeded(Refusal):
+    """Send the header "Authorization: Bearer TOKEN" with a token that is good here: of {whom}."""
+
+    def __init__(self) -> None:
+        """Say who makes tokens; which of them is wrong, an answer does not tell."""
+        super().__init__(
+            whom="your site's server (made by `cashier token create SITE read`) "
+            "or of a person (`cashier operator create LOGIN --role ROLE`)"
+        )
+
+
 class OperatorNeeded(Refusal):
     """A site's server may not {verb}: an operator's token is needed."""
 
@@ -72,7 +84,7 @@ async def caller_of(pipes: Pipes, request: Request, site_id: int) -> Caller:
     """Who a bearer token is, and for which site.
 
     Raises:
-        NotAuthentic, OperatorNotAuthentic: nobody (401).
+        TokenNeeded, OperatorNotAuthentic: nobody, or a game platform (401).
         NotPermitted: a person who may not read there (403).
         SiteNotNamed, SiteNotFound: a person named none (400), or none that exists (404).
     """
@@ -80,9 +92,12 @@ async def caller_of(pipes: Pipes, request: Request, site_id: int) -> Caller:
     token = header[len(_BEARER) :].strip() if header.startswith(_BEARER) else ""
     async with pipes.database.reading() as reader:
         if not token.startswith(_OF_STAFF):
-            site, scope = await merchants.bearer(reader, token)
+            try:
+                site, scope = await merchants.bearer(reader, token)
+            except merchants.NotAuthentic as refusal:
+                raise TokenNeeded from refusal
             if scope not in _MAY_READ:
-                raise merchants.NotAuthentic
+                raise TokenNeeded
             if site_id not in {0, site.site_id}:
                 raise merchants.SiteNotFound(site_id=site_id)
             return Caller(site.site_id, None)

@@ -124,6 +124,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "payment_not_found": 404,
     "player_not_found": 404,
     "site_not_found": 404,
+    "token_needed": 401,
     "too_many_open_deposits": 429,
     "too_many_requests": 429,
     "unknown_currency": 422,
@@ -151,6 +152,8 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "not_another_person": 403,
     "voted_already": 409,
 }
+# What a bearer token would have opened: the answer names the scheme (RFC 9110 section 15.5.2).
+_BY_TOKEN: Final = frozenset({"token_needed", "operator_not_authentic"})
 
 
 def status_of(refusal: type[Refusal]) -> int:
@@ -195,7 +198,10 @@ def install(
         status = STATUS_BY_CODE.get(refusal.code, 400)
         more = {name: value for name, value in refusal.fields.items() if name not in _PROBLEM_MEMBERS}
         more |= {"param": refusal.param, "request_id": _request_id(request)}
-        return problem(status, refusal.code, refusal.sentence, **more)
+        answer = problem(status, refusal.code, refusal.sentence, **more)
+        if refusal.code in _BY_TOKEN:
+            answer.headers["www-authenticate"] = "Bearer"
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -58,7 +58,11 @@ MEANINGS: Final[Mapping[Code, Meaning]] = {
     Code.TRANSFER_ID_REQUIRED: Meaning(
         400, "Give a transferId (or the header Idempotency-Key), so that a retry is safe."
     ),
-    Code.UNAUTHENTICATED: Meaning(401, "The bearer token is missing, unknown or revoked."),
+    Code.UNAUTHENTICATED: Meaning(
+        401,
+        'The token is missing, unknown or revoked. Send the header "Authorization: Bearer TOKEN"; the '
+        "operator of the cashier makes tokens: `cashier token create SITE wallet` (or `play`, or `read`).",
+    ),
     Code.FORBIDDEN: Meaning(403, "This token may not do this."),
     Code.INSUFFICIENT_FUNDS: Meaning(402, "There is not enough money."),
     Code.ZERO_BALANCE: Meaning(402, "The player has no money, no open round and no free rounds."),

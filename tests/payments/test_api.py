@@ -86,6 +86,20 @@ async def test_a_servers_token_reads_its_own_site_and_acts_nowhere(api: Api) -> 
     assert (await api.get("ck_read_nobody", "/v1/payments"))[0] == 401
     assert (await api.get("ck_staff_nobody", "/v1/payments", site_id=1))[0] == 401
     assert (await api.get("", "/v1/payments"))[0] == 401
+    for headers in ({}, {"authorization": "Basic abc"}, {"authorization": "Bearer ck_read_nobody"}):
+        told = await api.http.get("/v1/payments", headers=headers)
+        assert (told.status_code, told.json()["code"]) == (401, "token_needed")
+        assert told.headers["www-authenticate"] == "Bearer"
+        assert told.json()["detail"] == (
+            'Send the header "Authorization: Bearer TOKEN" with a token that is good here: of your '
+            "site's server (made by `cashier token create SITE read`) or of a person "
+            "(`cashier operator create LOGIN --role ROLE`)."
+        )
+    stranger = await api.http.get("/v1/payments", headers={"authorization": "Bearer ck_staff_nobody"})
+    assert (stranger.json()["code"], stranger.headers["www-authenticate"]) == (
+        "operator_not_authentic",
+        "Bearer",
+    )
 
 
 async def test_a_game_platforms_token_reads_no_payment(api: Api) -> None:
@@ -94,7 +108,7 @@ async def test_a_game_platforms_token_reads_no_payment(api: Api) -> None:
             tx, api.stage.site_id, merchants.Scope.PLAY, at=api.stage.clock.now()
         )
     answer = await api.http.get("/v1/payments", headers={"authorization": f"Bearer {play}"})
-    assert answer.status_code == 401
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_needed")
 
 
 async def test_what_colleagues_write_is_not_told_to_the_merchant(api: Api) -> None:

@@ -30,7 +30,7 @@ async def disputed_amount(desk: Desk) -> str:
     """A deposit for which the provider says that another sum came."""
     await desk.world.ask(await desk.world.session("marat"), key="another sum")
     reference = await desk.world.reference()
-    await desk.world.notice(fact(reference, minor=100_000, theirs="theirs-2\x1b[2J"), mark="m")
+    await desk.world.notice(fact(reference, minor=100_000, theirs="theirs-2\x07"), mark="m")
     return str((await desk.world.payment()).payment_id)
 
 
@@ -112,8 +112,8 @@ async def test_a_deposit_is_shown_with_its_money_its_case_and_its_history(desk: 
 async def test_nothing_that_a_provider_writes_reaches_a_terminal_as_it_is(desk: Desk, clone_url: str) -> None:
     odd = await disputed_amount(desk)
     shown = await said(clone_url, "deposit", "show", desk.site_id, odd)
-    assert "theirs-2\\x1b[2J" in shown
-    assert "\x1b" not in shown
+    assert shown.count("theirs-2\\x07") == 2
+    assert "\x07" not in shown  # a bell; the runner takes colours out by itself
 
 
 async def test_programs_read_what_the_api_says_to_a_person(desk: Desk, clone_url: str) -> None:

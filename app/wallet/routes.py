@@ -145,13 +145,15 @@ async def _posted(
     code = failed[0] if all_or_none and failed else Code.OK
     told_in_turn = iter(answers)
     results = []
-    for one in found:
+    for number, one in enumerate(found):
         answer = None if isinstance(one, Refused) else next(told_in_turn, None)
         if isinstance(one, Refused):
             results.append(envelope(one.code, one.data, str(one)))
         elif answer is None or (code is not Code.OK and answer.code in SUCCESSES and not answer.duplicate):
             results.append(_undone(one, code))
         else:
+            # Named as it is where an item cannot even be read.
+            answer.field = answer.field and f"operations.{number}.{answer.field}"
             results.append(answered(answer))
     return rendered(MEANINGS[code].status, envelope(code, {"results": results}))
 

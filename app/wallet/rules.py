@@ -115,6 +115,8 @@ class Page:
         )
         decision = decide(ask, wallet, facts)
         campaign = campaign_of(ask, reference)
+        if ask.free_round != campaign:
+            ask.free_round = None  # it is none of what it names; its rollback goes by what is recorded
         if campaign is not None:
             decision = self._counted(ask, wallet, facts, campaign, decision)
         elif decision.applied and ask.policy.max_win:

@@ -81,10 +81,17 @@ def take_part(around: Round | None, ask: Ask, operation: Operation, reference: O
 
 
 def campaign_of(ask: Ask, reference: Operation | None) -> str | None:
-    """The campaign that an ask is about: as it says itself, or as the bet or win that it names did."""
-    if ask.free_round is not None or reference is None or reference.type not in _FREE:
-        return ask.free_round
-    return reference.detail
+    """The campaign that an ask is about: of a bet as it says itself, of a win as its bet did."""
+    match ask.type:
+        case Type.WIN if ask.kind is Kind.FREE_ROUND:
+            return ask.free_round
+        case Type.WIN if ask.kind is not Kind.WIN:
+            # Won without free rounds, a jackpot, say, whatever it names beside (rule 34).
+            return None
+        case Type.WIN | Type.ROLLBACK:
+            return reference.detail if reference is not None and reference.type in _FREE else None
+        case _:
+            return ask.free_round
 
 
 def counted(
@@ -99,9 +106,9 @@ def counted(
         reference: the operation that it names.
         has_spin: a spin may be taken now.
     """
-    if not decision.applied or ask.policy.free_rounds is FreeRounds.PLATFORM:
-        return decision
     together = ask.policy.free_wins is FreeWins.TOGETHER
+    if not decision.applied or ask.policy.free_rounds is FreeRounds.PLATFORM:
+        return _believed(decision, ask) if together else decision
     match ask.type:
         case Type.BET | Type.BETWIN:
             if grant is None or grant.provider != ask.provider or grant.game not in {"", ask.game}:
@@ -121,7 +128,9 @@ def counted(
         case Type.ROLLBACK if decision.turned is None:
             return replace(decision, spins=-1)
         case Type.ROLLBACK if reference is not None:
-            return replace(decision, free_win=-reference.amount)
+            # A payment of what was won together takes nothing back but what it paid: the spins have won it.
+            is_payment = together and reference.reference is None
+            return replace(decision, free_win=0 if is_payment else -reference.amount)
         case _:
             return decision
 
@@ -153,11 +162,18 @@ def count(grant: Grant, decision: Decision) -> None:
         decision: by `counted`, applied.
     """
     grant.used = max(0, grant.used + decision.spins)
-    grant.won += decision.free_win
+    # Not below nothing: the site may have decided anew since the win that is taken back was counted.
+    grant.won = max(0, grant.won + decision.free_win)
     if decision.turned is Type.REVERSE_WIN:
-        grant.paid -= decision.amount
+        grant.paid = max(0, grant.paid - decision.amount)
     else:
         grant.paid += sum(minor for leg, minor in decision.legs if leg in _PAID)
+
+
+def _believed(decision: Decision, ask: Ask) -> Decision:
+    """Of a platform that counts alone: what it will pay together is not credited before (rule 59)."""
+    is_counted = ask.type is Type.BETWIN or (ask.type is Type.WIN and ask.kind is Kind.WIN)
+    return replace(decision, legs=()) if is_counted else decision
 
 
 def _give_back(around: Round, stake: int) -> None:

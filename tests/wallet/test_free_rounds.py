@@ -162,6 +162,61 @@ async def test_a_win_of_a_spin_that_is_taken_back_is_not_counted(
     assert await stands(counter) == (1, 0, 0)
 
 
+async def test_a_payment_and_then_its_win_are_taken_back(counter: Counter) -> None:
+    await counter.decide(reverse_wins="true", free_wins="together")
+    await spin(counter)
+    await counter.play("win", "w-1", referenceId="f-1", amount=70, roundId="r-f-1")
+    await counter.play("win", "w-all", kind="free_round", freeRoundId="gift", amount=70)
+    assert (await counter.play("rollback", referenceId="w-all"))["data"]["balance"] == 0
+    assert await stands(counter) == (1, 70, 0)
+    assert (await counter.play("rollback", referenceId="w-1"))["code"] == "OK"
+    assert await stands(counter) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("pays", ["each", "together"])
+async def test_a_win_that_is_none_of_a_campaign_is_not_counted_in_it(counter: Counter, pays: str) -> None:
+    """Its bet decides, or its kind; not the campaign that it names beside (rules 34, 59)."""
+    await counter.decide(reverse_wins="true", free_wins=pays)
+    await counter.deposit(10)
+    await counter.play("bet", "b-1", amount=10)
+    await counter.play("win", "w-1", referenceId="b-1", amount=30, freeRoundId="gift")
+    won = await counter.play("win", "w-2", kind="jackpot", amount=5, freeRoundId="gift")
+    assert (won["data"]["balance"], await stands(counter)) == (35, (0, 0, 0))
+    for key in ("w-1", "w-2"):
+        assert (await counter.play("rollback", referenceId=key))["code"] == "OK"
+    assert await stands(counter) == (0, 0, 0)
+
+
+async def test_what_was_counted_otherwise_is_taken_back_all_the_same(counter: Counter) -> None:
+    """The site decides anew in between."""
+    await counter.decide(reverse_wins="true", free_wins="together")
+    await spin(counter)
+    await counter.play("win", "w-1", referenceId="f-1", amount=70, roundId="r-f-1")
+    await counter.play("win", "w-all", kind="free_round", freeRoundId="gift", amount=70)
+    await counter.decide(free_wins="each")
+    for key in ("w-all", "w-1"):
+        assert (await counter.play("rollback", referenceId=key))["data"]["balance"] == 0
+    assert await stands(counter) == (1, 0, 0)
+
+
+async def test_a_platform_that_counts_alone_pays_once(counter: Counter) -> None:
+    await counter.decide(free_rounds="platform", free_wins="together")
+    await spin(counter)
+    won = await counter.play("win", referenceId="f-1", amount=70, roundId="r-f-1")
+    assert (won["data"]["applied"], won["data"]["balanceAfter"]) == (True, 0)
+    paid = await counter.play("win", kind="free_round", freeRoundId="gift", amount=70)
+    assert paid["data"]["balanceAfter"] == 70
+
+
+async def test_a_batch_names_the_item_whose_campaign_is_wrong(counter: Counter) -> None:
+    """As it does where an item cannot even be read."""
+    who = {"playerExternalId": "aigerim", "currency": "KZT", "providerId": "acme", "gameCode": "aviator"}
+    free = {"type": "bet", "roundId": "r-1", "amount": 0, **who}
+    items = [{"transactionId": f"f-{name}", "freeRoundId": name, **free} for name in ("gift", "none")]
+    _, told = await counter.post("/v1/game/batch", {"operations": items}, scope="play")
+    assert [one["data"].get("field") for one in told["data"]["results"]] == [None, "operations.1.freeRoundId"]
+
+
 async def test_a_batch_counts_what_its_own_operations_took(counter: Counter) -> None:
     """In parts of three; the rollback names a spin of an earlier part."""
     who = {"playerExternalId": "aigerim", "providerId": "acme", "gameCode": "aviator"}

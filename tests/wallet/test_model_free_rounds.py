@@ -39,8 +39,10 @@ def of(asked: Ask, grant: Grant | None = GRANT, *, made: Decision = MADE) -> Dec
 @pytest.mark.parametrize(
     ("said", "reference", "campaign"),
     [
-        ("gift", None, "gift"),
-        ("gift", dataclasses.replace(BET, detail="other"), "gift"),
+        # Its bet says whether it is a spin's, whatever the win itself says.
+        ("gift", None, None),
+        ("gift", BET, None),
+        ("gift", dataclasses.replace(BET, detail="other"), "other"),
         (None, None, None),
         (None, BET, None),
         (None, OF_GIFT, "gift"),
@@ -50,8 +52,25 @@ def of(asked: Ask, grant: Grant | None = GRANT, *, made: Decision = MADE) -> Dec
         (None, dataclasses.replace(OF_GIFT, type=Type.DEPOSIT), None),
     ],
 )
-def test_what_an_ask_is_about(said: str | None, reference: Operation | None, campaign: str | None) -> None:
+def test_what_a_win_is_about(said: str | None, reference: Operation | None, campaign: str | None) -> None:
     assert campaign_of(ask(Type.WIN, free_round=said), reference) == campaign
+    assert campaign_of(ask(Type.ROLLBACK, free_round=said), reference) == campaign
+
+
+@pytest.mark.parametrize(
+    ("asked", "campaign"),
+    [
+        (ask(Type.BET, free_round="gift"), "gift"),
+        (ask(Type.BET), None),
+        (ask(Type.BETWIN, free_round="gift"), "gift"),
+        (ask(Type.WIN, kind=Kind.FREE_ROUND, free_round="gift"), "gift"),
+        # Won without free rounds, whatever it names beside (rule 34).
+        (ask(Type.WIN, kind=Kind.JACKPOT, free_round="gift"), None),
+        (ask(Type.WIN, kind=Kind.PROMO, free_round="gift"), None),
+    ],
+)
+def test_what_names_no_other_operation_speaks_for_itself(asked: Ask, campaign: str | None) -> None:
+    assert campaign_of(asked, None) == campaign
 
 
 @pytest.mark.parametrize(
@@ -106,10 +125,28 @@ def test_a_win_of_a_spin_is_counted_where_the_spin_was_granted() -> None:
     assert of(ask(Type.WIN, kind=Kind.JACKPOT)) == MADE
 
 
+def test_a_platform_that_counts_alone_is_paid_together_only() -> None:
+    alone = dataclasses.replace(PLATFORM, free_wins=FreeWins.TOGETHER)
+    for waits in (ask(Type.BETWIN, policy=alone), ask(Type.WIN, policy=alone)):
+        assert of(waits, None) == dataclasses.replace(MADE, legs=())
+    for at_once in (ask(Type.WIN, kind=Kind.FREE_ROUND, policy=alone), ask(Type.BET, policy=alone)):
+        assert of(at_once, None) == MADE
+
+
+def test_a_payment_that_is_taken_back_leaves_what_the_spins_have_won() -> None:
+    payment = dataclasses.replace(WON, reference=None)
+    for policy, less in ((TOGETHER, 0), (EACH, -100)):
+        back = ask(Type.ROLLBACK, policy=policy)
+        made = counted(TURNED, back, GRANT, payment, has_spin=True)
+        assert made == dataclasses.replace(TURNED, free_win=less)
+
+
 def test_a_rollback_gives_the_spin_back_or_takes_the_win_out() -> None:
     assert of(ask(Type.ROLLBACK)) == dataclasses.replace(MADE, spins=-1)
     # Of the win all that was counted, though not all of it need have been credited.
-    assert of(ask(Type.ROLLBACK), made=TURNED) == dataclasses.replace(TURNED, free_win=-100)
+    for policy in (EACH, TOGETHER):
+        back = ask(Type.ROLLBACK, policy=policy)
+        assert of(back, made=TURNED) == dataclasses.replace(TURNED, free_win=-100)
     assert counted(TURNED, ask(Type.ROLLBACK), GRANT, None, has_spin=True) == TURNED
 
 
@@ -125,6 +162,7 @@ def test_what_is_no_play_is_not_counted() -> None:
         (dataclasses.replace(MADE, legs=((Leg.REFUND_CASH, 9),), spins=-1), 2, 100, 40),
         (dataclasses.replace(MADE, legs=(), spins=-4), 0, 100, 40),
         (dataclasses.replace(TURNED, legs=((Leg.REVERSE_CASH, 9),), free_win=-30), 3, 70, 15),
+        (dataclasses.replace(TURNED, amount=41, free_win=-101), 3, 0, 0),
     ],
 )
 def test_a_decision_is_added_to_the_grant(decision: Decision, used: int, won: int, paid: int) -> None:

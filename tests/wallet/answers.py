@@ -86,6 +86,10 @@ class Operation:
     debt_part: int = 0
     won: int = 0
     won_cash: int = 0
+    # Of a campaign of free rounds: which, and what it added to what was won and what was credited there.
+    free: str | None = None
+    counted: int = 0
+    paid: int = 0
     # What it turned out to be, where that is not what was asked.
     kind: str = ""
     reversed: bool = False

@@ -1,5 +1,6 @@
 """The wallet as a plain, slow, obviously right model, written from the contract alone."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,13 +21,14 @@ from tests.wallet.answers import (
     told,
 )
 from tests.wallet.batches import Batches, Body, Key
+from tests.wallet.favours import Favours, Grant, HeldWin, spin, take_out, win_free, with_win
 from tests.wallet.wishes import MOST, Kind, No, Policy, Wish, read
 
 __all__ = ["Oracle"]
 
 
 @dataclass
-class Oracle(Batches):
+class Oracle(Batches, Favours):
     """Every method takes a request's body and returns (HTTP status, envelope)."""
 
     policy: Policy = field(default_factory=Policy)
@@ -35,26 +37,29 @@ class Oracle(Batches):
     operations: dict[Key, Operation] = field(default_factory=dict)
     tombstones: set[Key] = field(default_factory=set)
     rounds: dict[tuple[str, str, str, str], Round] = field(default_factory=dict)
-    # Spins that are left, by player, currency and campaign.
-    spins: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    # Session: its player while it lives, "" once it has ended.
+    # By player, currency and campaign.
+    grants: dict[tuple[str, str, str], Grant] = field(default_factory=dict)
+    held: list[HeldWin] = field(default_factory=list)
+    # What the operator has prepaid, by currency; below nothing: what it owes, where nothing need be prepaid.
+    floats: Counter[str] = field(default_factory=Counter)
+    # Session: its player while it lives, "" once it has ended; and when it was opened.
     sessions: dict[str, str] = field(default_factory=dict)
+    opened: dict[str, int] = field(default_factory=dict)
+    events: int = 0
 
     def create(self, player: str, *currencies: str) -> None:
         self.players.setdefault(player, "active")
         for currency in currencies:
             self.wallets.setdefault((player, currency), Wallet())
 
+    @override
     def adopt(self, player: str, currency: str, cash: int = 0, bonus: int = 0) -> None:
-        """Money that another room moved becomes an operation of the wallet before its next one."""
+        """What another room moved becomes an operation of the wallet before its next one."""
         wallet = self.wallets[player, currency]
         wallet.cash += cash
         wallet.bonus += bonus
         wallet.sequence += 1
         self._collect(wallet)
-
-    def grant(self, player: str, currency: str, campaign: str, spins: int) -> None:
-        self.spins[player, currency, campaign] = spins
 
     def owe(self, player: str, currency: str, minor: int) -> None:
         """Another room has let the player owe something, when there was no cash."""
@@ -173,26 +178,15 @@ class Oracle(Batches):
         self._collect(wallet)
         return self._tell(operation, duplicate=False)
 
-    def _hold(self, wallet: Wallet, operation: Operation) -> None:
-        """What was won over the cap is set aside, in an operation that has the next number."""
-        if operation.won_cash and operation.won > (self.policy.max_win or operation.won):
-            wallet.cash -= operation.won_cash
-            wallet.held += operation.won_cash
-            wallet.sequence += 1
-
-    def _collect(self, wallet: Wallet) -> None:
-        """Who owes keeps no cash: what comes in pays first, in an operation that has the next number."""
-        paid = min(wallet.cash, wallet.debt)
-        wallet.cash -= paid
-        wallet.debt -= paid
-        wallet.sequence += int(paid > 0)
-
     def _deposit(self, operation: Operation, wish: Wish) -> None:
         wallet, amount = self._wallet(operation), wish.amount or 0
         self._refuse_blocked(wish)
         too_much = amount > (self.policy.max_transfer or MOST)
         if too_much or wallet.total + amount > min(self.policy.max_balance or MOST, MOST):
             raise No("LIMIT_EXCEEDED", stored=True)
+        if self.policy.prepaid_float and amount > self.floats[wish.currency or ""]:
+            raise No("LIMIT_EXCEEDED", stored=True)
+        self.floats[wish.currency or ""] -= amount
         wallet.cash += amount
         operation.cash_part = amount
 
@@ -210,6 +204,7 @@ class Oracle(Batches):
         amount = operation.amount or 0
         if amount > wallet.cash:
             raise No("INSUFFICIENT_FUNDS", stored=True)
+        self.floats[wish.currency or ""] += amount
         wallet.cash -= amount
         operation.cash_part = amount
 
@@ -226,13 +221,9 @@ class Oracle(Batches):
             raise No("LIMIT_EXCEEDED", stored=True)
         if amount > wallet.total:
             raise No("INSUFFICIENT_FUNDS", stored=True)
-        if wish.free is not None:
-            part = (wish.player, wish.currency or "", wish.free)
-            if part not in self.spins:
-                raise No("VALIDATION", "freeRoundId")
-            if not self.spins[part]:
-                raise No("LIMIT_EXCEEDED", stored=True)
-            self.spins[part] -= 1
+        operation.free = wish.free
+        if wish.free is not None and self.policy.free_rounds == "house":
+            spin(self._granted(operation), wish, self.opened.get(wish.session or ""))
         if self.policy.stake_order == "cash_first":
             operation.cash_part = min(wallet.cash, amount)
         else:
@@ -247,8 +238,10 @@ class Oracle(Batches):
     def _betwin(self, operation: Operation, wish: Wish) -> None:
         self._bet(operation, wish)
         operation.settled = True
-        bonus = self._credit(self._wallet(operation), operation, wish.win or 0)
-        operation.won, operation.won_cash = wish.win or 0, (wish.win or 0) - bonus
+        operation.won = wish.win or 0
+        if with_win(operation, self._granted(operation), self.policy, wish.free):
+            bonus = self._credit(self._wallet(operation), operation, operation.won)
+            operation.won_cash = operation.won - bonus
         self.rounds[self._round(wish)].wins += wish.win or 0
 
     def _credit(self, wallet: Wallet, bet: Operation, amount: int) -> int:
@@ -260,8 +253,9 @@ class Oracle(Batches):
 
     def _win(self, operation: Operation, wish: Wish) -> None:
         wallet, amount = self._wallet(operation), wish.amount or 0
-        if wish.win_kind == "free_round" and (wish.player, wish.currency, wish.free) not in self.spins:
-            raise No("VALIDATION", "freeRoundId")
+        if wish.win_kind == "free_round":
+            operation.free = wish.free
+            win_free(operation, self._granted(operation), wish, self.policy)
         if wish.win_kind != "win":
             operation.cash_part = operation.won = operation.won_cash = amount
             wallet.cash += amount
@@ -274,9 +268,11 @@ class Oracle(Batches):
         found = self.rounds[self._round(bet.wish)]
         if found.state != "open":
             raise No("ROUND_CLOSED", stored=True)
-        operation.bonus_part = self._credit(wallet, bet, amount)
-        operation.cash_part = amount - operation.bonus_part
-        operation.won, operation.won_cash = amount, operation.cash_part
+        operation.won, operation.free = amount, bet.free
+        # Its bet says whether it is a spin's, whatever the win itself says.
+        if with_win(operation, self._granted(operation), self.policy, bet.free):
+            operation.bonus_part = self._credit(wallet, bet, amount)
+            operation.cash_part = operation.won_cash = amount - operation.bonus_part
         bet.settled = True
         found.wins += amount
         found.state = "completed" if wish.finished else found.state
@@ -299,6 +295,8 @@ class Oracle(Batches):
             raise No("CURRENCY_MISMATCH")
         if bet.wish.round != wish.round:
             raise No("VALIDATION", "roundId")
+        if bet.wish.provider != wish.provider:
+            raise No("VALIDATION", "providerId")
         return bet
 
     def _rollback(self, operation: Operation, wish: Wish) -> None:
@@ -312,7 +310,9 @@ class Oracle(Batches):
             self.tombstones.add(key)
             return
         assert other.wish is not None
-        if other.wish.player != wish.player or wish.round not in {None, other.wish.round}:
+        elsewhere = wish.round not in {None, other.wish.round}
+        elsewhere |= wish.provider not in {None, other.wish.provider}
+        if other.wish.player != wish.player or elsewhere:
             raise No("TRANSACTION_NOT_FOUND")
         if other.reversed or (other.wish.kind != "rollback" and key in self.tombstones):
             operation.code = "ALREADY_ROLLED_BACK"
@@ -331,8 +331,9 @@ class Oracle(Batches):
         operation.cash_part, operation.bonus_part = other.cash_part, other.bonus_part
         operation.applied, operation.amount = True, other.amount
         other.reversed = True
-        if other.wish.free is not None:
-            self.spins[wish.player, other.currency or "", other.wish.free] += 1
+        grant = self._granted(other)
+        if grant is not None:
+            grant.used -= 1
         found.reversed += other.amount or 0
         found.state = "cancelled" if all(bet.reversed for bet in found.bets) else found.state
 
@@ -341,7 +342,7 @@ class Oracle(Batches):
         from_bonus = min(win.bonus_part, wallet.bonus)
         # What is gone of the bonus is taken from cash.
         from_cash = min(win.cash_part + win.bonus_part - from_bonus, wallet.cash)
-        missing = (win.amount or 0) - from_cash - from_bonus
+        missing = win.cash_part + win.bonus_part - from_cash - from_bonus
         operation.kind = "reverse_win"
         if missing and self.policy.short_reversal == "refuse":
             raise No("INSUFFICIENT_FUNDS", stored=True)
@@ -349,8 +350,10 @@ class Oracle(Batches):
         wallet.bonus -= from_bonus
         wallet.debt += missing
         operation.cash_part, operation.bonus_part, operation.debt_part = from_cash, from_bonus, missing
-        operation.applied, operation.amount = True, win.amount
+        # What was only counted gave nothing.
+        operation.applied, operation.amount = True, win.cash_part + win.bonus_part
         win.reversed = True
+        take_out(self._granted(win), win, self.policy)
         if win.wish is not None and win.wish.win_kind == "win":
             self.rounds[self._round(win.wish)].wins -= win.amount or 0
 

@@ -252,7 +252,7 @@ async def test_whatever_the_site_decides(decided: World, story: list[Command]) -
 
 
 async def carried_out(both: World, story: list[Command]) -> None:
-    both.forget()
+    await both.forget()
     # Else it would soon be too many requests a second.
     both.counter.clock.advance(10)
     told = Story(both)

@@ -92,7 +92,7 @@ WHO: dict[str, object] = {"playerExternalId": "anna", "currency": "KZT"}
 
 async def begin(both: World, of: str = "") -> None:
     """Somebody with a hundred, in a world whose ids are its own."""
-    both.forget()
+    await both.forget()
     both.own = of
     await both.create(f"anna{of}", currencies=("KZT",))
     await both.ask("deposit", {**own(both, WHO), "amount": 100, "transferId": f"t{of}"})

@@ -43,6 +43,9 @@ class Policy:
     one_bet_per_round: bool = False
     reverse_wins: bool = False
     short_reversal: Literal["debt", "refuse"] = "debt"
+    prepaid_float: bool = False
+    free_rounds: Literal["house", "platform"] = "house"
+    free_wins: Literal["each", "together"] = "each"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,9 @@ class Wish:
     def fingerprint(self) -> tuple[object, ...]:
         amount = "all" if self.everything else self.amount
         money = (self.kind, self.player, self.currency, amount, self.win)
-        return (*money, self.round, self.game, self.reference, self.win_kind, self.free)
+        # A rollback need not say where its bet was.
+        provider = None if self.kind == "rollback" else self.provider
+        return (*money, self.round, self.game, provider, self.reference, self.win_kind, self.free)
 
     @property
     def source(self) -> str:

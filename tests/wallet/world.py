@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Final
 
-from app import ledger, players
+from app import ledger, players, wallet
 from app.kernel.clock import MovableClock
 from app.kernel.money import Money
 from app.plumbing.database import Database
-from app.wallet.campaigns import FreeRoundsWish, grant_free_rounds
 from app.wallet.sweeps import grant_bonus
 from tests.wallet import counter
 from tests.wallet.answers import Answer
@@ -73,10 +71,14 @@ class World:
     # What a test adds to its names, to have several worlds on one database.
     own: str = ""
 
-    def forget(self) -> None:
+    async def forget(self) -> None:
         """Begin again, on the same database, with ids that were never used."""
         self.oracle, self.asked = Oracle(self.oracle.policy), []
         self.recorded.clear()
+        async with self.database.reading() as reader:
+            for currency in CURRENCIES:
+                left = await wallet.float_of(reader, self.counter.site_id, currency)
+                self.oracle.floats[currency] = left.minor
 
     async def create(self, *names: str, currencies: tuple[str, ...] = CURRENCIES) -> None:
         for name in names:
@@ -84,8 +86,6 @@ class World:
                 made = await self.counter.player(name, currency=currency)
                 self.codes[name] = made["playerCode"]
             self.oracle.create(name, *currencies)
-            for currency in currencies:
-                await self.grant_spins(name, currency)
 
     async def ask(self, kind: str, body: object, *, header: str | None = None) -> Json:
         """Ask both; returns the product's envelope."""
@@ -149,15 +149,6 @@ class World:
         key = (data["externalId"], "transferId" in data, data["playerExternalId"], data.get("roundId"))
         return self.recorded.setdefault(key, ours) == ours
 
-    async def grant_spins(self, player: str, currency: str) -> None:
-        """A few free rounds at acme."""
-        at = self.counter.clock.now()
-        ends_at = at + timedelta(days=365)
-        wish = FreeRoundsWish("spin", player, currency, "acme", "", 3, ends_at)
-        async with self.database.transaction() as tx:
-            await grant_free_rounds(tx, self.counter.site_id, wish, at=at)
-        self.oracle.grant(player, currency, "spin", 3)
-
     async def grant(self, player: str, currency: str, minor: int) -> None:
         """Give a bonus, which is an operation of its own."""
         self.grants += 1
@@ -187,7 +178,7 @@ class World:
     async def take(self, player: str, currency: str, minor: int) -> None:
         """Take money as a dispute does, whatever the player has; what is not there is owed."""
         self.grants += 1
-        wallet = self.oracle.wallets[player, currency]
+        purse = self.oracle.wallets[player, currency]
         outflow = ledger.CHARGEBACK
         demand = ledger.Demand(
             "other room",
@@ -200,7 +191,7 @@ class World:
         )
         async with self.database.transaction() as tx:
             await ledger.take(tx, self.counter.site_id, demand, at=self.counter.clock.now())
-        cash = min(wallet.cash, minor)
+        cash = min(purse.cash, minor)
         self.oracle.owe(player, currency, minor - cash)
         if cash:
             self.oracle.adopt(player, currency, cash=-cash)
@@ -224,7 +215,9 @@ class World:
         _, found = await self.counter.post("/v1/game/launch", body, scope="play")
         if found["code"] != "OK":
             return None
-        self.oracle.sessions[found["data"]["sessionId"]] = player
+        self.oracle.launch(player, found["data"]["sessionId"])
+        # A campaign may be cancelled later.
+        self.counter.clock.advance(1)
         return str(found["data"]["sessionId"])
 
     async def end(self, session: str) -> None:

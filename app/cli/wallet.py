@@ -10,7 +10,9 @@ import typer
 
 from app import players, wallet
 from app.cli.asking import done, group, out, told_of, with_pipes
+from app.cli.staff import OperatorToken, actor
 from app.kernel.money import MAX_MINOR, Money
+from app.plumbing.database import Transaction
 
 __all__ = ["player", "purse"]
 
@@ -151,11 +153,16 @@ def held_decide(
     called: typer.Context,
     site_id: int,
     number: Annotated[int, typer.Argument(help="As listed.")],
-    because: Annotated[str, typer.Option(help="Why; kept with the money.")],
+    because: Annotated[str, typer.Option(help="Why; kept with the money and in the diary.")],
+    by: OperatorToken = "",
 ) -> None:
     """Give a held win to its player (release), or back to the house (take)."""
     decided = wallet.take_back if called.info_name == "take" else wallet.let_go
-    found = done(lambda tx, at: decided(tx, site_id, number, because, at=at))
+
+    async def work(tx: Transaction, at: datetime) -> wallet.HeldWin:
+        return await decided(tx, site_id, number, because, at=at, by=await actor(tx, by))
+
+    found = done(work)
     out.print(f"{called.info_name}: {found}")
 
 

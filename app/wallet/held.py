@@ -1,4 +1,4 @@
-"""Wins over a cap: set aside by the journal, let go or taken back by a person (rule 33)."""
+"""Wins over a cap: set aside by the journal, let go or taken back by a person, with a line in the diary."""
 
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import text
 from typing_extensions import override
 
-from app import ledger
+from app import ledger, staff
 from app.plumbing.database import Reader, Transaction
 from app.wallet.contract import Refused, instant
 from app.wallet.terms import Code
@@ -60,35 +60,58 @@ async def held_wins(reader: Reader, site_id: int) -> list[HeldWin]:
     ]
 
 
-async def let_go(tx: Transaction, site_id: int, number: int, because: str, *, at: datetime) -> HeldWin:
+async def let_go(
+    tx: Transaction, site_id: int, number: int, because: str, *, at: datetime, by: str = staff.SYSTEM
+) -> HeldWin:
     """Give a held win to its player; the wallet takes it into its sequence with its next operation.
 
     Args:
         tx: the caller's transaction.
         site_id: whose player.
         number: of `held_wins`.
-        because: why, 1 to 128 characters; kept with the money.
+        because: why, 1 to 128 characters; kept with the money and in the diary.
         at: this instant.
+        by: the actor who decides it, for the site's diary.
 
     Raises:
         Refused: VALIDATION: no such win is held.
+        BadReason: the reason is not text, or has a card number in it.
     """
-    found = await _found(tx, site_id, number)
-    hold = await ledger.find_hold(tx, site_id, number)
-    await ledger.release(tx, hold, because=because, at=at)
+    staff.check_text("because", because)
+    found = await _released(tx, site_id, number, because, at)
+    await _noted(tx, site_id, found, "held_win.released", because, at, by)
     return found
 
 
-async def take_back(tx: Transaction, site_id: int, number: int, because: str, *, at: datetime) -> HeldWin:
+async def take_back(
+    tx: Transaction, site_id: int, number: int, because: str, *, at: datetime, by: str = staff.SYSTEM
+) -> HeldWin:
     """Give a held win back to the house. Arguments and errors as for `let_go`."""
-    found = await let_go(tx, site_id, number, because, at=at)
+    staff.check_text("because", because)
+    found = await _released(tx, site_id, number, because, at)
     hold = await ledger.find_hold(tx, site_id, number)
     taken = ledger.PostRequest(
         _SOURCE, f"{number}:take", ledger.REVERSE_CASH, hold.amount, found.player_id, "site", because
     )
     [posted] = await ledger.post(tx, site_id, [taken], at=at)
     assert posted.is_posted, "what was let go just now is there"
+    await _noted(tx, site_id, found, "held_win.taken", because, at, by)
     return found
+
+
+async def _released(tx: Transaction, site_id: int, number: int, because: str, at: datetime) -> HeldWin:
+    found = await _found(tx, site_id, number)
+    hold = await ledger.find_hold(tx, site_id, number)
+    await ledger.release(tx, hold, because=because, at=at)
+    return found
+
+
+async def _noted(
+    tx: Transaction, site_id: int, found: HeldWin, deed: str, because: str, at: datetime, by: str
+) -> None:
+    amount = {"currency": found.currency, "minor": found.minor}
+    detail = {"reason": because, "player": found.player_id, "win": found.win, "amount": amount}
+    await staff.note(tx, site_id, actor=by, deed=deed, subject=str(found.number), detail=detail, at=at)
 
 
 async def _found(tx: Transaction, site_id: int, number: int) -> HeldWin:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app import wallet
+from app import staff, wallet
 from app.kernel.clock import MovableClock
 from app.plumbing import metrics
 from app.plumbing.database import Database
@@ -87,6 +87,52 @@ async def test_a_held_win_is_taken_back(counter: Counter) -> None:
     await decided(counter, wallet.take_back)
     assert (await purse(counter), await held(counter)) == ((900, 0), [])
     assert (await counter.deposit(1))["data"]["balance"] == 901
+
+
+@pytest.mark.parametrize(("how", "deed"), [(wallet.let_go, "released"), (wallet.take_back, "taken")])
+async def test_who_decides_a_held_win_and_why_stands_in_the_diary(
+    counter: Counter, how: Callable[..., Awaitable[Any]], deed: str
+) -> None:
+    await counter.play("win", "w-1", referenceId="b-1", amount=600)
+    [one] = await held(counter)
+    by, at = staff.operator_actor("opr_1"), counter.clock.now()
+    async with counter.pipes.database.transaction() as tx:
+        await how(tx, counter.site_id, one.number, "the round was looked at", at=at, by=by)
+    async with counter.pipes.database.reading() as reader:
+        [line] = await staff.diary(reader, counter.site_id)
+    assert (line.actor, line.deed, line.subject) == (by, f"held_win.{deed}", str(one.number))
+    assert line.detail == {
+        "reason": "the round was looked at",
+        "player": one.player_id,
+        "win": "w-1",
+        "amount": {"currency": "KZT", "minor": 600},
+    }
+
+
+@pytest.mark.parametrize("how", [wallet.let_go, wallet.take_back])
+async def test_what_is_refused_or_undone_leaves_no_line_in_the_diary(
+    counter: Counter, how: Callable[..., Awaitable[Any]]
+) -> None:
+    await counter.play("win", "w-1", referenceId="b-1", amount=600)
+    [one] = await held(counter)
+    at = counter.clock.now()
+
+    async def undone() -> None:
+        async with counter.pipes.database.transaction() as tx:
+            await how(tx, counter.site_id, one.number, "undone", at=at)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await undone()
+    with pytest.raises(staff.BadReason):
+        async with counter.pipes.database.transaction() as tx:
+            await how(tx, counter.site_id, one.number, "card 4111 1111 1111 1111", at=at)
+    with pytest.raises(Refused):
+        async with counter.pipes.database.transaction() as tx:
+            await how(tx, counter.site_id, one.number + 1, "no such", at=at)
+    async with counter.pipes.database.reading() as reader:
+        assert await staff.diary(reader, counter.site_id) == []
+    assert [it.number for it in await held(counter)] == [one.number]
 
 
 @pytest.mark.parametrize("how", [wallet.let_go, wallet.take_back])

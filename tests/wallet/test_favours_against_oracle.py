@@ -136,6 +136,13 @@ STORIES = st.builds(
 )
 
 
+TURNS: list[Command] = [
+    ("withdraw", 0, {"transferId": "{}b1", "amount": 50}),
+    ("deposit", 0, {"transferId": "{}b2", "amount": 50}),
+]
+ALL = {"odd": "", "allOrNone": False}
+
+
 def script() -> list[Command]:
     """What chance alone would find too rarely."""
     spin = {"campaign": "spin"}
@@ -145,6 +152,8 @@ def script() -> list[Command]:
         ("deposit", 0, {"transferId": "{}too much", "amount": 1}),
         ("withdraw", 0, {"transferId": "{}back", "amount": 60}),
         ("deposit", 0, {"transferId": "{}again", "amount": 60}),
+        # What one batch gives back, it may take again.
+        ("wallet_batch", 0, {"items": [*TURNS, ("deposit", 0, {"transferId": "{}b3", "amount": 1})], **ALL}),
         ("grant", 0, spin),
         ("grant", 0, {"campaign": "cap"}),
         ("launch", 0, {}),
@@ -160,9 +169,12 @@ def script() -> list[Command]:
         ("bet", 0, {"transactionId": "{}paid for", "roundId": "{}odd"}),
         ("odd win", 0, spin | {"won": 13, "referenceId": "{}paid for"}),
         ("rollback", 0, {"transactionId": "{}x4", "referenceId": "{}odd0-13"}),
-        # Over its cap by the second win.
-        *(("spin", 0, {"campaign": "cap", "place": place}) for place in (1, 2)),
-        *(("win of spin", 0, {"campaign": "cap", "place": place, "won": 15}) for place in (1, 2)),
+        # As much as its cap by the second win, over it by the third.
+        *(("spin", 0, {"campaign": "cap", "place": place}) for place in (1, 2, 3)),
+        *(
+            ("win of spin", 0, {"campaign": "cap", "place": place, "won": won})
+            for place, won in ((1, 15), (2, 5), (3, 1))
+        ),
         ("free win", 0, {"campaign": "cap", "place": 1, "won": 21}),
         ("release", 0, {}),
         # One more in the session that was open before, none outside of it.

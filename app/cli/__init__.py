@@ -1,6 +1,9 @@
 """The `cashier` command: run the processes, open sites, look after the ledger and the webhooks."""
 
 import sys
+from typing import NoReturn
+
+from rich.markup import escape
 
 from app.cli import deposits, simulation, staff
 from app.cli.asking import NAME_IT, err
@@ -47,14 +50,16 @@ def main() -> None:
     try:
         program()
     except BadPeerAddress as error:
-        err.print(f"[bold red]error:[/] {error} {NAME_IT}")
-        sys.exit(1)
+        _fail(f"{error} {NAME_IT}")
     except CommitUnknown as error:
-        err.print(f"[bold red]error:[/] {error}; it may have happened. Look before you run it again.")
-        sys.exit(1)
+        _fail(f"{error}; it may have happened. Look before you run it again.")
     except NotCommitted as error:
-        err.print(f"[bold red]error:[/] {error}; nothing was changed.")
-        sys.exit(1)
+        _fail(f"{error}; nothing was changed.")
     except (BadSetting, Refusal, Refused, DatabaseDown) as error:
-        err.print(f"[bold red]error:[/] {error}")
-        sys.exit(1)
+        _fail(str(error))
+
+
+def _fail(sentence: str) -> NoReturn:
+    """Say what went wrong, as it is: it may hold what others wrote, which is no markup."""
+    err.print("[bold red]error:[/]", escape(sentence))
+    sys.exit(1)

@@ -29,7 +29,7 @@ from app.payments.casebook import case, case_page
 from app.payments.cases import decide_case, proposal_waiting, propose_resolution, raise_case
 from app.payments.dispute_telling import public_dispute
 from app.payments.disputes import dispute_page, move_dispute
-from app.payments.resolutions import Proposal
+from app.payments.resolutions import BadProposal, Proposal
 from app.plumbing.database import Reader
 from app.plumbing.pipes import Pipes
 
@@ -141,6 +141,8 @@ async def _shown(reader: Reader, site_id: int, case_id: str) -> CaseObject:
 
 
 def _proposal(body: ResolveBody) -> Proposal:
+    if (body.amount_minor is None) is bool(body.currency):
+        raise BadProposal(field="currency", rule="of amount_minor, and only with it")
     amount = None if body.amount_minor is None else Money(body.amount_minor, body.currency)
     return Proposal(
         body.resolution,

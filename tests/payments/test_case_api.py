@@ -136,6 +136,8 @@ async def test_who_has_not_the_right_reads_and_does_nothing(room: Room) -> None:
         ({"attachment_sha256": "xyz"}, 422, "attachment"),
         ({"note": ""}, 422, "note"),
         ({"amount_minor": 5, "currency": "KZT"}, 422, "amount"),
+        ({"resolution": "accepted", "amount_minor": 5}, 422, "currency"),
+        ({"currency": "KZT"}, 422, "currency"),
         ({"resolution": "matched"}, 422, "payment_id"),
         ({"resolution": "won"}, 400, "resolution"),
         ({"resolution": "accepted", "amount_minor": 5, "currency": "QQQ"}, 422, None),

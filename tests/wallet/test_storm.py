@@ -27,7 +27,7 @@ from tests.wallet.world import PATHS, difference
 Json = dict[str, Any]
 
 IS_NIGHT = os.environ.get("CASHIER_NIGHTLY") == "1"
-OPERATIONS: Final = 20_000 if IS_NIGHT else 1500
+OPERATIONS: Final = 20_000 if IS_NIGHT else 3_000
 SEED: Final = int(os.environ.get("CASHIER_STORM_SEED", "20261121"))
 PLAYERS: Final = tuple(f"player-{number}" for number in range(24))
 CLIENTS: Final = 32

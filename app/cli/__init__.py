@@ -1,12 +1,7 @@
 """The `cashier` command: run the processes, open sites, look after the ledger and the webhooks."""
 
-import sys
-from typing import NoReturn
-
-from rich.markup import escape
-
 from app.cli import deposits, simulation, staff
-from app.cli.asking import NAME_IT, err
+from app.cli.asking import NAME_IT, fail
 from app.cli.cases import case
 from app.cli.payouts import payout
 from app.cli.processes import program
@@ -50,16 +45,10 @@ def main() -> None:
     try:
         program()
     except BadPeerAddress as error:
-        _fail(f"{error} {NAME_IT}")
+        fail(f"{error} {NAME_IT}")
     except CommitUnknown as error:
-        _fail(f"{error}; it may have happened. Look before you run it again.")
+        fail(f"{error}; it may have happened. Look before you run it again.")
     except NotCommitted as error:
-        _fail(f"{error}; nothing was changed.")
+        fail(f"{error}; nothing was changed.")
     except (BadSetting, Refusal, Refused, DatabaseDown) as error:
-        _fail(str(error))
-
-
-def _fail(sentence: str) -> NoReturn:
-    """Say what went wrong, as it is: it may hold what others wrote, which is no markup."""
-    err.print("[bold red]error:[/]", escape(sentence))
-    sys.exit(1)
+        fail(str(error))

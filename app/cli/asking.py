@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from app import merchants, wiring
 from app.demo.facts import Demo
@@ -22,6 +23,7 @@ __all__ = [
     "NAME_IT",
     "done",
     "err",
+    "fail",
     "group",
     "out",
     "private_peers",
@@ -40,6 +42,12 @@ NAME_IT = (
     "In a demo an address of your own machine is named, as host:port, in CASHIER_ALLOWED_PRIVATE_PEERS "
     "when `cashier up` starts."
 )
+
+
+def fail(sentence: str) -> NoReturn:
+    """Say what went wrong, as it is: it may hold what others wrote, which is no markup."""
+    err.print("[bold red]error:[/]", escape(sentence))
+    raise SystemExit(1)
 
 
 def group(about: str) -> typer.Typer:

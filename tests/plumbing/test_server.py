@@ -8,142 +8,22 @@ import sys
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.responses import StreamingResponse
 
-from app.plumbing import server, web
-from app.plumbing.server import HEAD_LIMIT_BYTES, MOST_HEADERS, MOST_WAITING, BoundedProtocol
+from app.plumbing import server
+from app.plumbing.server import HEAD_LIMIT_BYTES, MOST_HEADERS, MOST_WAITING
 from tests.conftest import ROOT
+from tests.plumbing.served import GET, Connection, Served, serving
 
 MEGABYTE = 1024 * 1024
-GET = b"GET /own HTTP/1.1\r\nHost: a\r\n"
-
-
-@dataclass
-class Connection:
-    """One socket, and what is heard on it."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def send(self, content: bytes) -> None:
-        self.writer.write(content)
-        await self.writer.drain()
-
-    async def answer(self) -> tuple[int, bytes]:
-        """The next answer; every route here declares its length."""
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)
-        lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-        return int(head.split()[1]), await self.reader.readexactly(int(lengths[0].split(b":")[1]))
-
-    async def rest(self) -> bytes:
-        """Everything until the server closes; a reset is an end too."""
-        heard = b""
-        try:
-            async with asyncio.timeout(5):
-                while part := await self.reader.read(65536):
-                    heard += part
-        except ConnectionError:
-            """What was heard before it was heard."""
-        return heard
-
-
-@dataclass
-class Served:
-    """A running server, and what its application did."""
-
-    port: int = 0
-    answered: list[str] = field(default_factory=list)
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    headers: list[dict[str, str]] = field(default_factory=list)
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            yield Connection(reader, writer)
-        finally:
-            writer.close()
-
-    async def closes_in(self, *parts: bytes) -> float:
-        """Seconds until the server closes a connection on which these were sent."""
-        async with self.connection() as opened:
-            began = time.perf_counter()
-            for part in parts:
-                await opened.send(part)
-                await asyncio.sleep(0.05)  # an answer is out before the next part
-            await opened.rest()
-            return time.perf_counter() - began
-
-
-def application(served: Served) -> FastAPI:
-    app = FastAPI(openapi_url=None)
-    web.install(app)
-
-    @app.get("/own")
-    async def own(request: Request, n: str = "") -> dict[str, str]:
-        served.answered.append(n)
-        served.headers.append(dict(request.headers))
-        return {"n": n}
-
-    @app.get("/waits")
-    async def waits() -> dict[str, str]:
-        await served.gate.wait()
-        served.answered.append("waited")
-        return {}
-
-    @app.api_route("/streams", methods=["GET", "HEAD"])
-    async def streams(broken: bool = False) -> StreamingResponse:
-        async def parts() -> AsyncIterator[bytes]:
-            await served.gate.wait()
-            if broken:
-                raise RuntimeError
-            yield b"first"
-            yield b"second"
-
-        return StreamingResponse(parts())
-
-    @app.post("/ignores")
-    async def ignores() -> dict[str, str]:
-        return {}
-
-    @app.post("/reads")
-    async def reads(request: Request) -> dict[str, int]:
-        body = await request.body()
-        served.headers.append(dict(request.headers))
-        return {"bytes": len(body)}
-
-    return app
 
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    made = Served()
-    config = uvicorn.Config(
-        application(made),
-        host="127.0.0.1",
-        port=0,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=1,
-        http=BoundedProtocol,
-        timeout_keep_alive=15,
-    )
-    running_server = uvicorn.Server(config)
-    running = asyncio.create_task(running_server._serve())
-    while not running_server.started:
-        assert not running.done(), "the server did not start"
-        await asyncio.sleep(0.01)
-    made.port = running_server.servers[0].sockets[0].getsockname()[1]
-    yield made
-    running_server.should_exit = True
-    await running
+    async with serving() as running:
+        yield running
 
 
 @pytest.fixture
@@ -305,43 +185,6 @@ async def test_an_answer_is_not_mixed_with_the_refusal_behind_it(served: Served)
         heard = await opened.rest()
     assert heard.count(b"HTTP/1.1 200") == heard.count(b"HTTP/1.1 ") == 1
     assert served.answered == ["waited"]
-
-
-async def test_a_head_goes_out_with_the_first_of_its_body(served: Served) -> None:
-    async with served.connection() as opened:
-        await opened.send(b"GET /streams HTTP/1.1\r\n\r\nGET /own?n=1 HTTP/1.1\r\n\r\n")
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(opened.reader.readexactly(1), 0.2)
-        served.gate.set()
-        heard = await asyncio.wait_for(opened.reader.readuntil(b"0\r\n\r\n"), 5)
-        assert heard.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert heard.endswith(b"\r\n\r\n5\r\nfirst\r\n6\r\nsecond\r\n0\r\n\r\n")
-        assert (await opened.answer())[0] == 200
-
-
-async def test_a_head_without_a_body_goes_out_alone(served: Served) -> None:
-    async with served.connection() as opened:
-        await opened.send(b"HEAD /streams HTTP/1.1\r\n\r\n")
-        served.gate.set()
-        assert (await asyncio.wait_for(opened.reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 200")
-        await opened.send(GET + b"\r\n")
-        assert (await opened.answer())[0] == 200
-
-
-async def test_an_answer_that_breaks_before_its_body_is_none(served: Served) -> None:
-    async with served.connection() as opened:
-        await opened.send(b"GET /streams?broken=1 HTTP/1.1\r\n\r\n")
-        served.gate.set()
-        assert await opened.rest() == b""
-
-
-async def test_a_body_is_asked_for_before_its_answer_begins(served: Served) -> None:
-    async with served.connection() as opened:
-        await opened.send(b"POST /reads HTTP/1.1\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
-        asked = await asyncio.wait_for(opened.reader.readuntil(b"\r\n\r\n"), 5)
-        assert asked == b"HTTP/1.1 100 Continue\r\n\r\n"
-        await opened.send(b"four")
-        assert await opened.answer() == (200, b'{"bytes":4}')
 
 
 async def test_pipelined_requests_are_answered_in_order(served: Served) -> None:

@@ -131,12 +131,12 @@ async def _amount(pipes: Pipes, site_id: int, case_id: str, typed: str) -> Money
         if its.payment_id is None:
             raise _wrong_amount("this case is about no payment, so nothing can be credited by it.")
         currency = (await payments.payment(reader, site_id, its.payment_id)).amount.currency
-    figure, _, named = typed.strip().partition(" ")
-    if named and named.strip().upper() != currency:
-        raise _wrong_amount(
-            f"the payment is in {currency}, so the amount must be too, not in {named.strip().upper()}."
-        )
-    return Money.parse(figure, currency)
+    figure, _, named = typed.strip().rpartition(" ")
+    if not (figure and named.isalpha()):
+        return Money.parse(typed.strip(), currency)
+    if named.upper() != currency:
+        raise _wrong_amount(f"the payment is in {currency}, so the amount must be too, not in {named}.")
+    return Money.parse(figure.strip(), currency)
 
 
 def _wrong_amount(why: str) -> typer.BadParameter:

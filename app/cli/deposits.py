@@ -81,7 +81,7 @@ def deposit_list(
 
 @deposit.command("show")
 def deposit_show(site_id: int, deposit_id: str, *, as_json: AsJson = False) -> None:
-    """Print all that is known of a deposit: its money, its tries, its cases, everything that happened."""
+    """Print all that is known of a deposit: its money, its tries, its open cases, all that happened."""
 
     async def work(reader: Reader, _: datetime) -> _Known:
         found = await payments.payment(reader, site_id, deposit_id, kind=payments.Kind.DEPOSIT)

@@ -153,12 +153,18 @@ async def _of_login(reader: Reader, login: str) -> staff.Operator:
     return found[0]
 
 
-async def actor(reader: Reader, token: str) -> str:
-    """Who looks after operators: the operator whose token it is, else the login of this machine."""
+async def actor(
+    reader: Reader,
+    token: str,
+    *,
+    right: staff.Right = staff.Right.STAFF_MANAGE,
+    site_id: int = staff.HOUSE,
+) -> str:
+    """Whose deed it is: the operator whose token it is, if he may, else the login of this machine."""
     if not token:
         return f"machine:{_machine_login()}"
     found = await staff.authentic(reader, token)
-    staff.require(found, staff.Right.STAFF_MANAGE, staff.HOUSE)
+    staff.require(found, right, site_id)
     return found.actor
 
 

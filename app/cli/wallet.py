@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app import players, wallet
+from app import players, staff, wallet
 from app.cli.asking import done, group, out, told_of, with_pipes
 from app.cli.staff import OperatorToken, actor
 from app.kernel.money import MAX_MINOR, Money
@@ -160,7 +160,8 @@ def held_decide(
     decided = wallet.take_back if called.info_name == "take" else wallet.let_go
 
     async def work(tx: Transaction, at: datetime) -> wallet.HeldWin:
-        return await decided(tx, site_id, number, because, at=at, by=await actor(tx, by))
+        who = await actor(tx, by, right=staff.Right.PAYOUT_APPROVE, site_id=site_id)
+        return await decided(tx, site_id, number, because, at=at, by=who)
 
     found = done(work)
     out.print(f"{called.info_name}: {found}")

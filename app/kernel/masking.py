@@ -78,8 +78,9 @@ _OPENING: Final = "([{"
 _CLOSING: Final = ")]}"
 _SCHEMES: Final = re.compile(r"\b(Bearer|Basic|Digest)( +)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _USER_INFO: Final = re.compile(r"""(://)[^\s/?#"'<>]+@""")
-# Everything that could end a line in some log reader: the C0 and C1 controls, DEL, Unicode's two separators.
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Everything that could end a line in some log reader (the C0 and C1 controls, DEL, Unicode's two separators),
+# or show what follows it in another order (the marks of direction).
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class CardNumber:

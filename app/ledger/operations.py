@@ -63,7 +63,7 @@ class HoldExpired(Refusal):
 
 
 class HoldAmountExceeded(Refusal):
-    """The hold has {remaining} left."""
+    """The amount is above what is left of the hold: {remaining}."""
 
     param = "amount"
 

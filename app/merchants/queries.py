@@ -45,13 +45,22 @@ _WITH_SALTS = (
     .where(sites.c.site_id == bindparam("wanted"))
     .order_by(_SALTS.c.number.desc())
 )
-# For a message that claims to be the site's: whether we have issued its signature ourselves.
-_AND_REFLECTION = _WITH_SALTS.add_columns(
-    exists()
-    .where(
-        issued_signatures.c.site_id == sites.c.site_id, issued_signatures.c.signature == bindparam("claimed")
+# For a message that claims to be a site's: whether we have issued its signature ourselves, looked up for a
+# site that there is not as well.
+_CLAIMED = select(bindparam("wanted", type_=sites.c.site_id.type).label("site_id")).subquery("claimed_by")
+_AND_REFLECTION = (
+    select(
+        sites,
+        *(_SALTS.c.number, _SALTS.c.value, _SALTS.c.retired_at),
+        exists()
+        .where(
+            issued_signatures.c.site_id == _CLAIMED.c.site_id,
+            issued_signatures.c.signature == bindparam("claimed"),
+        )
+        .label("is_reflected"),
     )
-    .label("is_reflected")
+    .select_from(_CLAIMED.outerjoin(sites, sites.c.site_id == _CLAIMED.c.site_id).outerjoin(_SALTS, true()))
+    .order_by(_SALTS.c.number.desc())
 )
 
 
@@ -160,7 +169,7 @@ def token_hash(token: str) -> bytes:
 
 
 def _site(rows: Sequence[Row[Any]]) -> Site | None:
-    if not rows:
+    if not rows or rows[0].site_id is None:
         return None
     row = rows[0]
     salts = [Salt(one.number, one.value, one.retired_at) for one in rows if one.number is not None]

@@ -6,7 +6,8 @@ Each phase leaves a recovery point in the payment's row:
     checking -> submitted   the try is written with its reference       (attempt: written before it is sent)
     submitted -> ...        the provider's answer, notice or status     (the model decides)
 
-A process that dies between two phases loses nothing: `sweeps` takes the payment up from its row.
+A process that dies between two phases loses nothing: `sweeps` takes the payment up from its row. A provider's
+answer that must be asked about is written with what the provider then says; who dies in between asks again.
 """
 
 from dataclasses import dataclass, replace

@@ -64,7 +64,7 @@ class InitiationMismatch(Refusal):
 
 
 class PurseUnknown(Refusal):
-    """customer_purse is not one known instrument of this player, so nothing can be sent there."""
+    """customer_purse names no instrument of this player, or more than one: nothing can be sent there."""
 
     param = "customer_purse"
 

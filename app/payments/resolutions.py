@@ -104,11 +104,11 @@ def check(proposal: Proposal) -> None:
     if not _SHA256.fullmatch(proposal.attachment):
         raise BadProposal(field="attachment", rule="the SHA-256 of the proof, 64 hexadecimal digits")
     if (proposal.amount is None) is (proposal.resolution is Resolution.ACCEPTED):
-        raise BadProposal(field="amount", rule="accepted needs what was really paid, and nothing else has it")
+        raise BadProposal(field="amount", rule="what was really paid; needed for accepted, and only there")
     if proposal.amount is not None and proposal.amount.minor <= 0:
         raise BadProposal(field="amount", rule="above zero")
     if bool(proposal.payment_id) is not (proposal.resolution is Resolution.MATCHED):
-        raise BadProposal(field="payment_id", rule="matched needs whose it is, and nothing else has it")
+        raise BadProposal(field="payment_id", rule="whose it is; needed for matched, and only there")
 
 
 def content_of(proposal: Proposal) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """One step of a payment, carried out: state, event, money, webhook and next question commit together.
 
-This is the only place that changes a payment's state. The caller holds the payment's row lock.
+This is the only place that changes the state of a payment that is there. The caller holds the payment's row
+lock.
 """
 
 from collections.abc import Mapping

@@ -21,6 +21,7 @@ MOST_HEADERS: Final = 100  # an empty header costs four bytes on the wire and a 
 MOST_WAITING: Final = 8  # requests sent before the one ahead is answered; browsers send none
 HEAD_SECONDS: Final = 10.0  # for a head, and for the rest of a body that nobody will read
 _LINGER_SECONDS: Final = 1.0  # closed at once, unread bytes would make the peer's system drop our answer
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"  # as uvicorn writes it, before the answer
 _PIECE_BYTES: Final = 4 * 1024  # the parser says nothing of what it keeps, so it is fed little by little
 
 
@@ -40,20 +41,21 @@ class _HeadWithBody(asyncio.Transport):
     """What one response is written to: its head waits for the first of its body.
 
     One system call and one packet for most answers; uvicorn makes two of each. ASGI asks for it besides: no
-    response begins before there is a body for it.
+    response begins before there is a body for it. It knows nothing of its request: a ring of the two would
+    keep bodies that nobody read until the next collection.
     """
 
-    __slots__ = ("_cycle", "_head", "_is_begun", "_transport")
+    __slots__ = ("_head", "_is_begun", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         """Nothing is written yet."""
         super().__init__()
-        self._transport, self._cycle = transport, cycle
+        self._transport = transport
         self._head, self._is_begun = b"", False
 
     @override
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._is_begun or not self._cycle.response_started:
+        if self._is_begun or (not self._head and data == _CONTINUE):
             self._transport.write(data)  # more of the body; or that the request's own may come
         elif self._head:
             self._is_begun = True
@@ -130,7 +132,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._disarm()
         super().on_headers_complete()
         if self.cycle.scope["method"] != "HEAD":  # a head that nothing follows
-            self.cycle.transport = _HeadWithBody(self.transport, self.cycle)
+            self.cycle.transport = _HeadWithBody(self.transport)
         self._step(_Phase.BODY)
 
     @override

@@ -60,7 +60,7 @@ class OperatorNotFound(Refusal):
 
 
 class ApprovalNotFound(Refusal):
-    """Nothing about {subject} was ever to be approved."""
+    """Nobody has asked for an approval of {subject}."""
 
 
 async def authentic(reader: Reader, token: str) -> Operator:

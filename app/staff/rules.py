@@ -69,7 +69,7 @@ class OwnRequest(Refusal):
 
 
 class NotAnotherPerson(Refusal):
-    """One of those who approve {subject} has since made the token of another: it takes somebody else."""
+    """One person who approves {subject} has made the access token of another since: ask a third."""
 
 
 class ApprovalClosed(Refusal):
@@ -85,7 +85,7 @@ class VotedAlready(Refusal):
 
 
 class ContentChanged(Refusal):
-    """{subject} is not what was to be approved any more."""
+    """{subject} has changed since its approval was asked for."""
 
 
 class BadReason(Refusal):

@@ -9,20 +9,29 @@ from typing_extensions import override
 from app import ledger, staff
 from app.plumbing.database import Reader, Transaction
 from app.wallet.contract import Refused, instant
+from app.wallet.queries import policies_of
 from app.wallet.terms import Code
 
 __all__ = ["HeldWin", "held_wins", "let_go", "take_back"]
 
 _HELD: Final = """
-SELECT h.transfer_id, h.player_id, p.site_login, h.currency, h.placed_at, o.reference AS win,
-       h.amount_minor - h.captured_minor - h.released_minor AS minor
+SELECT h.transfer_id, h.player_id, p.site_login, h.currency, h.placed_at, w.key AS win, w.provider_id,
+       h.amount_minor - h.captured_minor - h.released_minor AS minor,
+       EXISTS (SELECT FROM wallet_operation r
+                WHERE r.site_id = w.site_id AND r.source = w.source AND r.within = w.within
+                  AND r.reference = w.key AND r.applied AND r.type = 'reverse_win') AS is_reversed
   FROM hold h
   JOIN transfer t ON t.site_id = h.site_id AND t.transfer_id = h.transfer_id AND t.source = 'wallet'
   JOIN wallet_operation o ON o.site_id = t.site_id AND o.operation_id = t.because
+  -- The win is the operation before the one that has set it aside.
+  JOIN wallet_operation w
+    ON w.site_id = o.site_id AND w.wallet_id = o.wallet_id AND w.sequence = o.sequence - 1
   JOIN player p ON p.site_id = h.site_id AND p.player_id = h.player_id
  WHERE h.site_id = :site AND h.captured_minor + h.released_minor < h.amount_minor
  ORDER BY h.transfer_id
 """
+# Of two who decide at once the second waits, and finds nothing held.
+_HELD_LOCKED: Final = f"{_HELD} FOR NO KEY UPDATE OF h"
 _SOURCE: Final = "wallet.held"
 
 
@@ -33,6 +42,8 @@ class HeldWin(NamedTuple):
         number: the ledger's, of the hold.
         minor: minor units that are held.
         win: the platform's id of it.
+        platform: whose win it is.
+        is_reversed: the platform has taken it back itself, from what else the player had.
     """
 
     number: int
@@ -42,22 +53,20 @@ class HeldWin(NamedTuple):
     minor: int
     win: str
     held_at: datetime
+    platform: str
+    is_reversed: bool
 
     @override
     def __str__(self) -> str:
         """Write it for people."""
         since = instant(self.held_at)
-        return f"{self.number}  {self.player}  {self.currency}  {self.minor}  win {self.win}  since {since}"
+        told = f"{self.number}  {self.player}  {self.currency}  {self.minor}  win {self.win}  since {since}"
+        return f"{told}  taken back by its platform: release it" if self.is_reversed else told
 
 
 async def held_wins(reader: Reader, site_id: int) -> list[HeldWin]:
     """Every win at a site that is held, the oldest first."""
-    return [
-        HeldWin(
-            row.transfer_id, row.player_id, row.site_login, row.currency, row.minor, row.win, row.placed_at
-        )
-        for row in await reader.all(text(_HELD), {"site": site_id})
-    ]
+    return await _all(reader, site_id, _HELD)
 
 
 async def let_go(
@@ -86,8 +95,13 @@ async def let_go(
 async def take_back(
     tx: Transaction, site_id: int, number: int, because: str, *, at: datetime, by: str = staff.SYSTEM
 ) -> HeldWin:
-    """Give a held win back to the house. Arguments and errors as for `let_go`."""
+    """Give a held win back to the house, where its platform cannot. Arguments and errors as for `let_go`.
+
+    Raises:
+        Refused: VALIDATION: also where the platform has taken it back, or may still: it would be taken twice.
+    """
     staff.check_text("because", because)
+    await _check_taking(tx, site_id, await _found(tx, site_id, number))
     found = await _released(tx, site_id, number, because, at)
     hold = await ledger.find_hold(tx, site_id, number)
     taken = ledger.PostRequest(
@@ -97,6 +111,17 @@ async def take_back(
     assert posted.is_posted, "what was let go just now is there"
     await _noted(tx, site_id, found, "held_win.taken", because, at, by)
     return found
+
+
+async def _check_taking(reader: Reader, site_id: int, found: HeldWin) -> None:
+    policies = await policies_of(reader, site_id)
+    why = ""
+    if found.is_reversed:
+        why = "Its platform has taken this win back already: release it, so that it pays what is owed."
+    elif policies.get(found.platform, policies[""]).reverse_wins:
+        why = "Its platform may take this win back (reverse_wins): let it do so, then release the win."
+    if why:
+        raise Refused(Code.VALIDATION, why, field="number")
 
 
 async def _released(tx: Transaction, site_id: int, number: int, because: str, at: datetime) -> HeldWin:
@@ -114,8 +139,26 @@ async def _noted(
     await staff.note(tx, site_id, actor=by, deed=deed, subject=str(found.number), detail=detail, at=at)
 
 
+async def _all(reader: Reader, site_id: int, asked: str) -> list[HeldWin]:
+    return [
+        HeldWin(
+            row.transfer_id,
+            row.player_id,
+            row.site_login,
+            row.currency,
+            row.minor,
+            row.win,
+            row.placed_at,
+            row.provider_id,
+            row.is_reversed,
+        )
+        for row in await reader.all(text(asked), {"site": site_id})
+    ]
+
+
 async def _found(tx: Transaction, site_id: int, number: int) -> HeldWin:
-    found = next((one for one in await held_wins(tx, site_id) if one.number == number), None)
+    held = await _all(tx, site_id, _HELD_LOCKED)
+    found = next((one for one in held if one.number == number), None)
     if found is None:
         raise Refused(Code.VALIDATION, "No such win is held.", field="number")
     return found

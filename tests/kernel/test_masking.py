@@ -218,8 +218,9 @@ def test_what_is_left_of_a_text(text: str, shown: str) -> None:
 
 
 def test_no_value_forges_a_line() -> None:
-    text = "name\r\nERROR forged\x1b[2J\u2028next\u0085end\ttab\x00"
-    assert mask_text(text) == "name\\r\\nERROR forged\\x1b[2J\\u2028next\\x85end\\ttab\\x00"
+    text = "name\r\nERROR forged\x1b[2J\u2028next\u0085end\ttab\x00 paid \u202e0001\u2069"
+    shown = "name\\r\\nERROR forged\\x1b[2J\\u2028next\\x85end\\ttab\\x00 paid \\u202e0001\\u2069"
+    assert mask_text(text) == shown
 
 
 def test_nested_data_is_copied_and_masked() -> None:

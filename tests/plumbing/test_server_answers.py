@@ -1,9 +1,11 @@
 """How an answer goes out: its head with the first of its body, and not before."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tests.plumbing.served import GET, Served, serving
 
@@ -49,3 +51,17 @@ async def test_a_body_is_asked_for_before_its_answer_begins(served: Served) -> N
         assert asked == b"HTTP/1.1 100 Continue\r\n\r\n"
         await opened.send(b"four")
         assert await opened.answer() == (200, b'{"bytes":4}')
+
+
+async def test_an_answered_request_is_gone_without_the_collector(served: Served) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with served.connection() as opened:
+            for _ in range(20):
+                await opened.send(b"POST /ignores HTTP/1.1\r\nContent-Length: 4\r\n\r\nfour")
+                assert (await opened.answer())[0] == 200
+        alive = sum(isinstance(one, RequestResponseCycle) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive <= 2  # the last one of a connection stays until the next

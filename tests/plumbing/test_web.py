@@ -116,7 +116,11 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     monkeypatch.setattr(
         web,
         "_log",
-        structlog.wrap_logger(None, processors=[structlog.contextvars.merge_contextvars, capture]),
+        structlog.wrap_logger(
+            None,
+            processors=[structlog.contextvars.merge_contextvars, capture],
+            wrapper_class=structlog.BoundLogger,  # whatever another test has set up
+        ),
     )
     yield capture.entries
     structlog.contextvars.clear_contextvars()

@@ -79,8 +79,13 @@ async def decide_held(both: World, number: int, *, released: bool) -> None:
     win = both.oracle.held[number % len(both.oracle.held)]
     [found] = [one for one in await held_wins(both) if _held(one) == win]
     deed = wallet.let_go if released else wallet.take_back
-    async with both.database.transaction() as tx:
-        await deed(tx, both.counter.site_id, found.number, "looked at", at=both.counter.clock.now())
+    # What the platform may take back itself a person does not take: the player would lose it twice.
+    is_refused = not released and both.oracle.policy.reverse_wins
+    with pytest.raises(Refused) if is_refused else nullcontext():
+        async with both.database.transaction() as tx:
+            await deed(tx, both.counter.site_id, found.number, "looked at", at=both.counter.clock.now())
+    if is_refused:
+        return
     both.asked.append(("released" if released else "taken", win))
     both.oracle.decide_held(win, released=released)
     body: dict[str, Any] = {"playerExternalId": win.player, "currency": win.currency, "amount": 0}

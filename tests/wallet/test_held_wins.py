@@ -1,5 +1,6 @@
 """A win over a cap is credited and held, with an alarm; a person lets it go or takes it back (rule 33)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -150,8 +151,40 @@ async def test_a_held_win_that_is_rolled_back_leaves_nothing(counter: Counter) -
     await counter.play("win", "w-1", referenceId="b-1", amount=600)
     await counter.transfer("withdraw", 900)
     assert (await counter.play("rollback", referenceId="w-1"))["data"]["debt"] == 600
+    [one] = await held(counter)
+    assert one.is_reversed
+    await counter.decide(reverse_wins="false")
+    with pytest.raises(Refused, match="already"):
+        await decided(counter, wallet.take_back)
     await decided(counter, wallet.let_go)
     assert (await counter.deposit(7))["data"]["balance"] == 7
+
+
+async def test_a_held_win_that_its_platform_may_take_back_is_not_taken_besides(counter: Counter) -> None:
+    await counter.play("win", "w-1", referenceId="b-1", amount=600)
+    await counter.decide(reverse_wins="true")
+    with pytest.raises(Refused, match="reverse_wins"):
+        await decided(counter, wallet.take_back)
+    assert [one.minor for one in await held(counter)] == [600]
+    await counter.play("rollback", referenceId="w-1")
+    await decided(counter, wallet.let_go)
+    assert await purse(counter) == (900, 0)
+
+
+@pytest.mark.parametrize("second", [wallet.let_go, wallet.take_back])
+async def test_two_who_decide_at_once_decide_once(
+    counter: Counter, second: Callable[..., Awaitable[Any]]
+) -> None:
+    await counter.play("win", "w-1", referenceId="b-1", amount=600)
+    [one] = await held(counter)
+
+    async def decide(how: Callable[..., Awaitable[Any]]) -> None:
+        async with counter.pipes.database.transaction() as tx:
+            await how(tx, counter.site_id, one.number, f"by {how.__name__}", at=counter.clock.now())
+
+    ended = await asyncio.gather(decide(wallet.let_go), decide(second), return_exceptions=True)
+    assert [type(end) for end in ended if end is not None] == [Refused]
+    assert await held(counter) == []
 
 
 async def test_several_of_one_batch_are_held(counter: Counter) -> None:

@@ -36,9 +36,11 @@ async def credit(tx: Transaction, found: Payment, amount: Money, *, at: datetime
         await _move(tx, found, f"again-{found.sequence}", amount, is_out=False, at=at)
         return True
     to_player = await _is_ours(tx, found)
+    in_conflict = found.sub_status is SubStatus.CONFLICTED
     request = ledger.PostRequest(
         source=_SOURCE,
-        key=f"{found.payment_id}:credit",
+        # Out of a conflict under a key of its own: the first may have been refused, which stays its answer.
+        key=f"{found.payment_id}:credit" + (f"-{found.sequence}" if in_conflict else ""),
         movement=ledger.DEPOSIT_TO_PLAYER if to_player else ledger.DEPOSIT_TO_MERCHANT,
         amount=amount,
         source_owner=found.account,

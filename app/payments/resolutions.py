@@ -154,11 +154,11 @@ async def execute(
         raise _impossible(proposal, "it is about no payment")
     match proposal.resolution:
         case Resolution.PAID | Resolution.NOT_PAID:
-            await _said(tx, found, proposal, at)
+            await _said(tx, its, found, proposal, at)
         case Resolution.ACCEPTED if found.kind is Kind.DEPOSIT:
             await _accepted(tx, its, found, proposal, at)
         case Resolution.ACCEPTED:
-            await _accepted_out(tx, found, proposal, at)
+            await _accepted_out(tx, its, found, proposal, at)
         case Resolution.MONEY_RETURNED:
             if found.kind is not Kind.DEPOSIT or found.captured.minor:
                 # What was credited goes back by a refund, which takes it from the player.
@@ -169,18 +169,24 @@ async def execute(
         case _:
             assert_never(proposal.resolution)
     now_is = await payment(tx, found.site_id, found.payment_id)
+    is_credit = proposal.resolution in {Resolution.PAID, Resolution.ACCEPTED} and found.kind is Kind.DEPOSIT
+    if is_credit and not now_is.captured.minor:
+        raise _impossible(
+            proposal, "the account that it would be credited to does not take it: see its limits"
+        )
     if now_is.status is Status.PROCESSING:
         # The rest of it may have waited for this; the provider's schedule knows nothing of that.
         await carry_on_soon(tx, found.site_id, found.payment_id)
 
 
-async def _said(tx: Transaction, found: Payment, proposal: Proposal, at: datetime) -> None:
+async def _said(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
     """As if the settlement file had said it."""
     attempt, amount, known = await _attempt(tx, found, proposal)
     is_paid = proposal.resolution is Resolution.PAID
     result = providers.Result(
         providers.State.SUCCEEDED if is_paid else providers.State.FAILED,
-        proposal.provider_reference or known,
+        # Where nobody names one it is the number that the case is about: another payment may have it.
+        proposal.provider_reference or known or (its.about if is_paid else "") or None,
         amount if is_paid else None,
         error=None if is_paid else providers.ProviderError("people", "decided by two people with proof"),
         raw={"attachment_sha256": proposal.attachment},
@@ -228,13 +234,14 @@ async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Propos
     await _walk(tx, found, step, replace(proposal, provider_reference=reference or ""), at)
 
 
-async def _accepted_out(tx: Transaction, found: Payment, proposal: Proposal, at: datetime) -> None:
+async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
     """Of a withdrawal or a refund in conflict counts what really went, whatever was ordered."""
     assert proposal.amount is not None
     _check_currency(proposal, found)
     attempt, _, known = await _attempt(tx, found, proposal)
     _check_number(proposal, known)
-    cause = _cause(replace(proposal, provider_reference=proposal.provider_reference or known or ""))
+    number = proposal.provider_reference or known or its.about
+    cause = _cause(replace(proposal, provider_reference=number))
     if found.kind is Kind.PAYOUT:
         why = await accept_leg(tx, found, attempt, proposal.amount, cause, at=at)
     else:

@@ -100,7 +100,8 @@ def _paid(facts: Facts, *, is_late: bool = False, attention: Attention | None = 
     if facts.kind is Kind.DEPOSIT:
         path = (S.CREDITING, S.COMPLETED)
         return Step(path, credit=facts.amount, is_late=is_late, attention=attention)
-    return Step((S.COMPLETED,), paid=facts.amount, is_late=is_late, attention=attention)
+    # Of what failed after another sum of it was accepted, that sum is paid again, if it is.
+    return Step((S.COMPLETED,), paid=facts.expected, is_late=is_late, attention=attention)
 
 
 def _paid_late(facts: Facts, _: Evidence) -> Step:

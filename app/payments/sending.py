@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import update
 
-from app import players, providers
+from app import ledger, players, providers
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
@@ -116,6 +116,15 @@ async def why_barred(reader: Reader, site_id: int, player_id: str) -> str:
     return ""
 
 
+async def _why_not_sent(reader: Reader, found: Payment) -> str:
+    """As `why_barred`; besides, who owes is paid out nothing: what he owed was repaid before it was held."""
+    owed = await ledger.debt(reader, found.site_id, found.player_id, found.amount.currency)
+    barred = await why_barred(reader, found.site_id, found.player_id)
+    return barred or (
+        f"the player owes {owed}: reject it, and what is held is there to repay it" if owed.minor else ""
+    )
+
+
 def _waits(leg: Leg) -> bool:
     return leg.state is LegState.PLANNED and not leg.is_released
 
@@ -168,7 +177,7 @@ async def _begin(
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
         await remember(tx, found, {"ask_at": None})
         return []
-    why = await _stopped(tx, site_id, parts) or await why_barred(tx, site_id, found.player_id) or short
+    why = await _stopped(tx, site_id, parts) or await _why_not_sent(tx, found) or short
     if why:
         await _wait(tx, found, why, at)
         return []
@@ -280,7 +289,7 @@ async def _send_again(
             gone = Step(attention=Attention.ORDER_VANISHED)
             await carry_out(tx, now_is, gone, Cause("system"), at=at)
             return None
-        why = await why_barred(tx, found.site_id, found.player_id)
+        why = await _why_not_sent(tx, now_is)
         if why:
             await _wait(tx, now_is, why, at)
             return None

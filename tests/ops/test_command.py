@@ -30,7 +30,7 @@ def test_it_is_a_sentence(
 
     monkeypatch.setattr(cli, "program", fails)
     # This process's log is that of the other tests.
-    monkeypatch.setattr(cli.logs, "configure", lambda *_, **__: None)
+    monkeypatch.setattr("app.cli.logs.configure", lambda *_, **__: None)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1

@@ -169,14 +169,17 @@ async def execute(
         case _:
             assert_never(proposal.resolution)
     now_is = await payment(tx, found.site_id, found.payment_id)
-    is_credit = proposal.resolution in {Resolution.PAID, Resolution.ACCEPTED} and found.kind is Kind.DEPOSIT
-    if is_credit and not now_is.captured.minor:
-        raise _impossible(
-            proposal, "the account that it would be credited to does not take it: see its limits"
-        )
+    _check_credited(now_is, proposal)
     if now_is.status is Status.PROCESSING:
         # The rest of it may have waited for this; the provider's schedule knows nothing of that.
         await carry_on_soon(tx, found.site_id, found.payment_id)
+
+
+def _check_credited(now_is: Payment, proposal: Proposal) -> None:
+    """What the ledger has refused is not resolved by saying so."""
+    is_credit = proposal.resolution in {Resolution.PAID, Resolution.ACCEPTED} and now_is.kind is Kind.DEPOSIT
+    if is_credit and not now_is.captured.minor:
+        raise _impossible(proposal, "the account to be credited does not take it: see its limits")
 
 
 async def _said(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:

@@ -82,7 +82,7 @@ def case_resolve(
     if amount and resolution is not payments.Resolution.ACCEPTED:
         raise _wrong_amount(f"only `accepted` takes an amount, and this is `{resolution.value}`.")
     if not amount and resolution is payments.Resolution.ACCEPTED:
-        raise _wrong_amount("`accepted` needs what really came, for example --amount 12.34.")
+        raise _wrong_amount("`accepted` needs what was really paid, for example --amount 12.34.")
 
     async def work(pipes: Pipes, who: staff.Operator) -> staff.Approval:
         money = await _amount(pipes, site_id, case_id, amount) if amount else None

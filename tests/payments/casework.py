@@ -46,8 +46,8 @@ async def resolve(desk: Desk, case_id: str, resolution: R, **more: object) -> pa
     return await decide(desk, case_id)
 
 
-async def unknown_payout(desk: Desk) -> str:
-    """A withdrawal of 1,000 tenge that was sent, and of which nobody knows."""
+async def pay_out(desk: Desk) -> None:
+    """Let the site pay out to wallets, and its provider know how."""
     desk.provider.caps |= providers.Cap.PAYOUT
     async with desk.world.database.transaction() as tx:
         await methods.offer_method(
@@ -59,6 +59,12 @@ async def unknown_payout(desk: Desk) -> str:
             account=ACCOUNT,
             direction=methods.Direction.PAYOUT,
         )
+
+
+async def unknown_payout(desk: Desk) -> str:
+    """A withdrawal of 1,000 tenge that was sent, and of which nobody knows."""
+    await pay_out(desk)
+    async with desk.world.database.transaction() as tx:
         rules = payments.PayoutPolicy(auto_below=kzt(10**9), needs_initiation=False)
         await set_policy(tx, desk.site_id, "KZT", rules, by=staff.SYSTEM, at=desk.world.clock.now())
     await desk.deposit()

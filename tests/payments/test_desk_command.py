@@ -138,7 +138,7 @@ async def test_what_really_came_is_an_amount_in_the_currency_of_the_payment(
     ("words", "sentence"),
     [
         (("accepted", "--amount", "10 USD"), "the payment is in KZT, so the amount must be too, not in USD."),
-        (("accepted",), "`accepted` needs what really came, for example --amount 12.34."),
+        (("accepted",), "`accepted` needs what was really paid, for example --amount 12.34."),
         (("noted", "--amount", "10"), "only `accepted` takes an amount, and this is `noted`."),
     ],
 )

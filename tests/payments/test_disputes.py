@@ -2,13 +2,13 @@
 
 import pytest
 
-from app import ledger, methods, payments, providers
+from app import ledger, payments
 from app.payments.payouts import WithdrawalsLocked
 from app.payments.states import DISPUTE_NEXT, DisputeState
-from tests.payments.casework import open_cases
+from tests.payments.casework import open_cases, pay_out
 from tests.payments.desk import Desk, kzt
 from tests.payments.peers import answering
-from tests.payments.world import ACCOUNT, AMOUNT, State, fact, just, paid
+from tests.payments.world import AMOUNT, State, fact, just, paid
 
 D = DisputeState
 
@@ -270,17 +270,7 @@ async def test_a_dispute_that_does_not_fit_is_a_case(desk: Desk) -> None:
 
 
 async def test_while_it_is_open_nothing_is_paid_out(desk: Desk) -> None:
-    async with desk.world.database.transaction() as tx:
-        await methods.offer_method(
-            tx,
-            desk.site_id,
-            "e_wallet",
-            minimum=kzt(100),
-            maximum=kzt(100_000_000),
-            account=ACCOUNT,
-            direction=methods.Direction.PAYOUT,
-        )
-    desk.provider.caps |= providers.Cap.PAYOUT
+    await pay_out(desk)
     deposit = await desk.deposit()
     await say(desk, deposit, "opened", 50_000)
     session = await desk.world.session()

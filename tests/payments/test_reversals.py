@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app import ledger, methods, payments, providers
+from app import ledger, payments
 from app.payments.model import CaseKind
 from app.payments.payouts import WithdrawalsLocked
 from app.payments.refund_requests import DepositNotRefundable
@@ -19,13 +19,14 @@ from tests.payments.casework import (
     decide,
     only,
     open_cases,
+    pay_out,
     propose,
     raised,
     resolve,
 )
 from tests.payments.desk import Desk, kzt
 from tests.payments.peers import answering
-from tests.payments.world import ACCOUNT, AMOUNT, UNKNOWN, State, fact, just, paid
+from tests.payments.world import AMOUNT, UNKNOWN, State, fact, just, paid
 
 DENIED = just(State.FAILED)
 THERE = {"provider_clearing": -150_000, "player_cash": 150_000}
@@ -350,17 +351,7 @@ async def test_the_merchant_is_told_by_a_transaction_of_its_own(desk: Desk) -> N
 
 
 async def test_meanwhile_no_withdrawal_can_be_asked_for(desk: Desk) -> None:
-    async with desk.world.database.transaction() as tx:
-        await methods.offer_method(
-            tx,
-            desk.site_id,
-            "e_wallet",
-            minimum=kzt(100),
-            maximum=kzt(100_000_000),
-            account=ACCOUNT,
-            direction=methods.Direction.PAYOUT,
-        )
-    desk.provider.caps |= providers.Cap.PAYOUT
+    await pay_out(desk)
     await desk.deposit("theirs-2")
     await denied(desk)
     session = await desk.world.session()

@@ -121,14 +121,13 @@ def counted(
             if grant is None or grant.provider != ask.provider:
                 return _UNKNOWN
             # Together: what it pays was won and counted before.
-            won = max(0, decision.amount + grant.paid - grant.won) if together else decision.amount
-            return replace(decision, free_win=won)
+            return replace(decision, free_win=0 if together else decision.amount)
         case Type.WIN if ask.kind is Kind.WIN and grant is not None:
             return replace(decision, free_win=decision.amount, legs=() if together else decision.legs)
         case Type.ROLLBACK if decision.turned is None:
             return replace(decision, spins=-1)
         case Type.ROLLBACK if reference is not None:
-            # A payment of what was won together takes nothing back but what it paid: the spins have won it.
+            # A payment of what was won together takes back what it paid alone: the spins have won it.
             is_payment = together and reference.reference is None
             return replace(decision, free_win=0 if is_payment else -reference.amount)
         case _:
@@ -148,7 +147,7 @@ def capped(decision: Decision, ask: Ask, grant: Grant | None) -> Decision:
     won = ask.win if ask.type is Type.BETWIN else decision.amount
     is_over = 0 < ask.policy.max_win < won
     if grant is not None and ask.policy.free_rounds is FreeRounds.HOUSE:
-        is_over |= 0 < grant.max_win < grant.won
+        is_over |= 0 < grant.max_win < grant.won_in_all
     if not is_over:
         return decision
     return replace(decision, held=sum(minor for leg, minor in decision.legs if leg is Leg.WIN_CASH))

@@ -242,8 +242,8 @@ class Grant:
     Args:
         provider, game: where they are played; an empty game: any of the platform's.
         spins, used: how many there are, and how many were taken; a spin rolled back is not.
-        won: what was won in all.
-        paid: what of it was credited.
+        won: what was won, as far as it was told win by win.
+        paid: what was credited.
         max_win: what they may win in all, beyond which it is held; 0: no limit.
         ends_at: from here on no spin is taken.
         cancelled_at: nor from here on, but in sessions that were open before.
@@ -260,6 +260,11 @@ class Grant:
     max_win: int
     ends_at: datetime
     cancelled_at: datetime | None
+
+    @property
+    def won_in_all(self) -> int:
+        """What is held to the limit: a payment of wins together may be above the wins that were told."""
+        return max(self.won, self.paid)
 
     def has_spin(self, at: datetime, session_since: datetime | None = None) -> bool:
         """Whether a spin may be taken (rules 60, 61).

@@ -28,7 +28,7 @@ class Grant:
 
     @property
     def has_won_too_much(self) -> bool:
-        return 0 < self.most < self.won
+        return 0 < self.most < max(self.won, self.paid)
 
 
 @dataclass
@@ -142,16 +142,15 @@ def win_free(operation: Operation, grant: Grant | None, wish: Wish, policy: Poli
     amount = operation.paid = wish.amount or 0
     operation.counted = amount
     if policy.free_wins == "together":
-        operation.counted = max(0, grant.paid + amount - grant.won)
+        operation.counted = 0
     _add(grant, operation)
 
 
-def take_out(grant: Grant | None, win: Operation, policy: Policy) -> None:
-    """A win that is taken back was not won; what pays wins together is no win, and was only paid."""
-    if grant is None or win.wish is None:
+def take_out(grant: Grant | None, win: Operation) -> None:
+    """A win that is taken back was not won, and was not paid."""
+    if grant is None:
         return
-    is_payment = win.wish.win_kind == "free_round" and policy.free_wins == "together"
-    grant.won -= 0 if is_payment else win.counted
+    grant.won -= win.counted
     grant.paid -= win.paid
 
 

@@ -353,7 +353,7 @@ class Oracle(Batches, Favours):
         # What was only counted gave nothing.
         operation.applied, operation.amount = True, win.cash_part + win.bonus_part
         win.reversed = True
-        take_out(self._granted(win), win, self.policy)
+        take_out(self._granted(win), win)
         if win.wish is not None and win.wish.win_kind == "win":
             self.rounds[self._round(win.wish)].wins -= win.amount or 0
 

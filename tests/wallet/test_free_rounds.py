@@ -173,6 +173,16 @@ async def test_a_payment_and_then_its_win_are_taken_back(counter: Counter) -> No
     assert await stands(counter) == (1, 0, 0)
 
 
+async def test_a_payment_above_the_wins_that_is_taken_back_leaves_nothing_behind(counter: Counter) -> None:
+    await counter.decide(reverse_wins="true", free_wins="together")
+    await spin(counter)
+    await counter.play("win", "w-1", referenceId="f-1", amount=70, roundId="r-f-1")
+    await counter.play("win", "w-all", kind="free_round", freeRoundId="gift", amount=7_000)
+    assert await stands(counter) == (1, 70, 7_000)
+    assert (await counter.play("rollback", referenceId="w-all"))["data"]["balance"] == 0
+    assert await stands(counter) == (1, 70, 0)
+
+
 @pytest.mark.parametrize("pays", ["each", "together"])
 async def test_a_win_that_is_none_of_a_campaign_is_not_counted_in_it(counter: Counter, pays: str) -> None:
     """Its bet decides, or its kind; not the campaign that it names beside (rules 34, 59)."""

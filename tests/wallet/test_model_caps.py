@@ -34,7 +34,8 @@ def test_what_is_no_win_is_not_held(what: Type) -> None:
 
 
 @pytest.mark.parametrize(
-    ("won", "most", "decision"), [(100, 0, MADE), (2, 1, HELD), (101, 100, HELD), (100, 100, MADE)]
+    ("won", "most", "decision"),
+    [(100, 0, MADE), (2, 1, HELD), (101, 100, HELD), (100, 100, MADE), (0, 39, HELD), (0, 40, MADE)],
 )
 def test_free_rounds_have_a_cap_for_all_their_wins(won: int, most: int, decision: Decision) -> None:
     assert capped(MADE, ask(Type.WIN), gift(won, most)) == decision

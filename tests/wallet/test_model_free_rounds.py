@@ -110,13 +110,16 @@ def test_wins_that_are_paid_together_move_nothing_yet(what: Type) -> None:
     assert of(ask(what, policy=TOGETHER)).legs == ()
 
 
-@pytest.mark.parametrize(
-    ("won", "paid", "more"), [(100, 0, 0), (25, 0, 0), (24, 0, 1), (0, 0, 25), (65, 40, 0), (60, 40, 5)]
-)
-def test_what_is_paid_together_was_won_before(won: int, paid: int, more: int) -> None:
+@pytest.mark.parametrize(("won", "paid"), [(100, 0), (24, 0), (0, 0), (60, 40)])
+def test_what_is_paid_together_was_won_before(won: int, paid: int) -> None:
     grant = dataclasses.replace(GRANT, won=won, paid=paid)
     payment = ask(Type.WIN, kind=Kind.FREE_ROUND, policy=TOGETHER)
-    assert of(payment, grant) == dataclasses.replace(MADE, free_win=more)
+    assert of(payment, grant) == dataclasses.replace(MADE, free_win=0)
+
+
+@pytest.mark.parametrize(("won", "paid", "in_all"), [(100, 0, 100), (24, 25, 25), (60, 60, 60)])
+def test_what_was_paid_above_the_wins_counts_as_won(won: int, paid: int, in_all: int) -> None:
+    assert dataclasses.replace(GRANT, won=won, paid=paid).won_in_all == in_all
 
 
 def test_a_win_of_a_spin_is_counted_where_the_spin_was_granted() -> None:

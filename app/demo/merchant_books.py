@@ -140,6 +140,7 @@ class Withdrawal:
     problem: str = ""
     is_being_sent: bool = False
     paid: Money | None = None
+    returned_minor: int = 0
     stands: str = ""
     payment_id: str = ""
 

@@ -183,13 +183,19 @@ def _returned(books: Books, player: Player, asked: Withdrawal | None, webhook: W
 
     It may be heard of before the payment itself. Money that was given back before is not given twice.
     """
-    if asked is None or webhook.status_id != SUCCESS or asked.status is S.RETURNED:
+    if asked is None or webhook.status_id != SUCCESS:
         return Effect.NOTED
-    was_given_back = asked.status in GIVEN_BACK
-    asked.status, asked.status_id, asked.problem = S.RETURNED, webhook.status_id, ""
-    if was_given_back:
+    paid = asked.paid or asked.amount
+    left = paid.minor - asked.returned_minor
+    amount = 0 if asked.status in GIVEN_BACK else min(webhook.amount.minor, left)
+    # A withdrawal paid in parts comes back in parts.
+    asked.returned_minor = asked.returned_minor + amount if amount else paid.minor
+    if asked.returned_minor == paid.minor:
+        asked.status, asked.status_id, asked.problem = S.RETURNED, webhook.status_id, ""
+    if not amount:
         return Effect.NOTED
-    books.move(player, webhook.transaction_id, asked.external_id, Effect.RETURNED, webhook.amount)
+    back = Money(amount, paid.currency)
+    books.move(player, webhook.transaction_id, asked.external_id, Effect.RETURNED, back)
     return Effect.RETURNED
 
 

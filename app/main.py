@@ -20,7 +20,7 @@ import app.payments.routes
 import app.players.routes
 import app.providers.routes
 import app.wallet.routes
-from app import wallet, wiring
+from app import providers, wallet, wiring
 from app.plumbing import logs, web
 from app.plumbing.pipes import Pipes
 from app.plumbing.server import BoundedProtocol
@@ -53,11 +53,13 @@ def create_app(
         journal: where the wallet's operations are posted, closed with the application; None: one is made.
     """
     journal = journal or wallet.Journal(pipes)
+    intake = providers.Intake(pipes.database)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await journal.aclose()
+        await intake.aclose()
 
     composed = _bare(docs=not production, over_tls=pipes.public_url.startswith("https://"))
     composed.router.lifespan_context = lifespan
@@ -65,7 +67,7 @@ def create_app(
     composed.include_router(app.cashier.routes.router(pipes))
     composed.include_router(app.players.routes.router(pipes))
     composed.include_router(app.payments.routes.router(pipes))
-    composed.include_router(app.providers.routes.router(pipes))
+    composed.include_router(app.providers.routes.router(pipes, intake))
     composed.include_router(app.ops.routes.router(pipes, production=production, metrics_token=metrics_token))
     _describe(composed)
     composed.mount("/cashier/static", StaticFiles(directory=_STATIC), name="static")

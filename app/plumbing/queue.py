@@ -96,13 +96,31 @@ async def add(
     await queries.enqueue([name], [body], [int(urgent)], [after], [key], on_conflict="skip")
 
 
-async def add_all(tx: Transaction, name: str, payloads: Sequence[Mapping[str, Any]]) -> None:
-    """Write one job for each payload at once, as `add` would, to be run as soon as may be."""
+async def add_all(
+    tx: Transaction,
+    name: str,
+    payloads: Sequence[Mapping[str, Any]],
+    *,
+    keys: Sequence[str] = (),
+    urgent: bool = False,
+) -> None:
+    """Write one job for each payload at once, as `add` would, to be run as soon as may be.
+
+    Args:
+        tx, name, urgent: as of `add`.
+        payloads: one for each job.
+        keys: as many, if any.
+    """
     if payloads:
         count = len(payloads)
         bodies: list[bytes | None] = [json.dumps(one, separators=(",", ":")).encode() for one in payloads]
         await _queries(AsyncpgDriver(tx.raw)).enqueue(
-            [name] * count, bodies, [0] * count, [timedelta(0)] * count, [None] * count, on_conflict="skip"
+            [name] * count,
+            bodies,
+            [int(urgent)] * count,
+            [timedelta(0)] * count,
+            [*keys] if keys else [None] * count,
+            on_conflict="skip",
         )
 
 

@@ -24,13 +24,8 @@ from app.providers.contract import (
     Tokenised,
     judged,
 )
-from app.providers.operations import (
-    NOTICE_ARRIVED,
-    close_notice,
-    open_account,
-    recover_forgotten,
-    take_notice,
-)
+from app.providers.intake import NOTICE_ARRIVED, Intake, take_notice
+from app.providers.operations import close_notice, open_account, recover_forgotten
 from app.providers.queries import (
     AccountNotFound,
     account,
@@ -43,7 +38,7 @@ from app.providers.tables import NoticeState
 # fmt: off
 __all__ = [
     "NOTICE_ARRIVED", "AccountNotFound", "BadNotice", "Cap", "DepositOrder", "DisputeReport", "DisputeStage",
-    "Gateway", "InstrumentSeen", "NoticeReply", "NoticeState", "PayoutOrder", "ProviderAccount",
+    "Gateway", "InstrumentSeen", "Intake", "NoticeReply", "NoticeState", "PayoutOrder", "ProviderAccount",
     "ProviderError", "RawNotice", "Redirect", "RefundOrder", "Report", "Result", "State", "Tokenised",
     "account", "close_notice", "gateway_of", "judged", "open_account", "recover_forgotten", "reports_of",
     "stored_notice", "take_notice",

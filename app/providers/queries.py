@@ -1,11 +1,11 @@
 """What is true of provider accounts and their notices."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, tuple_
 from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
@@ -18,6 +18,7 @@ __all__ = [
     "AccountNotFound",
     "StoredNotice",
     "account",
+    "accounts",
     "gateway_of",
     "orphans",
     "reports_of",
@@ -48,10 +49,24 @@ _ACCOUNT = select(provider_accounts).where(  # built once: every call to a provi
     provider_accounts.c.site_id == bindparam("of_site"),
     provider_accounts.c.account == bindparam("of_account"),
 )
+_ACCOUNTS = select(provider_accounts).where(
+    tuple_(provider_accounts.c.site_id, provider_accounts.c.account).in_(bindparam("wanted", expanding=True))
+)
 _NOTICE = notices.select().where(
     notices.c.site_id == bindparam("of_site"), notices.c.notice_id == bindparam("of_notice")
 )
 _NOTICE_LOCKED = _NOTICE.with_for_update()
+
+
+async def accounts(
+    reader: Reader, wanted: Collection[tuple[int, str]]
+) -> dict[tuple[int, str], ProviderAccount]:
+    """The accounts of these sites and names, switched off or not; who is not there is left out."""
+    possible = [(site_id, name) for site_id, name in wanted if _can_be(site_id, name)]
+    if not possible:
+        return {}
+    rows = await reader.all(_ACCOUNTS, {"wanted": possible})
+    return {(row.site_id, row.account): _account(row) for row in rows if row.gateway in GATEWAYS}
 
 
 async def account(
@@ -65,14 +80,12 @@ async def account(
     Raises:
         AccountNotFound: none of that name, or switched off where it must not be.
     """
-    if not 0 < site_id <= _MOST_SITE_ID or not name.isprintable():  # as a stranger's path may have it
+    if not _can_be(site_id, name):
         raise AccountNotFound(account=name)
     row = await reader.first(_ACCOUNT, {"of_site": site_id, "of_account": name})
     if row is None or row.gateway not in GATEWAYS or (must_be_enabled and not row.enabled):
         raise AccountNotFound(account=name)
-    return ProviderAccount(
-        row.site_id, row.account, row.gateway, row.base_url, row.page_origin, row.credentials
-    )
+    return _account(row)
 
 
 def gateway_of(found: ProviderAccount) -> Gateway:
@@ -104,6 +117,17 @@ def reports_of(found: ProviderAccount, notice: StoredNotice) -> list[Report]:
     """The facts a stored notice tells, in our words."""
     reports = gateway_of(found).parse(found, notice.raw)
     return [replace(report, result=judged(found, report.result)) for report in reports]
+
+
+def _can_be(site_id: int, name: str) -> bool:
+    """Whether it can be an account of ours at all: a stranger's path may have anything."""
+    return 0 < site_id <= _MOST_SITE_ID and name.isprintable()
+
+
+def _account(row: Row[Any]) -> ProviderAccount:
+    return ProviderAccount(
+        row.site_id, row.account, row.gateway, row.base_url, row.page_origin, row.credentials
+    )
 
 
 def _notice(row: Row[Any]) -> StoredNotice:

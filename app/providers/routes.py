@@ -4,15 +4,19 @@ from fastapi import APIRouter, Request, Response
 
 from app.plumbing.pipes import Pipes
 from app.providers.contract import RawNotice
-from app.providers.operations import take_notice
+from app.providers.intake import Intake
 
 __all__ = ["router"]
 
 
-def router(pipes: Pipes) -> APIRouter:
+def router(pipes: Pipes, intake: Intake) -> APIRouter:
     """`POST /notices/{site_id}/{account}`.
 
     Stored raw before it is read, answered as the provider wants it.
+
+    Args:
+        pipes: the clock.
+        intake: where notices are taken in; closed by the process.
     """
     routes = APIRouter(tags=["providers"])
 
@@ -20,7 +24,7 @@ def router(pipes: Pipes) -> APIRouter:
     async def notice(site_id: int, account: str, request: Request) -> Response:
         headers = {name: value for name, value in request.headers.items() if name != "cookie"}
         raw = RawNotice(request.url.path, headers, await request.body())
-        reply = await take_notice(pipes.database, site_id, account, raw, at=pipes.clock.now())
+        reply = await intake.take(site_id, account, raw, at=pipes.clock.now())
         return Response(reply.body, reply.status, media_type=reply.media_type)
 
     return routes

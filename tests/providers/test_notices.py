@@ -1,5 +1,6 @@
 """Where providers knock: authentic or 401, stored raw, counted when it comes again."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -72,10 +73,13 @@ async def gate(database: Database, clock: MovableClock) -> AsyncIterator[Gate]:
     async with HttpClient(clock) as http:
         app = FastAPI(max_body_size=web.BODY_LIMIT_BYTES)
         web.install(app)
-        app.include_router(routes.router(Pipes(database, http, clock, "https://cashier.example.com")))
+        intake = providers.Intake(database)
+        pipes = Pipes(database, http, clock, "https://cashier.example.com")
+        app.include_router(routes.router(pipes, intake))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="https://cashier.example.com") as client:
             yield Gate(database, clock, site_id, client)
+        await intake.aclose()
 
 
 def alarms() -> float:
@@ -118,6 +122,46 @@ async def test_a_repeat_of_what_is_unread_makes_up_for_a_lost_job(gate: Gate) ->
     await gate.knock()
     assert await gate.jobs() == 0
     assert (await gate.rows())[0].arrivals == 3
+
+
+async def test_many_at_once_are_kept_by_few_transactions(gate: Gate) -> None:
+    bodies = [BODY.replace(b"ntc_1", b"ntc_%d" % number) for number in range(40)]
+    async with gate.database.transaction() as tx:
+        began = await tx.scalar(text("SELECT pg_current_xact_id()::text::bigint"))
+    answers = await asyncio.gather(
+        *(gate.knock(body) for body in bodies),
+        *(gate.knock(bodies[7], Age=str(number)) for number in range(9)),
+        gate.knock(signature="0" * 64),
+        gate.knock(path=f"/notices/{gate.site_id}/nobody"),
+    )
+    async with gate.database.transaction() as tx:
+        ended = await tx.scalar(text("SELECT pg_current_xact_id()::text::bigint"))
+    assert [answer.status_code for answer in answers] == [200] * 49 + [401] * 2
+    rows = await gate.rows()
+    assert sorted(bytes(row.body) for row in rows) == sorted(bodies)
+    assert {bytes(row.body): row.arrivals for row in rows if row.arrivals > 1} == {bodies[7]: 10}
+    assert await gate.jobs() == 40
+    assert ended - began < 10
+
+
+async def test_one_that_the_database_does_not_take_keeps_no_other_out(gate: Gate) -> None:
+    intake, at = providers.Intake(gate.database), gate.clock.now()
+    bodies = [BODY + b" " * number for number in range(5)]
+
+    def notice(body: bytes, path: str) -> providers.RawNotice:
+        return providers.RawNotice(path, {"x-sandbox-signature": hmac_signed(body, SECRET)}, body)
+
+    ends = await asyncio.gather(
+        *(
+            intake.take(gate.site_id, "main", notice(body, "/\0" if number == 2 else "/"), at=at)
+            for number, body in enumerate(bodies)
+        ),
+        return_exceptions=True,
+    )
+    assert [type(end).__name__ for end in ends if not isinstance(end, providers.NoticeReply)] == [
+        "CharacterNotInRepertoireError"
+    ]
+    assert len(await gate.rows()) == await gate.jobs() == 4
 
 
 async def test_what_is_not_the_providers_is_refused_alarmed_and_not_stored(gate: Gate) -> None:

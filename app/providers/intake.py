@@ -1,0 +1,211 @@
+"""Notices as they arrive: verified, stored raw before they are read, those of one moment in one transaction.
+
+A provider that sends its backlog, or tells of every order at once, costs one commit for many notices instead
+of one each; who comes alone waits for nobody.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from app.kernel import ids
+from app.kernel.masking import mask_cards, mask_value
+from app.plumbing import metrics, queue
+from app.plumbing.batching import Batcher
+from app.plumbing.database import Database, Transaction
+from app.providers.contract import BadNotice, NoticeReply, ProviderAccount, RawNotice
+from app.providers.queries import AccountNotFound, accounts, gateway_of
+from app.providers.tables import NoticeState
+
+__all__ = ["NOTICE_ARRIVED", "Intake", "read_soon", "take_notice"]
+
+# The job that the room of payments handles: a notice is stored and waits to be read.
+NOTICE_ARRIVED = "providers.notice_arrived"
+_MOST_TOGETHER: Final = 64
+# A second of work or so; who comes on top hears 503 at once, and providers send again.
+_MOST_WAITING: Final = 1_024
+# Digits, blanks and dashes as JSON escapes; a backslash before it makes it a text about escapes.
+_ESCAPED = re.compile(r"(?<!\\)\\u(00(?:2[0d]|3[0-9]|a0)|20(?:1[0-5]|2f)|2212)", re.IGNORECASE)
+_security = structlog.get_logger("security")
+
+# One that came before is only counted.
+_STORE: Final = """
+INSERT INTO notice (site_id, account, dedupe_key, notice_id, path, headers, body, arrivals, received_at)
+SELECT site_id, account, dedupe_key, notice_id, path, headers::jsonb, body, arrivals, received_at
+  FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[],
+              $8::integer[], $9::timestamptz[])
+    AS x (site_id, account, dedupe_key, notice_id, path, headers, body, arrivals, received_at)
+ON CONFLICT (site_id, account, dedupe_key) DO UPDATE SET arrivals = notice.arrivals + excluded.arrivals
+RETURNING site_id, account, dedupe_key, notice_id, state
+"""
+_Key = tuple[int, str, str]  # site, account, what the body is known by
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """A message for one account of one site, as it came; `notice_id` is its own unless it came before."""
+
+    site_id: int
+    account: str
+    notice: RawNotice
+    at: datetime
+    notice_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """One that is the provider's own, and what of it is kept."""
+
+    arrived: _Arrived
+    account: ProviderAccount
+    body: bytes
+
+    @property
+    def key(self) -> _Key:
+        """What tells it from others: no optional header decides."""
+        return self.arrived.site_id, self.arrived.account, hashlib.sha256(self.body).hexdigest()
+
+    @property
+    def reply(self) -> NoticeReply:
+        """What the provider wants to hear once it is stored."""
+        return gateway_of(self.account).reply(self.account, self.arrived.notice)
+
+
+_Answer = NoticeReply | AccountNotFound | BadNotice
+
+
+@dataclass
+class Intake:
+    """Where one process takes notices in; closed when nobody can knock any more."""
+
+    database: Database
+    _batcher: Batcher[_Arrived, NoticeReply] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Connect nothing yet."""
+        # Two: while one batch commits, the next is verified.
+        self._batcher = Batcher(self._taken, most=_MOST_TOGETHER, waiting=_MOST_WAITING, abreast=2)
+
+    async def aclose(self) -> None:
+        """Store what has queued."""
+        await self._batcher.__aexit__()
+
+    async def take(self, site_id: int, account: str, notice: RawNotice, *, at: datetime) -> NoticeReply:
+        """Verify a provider's message, store it raw, and leave a job to read it; the same bytes add nothing.
+
+        Raw but for card numbers: those are masked before anything is written (PCI DSS 3.5.1), with an alarm.
+
+        Raises:
+            BadNotice: unknown account or a signature that is not the provider's; nothing is stored, an alarm
+                is counted.
+            Overloaded: too many are waiting; nothing was stored.
+        """
+        try:
+            return await self._batcher(_arrived(site_id, account, notice, at))
+        except (AccountNotFound, BadNotice) as refused:
+            raise _not_authentic(site_id, account, refused) from refused
+
+    async def _taken(self, arrived: Sequence[_Arrived]) -> Sequence[_Answer | BaseException]:
+        try:
+            return await _take(self.database, arrived)
+        except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if len(arrived) == 1:
+                return [error]
+        # One that the database does not take must not keep the others out.
+        return [answer for one in arrived for answer in await self._taken([one])]
+
+
+async def take_notice(
+    database: Database, site_id: int, account: str, notice: RawNotice, *, at: datetime
+) -> NoticeReply:
+    """Take one notice in by itself. Arguments and errors as of `Intake.take`."""
+    [answer] = await _take(database, [_arrived(site_id, account, notice, at)])
+    if isinstance(answer, NoticeReply):
+        return answer
+    raise _not_authentic(site_id, account, answer) from answer
+
+
+async def read_soon(tx: Transaction, notices: Sequence[tuple[int, str]]) -> None:
+    """Leave a job for each of these notices, by site and id, to be read before other work."""
+    jobs = [{"site_id": site_id, "notice_id": notice_id} for site_id, notice_id in notices]
+    keys = [f"{NOTICE_ARRIVED}:{notice_id}" for _, notice_id in notices]
+    await queue.add_all(tx, NOTICE_ARRIVED, jobs, keys=keys, urgent=True)
+
+
+def _arrived(site_id: int, account: str, notice: RawNotice, at: datetime) -> _Arrived:
+    return _Arrived(site_id, account, notice, at, ids.new("ntc", at=at))
+
+
+def _not_authentic(site_id: int, account: str, refused: AccountNotFound | BadNotice) -> BadNotice:
+    metrics.NOTICES.labels("unknown", "bad_signature").inc()
+    metrics.ALARMS.labels("notice_bad_signature").inc()
+    _security.warning("notice.not_authentic", site_id=site_id, account=account[:64], reason=refused.code)
+    return BadNotice()
+
+
+async def _take(database: Database, arrived: Sequence[_Arrived]) -> list[_Answer]:
+    async def take(tx: Transaction) -> tuple[list[_Verified | AccountNotFound | BadNotice], set[str]]:
+        known = await accounts(tx, {(one.site_id, one.account) for one in arrived})
+        seen = [_verified(one, known.get((one.site_id, one.account))) for one in arrived]
+        return seen, await _store(tx, [one for one in seen if isinstance(one, _Verified)])
+
+    seen, new = await database.retried(take)
+    for one in seen:
+        if isinstance(one, _Verified):
+            outcome = "stored" if one.arrived.notice_id in new else "repeated"
+            metrics.NOTICES.labels(one.account.gateway, outcome).inc()
+    return [one.reply if isinstance(one, _Verified) else one for one in seen]
+
+
+def _verified(arrived: _Arrived, account: ProviderAccount | None) -> _Verified | AccountNotFound | BadNotice:
+    if account is None:
+        return AccountNotFound(account=arrived.account)
+    try:
+        gateway_of(account).verify(account, arrived.notice)
+    except BadNotice as refused:
+        return refused
+    return _Verified(arrived, account, _without_cards(account, arrived.notice.body))
+
+
+async def _store(tx: Transaction, verified: Sequence[_Verified]) -> set[str]:
+    """Write notices and the jobs that read them; the ids of those that had not come before."""
+    if not verified:
+        return set()
+    times = Counter(one.key for one in verified)
+    first = {one.key: one for one in reversed(verified)}
+    # In one order, so that two batches with the same notices do not wait for each other in a ring.
+    rows = [
+        (
+            *(*key, one.arrived.notice_id, one.arrived.notice.path),
+            *(json.dumps(mask_value(dict(one.arrived.notice.headers))), one.body, times[key], one.arrived.at),
+        )
+        for key, one in sorted(first.items(), key=lambda item: item[0])
+    ]
+    stored = await tx.raw.fetch(_STORE, *zip(*rows, strict=True))
+    unread = [(row["site_id"], row["notice_id"]) for row in stored if row["state"] == NoticeState.NEW]
+    await read_soon(tx, unread)
+    return {one.arrived.notice_id for one in first.values()} & {row["notice_id"] for row in stored}
+
+
+def _without_cards(found: ProviderAccount, body: bytes) -> bytes:
+    """The body itself, or with every card number masked and everything else saying the same.
+
+    JSON may write a digit or a blank by its number; such a card is found as well.
+    """
+    text = body.decode(errors="surrogateescape")
+    plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+    masked = mask_cards(plain)
+    if masked == plain:
+        return body
+    metrics.ALARMS.labels("notice_card_number").inc()
+    _security.warning("notice.card_number", site_id=found.site_id, account=found.account)
+    return masked.encode(errors="surrogateescape")

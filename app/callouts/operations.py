@@ -22,7 +22,7 @@ from app.callouts.tables import callouts
 from app.kernel import ids
 from app.kernel.masking import mask_excerpt, mask_value
 from app.plumbing import messages, metrics
-from app.plumbing.database import Transaction
+from app.plumbing.database import Database, Transaction
 from app.plumbing.http import CallFailed, Reply
 from app.plumbing.pipes import Pipes
 
@@ -90,13 +90,12 @@ async def request_payout(pipes: Pipes, site: merchants.Site, question: PayoutQue
     async with pipes.database.transaction() as tx:
         callout = await _written(tx, site, question.payment_id, fields, read_request_payout, now)
     heard = await _asked(pipes, callout)
-    async with pipes.database.transaction() as tx:
-        await write_answer(tx, heard, at=pipes.clock.now())
+    await write_answer(pipes.database, heard, at=pipes.clock.now())
     return heard.answer
 
 
-async def write_answer(tx: Transaction, heard: Heard, *, at: datetime) -> None:
-    """Write the merchant's answer beside its question, masked."""
+async def write_answer(database: Database, heard: Heard, *, at: datetime) -> None:
+    """Write the merchant's answer beside its question, masked, in a transaction of its own."""
     reply, answer = heard.reply, heard.answer
     text = mask_excerpt(reply.body, _KEPT_MARKS) if reply else ""
     callout = heard.callout
@@ -111,7 +110,7 @@ async def write_answer(tx: Transaction, heard: Heard, *, at: datetime) -> None:
         "elapsed_ms": reply.elapsed_ms if reply else None,
         "answered_at": at,
     }
-    await tx.execute(_ANSWER, written)
+    await database.execute(_ANSWER, written)
 
 
 async def _asked(pipes: Pipes, callout: Callout) -> Heard:
@@ -151,7 +150,6 @@ async def _written(
         message_id=callout_id,
         at=at,
     )
-    await merchants.remember_issued_signature(tx, site.site_id, message.signature, at=at)
     question = {
         "site_id": site.site_id,
         "callout_id": callout_id,
@@ -161,5 +159,6 @@ async def _written(
         "request": mask_value(dict(fields)),
         "sent_at": at,
     }
-    await tx.execute(_QUESTION, question)
+    issued = merchants.issued_signature(site.site_id, message.signature, at=at)
+    await tx.together((_QUESTION, question), issued)
     return Callout(site.site_id, callout_id, site.callout_url, message, read)

@@ -81,21 +81,25 @@ def deposit_list(
 
 @deposit.command("show")
 def deposit_show(site_id: int, deposit_id: str, *, as_json: AsJson = False) -> None:
-    """Print all that is known of a deposit: its money, its tries, its open cases, all that happened."""
+    """Print all that is known of a deposit: its money, its tries, its cases, all that happened."""
 
     async def work(reader: Reader, _: datetime) -> _Known:
         found = await payments.payment(reader, site_id, deposit_id, kind=payments.Kind.DEPOSIT)
         logins = await players.logins(reader, site_id, {found.player_id})
-        cases = await case_page(
-            reader, site_id, state=payments.CaseState.OPEN, limit=_AT_ONCE, payment_id=deposit_id
-        )
+        cases = [
+            one
+            for state in payments.CaseState
+            for one in (
+                await case_page(reader, site_id, state=state, limit=_AT_ONCE, payment_id=deposit_id)
+            ).cases
+        ]
         return _Known(
             found,
             logins[found.player_id],
             await payments.events(reader, site_id, deposit_id),
             await payments.attempts_of(reader, found),
             await payments.refunds_of(reader, site_id, deposit_id),
-            cases.cases,
+            cases,
             await logins_of(reader),
         )
 
@@ -105,7 +109,8 @@ def deposit_show(site_id: int, deposit_id: str, *, as_json: AsJson = False) -> N
         return
     shown = _plain(known.found, known.login, events=known.history, attempts=known.tries)
     shown["refunds"] = [one.payment_id for one in known.refunds]
-    shown["open_cases"] = [one.case_id for one in known.cases]
+    for state in payments.CaseState:
+        shown[f"{state.value}_cases"] = [one.case_id for one in known.cases if one.state is state]
     typer.echo(json.dumps(shown))
 
 
@@ -156,4 +161,5 @@ def _tried(tried: payments.Attempt) -> str:
 
 
 def _case(case: payments.Case) -> str:
-    return f"{case.case_id}  {case.kind.value}: cashier case show {case.site_id} {case.case_id}"
+    ended = f", resolved as {case.resolution}" if case.resolution else ""
+    return f"{case.case_id}  {case.kind.value}{ended}: cashier case show {case.site_id} {case.case_id}"

@@ -13,7 +13,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import currency_exponent
 from app.merchants.model import SALT_OVERLAP, MessageFormat, Scope, SiteId
-from app.merchants.queries import SiteNotFound, token_hash
+from app.merchants.queries import SiteNotFound, known_as, token_hash
 from app.merchants.tables import (
     api_tokens,
     issued_signatures,
@@ -24,7 +24,7 @@ from app.merchants.tables import (
     sites,
 )
 from app.plumbing.addresses import Peer, check_registered_url
-from app.plumbing.database import Transaction
+from app.plumbing.database import Transaction, Write
 
 __all__ = [
     "BadOrigin",
@@ -34,7 +34,7 @@ __all__ = [
     "create_token",
     "forget_signatures",
     "is_first_seen",
-    "remember_issued_signature",
+    "issued_signature",
     "rotate_salt",
     "set_callback_url",
     "set_tell_every_change",
@@ -181,6 +181,7 @@ async def rotate_salt(tx: Transaction, site_id: int, *, at: datetime) -> str:
     await tx.execute(
         site_salts.insert().values(site_id=site_id, number=newest + 1, value=salt, created_at=at)
     )
+    tx.forget(known_as(site_id))
     return salt
 
 
@@ -206,6 +207,7 @@ async def set_callback_url(
     if url:
         check_registered_url(url, test_profile=found.is_test, allowed_private_peers=allowed_private_peers)
     await tx.execute(update(sites).where(sites.c.site_id == site_id).values(callback_url=url, changed_at=at))
+    tx.forget(known_as(site_id))
 
 
 async def set_tell_every_change(tx: Transaction, site_id: int, every: bool, *, at: datetime) -> None:  # noqa: FBT001  what is set
@@ -218,6 +220,7 @@ async def set_tell_every_change(tx: Transaction, site_id: int, every: bool, *, a
     done = await tx.execute(update(sites).where(sites.c.site_id == site_id).values(values))
     if not done.rowcount:
         raise SiteNotFound(site_id=site_id)
+    tx.forget(known_as(site_id))
 
 
 async def is_first_seen(tx: Transaction, site_id: int, signature: str, *, at: datetime) -> bool:
@@ -226,9 +229,9 @@ async def is_first_seen(tx: Transaction, site_id: int, signature: str, *, at: da
     return await tx.first(_SEEN, seen) is not None
 
 
-async def remember_issued_signature(tx: Transaction, site_id: int, signature: str, *, at: datetime) -> None:
-    """Keep a signature of ours, so that the same message sent back to us is refused as a reflection."""
-    await tx.execute(_ISSUED, {"site_id": site_id, "signature": signature, "issued_at": at})
+def issued_signature(site_id: int, signature: str, *, at: datetime) -> Write:
+    """What keeps a signature of ours, so that the same message sent back to us is refused as a reflection."""
+    return _ISSUED, {"site_id": site_id, "signature": signature, "issued_at": at}
 
 
 async def forget_signatures(tx: Transaction, *, now: datetime) -> int:

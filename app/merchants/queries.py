@@ -27,7 +27,16 @@ from app.merchants.model import (
 from app.merchants.tables import api_tokens, issued_signatures, site_salts, sites
 from app.plumbing.database import Reader
 
-__all__ = ["SiteNotFound", "authentic_site", "bearer", "shown", "site", "site_of_token", "token_hash"]
+__all__ = [
+    "SiteNotFound",
+    "authentic_site",
+    "bearer",
+    "known_as",
+    "shown",
+    "site",
+    "site_of_token",
+    "token_hash",
+]
 
 _security = structlog.get_logger("security")
 # The newest and its predecessor.
@@ -74,10 +83,19 @@ async def site(reader: Reader, site_id: int) -> Site:
     Raises:
         SiteNotFound: no such number.
     """
-    found = _site(await reader.all(_WITH_SALTS, {"wanted": site_id}))
+
+    async def read() -> Site | None:
+        return _site(await reader.all(_WITH_SALTS, {"wanted": site_id}))
+
+    found = await reader.once(known_as(site_id), read)
     if found is None:
         raise SiteNotFound(site_id=site_id)
     return found
+
+
+def known_as(site_id: int) -> tuple[str, int]:
+    """Under what a transaction remembers a site; who changes the site lets it `forget` that."""
+    return "site", site_id
 
 
 def shown(found: Site) -> dict[str, object]:

@@ -66,6 +66,8 @@ STATUS_ID: Mapping[SubStatus, int] = {
 assert STATUS_ID.keys() == set(SubStatus)
 
 _PARTIAL_SUCCESS = 24
+# What goes back of a payment is told as a transaction of its own, and the payment stays what it was told as.
+_STAYS_PAID = frozenset({S.COMPLETED, S.REFUNDED, S.CHARGED_BACK, S.RETURNED})
 
 TYPE_ID: Mapping[Kind, int] = {Kind.DEPOSIT: 3, Kind.REFUND: 5, Kind.PAYOUT: 11}
 assert TYPE_ID.keys() == set(Kind)
@@ -155,7 +157,7 @@ class PaymentFacts:
     @property
     def is_partial(self) -> bool:
         """Whether less or more was paid than was ordered."""
-        return self.sub_status is S.COMPLETED and self.real_amount != self.amount
+        return self.real_amount != self.amount
 
 
 def status_id(sub_status: SubStatus, *, is_partial: bool = False) -> int:
@@ -165,7 +167,7 @@ def status_id(sub_status: SubStatus, *, is_partial: bool = False) -> int:
         sub_status: where the payment stands.
         is_partial: what was really paid is not what was ordered.
     """
-    return _PARTIAL_SUCCESS if is_partial and sub_status is S.COMPLETED else STATUS_ID[sub_status]
+    return _PARTIAL_SUCCESS if is_partial and sub_status in _STAYS_PAID else STATUS_ID[sub_status]
 
 
 def event_type(kind: Kind, sub_status: SubStatus, *, is_late: bool = False) -> str:

@@ -20,12 +20,12 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.contract import event_type
+from app.payments.fences import order_is_taken
 from app.payments.model import Source, Step
 from app.payments.queries import (
     Payment,
     last_attempt,
     open_deposits,
-    order_is_taken,
     payment,
     payment_of,
     view_hash,
@@ -120,7 +120,7 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
         offer = await methods.offer(tx, site_id, session.currency, wish.method)
         methods.check_amount(methods.narrowed(offer, session.wishes.get("deposit_range", "")), wish.amount)
         try:
-            await providers.account(tx, site_id, offer.account, must_be_enabled=True)
+            account = await providers.account(tx, site_id, offer.account, must_be_enabled=True)
         except providers.AccountNotFound as gone:
             raise methods.MethodUnavailable(method=wish.method) from gone
         # This also locks the player's row: of two deposits at once the second counts the first.
@@ -133,7 +133,7 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
         callout = await callouts.write_check_deposit(tx, site, question, at=now)
     token = view_token(site_id, found.payment_id, wish.form_key)
     heard = await callouts.check_deposit(pipes, callout)
-    await _go_on(pipes, site, found, heard, token)
+    await _go_on(pipes, site, account, found, heard, token)
     return token
 
 
@@ -209,8 +209,8 @@ async def _create(
         "created_at": at,
         "changed_at": at,
     }
-    written = payment_of(await tx.one(_NEW, both | new))
-    await tx.execute(_EVENT, both | {"type": told_as, "source": "player", "recorded_at": at})
+    event = both | {"type": told_as, "source": "player", "recorded_at": at}
+    written = payment_of(await tx.together((_NEW, both | new), (_EVENT, event)))
     await tell(tx, None, written, told_as, at=at)
     return written
 
@@ -230,19 +230,22 @@ def _question(found: Payment, site_login: str) -> callouts.DepositQuestion:
 
 
 async def _go_on(
-    pipes: Pipes, site: merchants.Site, found: Payment, heard: callouts.Heard, token: str
+    pipes: Pipes,
+    site: merchants.Site,
+    account: providers.ProviderAccount,
+    found: Payment,
+    heard: callouts.Heard,
+    token: str,
 ) -> None:
     """Take the deposit on after the merchant's word: to the provider, and where that says so to the end."""
-    async with pipes.database.transaction() as tx:
-        # By itself: whatever becomes of the next step, the order number that the merchant gave is known.
-        await callouts.write_answer(tx, heard, at=pipes.clock.now())
+    # By itself: whatever becomes of the next step, the order number that the merchant gave is known.
+    await callouts.write_answer(pipes.database, heard, at=pipes.clock.now())
     reference = ids.new("att", at=pipes.clock.now())
 
-    async def conclude(tx: Transaction) -> providers.ProviderAccount | None:
+    async def conclude(tx: Transaction) -> bool:
         return await _conclude_check(tx, found, heard.answer, reference, pipes.clock.now())
 
-    account = await pipes.database.retried(conclude)
-    if account is None:
+    if not await pipes.database.retried(conclude):
         return
     order = _order(pipes, site, found, reference, token)
     gateway = providers.gateway_of(account)
@@ -250,9 +253,9 @@ async def _go_on(
     words = [(answer, Source.ANSWER)]
     sent = replace(found.facts, sub_status=SubStatus.SUBMITTED, sent_at=pipes.clock.now())
     if next_step(sent, evidence_of(answer, Source.ANSWER, pipes.clock.now())).ask_again:
-        # It must be asked before that counts; both words are written at once.
+        # It must be asked before that counts. What it says both times is written once, as said when asked.
         status = providers.judged(account, await gateway.status(pipes.http, account, reference))
-        words.append((status, Source.STATUS_QUERY))
+        words = [*(words if _differ(answer, status) else ()), (status, Source.STATUS_QUERY)]
     now = pipes.clock.now()
 
     async def heard_of(tx: Transaction) -> Step:
@@ -266,13 +269,18 @@ async def _go_on(
         await _ask_of(pipes, found, account, reference)
 
 
+def _differ(one: providers.Result, other: providers.Result) -> bool:
+    facts = [(said.state, said.amount, said.provider_reference) for said in (one, other)]
+    return facts[0] != facts[1]
+
+
 async def _conclude_check(
     tx: Transaction, found: Payment, answer: callouts.Answer, reference: str, now: datetime
-) -> providers.ProviderAccount | None:
-    """Write the merchant's word; the account to collect with, where the provider is to be asked now."""
+) -> bool:
+    """Write the merchant's word; whether the provider is to be asked now."""
     found = await payment(tx, found.site_id, found.payment_id, lock=True)
     if found.sub_status is not SubStatus.CHECKING:
-        return None  # a sweep gave it up meanwhile; the merchant hears of that by webhook
+        return False  # a sweep gave it up meanwhile; the merchant hears of that by webhook
     if answer.state is callouts.CalloutState.ACCEPTED and await order_is_taken(tx, found, answer.external_id):
         # Two collections under one order number: the merchant would see one of them.
         answer = callouts.Answer(
@@ -282,9 +290,7 @@ async def _conclude_check(
         refused = answer.state is callouts.CalloutState.REFUSED
         end = SubStatus.REJECTED_BY_MERCHANT if refused else SubStatus.MERCHANT_UNREACHABLE
         await carry_out(tx, found, Step(path=(end,)), Cause("merchant", reason=answer.reason), at=now)
-        return None
-    changes = {"external_id": answer.external_id, "sent_at": now, "expires_at": now + PLAYER_HAS}
-    await carry_out(tx, found, Step(path=(SubStatus.SUBMITTED,)), Cause("merchant", changes=changes), at=now)
+        return False
     tried = {
         "site_id": found.site_id,
         "attempt_id": reference,
@@ -293,8 +299,10 @@ async def _conclude_check(
         "account": found.account,
         "sent_at": now,
     }
-    await tx.execute(_TRY, tried)
-    return await providers.account(tx, found.site_id, found.account)
+    changes = {"external_id": answer.external_id, "sent_at": now, "expires_at": now + PLAYER_HAS}
+    cause = Cause("merchant", changes=changes, beside=[(_TRY, tried)])
+    await carry_out(tx, found, Step(path=(SubStatus.SUBMITTED,)), cause, at=now)
+    return True
 
 
 def _order(

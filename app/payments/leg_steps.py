@@ -17,7 +17,7 @@ from app.payments.model import Attention, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import next_step, of_legs
 from app.payments.states import LegState, SubStatus
-from app.payments.steps import Cause, carry_out, evidence_of, legal, write_answer
+from app.payments.steps import Cause, answer_of, carry_out, evidence_of, legal
 from app.payments.tables import attempts, legs
 from app.plumbing.database import Transaction
 
@@ -63,13 +63,14 @@ async def apply_to_leg(
     moved = None
     if step.path:
         step, moved = await _moved(tx, found, parts, leg, step, evidence.provider_reference, at)
-    await write_answer(tx, found.site_id, attempt.attempt_id, result, source, is_over=step.is_over, at=at)
+    answer = answer_of(found.site_id, attempt.attempt_id, result, source, is_over=step.is_over, at=at)
     cause = Cause(
         source=source.name.lower(),
         reason_code=evidence.code,
         reason=evidence.message,
         amount=evidence.amount if evidence.verdict is Verdict.PAID else None,
         provider_reference=evidence.provider_reference,
+        beside=answer,
     )
     if moved is None:
         await carry_out(tx, found, replace(step, path=()), cause, at=at)
@@ -176,9 +177,14 @@ def _state_of(step: Step) -> LegState:
 
 
 def _of_payout(found: Payment, parts: Sequence[Leg], leg: Leg, state: LegState) -> tuple[SubStatus, ...]:
-    """Where the payout goes when the leg goes there; nowhere when it stands there already."""
+    """Where the payout goes when the leg goes there; nowhere when it stands there already.
+
+    One that has ended as paid stays paid, as the merchant was told, while the two stories of a part of it
+    that failed are looked into.
+    """
     target = of_legs([state if part.leg == leg.leg else _now(part) for part in parts])
-    return () if target is found.sub_status else (target,)
+    is_told_paid = found.sub_status is SubStatus.COMPLETED and target is SubStatus.CONFLICTED
+    return () if is_told_paid or target is found.sub_status else (target,)
 
 
 def _now(part: Leg) -> LegState:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, text
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.engine import Row
 
 from app import merchants, players
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
+from app.payments.contract import event_type
 from app.payments.model import Attention, Facts
 from app.payments.states import Kind, Status, SubStatus
 from app.payments.tables import attempts, payment_events, payments
@@ -27,29 +28,42 @@ __all__ = [
     "last_attempt",
     "needing_attention",
     "open_deposits",
-    "order_is_paid",
-    "order_is_taken",
     "payment",
     "payment_of",
     "payment_of_merchant",
     "payment_of_reference",
     "payment_of_view",
-    "reference_is_taken",
     "site_of_view",
+    "taken_again",
     "view_hash",
     "view_token",
 ]
 
 
-# Built once: a deposit asks this a dozen times.
+# Built once: every deposit asks these.
 _ONE = payments.select().where(
     payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment")
 )
 _ONE_LOCKED = _ONE.with_for_update(key_share=True)
-# Credited, also where it went back since: a refund that fails after all and a dispute that is won complete it
-# again, and an order is paid once.
-_GONE = (payments.c.status == Status.REFUNDED) & (payments.c.captured_minor > 0)
-_PAID = (payments.c.status == Status.COMPLETED) | _GONE
+_TRY = attempts.select().where(
+    attempts.c.site_id == bindparam("of_site"), attempts.c.attempt_id == bindparam("of_attempt")
+)
+_LAST_TRY = (
+    attempts.select()
+    .where(attempts.c.site_id == bindparam("of_site"), attempts.c.payment_id == bindparam("of_payment"))
+    .order_by(attempts.c.number.desc())
+    .limit(1)
+)
+_UNFINISHED = (
+    select(func.count())
+    .select_from(payments)
+    .where(
+        payments.c.site_id == bindparam("of_site"),
+        payments.c.player_id == bindparam("of_player"),
+        payments.c.kind == Kind.DEPOSIT,
+        payments.c.status.in_([Status.PENDING, Status.PROCESSING]),
+    )
+)
 
 
 class PaymentNotFound(Refusal):
@@ -208,85 +222,19 @@ async def payment_of_merchant(
 
 async def payment_of_reference(reader: Reader, site_id: int, reference: str) -> Attempt | None:
     """The try whose id a provider quotes, if it is one of ours."""
-    row = await reader.first(
-        attempts.select().where(attempts.c.site_id == site_id, attempts.c.attempt_id == reference)
-    )
+    row = await reader.first(_TRY, {"of_site": site_id, "of_attempt": reference})
     return attempt_of(row) if row else None
 
 
 async def open_deposits(reader: Reader, site_id: int, player_id: str) -> int:
     """How many deposits of a player are unfinished."""
-    found = await reader.scalar(
-        select(func.count())
-        .select_from(payments)
-        .where(
-            payments.c.site_id == site_id,
-            payments.c.player_id == player_id,
-            payments.c.kind == Kind.DEPOSIT,
-            payments.c.status.in_([Status.PENDING, Status.PROCESSING]),
-        )
-    )
+    found = await reader.scalar(_UNFINISHED, {"of_site": site_id, "of_player": player_id})
     return int(found or 0)
-
-
-async def order_is_paid(reader: Reader, found: Payment) -> bool:
-    """Whether another deposit under the same order number of the merchant was ever credited."""
-    if not found.external_id:
-        return False
-    row = await reader.first(
-        select(payments.c.payment_id).where(
-            payments.c.site_id == found.site_id,
-            payments.c.kind == found.kind,
-            payments.c.external_id == found.external_id,
-            _PAID,
-            payments.c.payment_id != found.payment_id,
-        )
-    )
-    return row is not None
-
-
-async def order_is_taken(reader: Reader, found: Payment, external_id: str) -> bool:
-    """Whether another deposit that is open, or was ever credited, has this order number of the merchant."""
-    row = await reader.first(
-        select(payments.c.payment_id).where(
-            payments.c.site_id == found.site_id,
-            payments.c.kind == found.kind,
-            payments.c.external_id == external_id,
-            or_(payments.c.status.in_([Status.PENDING, Status.PROCESSING]), _PAID),
-            payments.c.payment_id != found.payment_id,
-        )
-    )
-    return row is not None
-
-
-async def reference_is_taken(reader: Reader, found: Payment, provider_reference: str | None) -> bool:
-    """Whether another deposit, or refund, through the same provider account has this number already.
-
-    No number is nobody's. A withdrawal's numbers are its legs', each at the leg's own account.
-    """
-    if provider_reference is None:
-        return False
-    row = await reader.first(
-        select(payments.c.payment_id).where(
-            payments.c.site_id == found.site_id,
-            payments.c.account == found.account,
-            payments.c.kind == found.kind,
-            text("kind <> 'payout'"),  # as its index says
-            payments.c.provider_reference == provider_reference,
-            payments.c.payment_id != found.payment_id,
-        )
-    )
-    return row is not None
 
 
 async def last_attempt(reader: Reader, site_id: int, payment_id: str) -> Attempt | None:
     """The newest try of a payment."""
-    row = await reader.first(
-        attempts.select()
-        .where(attempts.c.site_id == site_id, attempts.c.payment_id == payment_id)
-        .order_by(attempts.c.number.desc())
-        .limit(1)
-    )
+    row = await reader.first(_LAST_TRY, {"of_site": site_id, "of_payment": payment_id})
     return attempt_of(row) if row else None
 
 
@@ -297,6 +245,21 @@ async def events(reader: Reader, site_id: int, payment_id: str) -> Sequence[Row[
         .where(payment_events.c.site_id == site_id, payment_events.c.payment_id == payment_id)
         .order_by(payment_events.c.sequence)
     )
+
+
+async def taken_again(reader: Reader, reversed_deposit: Payment) -> Money:
+    """What was taken again of a deposit when it was reversed, the last time."""
+    row = await reader.one(
+        select(payment_events.c.amount_minor, payment_events.c.currency)
+        .where(
+            payment_events.c.site_id == reversed_deposit.site_id,
+            payment_events.c.payment_id == reversed_deposit.payment_id,
+            payment_events.c.type == event_type(Kind.DEPOSIT, SubStatus.REVERSED),
+        )
+        .order_by(payment_events.c.sequence.desc())
+        .limit(1)
+    )
+    return Money(row.amount_minor, row.currency)
 
 
 async def needing_attention(reader: Reader, site_id: int, limit: int = 100) -> Sequence[Payment]:

@@ -11,12 +11,13 @@ from sqlalchemy import update
 
 from app import ledger, providers
 from app.kernel.money import Money
+from app.payments.fences import reference_is_taken
 from app.payments.legs import attempts_of
 from app.payments.model import Attention, Source, Step, Verdict
-from app.payments.queries import Attempt, Payment, payment, reference_is_taken
+from app.payments.queries import Attempt, Payment, payment
 from app.payments.rules import in_conflict, next_step
 from app.payments.states import Kind, Status, SubStatus
-from app.payments.steps import Cause, carry_out, evidence_of, legal, remember, write_answer
+from app.payments.steps import Cause, answer_of, carry_out, evidence_of, legal, remember
 from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 
@@ -50,7 +51,7 @@ async def apply_to_refund(
         step = in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
     if step.path:
         step = legal(found, await _moved(tx, found, step, at))
-    await write_answer(tx, found.site_id, attempt.attempt_id, result, source, is_over=step.is_over, at=at)
+    answer = answer_of(found.site_id, attempt.attempt_id, result, source, is_over=step.is_over, at=at)
     if step.path[-1:] == (SubStatus.UNKNOWN,) and attempt.is_over:
         # It is not over after all; as long as it is not, no other try can begin.
         its = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
@@ -62,6 +63,7 @@ async def apply_to_refund(
         amount=evidence.amount if evidence.verdict is Verdict.PAID else None,
         provider_reference=evidence.provider_reference,
         changes={"captured_minor": step.paid.minor} if step.paid is not None else {},
+        beside=answer,
     )
     await carry_out(tx, found, step, cause, at=at)
     if step.path:

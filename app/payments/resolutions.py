@@ -17,10 +17,11 @@ from app.kernel.money import Money
 from app.payments.asking import apply
 from app.payments.casebook import Case, open_about_notice
 from app.payments.disputes import apply_dispute
+from app.payments.fences import taken
 from app.payments.leg_steps import accept_leg
 from app.payments.legs import attempts_of, legs_of
 from app.payments.model import Source, Step
-from app.payments.queries import Attempt, Payment, order_is_paid, payment, reference_is_taken
+from app.payments.queries import Attempt, Payment, payment, taken_again
 from app.payments.refund_steps import accept_refund
 from app.payments.states import Kind, Status, SubStatus, checked_path
 from app.payments.steps import Cause, carry_on_soon, carry_out
@@ -196,6 +197,7 @@ async def _said(tx: Transaction, its: Case, found: Payment, proposal: Proposal, 
     )
     if is_paid:
         _check_number(proposal, known)
+        await _check_ordered(tx, found, proposal)
     await _counted(tx, found, attempt, result, proposal, at)
 
 
@@ -231,9 +233,11 @@ async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Propos
     assert proposal.amount is not None
     reference = proposal.provider_reference or its.about or found.provider_reference
     _check_currency(proposal, found)
-    if await reference_is_taken(tx, found, reference) or await order_is_paid(tx, found):
+    others = await taken(tx, found, reference)
+    if others.reference or others.order:
         raise _impossible(proposal, "another payment was credited for it")
-    step = Step((SubStatus.CREDITING, SubStatus.COMPLETED), credit=proposal.amount)
+    is_late = found.sub_status is SubStatus.REVERSED  # it was completed before, and told so
+    step = Step((SubStatus.CREDITING, SubStatus.COMPLETED), credit=proposal.amount, is_late=is_late)
     await _walk(tx, found, step, replace(proposal, provider_reference=reference or ""), at)
 
 
@@ -261,6 +265,16 @@ def _check_currency(proposal: Proposal, found: Payment) -> None:
 def _check_number(proposal: Proposal, known: str | None) -> None:
     if known is not None and proposal.provider_reference not in {"", known}:
         raise _impossible(proposal, f"the provider's number of it is {known}, and another is another payment")
+
+
+async def _check_ordered(tx: Transaction, found: Payment, proposal: Proposal) -> None:
+    """What was credited with another sum and then reversed does not come again as it was ordered."""
+    if found.sub_status is not SubStatus.REVERSED:
+        return
+    taken = await taken_again(tx, found)
+    if taken != found.amount:
+        why = f"{taken} was credited and taken again: say accepted, and what really came"
+        raise _impossible(proposal, why)
 
 
 async def _walk(tx: Transaction, found: Payment, step: Step, proposal: Proposal, at: datetime) -> None:

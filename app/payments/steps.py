@@ -4,7 +4,7 @@ This is the only place that changes the state of a payment that is there. The ca
 lock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,26 +16,27 @@ from app.kernel.money import Money
 from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
 from app.payments.crediting import credit, take_again
+from app.payments.fences import taken
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
-from app.payments.queries import Payment, order_is_paid, payment_of, reference_is_taken
+from app.payments.queries import Payment, payment_of
 from app.payments.rules import ask_delay, asks_provider, in_conflict, next_step
 from app.payments.sources import remember_source
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import attempts, payment_events, payments
 from app.payments.telling import tell
 from app.plumbing import metrics, queue
-from app.plumbing.database import Transaction
+from app.plumbing.database import Transaction, Write
 
 __all__ = [
     "CARRY_ON",
     "Cause",
+    "answer_of",
     "apply_evidence",
     "carry_on_soon",
     "carry_out",
     "evidence_of",
     "legal",
     "remember",
-    "write_answer",
 ]
 
 # The job that asks a payment's provider, or does whatever else is due of it.
@@ -70,8 +71,9 @@ assert _VERDICTS.keys() == set(providers.State)
 class Cause:
     """Why a step is taken, for the event: who said so, and what they said.
 
-    `changes` are columns of the payment that change with it. With a `detail`, which the event keeps,
-    something has happened even where the payment goes nowhere.
+    `changes` are columns of the payment that change with it; `beside` is what else is written, also where
+    nothing changes. With a `detail`, which the event keeps, something has happened even if the payment goes
+    nowhere.
     """
 
     source: str
@@ -82,6 +84,7 @@ class Cause:
     occurred_at: datetime | None = None
     changes: Mapping[str, object] = field(default_factory=dict)
     detail: Mapping[str, object] = field(default_factory=dict)
+    beside: Sequence[Write] = ()
 
 
 def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evidence:
@@ -115,7 +118,7 @@ async def apply_evidence(
     evidence = evidence_of(result, source, at)
     step = legal(found, next_step(found.facts, evidence))
     step = await _fenced(tx, found, evidence, step)
-    await write_answer(tx, found.site_id, reference, result, source, is_over=step.is_over, at=at)
+    answer = answer_of(found.site_id, reference, result, source, is_over=step.is_over, at=at)
     changes: dict[str, object] = {}
     if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
         changes["continue_url"] = result.next_action.url
@@ -128,6 +131,7 @@ async def apply_evidence(
         amount=evidence.amount if evidence.verdict is Verdict.PAID else None,
         provider_reference=evidence.provider_reference,
         changes=changes,
+        beside=answer,
     )
     await carry_out(tx, found, step, cause, at=at)
     return step
@@ -154,14 +158,34 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
     Raises:
         IllegalTransition: the step leaves the table of transitions; nothing is written.
     """
+    values: dict[str, object] = {}
     if step.path or cause.detail:
-        await _move(tx, found, step, cause, at)
+        step = await _posted(tx, found, step, at)
+        values = _moved(found, step, cause, at)
     elif step.ask_again or step.settles or step.attention is not None:
-        await _remark(tx, found, step, cause, at)
+        if step.ask_again and found.sub_status in FINAL:
+            step = replace(step, attention=Attention.UNCONFIRMED)
+        values = await _remarked(tx, found, step, cause, at)
+    if not values:
+        if cause.beside:
+            await tx.together(*cause.beside)
+        return
+    its = {"of_site": found.site_id, "of_payment": found.payment_id}
+    change: Write = (_CHANGE, {**values, **its})
+    if "sequence" not in values:
+        await tx.together(change, *cause.beside)
+        return
+    if step.attention is not None:
+        _alarm(found, step.attention)
+    event = _event_of(found, values, step, cause, at)
+    now_is = payment_of(await tx.together(change, (_EVENT, event), *cause.beside))
+    await _tell(tx, found, now_is, str(event["type"]), step, cause, at)
+    if step.path:
+        metrics.PAYMENTS.labels(found.kind.value, now_is.sub_status.value).inc()
 
 
-async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: datetime) -> None:
-    step = await _posted(tx, found, step, at)
+def _moved(found: Payment, step: Step, cause: Cause, at: datetime) -> dict[str, object]:
+    """The columns that change when a payment goes somewhere, or something of it is to be told."""
     target = checked_path(found.kind, found.sub_status, step.path)
     values: dict[str, object] = {
         "sub_status": target,
@@ -179,7 +203,6 @@ async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: d
         values["captured_minor"] = step.credit.minor
     elif step.taken is not None:
         values["captured_minor"] = 0  # nothing of it ever came
-    _alarm(found, step)
     shown = None if found.attention is Attention.UNCONFIRMED else found.attention
     values["attention"] = graver(shown, step.attention)
     if target in FINAL and step.path:
@@ -191,10 +214,7 @@ async def _move(tx: Transaction, found: Payment, step: Step, cause: Cause, at: d
         values["provider_reference"] = None  # nothing was paid under it: another payment may be
     elif is_paid and cause.provider_reference is not None:
         values["provider_reference"] = cause.provider_reference
-    now_is = await remember(tx, found, values)
-    await _record(tx, found, now_is, step, cause, at)
-    if step.path:
-        metrics.PAYMENTS.labels(found.kind.value, target.value).inc()
+    return values
 
 
 async def _posted(tx: Transaction, found: Payment, step: Step, at: datetime) -> Step:
@@ -206,10 +226,10 @@ async def _posted(tx: Transaction, found: Payment, step: Step, at: datetime) -> 
     return step
 
 
-async def _remark(tx: Transaction, found: Payment, step: Step, cause: Cause, at: datetime) -> None:
-    """Nothing moves: the provider is to be asked, has settled a question, or a person must look."""
-    if step.ask_again and found.sub_status in FINAL:
-        step = replace(step, attention=Attention.UNCONFIRMED)
+async def _remarked(
+    tx: Transaction, found: Payment, step: Step, cause: Cause, at: datetime
+) -> dict[str, object]:
+    """The same where nothing moves: it is to be asked about, has been settled, or a person must look."""
     values: dict[str, object] = {}
     if step.ask_again:
         values |= {"ask_at": at, "asked": 0}
@@ -220,17 +240,12 @@ async def _remark(tx: Transaction, found: Payment, step: Step, cause: Cause, at:
         values["attention"] = None if found.attention is Attention.UNCONFIRMED else found.attention
     why = step.attention
     if why is not None and not await is_noted(tx, found, why, cause.provider_reference, cause.amount):
-        _alarm(found, step)
         values |= {
             "attention": graver(found.attention, why),
             "sequence": found.sequence + 1,
             "changed_at": at,
         }
-    if not values:
-        return
-    now_is = await remember(tx, found, values)
-    if "sequence" in values:
-        await _record(tx, found, now_is, step, cause, at)
+    return values
 
 
 async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Step) -> Step:
@@ -243,9 +258,10 @@ async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Ste
         return Step(attention=step.attention)
     if not step.keeps_number:
         return step
-    if await reference_is_taken(tx, found, evidence.provider_reference):
+    its = await taken(tx, found, evidence.provider_reference)
+    if its.reference:
         return in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
-    if step.credit is not None and await order_is_paid(tx, found):
+    if step.credit is not None and its.order:
         return in_conflict(found.sub_status, Attention.SECOND_PAYMENT)
     return step
 
@@ -256,10 +272,9 @@ def _next_question(found: Payment, target: SubStatus, step: Step, at: datetime) 
     return at + ask_delay(found.kind, found.asked) if asks_provider(found.kind, target) else None
 
 
-def _alarm(found: Payment, step: Step) -> None:
-    if step.attention is not None:
-        metrics.ALARMS.labels(f"payment_{step.attention.value}").inc()
-        _log.error("payment.attention", payment_id=found.payment_id, why=step.attention.value)
+def _alarm(found: Payment, why: Attention) -> None:
+    metrics.ALARMS.labels(f"payment_{why.value}").inc()
+    _log.error("payment.attention", payment_id=found.payment_id, why=why.value)
 
 
 async def remember(tx: Transaction, found: Payment, values: Mapping[str, object]) -> Payment:
@@ -272,25 +287,29 @@ async def remember(tx: Transaction, found: Payment, values: Mapping[str, object]
     return payment_of(await tx.one(_CHANGE, {**values, **its}))
 
 
-async def _record(
-    tx: Transaction, was: Payment, now_is: Payment, step: Step, cause: Cause, at: datetime
-) -> None:
-    path = [state.value for state in (was.sub_status, *step.path)]
-    detail: dict[str, object] = {"path": path, **cause.detail}
+def _event_of(
+    was: Payment, values: Mapping[str, object], step: Step, cause: Cause, at: datetime
+) -> dict[str, object]:
+    """The row of the payment's history that tells of a change to these columns."""
+    sub_status = SubStatus(str(values.get("sub_status", was.sub_status)))
+    detail: dict[str, object] = {
+        "path": [state.value for state in (was.sub_status, *step.path)],
+        **cause.detail,
+    }
     if step.attention is not None:
         detail["attention"] = step.attention.value
     if cause.reason or cause.reason_code:
         detail["reason"] = {"code": cause.reason_code, "text": cause.reason}
-    told = step.credit or step.paid or step.came_back or step.taken or cause.amount
-    moved = bool(step.path or cause.detail)
-    name = event_type(now_is.kind, now_is.sub_status, is_late=step.is_late) if moved else "payment.attention"
-    event = {
-        "site_id": now_is.site_id,
-        "payment_id": now_is.payment_id,
-        "sequence": now_is.sequence,
-        "type": name,
-        "status": now_is.status,
-        "sub_status": now_is.sub_status,
+    told = _money_of(step) or cause.amount
+    # A part of a payout may go into conflict by itself: then the payment is only to be looked at.
+    moved = bool(step.path or (cause.detail and (_money_of(step) is not None or step.attention is None)))
+    return {
+        "site_id": was.site_id,
+        "payment_id": was.payment_id,
+        "sequence": values["sequence"],
+        "type": event_type(was.kind, sub_status, is_late=step.is_late) if moved else "payment.attention",
+        "status": STATUS_OF[sub_status],
+        "sub_status": sub_status,
         "source": cause.source,
         "amount_minor": told.minor if told else None,
         "currency": told.currency if told else None,
@@ -299,9 +318,15 @@ async def _record(
         "occurred_at": cause.occurred_at,
         "recorded_at": at,
     }
-    await tx.execute(_EVENT, event)
+
+
+async def _tell(
+    tx: Transaction, was: Payment, now_is: Payment, name: str, step: Step, cause: Cause, at: datetime
+) -> None:
+    """Tell the merchant, and where people must look, open their case."""
     await tell(tx, was, now_is, name, at=at)
     if step.attention is not None and step.attention is not Attention.UNCONFIRMED:
+        told = _money_of(step) or cause.amount
         theirs = {"source": cause.source, "code": cause.reason_code, "text": cause.reason}
         theirs |= {"amount": str(told) if told else "", "provider_reference": cause.provider_reference or ""}
         about, exposure = cause.provider_reference or "", told or was.amount
@@ -309,8 +334,11 @@ async def _record(
         await open_case(tx, was, why, theirs, about=about, exposure=exposure, at=at)
 
 
-async def write_answer(
-    tx: Transaction,
+def _money_of(step: Step) -> Money | None:
+    return step.credit or step.paid or step.came_back or step.taken
+
+
+def answer_of(
     site_id: int,
     reference: str,
     result: providers.Result,
@@ -318,8 +346,12 @@ async def write_answer(
     *,
     is_over: bool,
     at: datetime,
-) -> None:
-    """Keep what the provider said beside the try it is about; a later doubt replaces nothing definite."""
+) -> tuple[Write, ...]:
+    """What keeps the provider's word beside the try it is about; a later doubt replaces nothing definite.
+
+    Returns:
+        one write, or none.
+    """
     values: dict[str, object] = {"is_over": True} if is_over else {}
     definite = result.state not in {providers.State.UNKNOWN, providers.State.NOT_FOUND}
     if definite or source is Source.ANSWER:
@@ -331,6 +363,5 @@ async def write_answer(
             "answer": dict(result.raw),
             "answered_at": at,
         }
-    if values:
-        its = {"of_site": site_id, "of_attempt": reference}
-        await tx.execute(_ANSWER, {**values, **its})
+    its = {"of_site": site_id, "of_attempt": reference}
+    return ((_ANSWER, {**values, **its}),) if values else ()

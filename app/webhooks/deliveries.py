@@ -21,7 +21,7 @@ from sqlalchemy.engine import Row
 from app import merchants
 from app.kernel.masking import mask_excerpt
 from app.plumbing import messages, metrics, queue
-from app.plumbing.database import Transaction
+from app.plumbing.database import Transaction, Write
 from app.plumbing.http import CallFailed, FailureKind, Reply
 from app.plumbing.pipes import Pipes
 from app.webhooks import rules
@@ -58,7 +58,9 @@ _FORGOTTEN_AFTER = timedelta(minutes=2)
 # fault.
 _CLOCK_SLACK = timedelta(seconds=2)
 _log = structlog.get_logger("webhooks")
-# Built once: every attempt asks it. Whether a newer notification of its payment has been written besides.
+# Built once: every attempt asks or writes them. Whether a newer notification of its payment has been written
+# besides.
+_ITS = and_(webhooks.c.site_id == bindparam("of_site"), webhooks.c.webhook_id == bindparam("of_webhook"))
 _newer = webhooks.alias()
 _WITH_NEWER = select(
     webhooks,
@@ -70,7 +72,19 @@ _WITH_NEWER = select(
         _newer.c.endpoint_id.is_(None),
     )
     .label("has_newer"),
-).where(webhooks.c.site_id == bindparam("of_site"), webhooks.c.webhook_id == bindparam("of_webhook"))
+).where(_ITS)
+_LOCKED = select(webhooks).where(_ITS).with_for_update()
+_CHANGED = update(webhooks).where(_ITS)
+_ATTEMPT = webhook_attempts.insert().values(
+    site_id=bindparam("of_site"),
+    webhook_id=bindparam("of_webhook"),
+    number=select(func.coalesce(func.max(webhook_attempts.c.number), 0) + 1)
+    .where(
+        webhook_attempts.c.site_id == bindparam("of_site"),
+        webhook_attempts.c.webhook_id == bindparam("of_webhook"),
+    )
+    .scalar_subquery(),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +167,10 @@ def _is(row: Row[Any]) -> ColumnElement[bool]:
     return and_(webhooks.c.site_id == row.site_id, webhooks.c.webhook_id == row.webhook_id)
 
 
+def _its(row: Row[Any]) -> dict[str, object]:
+    return {"of_site": row.site_id, "of_webhook": row.webhook_id}
+
+
 def _is_due(row: Row[Any], now: datetime) -> bool:
     """Whether an attempt is to be made; a row without its time is held or closed."""
     return row.state == WebhookState.PENDING and row.next_at is not None and row.next_at <= now + _CLOCK_SLACK
@@ -180,7 +198,7 @@ async def _due_notification(tx: Transaction, pipes: Pipes, row: Row[Any], now: d
         message_id=row.webhook_id,
         at=now,
     )
-    await merchants.remember_issued_signature(tx, row.site_id, message.signature, at=now)
+    await tx.execute(*merchants.issued_signature(row.site_id, message.signature, at=now))
     return _Sending(row, url, message.body, message.headers)
 
 
@@ -272,16 +290,19 @@ async def _record(pipes: Pipes, sending: _Sending, reply: Reply | None, reason: 
     row = sending.row
     heard = rules.heard_of(reply.status, reply.headers, now) if reply else rules.Heard()
     async with pipes.database.transaction() as tx:
-        stands = await tx.one(select(webhooks).where(_is(row)).with_for_update())
+        stands = await tx.one(_LOCKED, _its(row))
         attempts, chance = stands.attempts + 1, random.random()  # noqa: S311, TID251  jitter, not a secret
         if row.endpoint_id:
             effect = rules.effect_of(heard, attempts, chance)
         else:
             effect = _effect_of_notification(reply, attempts, chance)
         result = _result(effect, reply)
-        await _write_attempt(tx, sending, reply, result, reason, now)
+        written = _attempt_of(sending, reply, result, reason, now)
         if stands.state == WebhookState.PENDING:
-            await _advance(tx, row, effect, attempts, now)
+            await tx.together(written, _advanced(row, effect, attempts, now))
+            await _follow(tx, row, effect, now)
+        else:
+            await tx.together(written)
         if row.endpoint_id and effect.state is WebhookState.DELIVERED:
             await succeeded(tx, row)
         elif row.endpoint_id:
@@ -302,38 +323,33 @@ def _result(effect: rules.Effect, reply: Reply | None) -> AttemptResult:
     return AttemptResult.NOT_HEARD if reply else AttemptResult.NO_ANSWER
 
 
-async def _write_attempt(
-    tx: Transaction, sending: _Sending, reply: Reply | None, result: AttemptResult, reason: str, now: datetime
-) -> None:
-    row = sending.row
-    numbered = select(func.coalesce(func.max(webhook_attempts.c.number), 0) + 1).where(
-        webhook_attempts.c.site_id == row.site_id, webhook_attempts.c.webhook_id == row.webhook_id
-    )
-    await tx.execute(
-        webhook_attempts.insert().values(
-            site_id=row.site_id,
-            webhook_id=row.webhook_id,
-            number=numbered.scalar_subquery(),
-            url=sending.url,
-            result=result,
-            http_status=reply.status if reply else None,
-            answer=mask_excerpt(reply.body, _KEPT_MARKS) if reply else "",
-            reason=reason,
-            elapsed_ms=reply.elapsed_ms if reply else None,
-            attempted_at=now,
-        )
-    )
+def _attempt_of(
+    sending: _Sending, reply: Reply | None, result: AttemptResult, reason: str, now: datetime
+) -> Write:
+    written = {
+        **_its(sending.row),
+        "url": sending.url,
+        "result": result,
+        "http_status": reply.status if reply else None,
+        "answer": mask_excerpt(reply.body, _KEPT_MARKS) if reply else "",
+        "reason": reason,
+        "elapsed_ms": reply.elapsed_ms if reply else None,
+        "attempted_at": now,
+    }
+    return _ATTEMPT, written
 
 
-async def _advance(
-    tx: Transaction, row: Row[Any], effect: rules.Effect, attempts: int, now: datetime
-) -> None:
-    """Write what became of a webhook, leave the job of its next attempt, and wake what waited for it."""
+def _advanced(row: Row[Any], effect: rules.Effect, attempts: int, now: datetime) -> Write:
+    """What becomes of a webhook."""
     next_at = now + effect.again_after if effect.again_after is not None else None
     changed: dict[str, object] = {"state": effect.state, "attempts": attempts, "next_at": next_at}
     if effect.state is WebhookState.DELIVERED:
         changed["delivered_at"] = now
-    await tx.execute(update(webhooks).where(_is(row)).values(changed))
+    return _CHANGED, {**changed, **_its(row)}
+
+
+async def _follow(tx: Transaction, row: Row[Any], effect: rules.Effect, now: datetime) -> None:
+    """Leave the job of its next attempt, or wake what waited for it."""
     if effect.again_after is not None:
         await enqueue(tx, row.site_id, row.webhook_id, effect.again_after)
         return

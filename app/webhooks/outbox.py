@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 DELIVER = "webhooks.deliver"
+_NEW = webhooks.insert()  # built once
 
 
 class WebhookNotFound(Refusal):
@@ -39,18 +40,17 @@ async def announce(tx: Transaction, site: merchants.Site, told: Notification, *,
     Returns its id.
     """
     webhook_id = ids.new("whd", at=at)
-    await tx.execute(
-        webhooks.insert().values(
-            site_id=site.site_id,
-            webhook_id=webhook_id,
-            payment_id=told.payment_id,
-            sequence=told.sequence,
-            success=told.success,
-            fields=dict(told.fields),
-            next_at=at,
-            created_at=at,
-        )
-    )
+    written = {
+        "site_id": site.site_id,
+        "webhook_id": webhook_id,
+        "payment_id": told.payment_id,
+        "sequence": told.sequence,
+        "success": told.success,
+        "fields": dict(told.fields),
+        "next_at": at,
+        "created_at": at,
+    }
+    await tx.execute(_NEW, written)
     await enqueue(tx, site.site_id, webhook_id, timedelta(0))
     return webhook_id
 

@@ -58,8 +58,7 @@ class Room:
         async with self.pipes.database.transaction() as tx:
             written = await callouts.write_check_deposit(tx, site, QUESTION, at=now)
         heard = await callouts.check_deposit(self.pipes, written)
-        async with self.pipes.database.transaction() as tx:
-            await callouts.write_answer(tx, heard, at=self.pipes.clock.now())
+        await callouts.write_answer(self.pipes.database, heard, at=self.pipes.clock.now())
         return heard.answer
 
     async def ask_payout(self) -> callouts.Answer:

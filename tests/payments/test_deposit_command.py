@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from app import cli, payments, players
 from app.kernel.money import Money
+from tests.payments.casework import R, only, resolve
 from tests.payments.desk import Desk
 from tests.payments.world import fact
 
@@ -107,6 +108,15 @@ async def test_a_deposit_is_shown_with_its_money_its_case_and_its_history(desk: 
     assert "deposit.created" in facts["1"]
     assert "by provider's notice  1000.00 KZT" in shown.splitlines()[-1]
     assert "!amount_differs" in shown.splitlines()[-1]
+
+
+async def test_a_case_that_has_ended_is_shown_with_its_end(desk: Desk, clone_url: str) -> None:
+    odd = await disputed_amount(desk)
+    ended = await resolve(desk, (await only(desk)).case_id, R.ACCEPTED, amount=Money(100_000, "KZT"))
+    shown = await said(clone_url, "deposit", "show", desk.site_id, odd)
+    assert f"case       {ended.case_id}  amount_differs, resolved as accepted: cashier case show" in shown
+    plain = json.loads(await said(clone_url, "deposit", "show", desk.site_id, odd, "--json"))
+    assert (plain["open_cases"], plain["resolved_cases"]) == ([], [ended.case_id])
 
 
 async def test_nothing_that_a_provider_writes_reaches_a_terminal_as_it_is(desk: Desk, clone_url: str) -> None:

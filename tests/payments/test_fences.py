@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 
 from app import methods, payments, providers
 from app.kernel.clock import MovableClock
@@ -167,8 +167,8 @@ async def test_two_collections_of_one_order_at_once_meet_the_index(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both looked before either wrote, at the order number and again at the money: the index remains."""
-    for place, name in (("deposits", "order_is_taken"), ("steps", "order_is_paid")):
-        looked = getattr(payments.queries, name)
+    for place, name in (("deposits", "order_is_taken"), ("steps", "taken")):
+        looked = getattr(payments.fences, name)
         monkeypatch.setattr(f"app.payments.{place}.{name}", both_look_first(looked))
     references = await two_of_one_order(world)
     notices = [
@@ -176,7 +176,7 @@ async def test_two_collections_of_one_order_at_once_meet_the_index(
     ]
     reading = (payments.read_notice(world.pipes, world.site_id, notice_id) for notice_id in notices)
     [lost] = [end for end in await asyncio.gather(*reading, return_exceptions=True) if end is not None]
-    assert isinstance(lost, IntegrityError)
+    assert isinstance(lost, asyncpg.UniqueViolationError)
     assert "uq_payment_paid_order" in str(lost)
     assert await world.credited() == AMOUNT.minor
     # The job of the one that lost comes again, and now sees the other.

@@ -6,7 +6,18 @@ import pytest
 
 from app import payments
 from app.payments.resolutions import ResolutionImpossible
-from tests.payments.casework import APPROVE, PROOF, R, decide, only, open_cases, resolve
+from tests.payments.casework import (
+    APPROVE,
+    PROOF,
+    REJECT,
+    R,
+    conflicted_deposit,
+    decide,
+    only,
+    open_cases,
+    propose,
+    resolve,
+)
 from tests.payments.desk import Desk, kzt
 from tests.payments.stage import Bank, Stage
 from tests.payments.test_accepted_sums import conflicted_refund
@@ -91,3 +102,29 @@ async def test_a_number_that_nobody_names_is_the_cases(stage: Stage, bank: Bank)
     with pytest.raises(ResolutionImpossible):
         await ended(stage, payments.Proposal(R.ACCEPTED, "letter", PROOF, kzt(100_000)))
     assert (await stage.state(two.payment_id))[0] == "conflicted"
+
+
+async def test_a_reversed_deposit_of_another_sum_does_not_come_again_as_ordered(desk: Desk) -> None:
+    deposit = await conflicted_deposit(desk)
+    await resolve(desk, (await only(desk)).case_id, R.ACCEPTED, amount=kzt(120_000))
+    desk.provider.statuses = [just(State.FAILED)]
+    await desk.carry_on(deposit)
+    its = await only(desk)
+    await propose(desk, its.case_id, R.PAID)
+    with pytest.raises(ResolutionImpossible, match=r"1200\.00 KZT was credited and taken again"):
+        await decide(desk, its.case_id)
+    await decide(desk, its.case_id, REJECT)
+    assert (await desk.balances()).get("player_cash", 0) == 0
+    await resolve(desk, its.case_id, R.ACCEPTED, amount=kzt(120_000))
+    assert (await desk.balances())["player_cash"] == 120_000
+    assert (await desk.events(deposit))[-1] == "deposit.late_completed"
+
+
+async def test_a_deposit_paid_in_part_is_told_once_though_all_of_it_goes_back(desk: Desk) -> None:
+    deposit = await conflicted_deposit(desk)
+    await resolve(desk, (await only(desk)).case_id, R.ACCEPTED, amount=kzt(120_000))
+    desk.provider.answers = desk.provider.statuses = [paid("back-1", kzt(120_000))]
+    await desk.sent(deposit)
+    found = await desk.found(deposit)
+    assert (found.sub_status.value, found.refunded) == ("refunded", kzt(120_000))
+    assert await desk.told(found.number) == [(3, 24)]

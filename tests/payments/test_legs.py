@@ -284,3 +284,38 @@ async def test_another_sum_of_one_part_is_accepted_beside_the_other(stage: Stage
     done = await stage.row(found.payment_id)
     assert (done.sub_status, done.refunded_minor) == ("completed", FIRST - 1)
     assert await stage.credited() == FUNDS - SECOND
+
+
+@pytest.mark.parametrize(
+    ("resolution", "beside"),
+    [
+        (payments.Resolution.ACCEPTED, SECOND - 10_000),
+        (payments.Resolution.PAID, SECOND),
+        (payments.Resolution.NOT_PAID, 0),
+    ],
+)
+async def test_a_part_paid_with_another_sum_after_the_end_is_peoples(
+    stage: Stage, bank: Bank, resolution: payments.Resolution, beside: int
+) -> None:
+    found = await sent(stage, "pays", "declines")
+    await settled(stage)
+    *_, failed = await stage.references(found.payment_id)
+    order = bank.book[failed]
+    order.state, order.amount = providers.State.SUCCEEDED, Money(SECOND - 10_000, "KZT")
+    await stage.store_notice(bank.fact(failed))
+    await stage.work()
+    assert await stage.state(found.payment_id) == ("completed", "amount_differs")
+    assert await states(stage, found.payment_id) == ["completed", "conflicted"]
+    assert await stage.credited() == FUNDS - FIRST
+    if beside:
+        bank.moved.append((failed, Money(beside, "KZT")))  # what people find out
+    await stage.store_notice(bank.fact(failed), mark="again")
+    await stage.work()
+    amount = order.amount if resolution is payments.Resolution.ACCEPTED else None
+    await ended(stage, found.payment_id, resolution, leg=2, amount=amount)
+    paid = FIRST + beside
+    done = await stage.row(found.payment_id)
+    assert (done.sub_status, done.captured_minor, done.attention) == ("completed", paid, None)
+    assert (await stage.credited(), await stage.held()) == (FUNDS - paid, 0)
+    told = await stage.rows("SELECT fields FROM webhook ORDER BY sequence")
+    assert [row.fields["real_amount"] for row in told] == ([FIRST, paid] if beside else [FIRST])

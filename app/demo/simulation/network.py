@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from sqlalchemy.sql import Executable
 from typing_extensions import override
 
 from app.demo.simulation.chance import Chance, Fault, Place
@@ -103,13 +104,23 @@ class MortalDatabase(Database):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """One transaction, after which or instead of which the process may die."""
+        async with self._mortal(), super().transaction() as tx:
+            yield tx
+
+    @override
+    async def execute(self, statement: Executable, parameters: Mapping[str, Any]) -> None:
+        """A transaction of one statement, likewise."""
+        async with self._mortal():
+            await super().execute(statement, parameters)
+
+    @asynccontextmanager
+    async def _mortal(self) -> AsyncIterator[None]:
         self.transactions += 1
         fault = self._chance.strike(Place.PROCESS) if self.is_mortal else None
         if fault is not None:
             self._timeline.tell("", f"fault: {fault}")
         if fault is Fault.KILLED_BEFORE_TRANSACTION:
             raise Killed
-        async with super().transaction() as tx:
-            yield tx
+        yield
         if fault is Fault.KILLED_AFTER_COMMIT:
             raise Killed

@@ -12,9 +12,7 @@ from app.plumbing.database.engine import (
     DatabaseDown,
     NetworkInsideTransaction,
     NotCommitted,
-    Reader,
     SessionSettings,
-    Transaction,
     TransactionAlreadyOpen,
     asyncpg_dsn,
     checked,
@@ -24,6 +22,8 @@ from app.plumbing.database.engine import (
     sqlstate,
 )
 from app.plumbing.database.lanes import Lanes
+from app.plumbing.database.together import Write
+from app.plumbing.database.transactions import Reader, Transaction
 from app.plumbing.database.turns import Turns
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Transaction",
     "TransactionAlreadyOpen",
     "Turns",
+    "Write",
     "asyncpg_dsn",
     "checked",
     "forbid_network",

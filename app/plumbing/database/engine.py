@@ -10,7 +10,7 @@ its answer is read.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,13 +18,14 @@ from typing import Any, Self, TypeVar
 
 import asyncpg
 from sqlalchemy import CheckConstraint, MetaData, event, make_url
-from sqlalchemy.engine import URL, CursorResult, Row
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
 from typing_extensions import override
 
+from app.plumbing.database.transactions import Reader, Transaction, driver_connection
 from app.plumbing.fence import NetworkInsideTransaction, forbid_network
 from app.plumbing.fence import transaction_is_open as _open
 
@@ -41,9 +42,7 @@ __all__ = [
     "DatabaseDown",
     "NetworkInsideTransaction",
     "NotCommitted",
-    "Reader",
     "SessionSettings",
-    "Transaction",
     "TransactionAlreadyOpen",
     "asyncpg_dsn",
     "checked",
@@ -124,58 +123,6 @@ def pause_seconds(run: int) -> float:
 def asyncpg_dsn(url: str) -> str:
     """The same address in the form that asyncpg itself reads."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-class Reader:
-    """What one snapshot of the database can be asked."""
-
-    def __init__(self, connection: AsyncConnection) -> None:
-        """Wrap a connection; of a reader, its first statement begins the snapshot."""
-        self._connection = connection
-
-    async def all(
-        self, statement: Executable, parameters: Mapping[str, Any] | None = None
-    ) -> Sequence[Row[Any]]:
-        """Every row of a query."""
-        return (await self._connection.execute(statement, parameters)).all()
-
-    async def first(
-        self, statement: Executable, parameters: Mapping[str, Any] | None = None
-    ) -> Row[Any] | None:
-        """The first row of a query, or nothing."""
-        return (await self._connection.execute(statement, parameters)).first()
-
-    async def one(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any]:
-        """The only row of a query.
-
-        Anything else raises SQLAlchemy's `NoResultFound` or `MultipleResultsFound`.
-        """
-        return (await self._connection.execute(statement, parameters)).one()
-
-    async def scalar(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  a value of any column type
-        """The first column of the first row, or None."""
-        return (await self._connection.execute(statement, parameters)).scalar()
-
-    @property
-    def raw(self) -> asyncpg.Connection:
-        """The asyncpg connection beneath, for set-based statements with arrays and for the queue.
-
-        Whoever writes through it must be inside the transaction: the assertion is the fence against a job
-        that commits by itself.
-        """
-        connection = _driver_connection(self._connection)
-        assert connection.is_in_transaction(), "the raw connection is not in a transaction"
-        return connection
-
-
-class Transaction(Reader):
-    """What one open transaction can be asked and told; only `Database` begins and ends it."""
-
-    async def execute(
-        self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> CursorResult[Any]:
-        """Run a statement that writes."""
-        return await self._connection.execute(statement, parameters)
 
 
 class CheckedConnection(asyncpg.Connection):  # type: ignore[misc]  # published without types
@@ -287,6 +234,22 @@ class Database:
         async with self._connected(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
             yield Reader(connection)
 
+    async def execute(self, statement: Executable, parameters: Mapping[str, Any]) -> None:
+        """Run one statement that writes, in a transaction of its own: one trip to the server.
+
+        Raises:
+            DatabaseDown: no connection could be had.
+            CommitUnknown: the connection was lost; it may have happened.
+            TransactionAlreadyOpen: inside another transaction of the same task.
+        """
+        async with self._connected(isolation_level="AUTOCOMMIT") as connection:
+            try:
+                await connection.execute(statement, parameters)
+            except FAILURES as error:
+                if sqlstate(error) and not _is_lost(connection, error):
+                    raise
+                raise CommitUnknown("the connection was lost with a statement") from error
+
     async def retried(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in a transaction, and again from the start on a deadlock or serialization failure.
 
@@ -358,16 +321,8 @@ def _is_lost(connection: AsyncConnection, error: BaseException) -> bool:
     if sqlstate(error)[:2] in DOWN_CLASSES or sqlstate(error) in DOWN_SQLSTATES:
         return True
     return isinstance(error, FAILURES) and (
-        connection.invalidated or _driver_connection(connection).is_closed()
+        connection.invalidated or driver_connection(connection).is_closed()
     )
-
-
-def _driver_connection(connection: AsyncConnection) -> asyncpg.Connection:
-    proxied = connection.sync_connection
-    assert proxied is not None, "the connection is not open"
-    found = proxied.connection.driver_connection
-    assert isinstance(found, asyncpg.Connection)
-    return found
 
 
 async def _rolled_back(connection: AsyncConnection) -> None:

@@ -101,7 +101,7 @@ async def visit(pipes: Pipes, key: str, lang: str) -> Visit:
     Raises:
         merchants.NotAuthentic: no such key, or it is stale.
     """
-    async with pipes.database.transaction() as tx:
+    async with pipes.database.singly() as tx:
         session = await players.use_key(tx, key, now=pipes.clock.now())
         site = await merchants.site(tx, session.player.site_id)
         offered = await methods.offers(tx, site.site_id, session.currency)

@@ -6,21 +6,31 @@ from a wrong signature. Owns sites, salts, API tokens, and the signatures we iss
 
 from app.merchants.model import MessageFormat, NotAuthentic, Scope, Site, SiteId, WalletMode, site_number
 from app.merchants.operations import (
+    FIRST_SEEN,
     BadOrigin,
     CreatedSite,
     NewSite,
     create_site,
     create_token,
     forget_signatures,
-    is_first_seen,
     issued_signature,
     rotate_salt,
+    seen_signature,
     set_callback_url,
     set_tell_every_change,
 )
-from app.merchants.queries import SiteNotFound, authentic_site, bearer, shown, site, site_of_token
+from app.merchants.queries import (
+    SiteNotFound,
+    authentic_site,
+    bearer,
+    shown,
+    site,
+    site_of_token,
+    tells_every_change,
+)
 
 __all__ = [
+    "FIRST_SEEN",
     "BadOrigin",
     "CreatedSite",
     "MessageFormat",
@@ -36,13 +46,14 @@ __all__ = [
     "create_site",
     "create_token",
     "forget_signatures",
-    "is_first_seen",
     "issued_signature",
     "rotate_salt",
+    "seen_signature",
     "set_callback_url",
     "set_tell_every_change",
     "shown",
     "site",
     "site_number",
     "site_of_token",
+    "tells_every_change",
 ]

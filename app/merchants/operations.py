@@ -5,8 +5,9 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.kernel import ids
@@ -27,15 +28,16 @@ from app.plumbing.addresses import Peer, check_registered_url
 from app.plumbing.database import Transaction, Write
 
 __all__ = [
+    "FIRST_SEEN",
     "BadOrigin",
     "CreatedSite",
     "NewSite",
     "create_site",
     "create_token",
     "forget_signatures",
-    "is_first_seen",
     "issued_signature",
     "rotate_salt",
+    "seen_signature",
     "set_callback_url",
     "set_tell_every_change",
 ]
@@ -50,7 +52,16 @@ _ORIGIN = re.compile(
 # careful shop.
 _ISSUED_KEPT = timedelta(days=30)
 # Built once: every message of a site is one or the other.
-_SEEN = insert(seen_signatures).on_conflict_do_nothing().returning(seen_signatures.c.signature)
+# Part of the statement that a signed request leads to: a row where it comes for the first time.
+FIRST_SEEN: Final = (
+    insert(seen_signatures)
+    .values(
+        site_id=bindparam("seen_site"), signature=bindparam("seen_signature"), seen_at=bindparam("seen_at")
+    )
+    .on_conflict_do_nothing()
+    .returning(seen_signatures.c.signature)
+    .cte("first_seen")
+)
 _ISSUED = insert(issued_signatures).on_conflict_do_nothing()
 
 
@@ -223,10 +234,9 @@ async def set_tell_every_change(tx: Transaction, site_id: int, every: bool, *, a
     tx.forget(known_as(site_id))
 
 
-async def is_first_seen(tx: Transaction, site_id: int, signature: str, *, at: datetime) -> bool:
-    """Whether a site's signed request comes for the first time; it is remembered like a signature of ours."""
-    seen = {"site_id": site_id, "signature": signature, "seen_at": at}
-    return await tx.first(_SEEN, seen) is not None
+def seen_signature(site_id: int, signature: str, *, at: datetime) -> dict[str, object]:
+    """The parameters of `FIRST_SEEN`: a site's signed request, remembered like a signature of ours."""
+    return {"seen_site": site_id, "seen_signature": signature, "seen_at": at}
 
 
 def issued_signature(site_id: int, signature: str, *, at: datetime) -> Write:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import bindparam, exists, select, true
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, exists, select, true
 from sqlalchemy.engine import Row
 
 from app.kernel import signing
@@ -35,6 +35,7 @@ __all__ = [
     "shown",
     "site",
     "site_of_token",
+    "tells_every_change",
     "token_hash",
 ]
 
@@ -91,6 +92,11 @@ async def site(reader: Reader, site_id: int) -> Site:
     if found is None:
         raise SiteNotFound(site_id=site_id)
     return found
+
+
+def tells_every_change(site_id: ColumnElement[int]) -> ScalarSelect[bool]:
+    """Whether the site of another statement's row hears of every change, or of ends only."""
+    return select(sites.c.tell_every_change).where(sites.c.site_id == site_id).scalar_subquery()
 
 
 def known_as(site_id: int) -> tuple[str, int]:

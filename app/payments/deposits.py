@@ -20,7 +20,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.contract import event_type
-from app.payments.fences import order_is_taken
+from app.payments.fences import locked_for_order
 from app.payments.model import Source, Step
 from app.payments.queries import (
     Payment,
@@ -35,7 +35,7 @@ from app.payments.rules import next_step
 from app.payments.states import STATUS_OF, Kind, SubStatus
 from app.payments.steps import Cause, apply_evidence, carry_out, evidence_of
 from app.payments.tables import attempts, payment_events, payment_numbers, payments
-from app.payments.telling import tell
+from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import idempotency, switches
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
@@ -65,7 +65,7 @@ PLAYER_HAS = timedelta(minutes=30)  # to finish at the provider's page; afterwar
 _NEW = (
     payments.insert()
     .values(number=select(payment_numbers.next_value()).scalar_subquery())
-    .returning(payments)
+    .returning(payments, *WHO_HEARS)
 )
 _EVENT = payment_events.insert()
 _TRY = attempts.insert()
@@ -210,8 +210,9 @@ async def _create(
         "changed_at": at,
     }
     event = both | {"type": told_as, "source": "player", "recorded_at": at}
-    written = payment_of(await tx.together((_NEW, both | new), (_EVENT, event)))
-    await tell(tx, None, written, told_as, at=at)
+    row = await tx.together((_NEW, both | new), (_EVENT, event))
+    written = payment_of(row)
+    await tell(tx, None, written, told_as, audience_of(row), at=at)
     return written
 
 
@@ -278,10 +279,10 @@ async def _conclude_check(
     tx: Transaction, found: Payment, answer: callouts.Answer, reference: str, now: datetime
 ) -> bool:
     """Write the merchant's word; whether the provider is to be asked now."""
-    found = await payment(tx, found.site_id, found.payment_id, lock=True)
+    found, is_order_taken = await locked_for_order(tx, found, answer.external_id)
     if found.sub_status is not SubStatus.CHECKING:
         return False  # a sweep gave it up meanwhile; the merchant hears of that by webhook
-    if answer.state is callouts.CalloutState.ACCEPTED and await order_is_taken(tx, found, answer.external_id):
+    if answer.state is callouts.CalloutState.ACCEPTED and is_order_taken:
         # Two collections under one order number: the merchant would see one of them.
         answer = callouts.Answer(
             callouts.CalloutState.UNKNOWN, reason="external_id of another open or paid deposit"

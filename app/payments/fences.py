@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import and_, bindparam, exists, or_, select, text
 
-from app.payments.queries import Payment
+from app.payments.queries import Payment, payment_of
 from app.payments.states import Status
 from app.payments.tables import payments
-from app.plumbing.database import Reader
+from app.plumbing.database import Reader, Transaction
 
-__all__ = ["Taken", "order_is_taken", "reference_is_taken", "taken"]
+__all__ = ["Taken", "locked_for_order", "reference_is_taken", "taken"]
 
 # Credited, also where it went back since: a refund that fails after all and a dispute that is won complete it
 # again, and an order is paid once.
@@ -23,7 +23,12 @@ _ANOTHER = and_(
     payments.c.payment_id != bindparam("of_payment"),
 )
 _OF_ORDER = _ANOTHER & (payments.c.external_id == bindparam("by_order"))
-_ORDER_IS_TAKEN = select(exists().where(_OF_ORDER, or_(_OPEN, _PAID)))
+_mine = payments.alias("mine")
+_LOCKED_FOR_ORDER = (
+    select(_mine, exists().where(_OF_ORDER, or_(_OPEN, _PAID)).label("order_is_taken"))
+    .where(_mine.c.site_id == bindparam("of_site"), _mine.c.payment_id == bindparam("of_payment"))
+    .with_for_update(key_share=True, of=_mine)
+)
 _REFERENCE_IS_TAKEN = (
     exists()
     .where(
@@ -52,9 +57,13 @@ async def taken(reader: Reader, found: Payment, provider_reference: str | None) 
     return Taken(row.reference_is_taken, bool(found.external_id) and row.order_is_paid)
 
 
-async def order_is_taken(reader: Reader, found: Payment, external_id: str) -> bool:
-    """Whether another deposit that is open, or was ever credited, has this order number of the merchant."""
-    return bool(await reader.scalar(_ORDER_IS_TAKEN, {**_of(found), "by_order": external_id}))
+async def locked_for_order(tx: Transaction, found: Payment, external_id: str) -> tuple[Payment, bool]:
+    """A payment as it is now, locked; and whether another deposit has this order number of the merchant.
+
+    One that is open, or was ever credited.
+    """
+    row = await tx.one(_LOCKED_FOR_ORDER, {**_of(found), "by_order": external_id})
+    return payment_of(row), row.order_is_taken
 
 
 async def reference_is_taken(reader: Reader, found: Payment, provider_reference: str | None) -> bool:

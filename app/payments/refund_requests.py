@@ -13,12 +13,12 @@ from app.kernel.money import Money
 from app.payments.contract import event_type
 from app.payments.legs import policy
 from app.payments.model import PayoutPolicy, Step
-from app.payments.queries import Payment, payment
+from app.payments.queries import Payment, payment, payment_of
 from app.payments.refund_steps import SOURCE
 from app.payments.states import STATUS_OF, Kind, SubStatus
 from app.payments.steps import Cause, carry_out, remember
 from app.payments.tables import payment_events, payment_numbers, payments
-from app.payments.telling import tell
+from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import idempotency
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
@@ -223,8 +223,9 @@ async def _write(
     same = {"site_id": deposit.site_id, "payment_id": refund_id}
     state = {"status": STATUS_OF[SubStatus.REQUESTED], "sub_status": SubStatus.REQUESTED}
     sum_ = {"amount_minor": amount.minor, "currency": amount.currency}
-    await tx.execute(
-        payments.insert().values(
+    row = await tx.one(
+        payments.insert()
+        .values(
             **same,
             **state,
             **sum_,
@@ -245,14 +246,15 @@ async def _write(
             created_at=at,
             changed_at=at,
         )
+        .returning(payments, *WHO_HEARS)
     )
     name = event_type(Kind.REFUND, SubStatus.REQUESTED)
     event = payment_events.insert().values(
         **same, **state, **sum_, sequence=1, type=name, source="staff", recorded_at=at
     )
     await tx.execute(event)
-    written = await refund(tx, deposit.site_id, refund_id)
-    await tell(tx, None, written, name, at=at)
+    written = payment_of(row)
+    await tell(tx, None, written, name, audience_of(row), at=at)
     return written
 
 

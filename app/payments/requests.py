@@ -11,11 +11,11 @@ from app.kernel.money import Money
 from app.payments.closed_loop import Part, plan
 from app.payments.contract import event_type
 from app.payments.leg_steps import SOURCE
-from app.payments.queries import Payment, payment
+from app.payments.queries import Payment, payment_of
 from app.payments.sources import account_for, name_of, paid_by
 from app.payments.states import STATUS_OF, Kind, LegState, SubStatus
 from app.payments.tables import legs, payment_events, payment_numbers, payments
-from app.payments.telling import tell
+from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing.database import Reader, Transaction
 
 __all__ = ["LegPlan", "PayoutPlan", "available", "looped", "parts_of", "reserve", "write_payout"]
@@ -62,8 +62,9 @@ async def write_payout(tx: Transaction, plan: PayoutPlan, *, at: datetime) -> Pa
     """Write a withdrawal as requested, with its legs and first event."""
     first = SubStatus.REQUESTED
     same = {"site_id": plan.site_id, "payment_id": plan.payment_id}
-    await tx.execute(
-        payments.insert().values(
+    row = await tx.one(
+        payments.insert()
+        .values(
             **same,
             number=select(payment_numbers.next_value()).scalar_subquery(),
             kind=Kind.PAYOUT,
@@ -86,6 +87,7 @@ async def write_payout(tx: Transaction, plan: PayoutPlan, *, at: datetime) -> Pa
             changed_at=at,
             ask_at=plan.ask_at,
         )
+        .returning(payments, *WHO_HEARS)
     )
     await _write_legs(tx, plan)
     name = event_type(Kind.PAYOUT, first)
@@ -102,8 +104,8 @@ async def write_payout(tx: Transaction, plan: PayoutPlan, *, at: datetime) -> Pa
             recorded_at=at,
         )
     )
-    written = await payment(tx, plan.site_id, plan.payment_id)
-    await tell(tx, None, written, name, at=at)
+    written = payment_of(row)
+    await tell(tx, None, written, name, audience_of(row), at=at)
     return written
 
 

@@ -23,7 +23,7 @@ from app.payments.rules import ask_delay, asks_provider, in_conflict, next_step
 from app.payments.sources import remember_source
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import attempts, payment_events, payments
-from app.payments.telling import tell
+from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import metrics, queue
 from app.plumbing.database import Transaction, Write
 
@@ -47,7 +47,7 @@ _log = structlog.get_logger("payments")
 _CHANGE = (
     update(payments)
     .where(payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment"))
-    .returning(payments)
+    .returning(payments, *WHO_HEARS)
 )
 _EVENT = payment_events.insert()
 _ANSWER = update(attempts).where(
@@ -178,8 +178,11 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
     if step.attention is not None:
         _alarm(found, step.attention)
     event = _event_of(found, values, step, cause, at)
-    now_is = payment_of(await tx.together(change, (_EVENT, event), *cause.beside))
-    await _tell(tx, found, now_is, str(event["type"]), step, cause, at)
+    row = await tx.together(change, (_EVENT, event), *cause.beside)
+    now_is = payment_of(row)
+    await tell(tx, found, now_is, str(event["type"]), audience_of(row), at=at)
+    if step.attention is not None and step.attention is not Attention.UNCONFIRMED:
+        await _call_people(tx, found, step.attention, _money_of(step) or cause.amount, cause, at)
     if step.path:
         metrics.PAYMENTS.labels(found.kind.value, now_is.sub_status.value).inc()
 
@@ -320,18 +323,14 @@ def _event_of(
     }
 
 
-async def _tell(
-    tx: Transaction, was: Payment, now_is: Payment, name: str, step: Step, cause: Cause, at: datetime
+async def _call_people(
+    tx: Transaction, was: Payment, why: Attention, told: Money | None, cause: Cause, at: datetime
 ) -> None:
-    """Tell the merchant, and where people must look, open their case."""
-    await tell(tx, was, now_is, name, at=at)
-    if step.attention is not None and step.attention is not Attention.UNCONFIRMED:
-        told = _money_of(step) or cause.amount
-        theirs = {"source": cause.source, "code": cause.reason_code, "text": cause.reason}
-        theirs |= {"amount": str(told) if told else "", "provider_reference": cause.provider_reference or ""}
-        about, exposure = cause.provider_reference or "", told or was.amount
-        why = CaseKind(step.attention.value)
-        await open_case(tx, was, why, theirs, about=about, exposure=exposure, at=at)
+    """Open the case of what people must look at."""
+    theirs = {"source": cause.source, "code": cause.reason_code, "text": cause.reason}
+    theirs |= {"amount": str(told) if told else "", "provider_reference": cause.provider_reference or ""}
+    about, exposure = cause.provider_reference or "", told or was.amount
+    await open_case(tx, was, CaseKind(why.value), theirs, about=about, exposure=exposure, at=at)
 
 
 def _money_of(step: Step) -> Money | None:

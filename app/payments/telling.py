@@ -5,8 +5,9 @@ Written in the transaction of the change itself.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, literal_column, select
 
 from app import merchants, methods, players, webhooks
 from app.kernel.money import Money
@@ -21,10 +22,10 @@ from app.payments.contract import (
 )
 from app.payments.queries import Payment
 from app.payments.states import STATUS_OF, Kind, Status, SubStatus
-from app.payments.tables import payment_numbers
+from app.payments.tables import payment_numbers, payments
 from app.plumbing.database import Transaction
 
-__all__ = ["public_object", "tell"]
+__all__ = ["WHO_HEARS", "Audience", "audience_of", "public_object", "tell"]
 
 # "Withdrawal" is the word that others read.
 _WORDS = {Kind.DEPOSIT: "deposit", Kind.PAYOUT: "withdrawal", Kind.REFUND: "refund"}
@@ -45,6 +46,32 @@ class _Beside:
     word: str
     type_id: int
     amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who hears of a payment's change.
+
+    Args:
+        is_there: somebody is registered for events.
+        hears_every_change: the site's protocol addresses hear of every change, not of ends only.
+        site_login: whose payment it is, in the site's words.
+    """
+
+    is_there: bool
+    hears_every_change: bool
+    site_login: str
+
+
+# By their names: of an INSERT, SQLAlchemy would take the columns for those of another row.
+_SITE: ColumnElement[int] = literal_column("payment.site_id", payments.c.site_id.type)
+_PLAYER: ColumnElement[str] = literal_column("payment.player_id", payments.c.player_id.type)
+# What the statement of a change returns besides the payment, so that nothing need be asked before it is told.
+WHO_HEARS = (
+    webhooks.is_heard_at(_SITE).label("is_heard"),
+    merchants.tells_every_change(_SITE).label("hears_every_change"),
+    players.login_of(_SITE, _PLAYER).label("site_login"),
+)
 
 
 def public_object(found: Payment) -> dict[str, object]:
@@ -76,8 +103,19 @@ def public_object(found: Payment) -> dict[str, object]:
     }
 
 
+def audience_of(row: Any) -> Audience:  # noqa: ANN401  of a statement that returns WHO_HEARS
+    """Who hears of the change that the row is of."""
+    return Audience(row.is_heard, row.hears_every_change, row.site_login)
+
+
 async def tell(
-    tx: Transaction, was: Payment | None, now_is: Payment, event_type: str, *, at: datetime
+    tx: Transaction,
+    was: Payment | None,
+    now_is: Payment,
+    event_type: str,
+    audience: Audience,
+    *,
+    at: datetime,
 ) -> None:
     """Tell the merchant of a change that has just been written.
 
@@ -86,14 +124,15 @@ async def tell(
         was: the payment before it; None when it is new.
         now_is: the payment after it; its `sequence` numbers the change.
         event_type: the name of the event in the payment's own history.
+        audience: by `audience_of`.
         at: this instant.
     """
-    site = await merchants.site(tx, now_is.site_id)
-    before, after = public_object(was) if was else {}, public_object(now_is)
-    changed = {name: value for name, value in before.items() if value != after[name]}
-    for name in (event_type, *event_aliases(event_type)):
-        event = webhooks.Event(name, now_is.payment_id, now_is.sequence, after, changed, at)
-        await webhooks.publish(tx, now_is.site_id, event, at=at)
+    if audience.is_there:
+        before, after = public_object(was) if was else {}, public_object(now_is)
+        changed = {name: value for name, value in before.items() if value != after[name]}
+        for name in (event_type, *event_aliases(event_type)):
+            event = webhooks.Event(name, now_is.payment_id, now_is.sequence, after, changed, at)
+            await webhooks.publish(tx, now_is.site_id, event, at=at)
     moved = was is None or was.sub_status is not now_is.sub_status or was.external_id != now_is.external_id
     # A part that is paid late changes nothing but the sum.
     moved = moved or (was is not None and was.captured != now_is.captured)
@@ -102,9 +141,9 @@ async def tell(
         moved = False
     beside = _beside(was, now_is) if was is not None else None
     if beside is not None:
-        await _announce(tx, site, now_is, at, beside=beside)
-    elif moved and (is_told(now_is.sub_status) or site.tell_every_change):
-        await _announce(tx, site, now_is, at)
+        await _announce(tx, now_is, audience.site_login, at, beside=beside)
+    elif moved and (is_told(now_is.sub_status) or audience.hears_every_change):
+        await _announce(tx, now_is, audience.site_login, at)
 
 
 def _beside(was: Payment, now_is: Payment) -> _Beside | None:
@@ -127,11 +166,11 @@ def _told_of(one: Payment) -> tuple[object, ...]:
 
 
 async def _announce(
-    tx: Transaction, site: merchants.Site, now_is: Payment, at: datetime, *, beside: _Beside | None = None
+    tx: Transaction, now_is: Payment, site_login: str, at: datetime, *, beside: _Beside | None = None
 ) -> None:
     """Write a notification: of the payment itself, or of a transaction of its own beside it."""
+    site = await merchants.site(tx, now_is.site_id)
     method = methods.CATALOGUE[now_is.method]
-    player = await players.player(tx, now_is.site_id, now_is.player_id)
     facts = PaymentFacts(
         type_id=TYPE_ID[now_is.kind],
         number=now_is.number,
@@ -139,7 +178,7 @@ async def _announce(
         amount=now_is.amount,
         real_amount=now_is.real_amount,
         site_id=now_is.site_id,
-        site_login=player.site_login,
+        site_login=site_login,
         customer_purse=now_is.purse,
         external_id=now_is.external_id,
         provider_reference=now_is.provider_reference or "",

@@ -14,7 +14,7 @@ from app.players.operations import (
     set_status,
     use_key,
 )
-from app.players.queries import PlayerNotFound, logins, player, player_of_login
+from app.players.queries import PlayerNotFound, login_of, logins, player, player_of_login
 
 __all__ = [
     "KEY_IDLE",
@@ -26,6 +26,7 @@ __all__ = [
     "Session",
     "forget_habits",
     "known_player",
+    "login_of",
     "logins",
     "obtain_key",
     "player",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 from app.kernel.ids import PlayerId
@@ -14,7 +14,6 @@ __all__ = [
     "Player",
     "PlayerStatus",
     "Session",
-    "is_stale",
 ]
 
 KEY_IDLE = timedelta(minutes=60)  # protocol.md section 15
@@ -68,8 +67,3 @@ class Session:
     language: str
     customer_ip: str
     wishes: Mapping[str, str]
-
-
-def is_stale(*, obtained_at: datetime, used_at: datetime, now: datetime) -> bool:
-    """A key lives 60 minutes idle and 12 hours in all."""
-    return now - used_at > KEY_IDLE or now - obtained_at > KEY_LIFETIME

@@ -3,16 +3,17 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
 import structlog
-from sqlalchemy import Boolean, bindparam, delete, func, literal_column, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Boolean, bindparam, case, delete, exists, func, literal, literal_column, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app import merchants
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.ids import PlayerId
-from app.players.model import KEY_LIFETIME, PERSONAL_FIELDS, Player, PlayerStatus, Session, is_stale
+from app.players.model import KEY_IDLE, KEY_LIFETIME, PERSONAL_FIELDS, Player, PlayerStatus, Session
 from app.players.queries import PlayerNotFound
 from app.players.tables import players, sessions
 from app.plumbing.database import Transaction
@@ -45,31 +46,58 @@ _security = structlog.get_logger("security")
 
 # Built once: a visit and a deposit run them all.
 _adding = insert(players)
-_KNOWN = _adding.on_conflict_do_update(
+_KNOWN_TO = _adding.on_conflict_do_update(
     index_elements=["site_id", "site_login"],
     set_={
         "personal": players.c.personal.op("||")(_adding.excluded.personal),
         "seen_at": _adding.excluded.seen_at,
     },
-    # A row that was only just inserted has been locked or changed by nobody.
-).returning(players.c.player_id, literal_column("xmax = 0", Boolean).label("is_new"))
+)
+# A row that was only just inserted has been locked or changed by nobody.
+_KNOWN = _KNOWN_TO.returning(players.c.player_id, literal_column("xmax = 0", Boolean).label("is_new"))
+_SESSION: Final = (
+    *("site_id", "session_id", "key_hash", "player_id", "currency", "language", "customer_ip", "wishes"),
+    *("obtained_at", "used_at"),
+)
+_VISITOR = (
+    _KNOWN_TO.values(
+        site_id=bindparam("site_id"),
+        player_id=bindparam("new_player"),
+        site_login=bindparam("site_login"),
+        # The protocol has no time: an old request must not bring old data back.
+        personal=case(
+            (exists(select(merchants.FIRST_SEEN)), bindparam("personal", type_=JSONB)),
+            else_=literal({}, JSONB),
+        ),
+        created_at=bindparam("obtained_at"),
+        seen_at=bindparam("obtained_at"),
+    )
+    .returning(players.c.player_id)
+    .cte("visitor")
+)
+# The player, who is created on the first visit, and the session behind the key, by one statement.
+_OPEN = insert(sessions).from_select(
+    _SESSION,
+    select(
+        *(
+            _VISITOR.c.player_id if name == "player_id" else bindparam(name, type_=sessions.c[name].type)
+            for name in _SESSION
+        )
+    ),
+)
 _METHOD = update(players).where(
     players.c.site_id == bindparam("of_site"), players.c.player_id == bindparam("of_player")
 )
-_OPEN = sessions.insert()
-_OF_KEY = (
-    select(sessions, players.c.site_login, players.c.personal, players.c.last_method)
-    .select_from(
-        sessions.join(
-            players, (players.c.site_id == sessions.c.site_id) & (players.c.player_id == sessions.c.player_id)
-        )
-    )
-    .where(sessions.c.site_id == bindparam("of_site"), sessions.c.key_hash == bindparam("of_key"))
-)
-_USED = (
+_OF_KEY = (sessions.c.site_id == bindparam("of_site")) & (sessions.c.key_hash == bindparam("of_key"))
+_KEY_IS_KNOWN = select(exists().where(_OF_KEY))
+# One that is not stale is kept alive, and its player told.
+_USE = (
     update(sessions)
-    .where(sessions.c.site_id == bindparam("of_site"), sessions.c.session_id == bindparam("of_session"))
+    .where(_OF_KEY, sessions.c.used_at >= bindparam("idle_since"))
+    .where(sessions.c.obtained_at >= bindparam("alive_since"))
+    .where(players.c.site_id == sessions.c.site_id, players.c.player_id == sessions.c.player_id)
     .values(used_at=func.greatest(sessions.c.used_at, bindparam("now", type_=sessions.c.used_at.type)))
+    .returning(sessions, players.c.site_login, players.c.personal, players.c.last_method)
 )
 
 
@@ -99,16 +127,15 @@ async def obtain_key(
         raise CurrencyNotOffered(currency=currency, offered=", ".join(site.currencies))
     language = fields.get("language", "")
     personal = {name: value for name, value in fields.items() if name in PERSONAL_FIELDS}
-    if not await merchants.is_first_seen(tx, site.site_id, fields["signature"], at=at):
-        personal = {}  # the protocol has no time: an old request must not bring old data back
-    player_id, _ = await known_player(tx, site.site_id, fields["site_login"], personal, at=at)
     # The site number leads, so that a key finds its shard; the rest is random.
     key = f"{site.site_id}-{ids.secret(_KEY_BYTES)}"
     session = {
         "site_id": site.site_id,
         "session_id": ids.new("ses", at=at),
         "key_hash": _hash(key),
-        "player_id": player_id,
+        "new_player": ids.new("ply", at=at),
+        "site_login": fields["site_login"],
+        "personal": personal,
         "currency": currency,
         "language": language if language in site.languages else site.languages[0],
         "customer_ip": fields["customer_ip"],
@@ -116,7 +143,7 @@ async def obtain_key(
         "obtained_at": at,
         "used_at": at,
     }
-    await tx.execute(_OPEN, session)
+    await tx.execute(_OPEN, session | merchants.seen_signature(site.site_id, fields["signature"], at=at))
     return key
 
 
@@ -127,11 +154,13 @@ async def use_key(tx: Transaction, key: str, *, now: datetime) -> Session:
         merchants.NotAuthentic: no such key, or it is stale.
     """
     site_id = merchants.site_number(key.partition("-")[0])
-    row = await tx.first(_OF_KEY, {"of_site": site_id, "of_key": _hash(key)})
-    if row is None or is_stale(obtained_at=row.obtained_at, used_at=row.used_at, now=now):
-        _security.warning("key.refused", site_id=site_id, reason="unknown" if row is None else "stale")
+    its = {"of_site": site_id, "of_key": _hash(key)}
+    alive = {"now": now, "idle_since": now - KEY_IDLE, "alive_since": now - KEY_LIFETIME}
+    row = await tx.first(_USE, its | alive)
+    if row is None:
+        reason = "stale" if await tx.scalar(_KEY_IS_KNOWN, its) else "unknown"
+        _security.warning("key.refused", site_id=site_id, reason=reason)
         raise merchants.NotAuthentic
-    await tx.execute(_USED, {"of_site": site_id, "of_session": row.session_id, "now": now})
     player = Player(site_id, PlayerId(row.player_id), row.site_login, row.personal, row.last_method)
     return Session(row.session_id, player, row.currency, row.language, row.customer_ip, row.wishes)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, select
 
 from app.kernel.errors import Refusal
 from app.kernel.ids import PlayerId
@@ -10,7 +10,7 @@ from app.players.model import Player, PlayerStatus
 from app.players.tables import players
 from app.plumbing.database import Reader
 
-__all__ = ["PlayerNotFound", "logins", "player", "player_of_login"]
+__all__ = ["PlayerNotFound", "login_of", "logins", "player", "player_of_login"]
 
 
 class PlayerNotFound(Refusal):
@@ -20,6 +20,12 @@ class PlayerNotFound(Refusal):
 _ONE = players.select().where(  # built once: every notification names its player
     players.c.site_id == bindparam("of_site"), players.c.player_id == bindparam("of_player")
 )
+
+
+def login_of(site_id: ColumnElement[int], player_id: ColumnElement[str]) -> ScalarSelect[str]:
+    """The site's own id of the player of another statement's row."""
+    its = (players.c.site_id == site_id) & (players.c.player_id == player_id)
+    return select(players.c.site_login).where(its).scalar_subquery()
 
 
 async def player(reader: Reader, site_id: int, player_id: str) -> Player:

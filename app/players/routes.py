@@ -72,7 +72,7 @@ def _obtaining(routes: APIRouter, pipes: Pipes) -> None:
         try:
             fields = signing.read(signing.KEY_OBTAINING, await web.signed_pairs(request))
             now = pipes.clock.now()
-            async with pipes.database.transaction() as tx:
+            async with pipes.database.singly() as tx:
                 site = await merchants.authentic_site(tx, fields, now)
                 buckets.take(str(site.site_id))  # after the signature: nobody can use up another's
                 key = await obtain_key(tx, site, fields, at=now)

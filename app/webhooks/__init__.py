@@ -15,7 +15,7 @@ from app.webhooks.model import (
     Notification,
     WebhookState,
 )
-from app.webhooks.outbox import WebhookNotFound, announce, publish, replay
+from app.webhooks.outbox import WebhookNotFound, announce, is_heard_at, publish, replay
 from app.webhooks.queries import EndpointNotFound, attempts_at, endpoint, endpoint_list
 from app.webhooks.terms import EVENT_TYPES
 
@@ -34,6 +34,7 @@ __all__ = [
     "attempts_at",
     "endpoint",
     "endpoint_list",
+    "is_heard_at",
     "publish",
     "replay",
 ]

@@ -87,6 +87,10 @@ _ATTEMPT = webhook_attempts.insert().values(
 )
 
 
+class _Busy(Exception):
+    """This process makes as many calls to the endpoint as it may, so this one comes later."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Sending:
     """One attempt that is due: where to, and what."""
@@ -104,14 +108,28 @@ class _Sending:
 
 async def deliver(pipes: Pipes, site_id: int, webhook_id: str) -> None:
     """Make one attempt if one is due, record it, and leave the job of the next; safe to run twice."""
-    async with pipes.database.transaction() as tx:
-        row = await tx.first(_WITH_NEWER, {"of_site": site_id, "of_webhook": webhook_id})
-        if row is None:
-            return
-        due = _due_event if row.endpoint_id else _due_notification
-        sending = await due(tx, pipes, row, pipes.clock.now())
-    if sending is None:
+    now = pipes.clock.now()
+    row: Row[Any] | None = None
+    try:
+        async with pipes.database.singly() as tx:
+            row = await tx.first(_WITH_NEWER, {"of_site": site_id, "of_webhook": webhook_id})
+            if row is None:
+                return
+            sending = None if row.endpoint_id else await _due_notification(tx, pipes, row, now)
+        if row.endpoint_id:
+            async with pipes.database.transaction() as tx:
+                sending = await _due_event(tx, pipes, row, now)
+    except _Busy:
+        assert row is not None, "its endpoint is busy"
+        async with pipes.database.transaction() as tx:
+            await _stand_aside(tx, row, now)
         return
+    if sending is not None:
+        await _send(pipes, sending)
+
+
+async def _send(pipes: Pipes, sending: _Sending) -> None:
+    """Make an attempt that is due; no transaction is open."""
     try:
         reply = await pipes.http.call(
             "POST",
@@ -124,7 +142,7 @@ async def deliver(pipes: Pipes, site_id: int, webhook_id: str) -> None:
     except CallFailed as failure:
         if failure.kind in _NOT_EVEN_TRIED:
             async with pipes.database.transaction() as tx:
-                await _step_back(tx, row, _STEP_BACK, pipes.clock.now())
+                await _step_back(tx, sending.row, _STEP_BACK, pipes.clock.now())
             return
         await _record(pipes, sending, None, failure.kind.value)
         return
@@ -177,7 +195,10 @@ def _is_due(row: Row[Any], now: datetime) -> bool:
 
 
 async def _due_notification(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime) -> _Sending | None:
-    """The notification, if due; one that a newer one of its payment has overtaken is closed."""
+    """The notification, if due; one that a newer one of its payment has overtaken is closed.
+
+    No statement of it needs another.
+    """
     if not _is_due(row, now):
         return None
     if row.has_newer:
@@ -187,8 +208,7 @@ async def _due_notification(tx: Transaction, pipes: Pipes, row: Row[Any], now: d
         return None
     site = await merchants.site(tx, row.site_id)
     url = site.notification_url(success=row.success)
-    if await _stood_aside(tx, pipes, row, url, now):
-        return None
+    _check_peer(pipes, row, url)
     message = messages.signed(
         row.fields,
         salt=site.signing_salt,
@@ -233,8 +253,7 @@ async def _due_event(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime
     if waits_until > now:
         await _put_off(tx, row, waits_until, now)
         return None
-    if await _stood_aside(tx, pipes, row, told.url, now):
-        return None
+    _check_peer(pipes, row, told.url)
     event: Event = await event_of(tx, row.site_id, row.event_id)
     body = rules.body_of(row.event_id, event, is_thin=told.is_thin)
     secrets = await live_secrets(tx, row.site_id, row.endpoint_id, now)
@@ -246,15 +265,15 @@ def _peer_of(row: Row[Any], url: str) -> str:
     return f"webhooks {row.endpoint_id or urlsplit(url).netloc}"
 
 
-async def _stood_aside(tx: Transaction, pipes: Pipes, row: Row[Any], url: str, now: datetime) -> bool:
-    """Whether this process makes as many calls to the endpoint as it may, so that this one comes later.
-
-    The longer the backlog, the later.
-    """
+def _check_peer(pipes: Pipes, row: Row[Any], url: str) -> None:
     peer = _peer_of(row, url)
     under_way = sum(found.in_flight + found.waiting for found in pipes.http.peers() if found.peer == peer)
-    if under_way < _AT_ONCE:
-        return False
+    if under_way >= _AT_ONCE:
+        raise _Busy
+
+
+async def _stand_aside(tx: Transaction, row: Row[Any], now: datetime) -> None:
+    """Come later; the longer the backlog, the later."""
     pending = select(webhooks.c.webhook_id).where(
         webhooks.c.site_id == row.site_id,
         webhooks.c.state == WebhookState.PENDING,
@@ -262,7 +281,6 @@ async def _stood_aside(tx: Transaction, pipes: Pipes, row: Row[Any], url: str, n
     )
     backlog = await tx.scalar(select(func.count()).select_from(pending.limit(_LONGEST_BACKLOG).subquery()))
     await _step_back(tx, row, max(_BUSY_STEP_BACK, _EACH_WAITING * int(backlog or 0)), now)
-    return True
 
 
 async def _step_back(tx: Transaction, row: Row[Any], about: timedelta, now: datetime) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, select, update
 
 from app import merchants
 from app.kernel import ids
@@ -19,6 +19,7 @@ __all__ = [
     "WebhookNotFound",
     "announce",
     "enqueue",
+    "is_heard_at",
     "next_sequence",
     "publish",
     "replay",
@@ -58,6 +59,11 @@ async def announce(tx: Transaction, site: merchants.Site, told: Notification, *,
 _ENDPOINTS = select(endpoints.c.endpoint_id, endpoints.c.types, endpoints.c.state).where(
     endpoints.c.site_id == bindparam("of_site"), endpoints.c.state != EndpointState.REMOVED
 )
+
+
+def is_heard_at(site_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether anybody is registered at the site of another statement's row; where not, nothing is told."""
+    return exists().where(endpoints.c.site_id == site_id, endpoints.c.state != EndpointState.REMOVED)
 
 
 async def publish(tx: Transaction, site_id: int, event: Event, *, at: datetime) -> str | None:

@@ -108,6 +108,13 @@ class MortalDatabase(Database):
             yield tx
 
     @override
+    @asynccontextmanager
+    async def singly(self) -> AsyncIterator[Transaction]:
+        """Transactions of one statement each; before or after all of them."""
+        async with self._mortal(), super().singly() as tx:
+            yield tx
+
+    @override
     async def execute(self, statement: Executable, parameters: Mapping[str, Any]) -> None:
         """A transaction of one statement, likewise."""
         async with self._mortal():

@@ -158,8 +158,6 @@ class SessionSettings:
             "client_connection_check_interval": "1000",
             "timezone": "UTC",
             "jit": "off",
-            # A plan cached while the tables were young keeps scanning them: measured, a third of the rate.
-            "plan_cache_mode": "force_custom_plan",
             **self.extra,
         }
         return {name: value for name, value in named.items() if value}
@@ -233,6 +231,19 @@ class Database:
         """
         async with self._connected(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
             yield Reader(connection)
+
+    @asynccontextmanager
+    async def singly(self) -> AsyncIterator[Transaction]:
+        """Statements that commit one by one, without the two trips of a transaction around them.
+
+        For reads that need no common snapshot, and for writes that may be done again.
+
+        Raises:
+            DatabaseDown: no connection could be had, or it was lost; the last statement may have happened.
+            TransactionAlreadyOpen: inside another transaction of the same task.
+        """
+        async with self._connected(isolation_level="AUTOCOMMIT") as connection:
+            yield Transaction(connection)
 
     async def execute(self, statement: Executable, parameters: Mapping[str, Any]) -> None:
         """Run one statement that writes, in a transaction of its own: one trip to the server.

@@ -22,7 +22,7 @@ from app.callouts.tables import callouts
 from app.kernel import ids
 from app.kernel.masking import mask_excerpt, mask_value
 from app.plumbing import messages, metrics
-from app.plumbing.database import Database, Transaction
+from app.plumbing.database import Built, Database, Transaction
 from app.plumbing.http import CallFailed, Reply
 from app.plumbing.pipes import Pipes
 
@@ -31,9 +31,11 @@ __all__ = ["Callout", "Heard", "check_deposit", "request_payout", "write_answer"
 DEADLINE_SECONDS = 5.0  # protocol.md section 15
 _KEPT_MARKS = 20_000  # of a masked answer
 # Built once.
-_QUESTION = callouts.insert()
-_ANSWER = update(callouts).where(
-    callouts.c.site_id == bindparam("of_site"), callouts.c.callout_id == bindparam("of_callout")
+_QUESTION = Built(callouts.insert())
+_ANSWER = Built(
+    update(callouts).where(
+        callouts.c.site_id == bindparam("of_site"), callouts.c.callout_id == bindparam("of_callout")
+    )
 )
 
 
@@ -110,7 +112,7 @@ async def write_answer(database: Database, heard: Heard, *, at: datetime) -> Non
         "elapsed_ms": reply.elapsed_ms if reply else None,
         "answered_at": at,
     }
-    await database.execute(_ANSWER, written)
+    await database.write((_ANSWER, written))
 
 
 async def _asked(pipes: Pipes, callout: Callout) -> Heard:
@@ -160,5 +162,5 @@ async def _written(
         "sent_at": at,
     }
     issued = merchants.issued_signature(site.site_id, message.signature, at=at)
-    await tx.together((_QUESTION, question), issued)
+    await tx.write((_QUESTION, question), issued)
     return Callout(site.site_id, callout_id, site.callout_url, message, read)

@@ -25,7 +25,7 @@ from app.merchants.tables import (
     sites,
 )
 from app.plumbing.addresses import Peer, check_registered_url
-from app.plumbing.database import Transaction, Write
+from app.plumbing.database import Built, Transaction, Write
 
 __all__ = [
     "FIRST_SEEN",
@@ -62,7 +62,7 @@ FIRST_SEEN: Final = (
     .returning(seen_signatures.c.signature)
     .cte("first_seen")
 )
-_ISSUED = insert(issued_signatures).on_conflict_do_nothing()
+_ISSUED = Built(insert(issued_signatures).on_conflict_do_nothing())
 
 
 class BadOrigin(Refusal):

@@ -25,7 +25,7 @@ from app.merchants.model import (
     site_number,
 )
 from app.merchants.tables import api_tokens, issued_signatures, site_salts, sites
-from app.plumbing.database import Reader
+from app.plumbing.database import Built, Reader
 
 __all__ = [
     "SiteNotFound",
@@ -49,7 +49,7 @@ _SALTS = (
     .lateral()
 )
 # One statement, as every message of a site needs it; a row for each salt.
-_WITH_SALTS = (
+_WITH_SALTS = Built(
     select(sites, _SALTS.c.number, _SALTS.c.value, _SALTS.c.retired_at)
     .select_from(sites.outerjoin(_SALTS, true()))
     .where(sites.c.site_id == bindparam("wanted"))
@@ -58,7 +58,7 @@ _WITH_SALTS = (
 # For a message that claims to be a site's: whether we have issued its signature ourselves, looked up for a
 # site that there is not as well.
 _CLAIMED = select(bindparam("wanted", type_=sites.c.site_id.type).label("site_id")).subquery("claimed_by")
-_AND_REFLECTION = (
+_AND_REFLECTION = Built(
     select(
         sites,
         *(_SALTS.c.number, _SALTS.c.value, _SALTS.c.retired_at),

@@ -14,7 +14,7 @@ from app.methods.destinations import Destination
 from app.methods.model import CATALOGUE, Direction, MethodUnavailable, Offer
 from app.methods.tables import instruments as instrument_rows
 from app.methods.tables import site_methods
-from app.plumbing.database import Reader
+from app.plumbing.database import Built, Reader
 
 __all__ = [
     "Instrument",
@@ -34,9 +34,11 @@ _ENABLED = select(site_methods).where(
     site_methods.c.currency == bindparam("in_currency"),
     site_methods.c.enabled,
 )
-_OFFERS = _ENABLED.order_by(site_methods.c.position, site_methods.c.method)
-_OFFER = _ENABLED.where(
-    site_methods.c.method == bindparam("by_method"), site_methods.c.direction == bindparam("in_direction")
+_OFFERS = Built(_ENABLED.order_by(site_methods.c.position, site_methods.c.method))
+_OFFER = Built(
+    _ENABLED.where(
+        site_methods.c.method == bindparam("by_method"), site_methods.c.direction == bindparam("in_direction")
+    )
 )
 
 

@@ -37,7 +37,7 @@ from app.payments.steps import Cause, apply_evidence, carry_out, evidence_of
 from app.payments.tables import attempts, payment_events, payment_numbers, payments
 from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import idempotency, switches
-from app.plumbing.database import Transaction
+from app.plumbing.database import Built, Transaction
 from app.plumbing.pipes import Pipes
 
 __all__ = [
@@ -62,13 +62,13 @@ _UNDECIDED = frozenset(
 )
 PLAYER_HAS = timedelta(minutes=30)  # to finish at the provider's page; afterwards the deposit expires
 # Built once: every deposit runs them.
-_NEW = (
+_NEW = Built(
     payments.insert()
     .values(number=select(payment_numbers.next_value()).scalar_subquery())
     .returning(payments, *WHO_HEARS)
 )
-_EVENT = payment_events.insert()
-_TRY = attempts.insert()
+_EVENT = Built(payment_events.insert())
+_TRY = Built(attempts.insert())
 
 
 class DepositsStopped(Refusal):
@@ -210,7 +210,7 @@ async def _create(
         "changed_at": at,
     }
     event = both | {"type": told_as, "source": "player", "recorded_at": at}
-    row = await tx.together((_NEW, both | new), (_EVENT, event))
+    row = await tx.written((_NEW, both | new), (_EVENT, event))
     written = payment_of(row)
     await tell(tx, None, written, told_as, audience_of(row), at=at)
     return written

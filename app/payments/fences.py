@@ -7,7 +7,7 @@ from sqlalchemy import and_, bindparam, exists, or_, select, text
 from app.payments.queries import Payment, payment_of
 from app.payments.states import Status
 from app.payments.tables import payments
-from app.plumbing.database import Reader, Transaction
+from app.plumbing.database import Built, Reader, Transaction
 
 __all__ = ["Taken", "locked_for_order", "reference_is_taken", "taken"]
 
@@ -15,7 +15,7 @@ __all__ = ["Taken", "locked_for_order", "reference_is_taken", "taken"]
 # again, and an order is paid once.
 _GONE = (payments.c.status == Status.REFUNDED) & (payments.c.captured_minor > 0)
 _PAID = (payments.c.status == Status.COMPLETED) | _GONE
-_OPEN = payments.c.status.in_([Status.PENDING, Status.PROCESSING])
+_OPEN = (payments.c.status == Status.PENDING) | (payments.c.status == Status.PROCESSING)
 # Built once: every deposit asks them.
 _ANOTHER = and_(
     payments.c.site_id == bindparam("of_site"),
@@ -24,7 +24,7 @@ _ANOTHER = and_(
 )
 _OF_ORDER = _ANOTHER & (payments.c.external_id == bindparam("by_order"))
 _mine = payments.alias("mine")
-_LOCKED_FOR_ORDER = (
+_LOCKED_FOR_ORDER = Built(
     select(_mine, exists().where(_OF_ORDER, or_(_OPEN, _PAID)).label("order_is_taken"))
     .where(_mine.c.site_id == bindparam("of_site"), _mine.c.payment_id == bindparam("of_payment"))
     .with_for_update(key_share=True, of=_mine)
@@ -39,8 +39,8 @@ _REFERENCE_IS_TAKEN = (
     )
     .label("reference_is_taken")
 )
-_REFERENCE = select(_REFERENCE_IS_TAKEN)
-_BOTH = select(_REFERENCE_IS_TAKEN, exists().where(_OF_ORDER, _PAID).label("order_is_paid"))
+_REFERENCE = Built(select(_REFERENCE_IS_TAKEN))
+_BOTH = Built(select(_REFERENCE_IS_TAKEN, exists().where(_OF_ORDER, _PAID).label("order_is_paid")))
 
 
 @dataclass(frozen=True, slots=True)

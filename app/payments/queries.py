@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.engine import Row
 
 from app import merchants, players
@@ -17,7 +17,7 @@ from app.payments.contract import event_type
 from app.payments.model import Attention, Facts
 from app.payments.states import Kind, Status, SubStatus
 from app.payments.tables import attempts, payment_events, payments
-from app.plumbing.database import Reader
+from app.plumbing.database import Built, Reader
 
 __all__ = [
     "Attempt",
@@ -41,27 +41,29 @@ __all__ = [
 
 
 # Built once: every deposit asks these.
-_ONE = payments.select().where(
+_BY_ID = payments.select().where(
     payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment")
 )
-_ONE_LOCKED = _ONE.with_for_update(key_share=True)
-_TRY = attempts.select().where(
-    attempts.c.site_id == bindparam("of_site"), attempts.c.attempt_id == bindparam("of_attempt")
+_ONE, _ONE_LOCKED = Built(_BY_ID), Built(_BY_ID.with_for_update(key_share=True))
+_TRY = Built(
+    attempts.select().where(
+        attempts.c.site_id == bindparam("of_site"), attempts.c.attempt_id == bindparam("of_attempt")
+    )
 )
-_LAST_TRY = (
+_LAST_TRY = Built(
     attempts.select()
     .where(attempts.c.site_id == bindparam("of_site"), attempts.c.payment_id == bindparam("of_payment"))
     .order_by(attempts.c.number.desc())
     .limit(1)
 )
-_UNFINISHED = (
+_UNFINISHED = Built(
     select(func.count())
     .select_from(payments)
     .where(
         payments.c.site_id == bindparam("of_site"),
         payments.c.player_id == bindparam("of_player"),
         payments.c.kind == Kind.DEPOSIT,
-        payments.c.status.in_([Status.PENDING, Status.PROCESSING]),
+        or_(payments.c.status == Status.PENDING, payments.c.status == Status.PROCESSING),
     )
 )
 

@@ -25,7 +25,7 @@ from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, 
 from app.payments.tables import attempts, payment_events, payments
 from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import metrics, queue
-from app.plumbing.database import Transaction, Write
+from app.plumbing.database import Built, Transaction, Write
 
 __all__ = [
     "CARRY_ON",
@@ -44,14 +44,16 @@ CARRY_ON = "payments.ask_provider"
 
 _log = structlog.get_logger("payments")
 # Statements of every step, built once.
-_CHANGE = (
+_CHANGE = Built(
     update(payments)
     .where(payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment"))
     .returning(payments, *WHO_HEARS)
 )
-_EVENT = payment_events.insert()
-_ANSWER = update(attempts).where(
-    attempts.c.site_id == bindparam("of_site"), attempts.c.attempt_id == bindparam("of_attempt")
+_EVENT = Built(payment_events.insert())
+_ANSWER = Built(
+    update(attempts).where(
+        attempts.c.site_id == bindparam("of_site"), attempts.c.attempt_id == bindparam("of_attempt")
+    )
 )
 _VERDICTS: Mapping[providers.State, Verdict] = {
     providers.State.REQUIRES_ACTION: Verdict.NEEDS_PLAYER,
@@ -168,17 +170,17 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
         values = await _remarked(tx, found, step, cause, at)
     if not values:
         if cause.beside:
-            await tx.together(*cause.beside)
+            await tx.write(*cause.beside)
         return
     its = {"of_site": found.site_id, "of_payment": found.payment_id}
     change: Write = (_CHANGE, {**values, **its})
     if "sequence" not in values:
-        await tx.together(change, *cause.beside)
+        await tx.write(change, *cause.beside)
         return
     if step.attention is not None:
         _alarm(found, step.attention)
     event = _event_of(found, values, step, cause, at)
-    row = await tx.together(change, (_EVENT, event), *cause.beside)
+    row = await tx.written(change, (_EVENT, event), *cause.beside)
     now_is = payment_of(row)
     await tell(tx, found, now_is, str(event["type"]), audience_of(row), at=at)
     if step.attention is not None and step.attention is not Attention.UNCONFIRMED:

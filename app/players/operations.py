@@ -16,7 +16,7 @@ from app.kernel.ids import PlayerId
 from app.players.model import KEY_IDLE, KEY_LIFETIME, PERSONAL_FIELDS, Player, PlayerStatus, Session
 from app.players.queries import PlayerNotFound
 from app.players.tables import players, sessions
-from app.plumbing.database import Transaction
+from app.plumbing.database import Built, Transaction
 
 __all__ = [
     "CurrencyNotOffered",
@@ -54,7 +54,7 @@ _KNOWN_TO = _adding.on_conflict_do_update(
     },
 )
 # A row that was only just inserted has been locked or changed by nobody.
-_KNOWN = _KNOWN_TO.returning(players.c.player_id, literal_column("xmax = 0", Boolean).label("is_new"))
+_KNOWN = Built(_KNOWN_TO.returning(players.c.player_id, literal_column("xmax = 0", Boolean).label("is_new")))
 _SESSION: Final = (
     *("site_id", "session_id", "key_hash", "player_id", "currency", "language", "customer_ip", "wishes"),
     *("obtained_at", "used_at"),
@@ -76,22 +76,26 @@ _VISITOR = (
     .cte("visitor")
 )
 # The player, who is created on the first visit, and the session behind the key, by one statement.
-_OPEN = insert(sessions).from_select(
-    _SESSION,
-    select(
-        *(
-            _VISITOR.c.player_id if name == "player_id" else bindparam(name, type_=sessions.c[name].type)
-            for name in _SESSION
-        )
-    ),
+_OPEN = Built(
+    insert(sessions).from_select(
+        _SESSION,
+        select(
+            *(
+                _VISITOR.c.player_id if name == "player_id" else bindparam(name, type_=sessions.c[name].type)
+                for name in _SESSION
+            )
+        ),
+    )
 )
-_METHOD = update(players).where(
-    players.c.site_id == bindparam("of_site"), players.c.player_id == bindparam("of_player")
+_METHOD = Built(
+    update(players).where(
+        players.c.site_id == bindparam("of_site"), players.c.player_id == bindparam("of_player")
+    )
 )
 _OF_KEY = (sessions.c.site_id == bindparam("of_site")) & (sessions.c.key_hash == bindparam("of_key"))
-_KEY_IS_KNOWN = select(exists().where(_OF_KEY))
+_KEY_IS_KNOWN = Built(select(exists().where(_OF_KEY)))
 # One that is not stale is kept alive, and its player told.
-_USE = (
+_USE = Built(
     update(sessions)
     .where(_OF_KEY, sessions.c.used_at >= bindparam("idle_since"))
     .where(sessions.c.obtained_at >= bindparam("alive_since"))
@@ -143,7 +147,7 @@ async def obtain_key(
         "obtained_at": at,
         "used_at": at,
     }
-    await tx.execute(_OPEN, session | merchants.seen_signature(site.site_id, fields["signature"], at=at))
+    await tx.write((_OPEN, session | merchants.seen_signature(site.site_id, fields["signature"], at=at)))
     return key
 
 
@@ -174,7 +178,7 @@ async def forget_sessions(tx: Transaction, *, now: datetime) -> int:
 async def remember_method(tx: Transaction, player: Player, method: str) -> None:
     """Preselect this method on the player's next visit."""
     its = {"of_site": player.site_id, "of_player": player.player_id}
-    await tx.execute(_METHOD, {**its, "last_method": method})
+    await tx.write((_METHOD, {**its, "last_method": method}))
 
 
 async def forget_habits(tx: Transaction, site_id: int, site_login: str) -> bool:

@@ -8,7 +8,7 @@ from app.kernel.errors import Refusal
 from app.kernel.ids import PlayerId
 from app.players.model import Player, PlayerStatus
 from app.players.tables import players
-from app.plumbing.database import Reader
+from app.plumbing.database import Built, Reader
 
 __all__ = ["PlayerNotFound", "login_of", "logins", "player", "player_of_login"]
 
@@ -17,8 +17,10 @@ class PlayerNotFound(Refusal):
     """There is no such player at this site."""
 
 
-_ONE = players.select().where(  # built once: every notification names its player
-    players.c.site_id == bindparam("of_site"), players.c.player_id == bindparam("of_player")
+_ONE = Built(
+    players.select().where(  # built once: every notification names its player
+        players.c.site_id == bindparam("of_site"), players.c.player_id == bindparam("of_player")
+    )
 )
 
 

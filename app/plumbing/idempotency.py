@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app.kernel.errors import Refusal
-from app.plumbing.database import Database, Reader, Transaction, metadata
+from app.plumbing.database import Built, Database, Reader, Transaction, metadata
 
 __all__ = [
     "Claim",
@@ -93,7 +93,7 @@ def fingerprint(content: Mapping[str, Any]) -> bytes:
     ).digest()
 
 
-_CLAIM = insert(claims).on_conflict_do_nothing().returning(claims.c.key)  # built once
+_CLAIM = Built(insert(claims).on_conflict_do_nothing().returning(claims.c.key))  # built once
 
 
 async def claim(

@@ -8,7 +8,7 @@ from sqlalchemy import Boolean, Column, DateTime, Integer, Table, Text, bindpara
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
-from app.plumbing.database import Reader, Transaction, metadata
+from app.plumbing.database import Built, Reader, Transaction, metadata
 
 __all__ = ["EVERY_SITE", "all_switches", "is_stopped", "set_switch"]
 
@@ -26,9 +26,11 @@ switches = Table(
 )
 
 
-_STOPPED = select(func.bool_or(switches.c.stopped)).where(  # built once
-    or_(switches.c.site_id == EVERY_SITE, switches.c.site_id == bindparam("of_site")),
-    switches.c.name == bindparam("its_name"),
+_STOPPED = Built(
+    select(func.bool_or(switches.c.stopped)).where(  # built once
+        or_(switches.c.site_id == EVERY_SITE, switches.c.site_id == bindparam("of_site")),
+        switches.c.name == bindparam("its_name"),
+    )
 )
 
 

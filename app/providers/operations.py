@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.plumbing import metrics
 from app.plumbing.addresses import Peer, check_registered_url
-from app.plumbing.database import Transaction
+from app.plumbing.database import Built, Transaction
 from app.providers.intake import read_soon
 from app.providers.tables import NoticeState, notices, provider_accounts
 
@@ -16,8 +16,10 @@ __all__ = ["close_notice", "open_account", "recover_forgotten"]
 
 _FORGOTTEN_AFTER = timedelta(minutes=5)  # longer than all tries of one job together
 # Built once.
-_CLOSE = update(notices).where(
-    notices.c.site_id == bindparam("of_site"), notices.c.notice_id == bindparam("of_notice")
+_CLOSE = Built(
+    update(notices).where(
+        notices.c.site_id == bindparam("of_site"), notices.c.notice_id == bindparam("of_notice")
+    )
 )
 
 
@@ -73,4 +75,4 @@ async def close_notice(
     if state is not NoticeState.READ:
         metrics.ALARMS.labels(f"notice_{state.value}").inc()
     its = {"of_site": site_id, "of_notice": notice_id}
-    await tx.execute(_CLOSE, {**its, "state": state, "reason": reason, "read_at": at})
+    await tx.write((_CLOSE, {**its, "state": state, "reason": reason, "read_at": at}))

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select, tuple_
 from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
-from app.plumbing.database import Reader
+from app.plumbing.database import Built, Reader
 from app.providers.contract import Gateway, ProviderAccount, RawNotice, Report, judged
 from app.providers.gateways import GATEWAYS
 from app.providers.tables import NoticeState, notices, provider_accounts
@@ -45,17 +45,19 @@ class StoredNotice:
     received_at: datetime
 
 
-_ACCOUNT = select(provider_accounts).where(  # built once: every call to a provider begins with it
-    provider_accounts.c.site_id == bindparam("of_site"),
-    provider_accounts.c.account == bindparam("of_account"),
+_ACCOUNT = Built(  # every call to a provider begins with it
+    select(provider_accounts).where(
+        provider_accounts.c.site_id == bindparam("of_site"),
+        provider_accounts.c.account == bindparam("of_account"),
+    )
 )
 _ACCOUNTS = select(provider_accounts).where(
     tuple_(provider_accounts.c.site_id, provider_accounts.c.account).in_(bindparam("wanted", expanding=True))
 )
-_NOTICE = notices.select().where(
+_BY_ID = notices.select().where(
     notices.c.site_id == bindparam("of_site"), notices.c.notice_id == bindparam("of_notice")
 )
-_NOTICE_LOCKED = _NOTICE.with_for_update()
+_NOTICE, _NOTICE_LOCKED = Built(_BY_ID), Built(_BY_ID.with_for_update())
 
 
 async def accounts(

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Row
 from app import merchants
 from app.kernel.masking import mask_excerpt
 from app.plumbing import messages, metrics, queue
-from app.plumbing.database import Transaction, Write
+from app.plumbing.database import Built, Transaction, Write
 from app.plumbing.http import CallFailed, FailureKind, Reply
 from app.plumbing.pipes import Pipes
 from app.webhooks import rules
@@ -62,28 +62,32 @@ _log = structlog.get_logger("webhooks")
 # besides.
 _ITS = and_(webhooks.c.site_id == bindparam("of_site"), webhooks.c.webhook_id == bindparam("of_webhook"))
 _newer = webhooks.alias()
-_WITH_NEWER = select(
-    webhooks,
-    exists()
-    .where(
-        _newer.c.site_id == webhooks.c.site_id,
-        _newer.c.payment_id == webhooks.c.payment_id,
-        _newer.c.sequence > webhooks.c.sequence,
-        _newer.c.endpoint_id.is_(None),
+_WITH_NEWER = Built(
+    select(
+        webhooks,
+        exists()
+        .where(
+            _newer.c.site_id == webhooks.c.site_id,
+            _newer.c.payment_id == webhooks.c.payment_id,
+            _newer.c.sequence > webhooks.c.sequence,
+            _newer.c.endpoint_id.is_(None),
+        )
+        .label("has_newer"),
+    ).where(_ITS)
+)
+_LOCKED = Built(select(webhooks).where(_ITS).with_for_update())
+_CHANGED = Built(update(webhooks).where(_ITS))
+_ATTEMPT = Built(
+    webhook_attempts.insert().values(
+        site_id=bindparam("of_site"),
+        webhook_id=bindparam("of_webhook"),
+        number=select(func.coalesce(func.max(webhook_attempts.c.number), 0) + 1)
+        .where(
+            webhook_attempts.c.site_id == bindparam("of_site"),
+            webhook_attempts.c.webhook_id == bindparam("of_webhook"),
+        )
+        .scalar_subquery(),
     )
-    .label("has_newer"),
-).where(_ITS)
-_LOCKED = select(webhooks).where(_ITS).with_for_update()
-_CHANGED = update(webhooks).where(_ITS)
-_ATTEMPT = webhook_attempts.insert().values(
-    site_id=bindparam("of_site"),
-    webhook_id=bindparam("of_webhook"),
-    number=select(func.coalesce(func.max(webhook_attempts.c.number), 0) + 1)
-    .where(
-        webhook_attempts.c.site_id == bindparam("of_site"),
-        webhook_attempts.c.webhook_id == bindparam("of_webhook"),
-    )
-    .scalar_subquery(),
 )
 
 
@@ -218,7 +222,7 @@ async def _due_notification(tx: Transaction, pipes: Pipes, row: Row[Any], now: d
         message_id=row.webhook_id,
         at=now,
     )
-    await tx.execute(*merchants.issued_signature(row.site_id, message.signature, at=now))
+    await tx.write(merchants.issued_signature(row.site_id, message.signature, at=now))
     return _Sending(row, url, message.body, message.headers)
 
 
@@ -317,10 +321,10 @@ async def _record(pipes: Pipes, sending: _Sending, reply: Reply | None, reason: 
         result = _result(effect, reply)
         written = _attempt_of(sending, reply, result, reason, now)
         if stands.state == WebhookState.PENDING:
-            await tx.together(written, _advanced(row, effect, attempts, now))
+            await tx.write(written, _advanced(row, effect, attempts, now))
             await _follow(tx, row, effect, now)
         else:
-            await tx.together(written)
+            await tx.write(written)
         if row.endpoint_id and effect.state is WebhookState.DELIVERED:
             await succeeded(tx, row)
         elif row.endpoint_id:

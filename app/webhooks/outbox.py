@@ -9,7 +9,7 @@ from app import merchants
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.plumbing import queue
-from app.plumbing.database import Reader, Transaction
+from app.plumbing.database import Built, Reader, Transaction
 from app.webhooks.model import ORDER_KEPT, EndpointState, Event, Notification, WebhookState
 from app.webhooks.tables import endpoints, events, webhooks
 from app.webhooks.terms import is_wanted
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 DELIVER = "webhooks.deliver"
-_NEW = webhooks.insert()  # built once
+_NEW = Built(webhooks.insert())  # built once
 
 
 class WebhookNotFound(Refusal):
@@ -51,13 +51,15 @@ async def announce(tx: Transaction, site: merchants.Site, told: Notification, *,
         "next_at": at,
         "created_at": at,
     }
-    await tx.execute(_NEW, written)
+    await tx.write((_NEW, written))
     await enqueue(tx, site.site_id, webhook_id, timedelta(0))
     return webhook_id
 
 
-_ENDPOINTS = select(endpoints.c.endpoint_id, endpoints.c.types, endpoints.c.state).where(
-    endpoints.c.site_id == bindparam("of_site"), endpoints.c.state != EndpointState.REMOVED
+_ENDPOINTS = Built(
+    select(endpoints.c.endpoint_id, endpoints.c.types, endpoints.c.state).where(
+        endpoints.c.site_id == bindparam("of_site"), endpoints.c.state != EndpointState.REMOVED
+    )
 )
 
 

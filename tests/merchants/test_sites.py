@@ -173,9 +173,9 @@ async def test_unknown_site_wrong_signature_and_reflection_are_one_refusal(
     good = request_of(made.site_id, made.salt)
     ours = request_of(made.site_id, made.salt, site_login="reflected")
     async with database.transaction() as tx:
-        await tx.execute(*merchants.issued_signature(made.site_id, ours["signature"], at=clock.now()))
+        await tx.write(merchants.issued_signature(made.site_id, ours["signature"], at=clock.now()))
         # Remembering twice is harmless.
-        await tx.execute(*merchants.issued_signature(made.site_id, ours["signature"], at=clock.now()))
+        await tx.write(merchants.issued_signature(made.site_id, ours["signature"], at=clock.now()))
     refused = {
         "unknown site": request_of(999_999_999, made.salt),
         "site zero": request_of(0, made.salt),
@@ -258,7 +258,7 @@ async def test_rotation_touches_one_site_and_needs_one(database: Database, clock
 async def test_old_issued_signatures_are_forgotten(database: Database, clock: MovableClock) -> None:
     made = await created(database, clock)
     async with database.transaction() as tx:
-        await tx.execute(*merchants.issued_signature(made.site_id, "a" * 40, at=clock.now()))
+        await tx.write(merchants.issued_signature(made.site_id, "a" * 40, at=clock.now()))
     clock.advance(timedelta(days=30))
     for passed, forgotten in ((0, 0), (1, 1), (0, 0)):
         clock.advance(passed)

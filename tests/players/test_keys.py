@@ -218,7 +218,7 @@ async def test_not_authentic_is_one_and_the_same_answer(door: Door) -> None:
     answers = {await refused(door, await door.get(fields), 401) for fields in wrong}
     async with door.pipes.database.transaction() as tx:
         ours = merchants.issued_signature(door.created.site_id, str(good["signature"]), at=door.clock.now())
-        await tx.execute(*ours)
+        await tx.write(ours)
     answers.add(await refused(door, await door.get(good), 401))
     assert len(answers) == 1
 

@@ -3,16 +3,15 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from sqlalchemy.sql import Executable
 from typing_extensions import override
 
 from app.demo.simulation.chance import Chance, Fault, Place
 from app.demo.simulation.story import Killed, Timeline
 from app.plumbing import fence
-from app.plumbing.database import Database, SessionSettings, Transaction
+from app.plumbing.database import Database, SessionSettings, Transaction, Write
 from app.plumbing.http import CallFailed, FailureKind, HttpClient, Reply
 
 __all__ = ["ORDERS", "MortalDatabase", "Peer", "SimulatedHttp"]
@@ -115,10 +114,10 @@ class MortalDatabase(Database):
             yield tx
 
     @override
-    async def execute(self, statement: Executable, parameters: Mapping[str, Any]) -> None:
+    async def write(self, *writes: Write) -> None:
         """A transaction of one statement, likewise."""
         async with self._mortal():
-            await super().execute(statement, parameters)
+            await super().write(*writes)
 
     @asynccontextmanager
     async def _mortal(self) -> AsyncIterator[None]:

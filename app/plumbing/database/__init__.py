@@ -4,6 +4,7 @@
 their own and with asyncpg alone: same promises, a fifth of the cost.
 """
 
+from app.plumbing.database.built import Built, Write
 from app.plumbing.database.engine import (
     BUSY_SQLSTATES,
     RETRY_LIMIT,
@@ -22,13 +23,13 @@ from app.plumbing.database.engine import (
     sqlstate,
 )
 from app.plumbing.database.lanes import Lanes
-from app.plumbing.database.together import Write
 from app.plumbing.database.transactions import Reader, Transaction
 from app.plumbing.database.turns import Turns
 
 __all__ = [
     "BUSY_SQLSTATES",
     "RETRY_LIMIT",
+    "Built",
     "CommitUnknown",
     "Database",
     "DatabaseDown",

@@ -22,9 +22,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.sql import Executable
 from typing_extensions import override
 
+from app.plumbing.database.built import Write
 from app.plumbing.database.transactions import Reader, Transaction, driver_connection
 from app.plumbing.fence import NetworkInsideTransaction, forbid_network
 from app.plumbing.fence import transaction_is_open as _open
@@ -230,6 +230,7 @@ class Database:
             TransactionAlreadyOpen: inside another transaction of the same task.
         """
         async with self._connected(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
+            await self._begin(connection)
             yield Reader(connection)
 
     @asynccontextmanager
@@ -245,8 +246,8 @@ class Database:
         async with self._connected(isolation_level="AUTOCOMMIT") as connection:
             yield Transaction(connection)
 
-    async def execute(self, statement: Executable, parameters: Mapping[str, Any]) -> None:
-        """Run one statement that writes, in a transaction of its own: one trip to the server.
+    async def write(self, *writes: Write) -> None:
+        """Carry out writes that need nothing of each other as a transaction of their own: one trip.
 
         Raises:
             DatabaseDown: no connection could be had.
@@ -255,7 +256,7 @@ class Database:
         """
         async with self._connected(isolation_level="AUTOCOMMIT") as connection:
             try:
-                await connection.execute(statement, parameters)
+                await Transaction(connection).write(*writes)
             except FAILURES as error:
                 if sqlstate(error) and not _is_lost(connection, error):
                     raise

@@ -1,15 +1,15 @@
 """What is asked and told inside one transaction: `Reader` reads, `Transaction` writes too."""
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy.engine import CursorResult, Row
+from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import Executable
 
-from app.plumbing.database.together import Write, joined
+from app.plumbing.database.built import Built, Write, joined
 
 __all__ = ["Reader", "Transaction", "driver_connection"]
 
@@ -39,27 +39,41 @@ class Reader:
         self._known.pop(what, None)
 
     async def all(
-        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+        self, statement: Executable | Built, parameters: Mapping[str, Any] | None = None
     ) -> Sequence[Row[Any]]:
         """Every row of a query."""
+        if isinstance(statement, Built):
+            return await self._rows(statement, parameters)
         return (await self._connection.execute(statement, parameters)).all()
 
     async def first(
-        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+        self, statement: Executable | Built, parameters: Mapping[str, Any] | None = None
     ) -> Row[Any] | None:
         """The first row of a query, or nothing."""
+        if isinstance(statement, Built):
+            return next(iter(await self._rows(statement, parameters)), None)
         return (await self._connection.execute(statement, parameters)).first()
 
-    async def one(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any]:
+    async def one(
+        self, statement: Executable | Built, parameters: Mapping[str, Any] | None = None
+    ) -> Row[Any]:
         """The only row of a query.
 
         Anything else raises SQLAlchemy's `NoResultFound` or `MultipleResultsFound`.
         """
+        if isinstance(statement, Built):
+            return _only(await self._rows(statement, parameters))
         return (await self._connection.execute(statement, parameters)).one()
 
-    async def scalar(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  a value of any column type
+    async def scalar(self, statement: Executable | Built, parameters: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  a value of any column type
         """The first column of the first row, or None."""
+        if isinstance(statement, Built):
+            row = next(iter(await self._rows(statement, parameters)), None)
+            return None if row is None else row[0]
         return (await self._connection.execute(statement, parameters)).scalar()
+
+    async def _rows(self, statement: Built, parameters: Mapping[str, Any] | None) -> Sequence[Row[Any]]:
+        return await statement.rows(driver_connection(self._connection), parameters or {})
 
     @property
     def raw(self) -> asyncpg.Connection:
@@ -82,15 +96,27 @@ class Transaction(Reader):
         """Run a statement that writes."""
         return await self._connection.execute(statement, parameters)
 
-    async def together(self, first: Write, *others: Write) -> Any:  # noqa: ANN401  its columns are attributes
+    async def write(self, *writes: Write) -> Row[Any] | None:
         """Carry out writes that need nothing of each other in one trip; none sees what another has done.
 
         Returns:
-            the row that the first returns, with columns as the driver reads them; None where it returns none.
+            the first row that the first of them returns, if any.
         """
-        sql, arguments = joined((first, *others))
-        row = await self.raw.fetchrow(sql, *arguments)
-        return None if row is None else SimpleNamespace(**row)
+        return await joined(driver_connection(self._connection), writes)
+
+    async def written(self, *writes: Write) -> Row[Any]:
+        """The same where the first of them returns a row for certain."""
+        row = await self.write(*writes)
+        assert row is not None, "it returns the row that it has written"
+        return row
+
+
+def _only(rows: Sequence[Row[Any]]) -> Row[Any]:
+    if not rows:
+        raise NoResultFound("no row where there must be one")
+    if len(rows) > 1:
+        raise MultipleResultsFound("several rows where there must be one")
+    return rows[0]
 
 
 def driver_connection(connection: AsyncConnection) -> asyncpg.Connection:

@@ -73,10 +73,12 @@ def router(pipes: Pipes) -> APIRouter:
         except _KEPT_OUT as refusal:
             return _refused(request, refusal, form.lang)
         try:
-            token = await payments.request_deposit(pipes, here.session, views.wish(here, form))
+            wish = views.wish(here, form)
+            token = await payments.request_deposit(pipes, here.session, wish, site=here.site)
         except payments.DepositsStopped as refusal:
             return _refused(request, refusal, here.language)
         except Refusal as refusal:
+            here = await views.visit(pipes, form.key, form.lang)  # with what the site offers
             return _page(pages.render_methods(views.methods_view(here, form, refusal)), here.site, status=422)
         return RedirectResponse(f"/cashier/payment/{token}?lang={here.language}", 303)
 

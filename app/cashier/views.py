@@ -95,8 +95,14 @@ class Visit:
         return asked if asked in self.deeds else first
 
 
-async def visit(pipes: Pipes, key: str, lang: str) -> Visit:
+async def visit(pipes: Pipes, key: str, lang: str, *, with_offers: bool = True) -> Visit:
     """Let a player in.
+
+    Args:
+        pipes: the pipes.
+        key: what the merchant obtained for the player.
+        lang: the language that the player chose; empty: the session's.
+        with_offers: whether a page will show what the site offers.
 
     Raises:
         merchants.NotAuthentic: no such key, or it is stale.
@@ -104,7 +110,7 @@ async def visit(pipes: Pipes, key: str, lang: str) -> Visit:
     async with pipes.database.singly() as tx:
         session = await players.use_key(tx, key, now=pipes.clock.now())
         site = await merchants.site(tx, session.player.site_id)
-        offered = await methods.offers(tx, site.site_id, session.currency)
+        offered = await methods.offers(tx, site.site_id, session.currency) if with_offers else []
     ways_in = [one for one in offered if one.direction is methods.Direction.DEPOSIT]
     ways_out = [one for one in offered if one.direction is methods.Direction.PAYOUT]
     language = choose_language(lang, session.language, offered=languages(site))
@@ -115,13 +121,14 @@ async def visit(pipes: Pipes, key: str, lang: str) -> Visit:
 async def visit_for(pipes: Pipes, form: Form, deed: str) -> Visit:
     """Let a player in who sends a form.
 
-    Where a way to do it is missing, the deed itself says so: a form that was taken before is found again.
+    Where a way to do it is missing, the deed itself says so: a form that was taken before is found again. A
+    deposit looks at what is offered itself.
 
     Raises:
         merchants.NotAuthentic: as `visit`.
         DeedNotOffered: the merchant's `force_action` leaves him the other deed alone.
     """
-    here = await visit(pipes, form.key, form.lang)
+    here = await visit(pipes, form.key, form.lang, with_offers=deed != "deposit")
     if here.alone not in {"", deed}:
         raise DeedNotOffered(deed=deed)
     return here

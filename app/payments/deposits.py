@@ -13,7 +13,7 @@ answer that must be asked about is written with what the provider then says; who
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, func, or_, select
 
 from app import callouts, merchants, methods, players, providers
 from app.kernel import ids
@@ -25,14 +25,13 @@ from app.payments.model import Source, Step
 from app.payments.queries import (
     Payment,
     last_attempt,
-    open_deposits,
     payment,
     payment_of,
     view_hash,
     view_token,
 )
 from app.payments.rules import next_step
-from app.payments.states import STATUS_OF, Kind, SubStatus
+from app.payments.states import STATUS_OF, Kind, Status, SubStatus
 from app.payments.steps import Cause, apply_evidence, carry_out, evidence_of
 from app.payments.tables import attempts, payment_events, payment_numbers, payments
 from app.payments.telling import WHO_HEARS, audience_of, tell
@@ -69,6 +68,19 @@ _NEW = Built(
 )
 _EVENT = Built(payment_events.insert())
 _TRY = Built(attempts.insert())
+_OPEN = Built(
+    select(
+        func.count().label("unfinished"),
+        switches.stopped(bindparam("of_site", type_=payments.c.site_id.type), DEPOSITS).label("is_stopped"),
+    )
+    .select_from(payments)
+    .where(
+        payments.c.site_id == bindparam("of_site"),
+        payments.c.player_id == bindparam("of_player"),
+        payments.c.kind == Kind.DEPOSIT,
+        or_(payments.c.status == Status.PENDING, payments.c.status == Status.PROCESSING),
+    )
+)
 
 
 class DepositsStopped(Refusal):
@@ -89,10 +101,18 @@ class DepositWish:
     source_type: int
 
 
-async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositWish) -> str:
+async def request_deposit(
+    pipes: Pipes, session: players.Session, wish: DepositWish, *, site: merchants.Site | None = None
+) -> str:
     """Take a player's wish as far as the provider's page, or to the state that says why not.
 
     The same form sent twice is one deposit.
+
+    Args:
+        pipes: the pipes.
+        session: the player's.
+        wish: what the player chose.
+        site: the session's, where the caller has just read it.
 
     Returns:
         A token that shows this one payment and nothing else.
@@ -106,6 +126,7 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
     """
     now = pipes.clock.now()
     site_id = session.player.site_id
+    site = site or await _site(pipes, site_id)
     async with pipes.database.transaction() as tx:
         # The form first: who sends it again finds his payment, whatever has changed meanwhile.
         content = {"method": wish.method, "amount": wish.amount.minor, "currency": wish.amount.currency}
@@ -115,8 +136,6 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
         claimed = await idempotency.claim(tx, site_id, scope, wish.form_key, content, receipt=told)
         if claimed.receipt is not None:
             return view_token(site_id, claimed.receipt["payment_id"], wish.form_key)
-        if await switches.is_stopped(tx, site_id, DEPOSITS):
-            raise DepositsStopped
         offer = await methods.offer(tx, site_id, session.currency, wish.method)
         methods.check_amount(methods.narrowed(offer, session.wishes.get("deposit_range", "")), wish.amount)
         try:
@@ -125,16 +144,28 @@ async def request_deposit(pipes: Pipes, session: players.Session, wish: DepositW
             raise methods.MethodUnavailable(method=wish.method) from gone
         # This also locks the player's row: of two deposits at once the second counts the first.
         await players.remember_method(tx, session.player, wish.method)
-        if await open_deposits(tx, site_id, session.player.player_id) >= OPEN_AT_MOST:
-            raise TooManyOpenDeposits(most=OPEN_AT_MOST)
+        await _check_open(tx, session.player)
         found = await _create(tx, session, wish, payment_id, offer.account, now)
-        site = await merchants.site(tx, site_id)
         question = _question(found, session.player.site_login)
         callout = await callouts.write_check_deposit(tx, site, question, at=now)
     token = view_token(site_id, found.payment_id, wish.form_key)
     heard = await callouts.check_deposit(pipes, callout)
     await _go_on(pipes, site, account, found, heard, token)
     return token
+
+
+async def _site(pipes: Pipes, site_id: int) -> merchants.Site:
+    async with pipes.database.singly() as reader:
+        return await merchants.site(reader, site_id)
+
+
+async def _check_open(tx: Transaction, player: players.Player) -> None:
+    """Refuse a deposit while deposits are stopped, or the player has enough unfinished ones."""
+    row = await tx.one(_OPEN, {"of_site": player.site_id, "of_player": player.player_id})
+    if row.is_stopped:
+        raise DepositsStopped
+    if row.unfinished >= OPEN_AT_MOST:
+        raise TooManyOpenDeposits(most=OPEN_AT_MOST)
 
 
 async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.engine import Row
 
 from app import merchants, players
@@ -27,7 +27,6 @@ __all__ = [
     "events",
     "last_attempt",
     "needing_attention",
-    "open_deposits",
     "payment",
     "payment_of",
     "payment_of_merchant",
@@ -55,16 +54,6 @@ _LAST_TRY = Built(
     .where(attempts.c.site_id == bindparam("of_site"), attempts.c.payment_id == bindparam("of_payment"))
     .order_by(attempts.c.number.desc())
     .limit(1)
-)
-_UNFINISHED = Built(
-    select(func.count())
-    .select_from(payments)
-    .where(
-        payments.c.site_id == bindparam("of_site"),
-        payments.c.player_id == bindparam("of_player"),
-        payments.c.kind == Kind.DEPOSIT,
-        or_(payments.c.status == Status.PENDING, payments.c.status == Status.PROCESSING),
-    )
 )
 
 
@@ -226,12 +215,6 @@ async def payment_of_reference(reader: Reader, site_id: int, reference: str) -> 
     """The try whose id a provider quotes, if it is one of ours."""
     row = await reader.first(_TRY, {"of_site": site_id, "of_attempt": reference})
     return attempt_of(row) if row else None
-
-
-async def open_deposits(reader: Reader, site_id: int, player_id: str) -> int:
-    """How many deposits of a player are unfinished."""
-    found = await reader.scalar(_UNFINISHED, {"of_site": site_id, "of_player": player_id})
-    return int(found or 0)
 
 
 async def last_attempt(reader: Reader, site_id: int, payment_id: str) -> Attempt | None:

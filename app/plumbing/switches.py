@@ -4,13 +4,26 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, DateTime, Integer, Table, Text, bindparam, func, or_, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    DateTime,
+    Integer,
+    ScalarSelect,
+    Table,
+    Text,
+    bindparam,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
 from app.plumbing.database import Built, Reader, Transaction, metadata
 
-__all__ = ["EVERY_SITE", "all_switches", "is_stopped", "set_switch"]
+__all__ = ["EVERY_SITE", "all_switches", "is_stopped", "set_switch", "stopped"]
 
 EVERY_SITE = 0
 
@@ -37,6 +50,12 @@ _STOPPED = Built(
 async def is_stopped(reader: Reader, site_id: int, name: str) -> bool:
     """Whether `name` is stopped at this site or everywhere."""
     return bool(await reader.scalar(_STOPPED, {"of_site": site_id, "its_name": name}))
+
+
+def stopped(site_id: ColumnElement[int], name: str) -> ScalarSelect[bool]:
+    """The same as a column of another statement; NULL where nobody has ever used the switch."""
+    its = or_(switches.c.site_id == EVERY_SITE, switches.c.site_id == site_id)
+    return select(func.bool_or(switches.c.stopped)).where(its, switches.c.name == name).scalar_subquery()
 
 
 async def all_switches(reader: Reader) -> Sequence[Row[Any]]:

@@ -1,13 +1,15 @@
 """Writing an event: in the transaction of the change, for whoever wants it, and cheap where nobody does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import event as listening
 from sqlalchemy.exc import IntegrityError
 
 from app import webhooks
+from app.plumbing.database import Built
 from tests.webhooks.conftest import Post, changed, opened_site
 
 
@@ -16,13 +18,19 @@ def counting(post: Post) -> Iterator[list[str]]:
     """The statements of a block."""
     said: list[str] = []
 
+    async def noted(self: Built, raw: object, parameters: Mapping[str, Any]) -> list[Any]:
+        said.append(self.text(tuple(parameters)).sql)
+        return await rows(self, raw, parameters)
+
     def note(_c: object, _u: object, statement: str, *_: object) -> None:
         said.append(statement)
 
-    engine = post.database._engine.sync_engine
+    rows, engine = Built.rows, post.database._engine.sync_engine
     listening.listen(engine, "before_cursor_execute", note)
     try:
-        yield said
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Built, "rows", noted)
+            yield said
     finally:
         listening.remove(engine, "before_cursor_execute", note)
 

@@ -3,7 +3,7 @@
 Nothing here begins or ends a transaction: the caller's commit makes its own rows and the money one fact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -50,7 +50,15 @@ _HOLD_SOURCE: Final = "ledger.hold"  # the namespace of the keys of captures and
 
 # migrations/sql/ledger_journal.sql
 _LOCK: Final = "SELECT * FROM ledger_lock_accounts($1, $2, $3, $4, $5, $6, $7, $8)"
-_KNOWN: Final = "SELECT * FROM ledger_known_keys($1, $2, $3)"
+# The keys are looked up when all is locked: the one function is called with what comes of the other.
+_LOCK_AND_KNOW: Final = """
+WITH locked AS MATERIALIZED (
+    SELECT a AS account FROM ledger_lock_accounts($1, $2, $3, $4, $5, $6, $7, $8) AS a),
+  done AS MATERIALIZED (SELECT count(*)::integer AS many FROM locked)
+SELECT account, NULL::transfer AS transfer FROM locked
+UNION ALL
+SELECT NULL, known FROM done, LATERAL ledger_known_keys($1 + 0 * done.many, $2, $3) AS known
+"""
 _WRITE: Final = "SELECT numbers FROM ledger_write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 
 
@@ -111,8 +119,9 @@ async def post(
     if not requests:
         return []
     raw = tx.raw
-    accounts = await locked(raw, site_id, requests, at)
-    seen = await _seen(raw, site_id, requests)
+    rows = await raw.fetch(_LOCK_AND_KNOW, *_wanted(site_id, requests, at))
+    accounts = _states(row["account"] for row in rows if row["account"] is not None)
+    seen = _stored(row["transfer"] for row in rows if row["transfer"] is not None)
     book = Book(accounts=accounts, seen=seen, at=at)
     answers = [book.post(request) for request in requests]
     if not book.transfers:
@@ -323,14 +332,18 @@ async def locked(
     at: datetime,
 ) -> dict[AccountName, AccountState]:
     """Open and lock the accounts of requests; those of known keys are neither opened nor missed."""
+    return _states(await raw.fetch(_LOCK, *_wanted(site_id, requests, at)))
+
+
+def _wanted(site_id: int, requests: Sequence[PostRequest], at: datetime) -> list[Any]:
+    """What `ledger_lock_accounts` takes: each account that is named, under each key that names it."""
     wanted = {
         (name, request.identity): None
         for request in requests
         for name in (request.source_account, request.target_account)
     }
     names = [name for name, _ in wanted]
-    rows = await raw.fetch(
-        _LOCK,
+    return [
         site_id,
         [key.source for _, key in wanted],
         [key.key for _, key in wanted],
@@ -339,7 +352,10 @@ async def locked(
         [name.currency for name in names],
         [name.purpose.floor_minor for name in names],
         at,
-    )
+    ]
+
+
+def _states(rows: Iterable[Any]) -> dict[AccountName, AccountState]:
     return {
         AccountName(row["owner"], Purpose(row["purpose"]), row["currency"]): AccountState(
             row["account_id"], row["balance_minor"], row["version"], row["floor_minor"], row["moved_at"]
@@ -348,14 +364,7 @@ async def locked(
     }
 
 
-async def _seen(
-    raw: Any,  # noqa: ANN401  asyncpg has no types
-    site_id: int,
-    requests: Sequence[PostRequest],
-) -> dict[Key, Stored]:
-    rows = await raw.fetch(
-        _KNOWN, site_id, [item.source for item in requests], [item.key for item in requests]
-    )
+def _stored(rows: Iterable[Any]) -> dict[Key, Stored]:
     return {
         Key(row["source"], row["key"]): Stored(
             TransferNumber(row["transfer_id"]),

@@ -215,7 +215,7 @@ class Database:
             await self._begin(connection)
             yield Transaction(connection)
             try:
-                await to_the_end(connection.commit())
+                await to_the_end(_committed(connection))
             except FAILURES as error:
                 if sqlstate(error) and not _is_lost(connection, error):
                     raise  # the server lives and refused, so it certainly did not commit
@@ -280,12 +280,13 @@ class Database:
                 await asyncio.sleep(pause_seconds(run))
 
     async def _begin(self, connection: AsyncConnection) -> None:
-        """Make the transaction real before anyone takes the raw connection; SQLAlchemy has no word for it."""
-        _ = await connection.begin()
-        assert connection.sync_connection is not None, "the connection is not open"
-        adapted: Any = connection.sync_connection.connection.dbapi_connection
+        """Make the transaction real before anyone takes the raw connection; SQLAlchemy has no word for it.
+
+        SQLAlchemy's own part of it begins with the first statement that SQLAlchemy sends, if any: most
+        transactions have none.
+        """
         try:
-            await adapted._start_transaction()  # noqa: SLF001  a first statement of our own would be a trip more
+            await _adapted(connection)._start_transaction()  # noqa: SLF001  a statement of our own would be a trip
         except BaseException as error:
             # Nobody knows whether it has begun, and who came next would be inside it: it is not lent again.
             await to_the_end(connection.invalidate())
@@ -335,6 +336,19 @@ def _is_lost(connection: AsyncConnection, error: BaseException) -> bool:
     return isinstance(error, FAILURES) and (
         connection.invalidated or driver_connection(connection).is_closed()
     )
+
+
+def _adapted(connection: AsyncConnection) -> Any:  # noqa: ANN401  SQLAlchemy's adapter
+    assert connection.sync_connection is not None, "the connection is not open"
+    return connection.sync_connection.connection.dbapi_connection
+
+
+async def _committed(connection: AsyncConnection) -> None:
+    if connection.in_transaction():
+        await connection.commit()
+        return
+    adapted = _adapted(connection)
+    await adapted._call_and_discard(adapted._transaction.commit)  # noqa: SLF001  as its own commit does
 
 
 async def _rolled_back(connection: AsyncConnection) -> None:

@@ -29,6 +29,8 @@ shared_buffers = 64MB
 io_method = sync
 max_logical_replication_workers = 0
 max_wal_size = 512MB
+# A young server has no old segments to use again, and filling each new one holds up a commit for 40 ms.
+wal_init_zero = off
 deadlock_timeout = 500ms
 log_lock_waits = on
 log_min_duration_statement = 2s

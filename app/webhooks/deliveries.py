@@ -20,7 +20,7 @@ from sqlalchemy.engine import Row
 
 from app import merchants
 from app.kernel.masking import mask_excerpt
-from app.plumbing import messages, metrics, queue
+from app.plumbing import messages, metrics
 from app.plumbing.database import Built, Transaction, Write
 from app.plumbing.http import CallFailed, FailureKind, Reply
 from app.plumbing.pipes import Pipes
@@ -33,17 +33,15 @@ from app.webhooks.model import (
     delay_after,
     is_heard,
 )
-from app.webhooks.outbox import DELIVER, enqueue
+from app.webhooks.outbox import enqueue
 from app.webhooks.queries import endpoint, event_of, live_secrets
 from app.webhooks.standing import failed, succeeded
 from app.webhooks.tables import webhook_attempts, webhooks
 
-__all__ = ["deliver", "forget_attempts", "recover_forgotten"]
+__all__ = ["deliver"]
 
 DEADLINE_SECONDS = 15.0  # payments.md section 3.5
 _KEPT_MARKS = 2_000  # of a masked answer
-_ATTEMPTS_KEPT = timedelta(days=90)  # payments.md section 3.5
-_FORGOTTEN_AT_ONCE = 20_000
 # Nothing was asked of the endpoint, so nothing is counted: come back when its queue or breaker lets us
 # through.
 _NOT_EVEN_TRIED = frozenset({FailureKind.PEER_BUSY, FailureKind.BREAKER_OPEN})
@@ -53,7 +51,6 @@ _AT_ONCE = 4
 _BUSY_STEP_BACK = timedelta(seconds=2)
 _EACH_WAITING = timedelta(milliseconds=20)
 _LONGEST_BACKLOG = 10_000
-_FORGOTTEN_AFTER = timedelta(minutes=2)
 # The job is timed by the database's clock, the row by the application's: so much difference is nobody's
 # fault.
 _CLOCK_SLACK = timedelta(seconds=2)
@@ -151,38 +148,6 @@ async def _send(pipes: Pipes, sending: _Sending) -> None:
         await _record(pipes, sending, None, failure.kind.value)
         return
     await _record(pipes, sending, reply, "")
-
-
-async def recover_forgotten(tx: Transaction, *, now: datetime) -> int:
-    """Give every overdue webhook a job again: the net under a dead-lettered or lost job. Returns how many."""
-    rows = await tx.all(
-        select(webhooks.c.site_id, webhooks.c.webhook_id)
-        .where(webhooks.c.state == WebhookState.PENDING, webhooks.c.next_at < now - _FORGOTTEN_AFTER)
-        .order_by(webhooks.c.next_at)
-        .limit(1000)
-    )
-    for row in rows:
-        job = {"site_id": row.site_id, "webhook_id": row.webhook_id}
-        await queue.add(tx, DELIVER, job, key=f"{DELIVER}:{row.webhook_id}")
-    return len(rows)
-
-
-async def forget_attempts(tx: Transaction, *, now: datetime) -> int:
-    """Drop the log of attempts that are older than anybody asks about; returns how many."""
-    old = (
-        select(webhook_attempts.c.site_id, webhook_attempts.c.webhook_id, webhook_attempts.c.number)
-        .where(webhook_attempts.c.attempted_at < now - _ATTEMPTS_KEPT)
-        .limit(_FORGOTTEN_AT_ONCE)
-        .subquery()
-    )
-    done = await tx.execute(
-        webhook_attempts.delete().where(
-            webhook_attempts.c.site_id == old.c.site_id,
-            webhook_attempts.c.webhook_id == old.c.webhook_id,
-            webhook_attempts.c.number == old.c.number,
-        )
-    )
-    return done.rowcount
 
 
 def _is(row: Row[Any]) -> ColumnElement[bool]:

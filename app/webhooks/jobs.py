@@ -3,8 +3,9 @@
 from app import merchants
 from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Payload, Worker
-from app.webhooks.deliveries import deliver, forget_attempts, recover_forgotten
+from app.webhooks.deliveries import deliver
 from app.webhooks.outbox import DELIVER
+from app.webhooks.sweeps import forget_attempts, recover_forgotten
 
 __all__ = ["register"]
 

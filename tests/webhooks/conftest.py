@@ -16,8 +16,9 @@ from app.plumbing.database import Database
 from app.plumbing.http import HttpClient
 from app.plumbing.pipes import Pipes
 from app.webhooks import endpoints
-from app.webhooks.deliveries import deliver, recover_forgotten
+from app.webhooks.deliveries import deliver
 from app.webhooks.endpoints import RegisteredEndpoint
+from app.webhooks.sweeps import recover_forgotten
 from tests.payments.peers import Server, answering, serving
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from app import merchants, webhooks
 from app.kernel import signing
 from app.plumbing import metrics
-from app.webhooks import deliveries
+from app.webhooks import deliveries, sweeps
 from app.webhooks.model import SCHEDULE
 from tests.payments.peers import answering, dripping, hanging, resetting
 from tests.webhooks.conftest import HEARD, Post, opened_site
@@ -224,11 +224,11 @@ async def test_what_was_forgotten_is_found_again(post: Post) -> None:
     for passed, found in ((120, 0), (1, 1)):
         post.advance(passed)
         async with post.database.transaction() as tx:
-            assert await deliveries.recover_forgotten(tx, now=post.clock.now()) == found
+            assert await sweeps.recover_forgotten(tx, now=post.clock.now()) == found
     assert await post.jobs() == 1
     assert (await post.deliver(webhook_id)).state == "delivered"
     async with post.database.transaction() as tx:
-        assert await deliveries.recover_forgotten(tx, now=post.clock.now() + timedelta(days=1)) == 0
+        assert await sweeps.recover_forgotten(tx, now=post.clock.now() + timedelta(days=1)) == 0
 
 
 async def test_looking_again_and_again_does_not_breed_jobs(post: Post) -> None:
@@ -237,7 +237,7 @@ async def test_looking_again_and_again_does_not_breed_jobs(post: Post) -> None:
     for _ in range(20):
         post.advance(121)
         async with post.database.transaction() as tx:
-            await deliveries.recover_forgotten(tx, now=post.clock.now())
+            await sweeps.recover_forgotten(tx, now=post.clock.now())
     assert await post.jobs() == 2
 
 

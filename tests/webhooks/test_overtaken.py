@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app import providers, webhooks
 from app.payments.sweeps import ASK, ask_soon
 from app.plumbing import queue
-from app.webhooks import deliveries, outbox
+from app.webhooks import deliveries, outbox, sweeps
 from tests.payments.peers import answering, hanging
 from tests.webhooks.conftest import HEARD, Post, opened_site
 
@@ -75,7 +75,7 @@ async def test_a_webhook_that_a_newer_one_has_overtaken_is_not_sent(post: Post) 
     assert (await post.deliver(other)).state == "delivered"
     # It is closed: nobody finds it again, and a replay tells nothing that is no longer true.
     async with post.database.transaction() as tx:
-        assert await deliveries.recover_forgotten(tx, now=post.clock.now() + timedelta(days=1)) == 0
+        assert await sweeps.recover_forgotten(tx, now=post.clock.now() + timedelta(days=1)) == 0
         await webhooks.replay(tx, post.created.site_id, expired, at=post.clock.now())
     assert (await post.deliver(expired)).state == "superseded"
     assert [heard.fields["status_id"] for heard in post.good.heard] == [4]

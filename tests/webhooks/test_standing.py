@@ -7,7 +7,7 @@ import pytest
 from app.plumbing import metrics
 from app.plumbing.http import HttpClient
 from app.plumbing.pipes import Pipes
-from app.webhooks import deliveries, endpoints, rules
+from app.webhooks import deliveries, endpoints, rules, sweeps
 from app.webhooks.model import EVENT_SCHEDULE, EndpointState, WhyDisabled
 from tests.payments.peers import answering, hanging, resetting
 from tests.webhooks.conftest import Post, changed
@@ -250,7 +250,7 @@ async def test_old_attempts_are_forgotten_and_newer_ones_kept(post: Post) -> Non
     new = await post.sent(changed(2))
     post.advance(timedelta(days=2))
     async with post.database.transaction() as tx:
-        assert await deliveries.forget_attempts(tx, now=post.clock.now()) == 1
+        assert await sweeps.forget_attempts(tx, now=post.clock.now()) == 1
     assert await post.attempts(old) == []
     assert len(await post.attempts(new)) == 1
     assert (await post.row(old)).state == "delivered"

@@ -24,6 +24,7 @@ from app.plumbing.database import Transaction
 __all__ = ["SOURCE", "accept_leg", "apply_to_leg", "give_back", "hold_of"]
 
 SOURCE = "payments"  # the namespace of our keys in the ledger
+_TOLD_AS_PAID = frozenset({SubStatus.COMPLETED, SubStatus.RETURNED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +180,14 @@ def _state_of(step: Step) -> LegState:
 def _of_payout(found: Payment, parts: Sequence[Leg], leg: Leg, state: LegState) -> tuple[SubStatus, ...]:
     """Where the payout goes when the leg goes there; nowhere when it stands there already.
 
-    One that has ended as paid stays paid, as the merchant was told, while the two stories of a part of it
-    that failed are looked into.
+    One that was told as paid stays so while the two stories of a part of it that failed are looked into; what
+    becomes of its other parts is measured by itself.
     """
-    target = of_legs([state if part.leg == leg.leg else _now(part) for part in parts])
-    is_told_paid = found.sub_status is SubStatus.COMPLETED and target is SubStatus.CONFLICTED
-    return () if is_told_paid or target is found.sub_status else (target,)
+    states = [state if part.leg == leg.leg else _now(part) for part in parts]
+    if found.sub_status in _TOLD_AS_PAID:
+        states = [one for one in states if one is not LegState.CONFLICTED] or states
+    target = of_legs(states)
+    return () if target is found.sub_status else (target,)
 
 
 def _now(part: Leg) -> LegState:

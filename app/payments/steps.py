@@ -306,8 +306,9 @@ def _event_of(
     if cause.reason or cause.reason_code:
         detail["reason"] = {"code": cause.reason_code, "text": cause.reason}
     told = _money_of(step) or cause.amount
-    # A part of a payout may go into conflict by itself: then the payment is only to be looked at.
-    moved = bool(step.path or (cause.detail and (_money_of(step) is not None or step.attention is None)))
+    # A part of a payout may have a story of its own: of one that has ended it is no second end.
+    is_news = bool(cause.detail) and step.attention is None and was.sub_status not in FINAL
+    moved = bool(step.path or _money_of(step) is not None or is_news)
     return {
         "site_id": was.site_id,
         "payment_id": was.payment_id,

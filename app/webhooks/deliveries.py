@@ -172,8 +172,8 @@ async def _due_notification(tx: Transaction, pipes: Pipes, row: Row[Any], now: d
         return None
     if row.has_newer:
         # "Expired" that arrives behind "paid" would be the last word a merchant hears.
-        closed = update(webhooks).where(_is(row)).values(state=WebhookState.SUPERSEDED, next_at=None)
-        await tx.execute(closed)
+        waiting = _is(row) & (webhooks.c.state == WebhookState.PENDING)  # it may be heard of just now
+        await tx.execute(update(webhooks).where(waiting).values(state=WebhookState.SUPERSEDED, next_at=None))
         return None
     site = await merchants.site(tx, row.site_id)
     url = site.notification_url(success=row.success)

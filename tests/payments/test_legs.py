@@ -319,3 +319,54 @@ async def test_a_part_paid_with_another_sum_after_the_end_is_peoples(
     assert (await stage.credited(), await stage.held()) == (FUNDS - paid, 0)
     told = await stage.rows("SELECT fields FROM webhook ORDER BY sequence")
     assert [row.fields["real_amount"] for row in told] == ([FIRST, paid] if beside else [FIRST])
+
+
+async def test_while_a_part_is_in_conflict_another_does_not_come_alive_in_silence(
+    stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def split(_tx: object, _site: int, _player: str, leg: LegPlan) -> list[LegPlan]:
+        parts = {"one": FIRST, "two": SECOND - 20_000, "three": 20_000}
+        return [
+            LegPlan("e_wallet", leg.account, Money(part, "KZT"), {"wallet": name}, f"*{name}", name, None)
+            for name, part in parts.items()
+        ]
+
+    monkeypatch.setattr("app.payments.payouts.looped", split)
+    found = await sent(stage, "pays", "declines", "declines")
+    await settled(stage)
+    _, two, three = await stage.references(found.payment_id)
+    bank.book[two].state, bank.book[two].amount = providers.State.SUCCEEDED, Money(1_000, "KZT")
+    bank.moved.append((two, Money(1_000, "KZT")))
+    await stage.store_notice(bank.fact(two))
+    await stage.work()
+    bank.book[three].state = providers.State.PROCESSING
+    await stage.store_notice(bank.fact(three, "processing"))
+    await stage.work()
+    # Nothing of it is held again while nobody would ask; people are called.
+    assert await states(stage, found.payment_id) == ["completed", "conflicted", "declined"]
+    assert (await stage.credited(), await stage.held()) == (FUNDS - FIRST, 0)
+    async with stage.database.reading() as reader:
+        cases = await payments.cases_of_site(reader, stage.site_id)
+    assert sorted(one.kind.value for one in cases) == ["amount_differs", "illegal_change"]
+    differs = next(one for one in cases if one.kind.value == "amount_differs")
+    maker, checker = await stage.operator("maker"), await stage.operator("checker")
+    accepted = payments.Proposal(
+        payments.Resolution.ACCEPTED, "letter", "ab" * 32, Money(1_000, "KZT"), leg=2
+    )
+    await payments.propose_resolution(stage.pipes, stage.site_id, differs.case_id, maker, accepted)
+    await payments.decide_case(stage.pipes, stage.site_id, differs.case_id, checker, staff.Verdict.APPROVE)
+    done = await stage.row(found.payment_id)
+    assert (done.sub_status, done.captured_minor) == ("completed", FIRST + 1_000)
+
+
+async def test_what_ends_without_money_is_no_second_completion(stage: Stage, bank: Bank) -> None:
+    found = await sent(stage, "pays", "declines")
+    await settled(stage)
+    *_, failed = await stage.references(found.payment_id)
+    bank.book[failed].state = providers.State.SUCCEEDED
+    bank.book[failed].amount = Money(SECOND - 10_000, "KZT")
+    await stage.store_notice(bank.fact(failed))
+    await stage.work()
+    await ended(stage, found.payment_id, payments.Resolution.NOT_PAID, leg=2)
+    rows = await stage.rows("SELECT type FROM payment_event ORDER BY sequence")
+    assert [row.type for row in rows].count("withdrawal.completed") == 1

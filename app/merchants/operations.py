@@ -51,7 +51,6 @@ _ORIGIN = re.compile(
 # 30 days: far beyond the overlap of a rotation; older messages are signed with a dead salt anyway in a
 # careful shop.
 _ISSUED_KEPT = timedelta(days=30)
-# Built once: every message of a site is one or the other.
 # Part of the statement that a signed request leads to: a row where it comes for the first time.
 FIRST_SEEN: Final = (
     insert(seen_signatures)

@@ -93,7 +93,7 @@ def fingerprint(content: Mapping[str, Any]) -> bytes:
     ).digest()
 
 
-_CLAIM = Built(insert(claims).on_conflict_do_nothing().returning(claims.c.key))  # built once
+_CLAIM = Built(insert(claims).on_conflict_do_nothing().returning(claims.c.key))
 
 
 async def claim(

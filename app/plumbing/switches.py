@@ -40,7 +40,7 @@ switches = Table(
 
 
 _STOPPED = Built(
-    select(func.bool_or(switches.c.stopped)).where(  # built once
+    select(func.bool_or(switches.c.stopped)).where(
         or_(switches.c.site_id == EVERY_SITE, switches.c.site_id == bindparam("of_site")),
         switches.c.name == bindparam("its_name"),
     )

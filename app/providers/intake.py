@@ -63,16 +63,12 @@ class _Arrived:
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    """One that is the provider's own, and what of it is kept."""
+    """One that is the provider's own, and what of it is kept; its `key` tells it from all others."""
 
     arrived: _Arrived
     account: ProviderAccount
     body: bytes
-
-    @property
-    def key(self) -> _Key:
-        """What tells it from others: no optional header decides."""
-        return self.arrived.site_id, self.arrived.account, hashlib.sha256(self.body).hexdigest()
+    key: _Key
 
     @property
     def reply(self) -> NoticeReply:
@@ -173,7 +169,10 @@ def _verified(arrived: _Arrived, account: ProviderAccount | None) -> _Verified |
         gateway_of(account).verify(account, arrived.notice)
     except BadNotice as refused:
         return refused
-    return _Verified(arrived, account, _without_cards(account, arrived.notice.body))
+    body = _without_cards(account, arrived.notice.body)
+    # No optional header decides.
+    key = (arrived.site_id, arrived.account, hashlib.sha256(body).hexdigest())
+    return _Verified(arrived, account, body, key)
 
 
 async def _store(tx: Transaction, verified: Sequence[_Verified]) -> set[str]:

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 DELIVER = "webhooks.deliver"
-_NEW = Built(webhooks.insert())  # built once
+_NEW = Built(webhooks.insert())
 
 
 class WebhookNotFound(Refusal):

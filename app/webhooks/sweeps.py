@@ -25,9 +25,8 @@ async def recover_forgotten(tx: Transaction, *, now: datetime) -> int:
         .order_by(webhooks.c.next_at)
         .limit(1000)
     )
-    for row in rows:
-        job = {"site_id": row.site_id, "webhook_id": row.webhook_id}
-        await queue.add(tx, DELIVER, job, key=f"{DELIVER}:{row.webhook_id}")
+    jobs = [{"site_id": row.site_id, "webhook_id": row.webhook_id} for row in rows]
+    await queue.add_all(tx, DELIVER, jobs, keys=[f"{DELIVER}:{row.webhook_id}" for row in rows])
     return len(rows)
 
 

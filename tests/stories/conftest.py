@@ -17,10 +17,15 @@ Told = Callable[[], Awaitable[str]]
 
 
 @pytest.fixture
-async def stage(clone_url: str, clock: MovableClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    """A raised stage; deadlines are short, because the hanging peers of the stories are."""
+def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For stories whose peer hangs; the real deadlines of all others leave a busy machine its time."""
     monkeypatch.setattr(asking, "DEADLINE_SECONDS", 1.0)
     monkeypatch.setattr(sandbox, "DEADLINE_SECONDS", 1.0)
+
+
+@pytest.fixture
+async def stage(clone_url: str, clock: MovableClock) -> AsyncIterator[Stage]:
+    """A raised stage."""
     async with staged(clone_url, clock) as raised:
         yield raised
 

@@ -1,14 +1,19 @@
 """Many callers, one unit of work: a worker takes whatever has queued and each caller gets its answer.
 
-No timer: a lone call is handled at once; under load batches grow by themselves. The queue is bounded, and a
-caller that goes away never cancels the batch that carries its item.
+No timer: a lone call is handled as soon as the loop has nothing more to read; under load batches grow by
+themselves. The queue is bounded, and a caller that goes away never cancels the batch that carries its item.
+
+Callers who wait for their answers come in convoys: what was answered together asks again together. Taken as
+it comes, the first of a convoy makes a batch of one and all others the next, and handler and callers wait for
+each other by turns. So a batch waits for the rest of its convoy, as long as each turn of the loop brings more
+of it, and takes only its share, so that the batches abreast are of one size.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 from app.kernel.errors import Refusal
 
@@ -16,6 +21,10 @@ __all__ = ["Batcher", "Overloaded"]
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+# A turn of the loop may be busy with something else while the rest of a convoy is on its way.
+_QUIET_TURNS: Final = 4
+_LEAST_SHARE: Final = 8  # so few are not divided: a batch costs more than they do
 
 
 class Overloaded(Refusal):
@@ -42,6 +51,9 @@ class Batcher(Generic[Item, Answer]):
     _workers: "set[asyncio.Task[None]]" = field(default_factory=set)
     # Counted apart from the tasks: a worker that found the queue empty is done before its task is.
     _busy: int = 0
+    _is_gathering: bool = False
+    _under_way: int = 0  # items that the handler has
+    _last: int = 0  # how many the batch before took
     _closed: bool = False
 
     async def __aenter__(self) -> Self:
@@ -66,23 +78,45 @@ class Batcher(Generic[Item, Answer]):
             raise Overloaded(retry_after_seconds=1)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append((item, future))
-        if self._busy < self.abreast:
-            # It starts when this turn of the loop is over, so that what comes in the same turn rides along.
+        self._begin()
+        return await future
+
+    def _begin(self) -> None:
+        """Start a worker if one is needed; it takes nothing before this turn of the loop is over."""
+        if self._queue and self._busy < self.abreast and not self._is_gathering:
             self._busy += 1
             worker = asyncio.create_task(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
-        return await future
 
     async def _work(self) -> None:
         try:
-            while self._queue:
+            while self._queue and not self._is_gathering:
+                await self._gather()
                 await self._batch()
         finally:
             self._busy -= 1
 
+    async def _gather(self) -> None:
+        """Wait for the rest of a convoy, until there are as many as before or nobody comes any more."""
+        self._is_gathering = True
+        try:
+            enough = max(self._last, self._under_way)
+            quiet, seen = 0, len(self._queue)
+            while seen < enough and quiet < _QUIET_TURNS:
+                await asyncio.sleep(0)
+                quiet = quiet + 1 if len(self._queue) == seen else 0
+                seen = len(self._queue)
+        finally:
+            self._is_gathering = False
+
     async def _batch(self) -> None:
-        taken = [self._queue.popleft() for _ in range(min(self.most, len(self._queue)))]
+        share = -(-(len(self._queue) + self._under_way) // self.abreast)
+        count = min(len(self._queue), self.most, max(share, _LEAST_SHARE))
+        taken = [self._queue.popleft() for _ in range(count)]
+        self._last = count
+        self._under_way += count
+        self._begin()  # what is left has a worker of its own, if there is one
         try:
             answered = list(zip(taken, await self.handler([item for item, _ in taken]), strict=True))
         except Exception as error:  # noqa: BLE001  the callers decide what a failed batch means
@@ -92,6 +126,7 @@ class Batcher(Generic[Item, Answer]):
             for (_, future), answer in answered:
                 _tell(future, answer)
         finally:
+            self._under_way -= count
             for _, future in taken:
                 future.cancel()  # of no effect where there is an answer; nobody may wait for ever
 

@@ -144,9 +144,64 @@ async def test_batches_abreast_run_at_once_and_share_the_queue() -> None:
     async with Batcher(doubling, most=2, abreast=2) as batcher:
         first = await blocked(batcher, doubling)
         others = [asyncio.create_task(batcher(n)) for n in range(1, 6)]
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await turns(10)
         assert doubling.batches == [[0], [1, 2]]
         doubling.may_go_on.set()
         assert await asyncio.gather(first, *others) == [0, 2, 4, 6, 8, 10]
     assert sorted(item for batch in doubling.batches for item in batch) == list(range(6))
+
+
+async def test_batches_abreast_are_of_one_size() -> None:
+    doubling = Doubling()
+    doubling.may_go_on.clear()
+    async with Batcher(doubling, abreast=2) as batcher:
+        callers = [asyncio.create_task(batcher(n)) for n in range(32)]
+        await turns(10)
+        assert doubling.batches == [list(range(16)), list(range(16, 32))]
+        doubling.may_go_on.set()
+        assert await asyncio.gather(*callers) == [2 * n for n in range(32)]
+
+
+async def test_one_at_a_time_takes_all_there_is() -> None:
+    doubling = Doubling()
+    async with Batcher(doubling) as batcher:
+        assert len(await asyncio.gather(*(batcher(n) for n in range(32)))) == 32
+    assert doubling.batches == [list(range(32))]
+
+
+async def test_who_asks_again_after_each_answer_stays_in_batches_of_one_size() -> None:
+    """Callers in a closed loop: what is answered together asks again within three turns of the loop."""
+    sizes = []
+
+    async def doubled(items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        await turns(12)
+        return [2 * item for item in items]
+
+    async def caller(number: int, batcher: Batcher[int, int]) -> None:
+        for _ in range(20):
+            await turns(1 + number % 3)
+            assert await batcher(number) == 2 * number
+
+    async with Batcher(doubled, abreast=2) as batcher:
+        await asyncio.gather(*(caller(number, batcher) for number in range(32)))
+    assert sum(sizes) == 32 * 20
+    assert sizes.count(16) > 0.7 * len(sizes), sizes
+
+
+async def test_a_slow_batch_does_not_hold_up_those_who_come_later() -> None:
+    doubling = Doubling()
+    doubling.may_go_on.clear()
+    async with Batcher(doubling, abreast=2) as batcher:
+        slow = [asyncio.create_task(batcher(n)) for n in range(8)]
+        await turns(10)
+        later = asyncio.create_task(batcher(8))
+        await turns(10)
+        assert doubling.batches == [list(range(8)), [8]]
+        doubling.may_go_on.set()
+        assert await asyncio.gather(*slow, later) == [2 * n for n in range(9)]
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)

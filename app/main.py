@@ -64,10 +64,11 @@ def create_app(
     composed = _bare(docs=not production, over_tls=pipes.public_url.startswith("https://"))
     composed.router.lifespan_context = lifespan
     app.wallet.routes.mount(composed, pipes, journal)
+    # Paths are tried one after the other; notices come by the thousand when a provider sends its backlog.
+    composed.include_router(app.providers.routes.router(pipes, intake))
     composed.include_router(app.cashier.routes.router(pipes))
     composed.include_router(app.players.routes.router(pipes))
     composed.include_router(app.payments.routes.router(pipes))
-    composed.include_router(app.providers.routes.router(pipes, intake))
     composed.include_router(app.ops.routes.router(pipes, production=production, metrics_token=metrics_token))
     _describe(composed)
     composed.mount("/cashier/static", StaticFiles(directory=_STATIC), name="static")

@@ -1,12 +1,18 @@
 """Where providers knock."""
 
+import re
+from typing import Final
+
 from fastapi import APIRouter, Request, Response
 
+from app.plumbing import web
 from app.plumbing.pipes import Pipes
 from app.providers.contract import RawNotice
 from app.providers.intake import Intake
 
 __all__ = ["router"]
+
+_NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
 
 
 def router(pipes: Pipes, intake: Intake) -> APIRouter:
@@ -18,15 +24,19 @@ def router(pipes: Pipes, intake: Intake) -> APIRouter:
         pipes: the clock.
         intake: where notices are taken in; closed by the process.
     """
-    routes = APIRouter(tags=["providers"])
+    routes = APIRouter(route_class=web.Direct, tags=["providers"])
 
-    @routes.post("/notices/{site_id}/{account}", include_in_schema=False)
-    async def notice(site_id: int, account: str, request: Request) -> Response:
+    async def notice(request: Request) -> Response:
+        site, account = request.path_params["site_id"], request.path_params["account"]
+        if not _NUMBER.fullmatch(site):
+            raise web.NotReadable(why="a site has a number")
         headers = {name: value for name, value in request.headers.items() if name != "cookie"}
         raw = RawNotice(request.url.path, headers, await request.body())
-        reply = await intake.take(site_id, account, raw, at=pipes.clock.now())
+        reply = await intake.take(int(site), account, raw, at=pipes.clock.now())
         # It stands in the table of notices; a line in the log costs as much as keeping it.
         request.scope["counted_only"] = True
         return Response(reply.body, reply.status, media_type=reply.media_type)
 
+    path = "/notices/{site_id}/{account}"
+    routes.add_api_route(path, notice, methods=["POST"], include_in_schema=False)
     return routes

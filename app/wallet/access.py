@@ -6,9 +6,9 @@ takes effect within that time.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import structlog
@@ -16,23 +16,19 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Send
-from starlette.types import Scope as ASGIScope
 from typing_extensions import override
 
 from app import merchants
+from app.plumbing import web
 from app.plumbing.batching import Overloaded
 from app.plumbing.database import BUSY_SQLSTATES, DatabaseDown, sqlstate
 from app.plumbing.limits import Buckets, TooManyRequests
 from app.plumbing.pipes import Pipes
-from app.plumbing.web import FrameworkRefusal
 from app.wallet.contract import MEANINGS, Refused, envelope, rendered
 from app.wallet.queries import listed_games, policies_of
 from app.wallet.terms import Code, Policy
 
 __all__ = ["Access", "Caller", "Direct", "Enveloped"]
-
-_Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 # Long enough that thousands of calls a second read no token; short enough for a revocation to matter.
 _KEPT_SECONDS: Final = 2
@@ -149,30 +145,21 @@ class Enveloped(APIRoute):
     """A route of the wallet's surface: whatever happens, the answer has the wallet's one form."""
 
     @override
-    def get_route_handler(self) -> _Handle:
+    def get_route_handler(self) -> web.Handle:
         """Turn what a handler raises into an envelope."""
         return _enveloped(super().get_route_handler())
 
 
-class Direct(Enveloped):
-    """The same for an endpoint that takes the request and nothing else.
+class Direct(web.Direct):
+    """The same for an endpoint that takes the request and nothing else."""
 
-    The framework would look for parameters to solve; finding none costs as much as deciding a bet.
-    """
-
-    def __init__(self, path: str, endpoint: _Handle, **options: Any) -> None:  # noqa: ANN401  FastAPI's own
-        """Make the route, for the API's documents and for matching, and answer without the rest."""
-        super().__init__(path, endpoint, **options)
-        handle = _enveloped(endpoint)
-
-        async def direct(scope: ASGIScope, receive: Receive, send: Send) -> None:
-            response = await handle(Request(scope, receive))
-            await response(scope, receive, send)
-
-        self.app = direct
+    @override
+    def guarded(self, endpoint: web.Handle) -> web.Handle:
+        """Turn what it raises into an envelope."""
+        return _enveloped(endpoint)
 
 
-def _enveloped(handle: _Handle) -> _Handle:
+def _enveloped(handle: web.Handle) -> web.Handle:
     async def handled(request: Request) -> Response:
         try:
             response = await handle(request)
@@ -186,7 +173,7 @@ def _enveloped(handle: _Handle) -> _Handle:
                 _log.exception("wallet.failed")
                 return _refused(Refused(Code.INTERNAL))
             return _refused(Refused(Code.OVERLOADED, retryAfter=1))
-        except FrameworkRefusal as error:  # a body too large, or too slow
+        except web.FrameworkRefusal as error:  # a body too large, or too slow
             return _refused(Refused(Code.VALIDATION, f"body: {error.detail}.", field="body"))
         except ClientDisconnect:
             raise

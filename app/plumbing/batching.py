@@ -1,12 +1,12 @@
 """Many callers, one unit of work: a worker takes whatever has queued and each caller gets its answer.
 
-No timer: a lone call is handled as soon as the loop has nothing more to read; under load batches grow by
-themselves. The queue is bounded, and a caller that goes away never cancels the batch that carries its item.
+No timer: a lone call is handled after a few idle turns of the loop; under load batches grow by themselves.
+The queue is bounded, and a caller that goes away never cancels the batch that carries its item.
 
 Callers who wait for their answers come in convoys: what was answered together asks again together. Taken as
 it comes, the first of a convoy makes a batch of one and all others the next, and handler and callers wait for
-each other by turns. So a batch waits for the rest of its convoy, as long as each turn of the loop brings more
-of it, and takes only its share, so that the batches abreast are of one size.
+each other by turns. So a batch waits for the rest of its convoy, a few milliseconds at most, and takes only
+its share of what is waiting and under way, so that the batches abreast are of one size.
 """
 
 import asyncio
@@ -24,7 +24,9 @@ Answer = TypeVar("Answer")
 
 # A turn of the loop may be busy with something else while the rest of a convoy is on its way.
 _QUIET_TURNS: Final = 4
-_LEAST_SHARE: Final = 8  # so few are not divided: a batch costs more than they do
+# A convoy is read in less; callers who trickle in while the loop is busy must not wait for each other.
+_MOST_SECONDS: Final = 0.005
+_LEAST_SHARE: Final = 8  # smaller ones are not made: a batch by itself costs more than so many items
 
 
 class Overloaded(Refusal):
@@ -96,14 +98,15 @@ class Batcher(Generic[Item, Answer]):
                 await self._batch()
         finally:
             self._busy -= 1
+            self._begin()  # whom a batch that was cancelled has left behind
 
     async def _gather(self) -> None:
-        """Wait for the rest of a convoy, until there are as many as before or nobody comes any more."""
-        self._is_gathering = True
+        """Wait until there are as many as in the batch before, or nobody comes any more."""
+        clock = asyncio.get_running_loop().time
+        self._is_gathering, ends_at = True, clock() + _MOST_SECONDS
         try:
-            enough = max(self._last, self._under_way)
             quiet, seen = 0, len(self._queue)
-            while seen < enough and quiet < _QUIET_TURNS:
+            while seen < self._last and quiet < _QUIET_TURNS and clock() < ends_at:
                 await asyncio.sleep(0)
                 quiet = quiet + 1 if len(self._queue) == seen else 0
                 seen = len(self._queue)
@@ -111,8 +114,11 @@ class Batcher(Generic[Item, Answer]):
             self._is_gathering = False
 
     async def _batch(self) -> None:
-        share = -(-(len(self._queue) + self._under_way) // self.abreast)
-        count = min(len(self._queue), self.most, max(share, _LEAST_SHARE))
+        # One that takes long counts as if its callers came back soon: nobody knows better.
+        share = len(self._queue) + self._under_way
+        if share >= self.abreast * _LEAST_SHARE:
+            share = -(-share // self.abreast)
+        count = min(len(self._queue), self.most, share)
         taken = [self._queue.popleft() for _ in range(count)]
         self._last = count
         self._under_way += count

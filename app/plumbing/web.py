@@ -7,20 +7,18 @@ HTTP status.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any, Final
 
 import asyncpg
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
 
 from app.kernel import ids
 from app.kernel.errors import Refusal
@@ -33,9 +31,7 @@ __all__ = [
     "BODY_LIMIT_BYTES",
     "BODY_SECONDS",
     "STATUS_BY_CODE",
-    "Direct",
     "FrameworkRefusal",
-    "Handle",
     "NotReadable",
     "RequestContext",
     "body_of",
@@ -63,7 +59,6 @@ _STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
 _GONE: Final = 499  # nginx' word for a caller who left; nobody hears it, log and metrics show it
 _log = structlog.get_logger("web")
 
-Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 # What the framework itself refuses, for a room whose every answer has a form of its own.
 FrameworkRefusal = HTTPException
@@ -168,28 +163,6 @@ def status_of(refusal: type[Refusal]) -> int:
         KeyError: the refusal is missing in the table above.
     """
     return STATUS_BY_CODE[refusal.code]
-
-
-class Direct(APIRoute):
-    """A route whose endpoint takes the request and nothing else.
-
-    The framework would look for parameters to solve; finding none costs as much as deciding a bet.
-    """
-
-    def __init__(self, path: str, endpoint: Handle, **options: Any) -> None:  # noqa: ANN401  FastAPI's own
-        """Make the route, for the API's documents and for matching, and answer without the rest."""
-        super().__init__(path, endpoint, **options)
-        handle = self.guarded(endpoint)
-
-        async def direct(scope: Scope, receive: Receive, send: Send) -> None:
-            response = await handle(Request(scope, receive))
-            await response(scope, receive, send)
-
-        self.app = direct
-
-    def guarded(self, endpoint: Handle) -> Handle:
-        """The endpoint, with what a room does about what it raises."""
-        return endpoint
 
 
 def problem(status: int, code: str, detail: str, **more: object) -> JSONResponse:

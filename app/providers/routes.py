@@ -5,8 +5,9 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from app.plumbing import web
+from app.plumbing.direct import Direct
 from app.plumbing.pipes import Pipes
+from app.plumbing.reading import NotReadable
 from app.providers.contract import RawNotice
 from app.providers.intake import Intake
 
@@ -24,16 +25,16 @@ def router(pipes: Pipes, intake: Intake) -> APIRouter:
         pipes: the clock.
         intake: where notices are taken in; closed by the process.
     """
-    routes = APIRouter(route_class=web.Direct, tags=["providers"])
+    routes = APIRouter(route_class=Direct, tags=["providers"])
 
     async def notice(request: Request) -> Response:
         site, account = request.path_params["site_id"], request.path_params["account"]
         if not _NUMBER.fullmatch(site):
-            raise web.NotReadable(why="a site has a number")
+            raise NotReadable(why="a site has a number")
         headers = {name: value for name, value in request.headers.items() if name != "cookie"}
         raw = RawNotice(request.url.path, headers, await request.body())
         reply = await intake.take(int(site), account, raw, at=pipes.clock.now())
-        # It stands in the table of notices; a line in the log costs as much as keeping it.
+        # It is counted and stands in the table of notices; lines of them would be most of the log.
         request.scope["counted_only"] = True
         return Response(reply.body, reply.status, media_type=reply.media_type)
 

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from typing_extensions import override
 
 from app import merchants
-from app.plumbing import web
+from app.plumbing import direct, web
 from app.plumbing.batching import Overloaded
 from app.plumbing.database import BUSY_SQLSTATES, DatabaseDown, sqlstate
 from app.plumbing.limits import Buckets, TooManyRequests
@@ -145,21 +145,21 @@ class Enveloped(APIRoute):
     """A route of the wallet's surface: whatever happens, the answer has the wallet's one form."""
 
     @override
-    def get_route_handler(self) -> web.Handle:
+    def get_route_handler(self) -> direct.Handle:
         """Turn what a handler raises into an envelope."""
         return _enveloped(super().get_route_handler())
 
 
-class Direct(web.Direct):
+class Direct(direct.Direct):
     """The same for an endpoint that takes the request and nothing else."""
 
     @override
-    def guarded(self, endpoint: web.Handle) -> web.Handle:
+    def guarded(self, endpoint: direct.Handle) -> direct.Handle:
         """Turn what it raises into an envelope."""
         return _enveloped(endpoint)
 
 
-def _enveloped(handle: web.Handle) -> web.Handle:
+def _enveloped(handle: direct.Handle) -> direct.Handle:
     async def handled(request: Request) -> Response:
         try:
             response = await handle(request)

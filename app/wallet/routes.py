@@ -41,7 +41,7 @@ def mount(app: FastAPI, pipes: Pipes, journal: Journal) -> None:
     """Put the whole surface of the wallet on an application, the money calls before everything else.
 
     Args:
-        app: the application; nothing else is on it yet.
+        app: the application; no pages are on it yet.
         pipes: the database, the clock, the public address.
         journal: where operations are posted; opened and closed by the process.
     """
@@ -56,7 +56,7 @@ def mount(app: FastAPI, pipes: Pipes, journal: Journal) -> None:
     _batch(routes, "/v1/player/wallet/batch", _TRANSFERS, access, journal, _one_of_many, _WALLET)
     _batch(routes, "/v1/game/batch", _PLAYS, access, journal, _game, _PLAY)
     _void(routes, access, journal)
-    # Not included but put there: an included router is searched through twice for each call.
+    # Not included but put there, as notices are (app/main.py).
     app.router.routes.extend(routes.routes)
     app.include_router(lookups.router(pipes, access))
 

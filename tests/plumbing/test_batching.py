@@ -1,6 +1,7 @@
 """Many callers, one unit of work: nobody gets another's answer, and nobody waits for ever."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -120,14 +121,20 @@ async def test_closing_answers_what_has_queued_and_takes_nothing_more() -> None:
 
 
 async def test_a_handler_that_was_cancelled_leaves_nobody_waiting() -> None:
-    async def cancelled(_: Sequence[int]) -> list[int]:
-        raise asyncio.CancelledError
+    async def cancelled(items: Sequence[int]) -> list[int]:
+        await turns(5)
+        if 1 in items:
+            raise asyncio.CancelledError
+        return list(items)
 
     async with Batcher(cancelled) as batcher:
-        for number in (1, 2):
-            calling = asyncio.create_task(batcher(number))
-            await asyncio.wait({calling}, timeout=1)
-            assert calling.cancelled()
+        for _ in range(2):
+            calling = asyncio.create_task(batcher(1))
+            await turns(3)
+            behind = asyncio.create_task(batcher(2))
+            await asyncio.wait({calling, behind}, timeout=1)
+            assert (calling.cancelled(), behind.done()) == (True, True)
+            assert await behind == 2
 
 
 async def test_an_answer_that_is_an_exception_reaches_its_caller_alone() -> None:
@@ -189,7 +196,15 @@ async def test_who_asks_again_after_each_answer_stays_in_batches_of_one_size() -
     assert sizes.count(16) > 0.7 * len(sizes), sizes
 
 
-async def test_a_slow_batch_does_not_hold_up_those_who_come_later() -> None:
+@pytest.mark.parametrize("callers", [9, 15])
+async def test_few_are_not_divided(callers: int) -> None:
+    doubling = Doubling()
+    async with Batcher(doubling, abreast=2) as batcher:
+        await asyncio.gather(*(batcher(number) for number in range(callers)))
+    assert doubling.batches == [list(range(callers))]
+
+
+async def test_a_slow_batch_does_not_hold_up_who_comes_later() -> None:
     doubling = Doubling()
     doubling.may_go_on.clear()
     async with Batcher(doubling, abreast=2) as batcher:
@@ -200,6 +215,30 @@ async def test_a_slow_batch_does_not_hold_up_those_who_come_later() -> None:
         assert doubling.batches == [list(range(8)), [8]]
         doubling.may_go_on.set()
         assert await asyncio.gather(*slow, later) == [2 * n for n in range(9)]
+
+
+async def test_who_trickles_in_while_the_loop_is_busy_does_not_wait_for_a_convoy() -> None:
+    sizes, may_go_on = [], asyncio.Event()
+
+    async def first_hangs(items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        if 0 in items:
+            await may_go_on.wait()
+        return list(items)
+
+    async with Batcher(first_hangs, abreast=2) as batcher:
+        convoy = [asyncio.create_task(batcher(number)) for number in range(64)]
+        await turns(10)
+        assert sizes == [32, 32]
+        trickle = []
+        for number in range(64, 128):
+            trickle.append(asyncio.create_task(batcher(number)))
+            for _ in range(2):
+                time.sleep(0.001)  # noqa: ASYNC251  the loop is at something else
+                await turns(1)
+        may_go_on.set()
+        await asyncio.gather(*convoy, *trickle)
+    assert sizes[2] < 16, sizes
 
 
 async def turns(count: int) -> None:

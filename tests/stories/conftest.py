@@ -17,9 +17,14 @@ Told = Callable[[], Awaitable[str]]
 
 
 @pytest.fixture
-def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For stories whose peer hangs; the real deadlines of all others leave a busy machine its time."""
+def impatient_with_merchants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For stories whose merchant hangs; the real deadlines of all others leave a busy machine its time."""
     monkeypatch.setattr(asking, "DEADLINE_SECONDS", 1.0)
+
+
+@pytest.fixture
+def impatient_with_providers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For stories whose provider hangs."""
     monkeypatch.setattr(sandbox, "DEADLINE_SECONDS", 1.0)
 
 

@@ -35,7 +35,7 @@ from app.worker import create_worker
 from tests import invariants
 from tests.demo.servers import sha1_signed
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 25  # a story may wait twice, and a test has a minute
 ENTRIES = """
     SELECT t.kind, a.purpose, a.owner, e.amount_minor, e.currency, e.balance_after_minor
     FROM entry e JOIN account a USING (site_id, account_id) JOIN transfer t USING (site_id, transfer_id)

@@ -83,7 +83,7 @@ async def test_the_merchant_answers_garbage(stage: Stage, told: Told) -> None:
     assert (await stage.provider())["orders"] == []
 
 
-@pytest.mark.usefixtures("short_deadlines")
+@pytest.mark.usefixtures("impatient_with_merchants")
 async def test_the_merchant_does_not_answer(stage: Stage, told: Told) -> None:
     await stage.misbehave(callout="hang")
     await stage.deposit("1500")
@@ -127,7 +127,7 @@ async def test_the_notice_comes_before_the_answer(stage: Stage, told: Told) -> N
     assert await credited(stage) == 150_007
 
 
-@pytest.mark.usefixtures("short_deadlines")
+@pytest.mark.usefixtures("impatient_with_providers")
 async def test_a_time_out_that_succeeds_later(stage: Stage, told: Told) -> None:
     shown = await stage.deposit("1500.04")
     assert shown["stage"] == "waiting"
@@ -137,7 +137,7 @@ async def test_a_time_out_that_succeeds_later(stage: Stage, told: Told) -> None:
     assert await credited(stage) == 150_004
 
 
-@pytest.mark.usefixtures("short_deadlines")
+@pytest.mark.usefixtures("impatient_with_providers")
 async def test_a_provider_that_never_answers(stage: Stage, told: Told) -> None:
     await stage.deposit("1500.05")
     await stage.pass_time(minutes=5)

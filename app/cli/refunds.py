@@ -10,7 +10,7 @@ from sqlalchemy.engine import Row
 from app import merchants, payments, staff
 from app.cli.asking import group, out, told, with_pipes
 from app.cli.histories import event_line, logins_of, people_of
-from app.cli.staff import OperatorToken
+from app.cli.staff import OperatorToken, acting
 from app.kernel.masking import mask_text
 from app.kernel.money import Money
 from app.payments.api_schemas import payment_object
@@ -28,9 +28,7 @@ def as_operator(token: str, work: Callable[[Pipes, staff.Operator], Awaitable[T]
     """Do something as the operator whose token it is."""
 
     async def run(pipes: Pipes) -> T:
-        async with pipes.database.reading() as reader:
-            who = await staff.authentic(reader, token)
-        return await work(pipes, who)
+        return await work(pipes, await acting(pipes, token))
 
     return with_pipes(run)
 

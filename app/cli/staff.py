@@ -140,8 +140,12 @@ async def acting(pipes: Pipes, token: str) -> staff.Operator:
     """Whose deed it is, by the token.
 
     Raises:
+        BadParameter: there is none.
         OperatorNotAuthentic: nobody's token.
     """
+    if not token:
+        why = "this is an operator's to do; `cashier operator create LOGIN --role ROLE` makes a token."
+        raise typer.BadParameter(why, param_hint="--token or CASHIER_OPERATOR_TOKEN")
     async with pipes.database.reading() as reader:
         return await staff.authentic(reader, token)
 

@@ -183,6 +183,22 @@ async def test_who_decides_before_anybody_proposed_hears_how_to_propose(desk: De
     assert isinstance(unknown.exception, payments.CaseNotFound)
 
 
+async def test_a_deed_of_a_person_without_a_token_says_how_to_get_one(desk: Desk, clone_url: str) -> None:
+    deposit = await desk.deposit()
+    asked: tuple[tuple[object, ...], ...] = (
+        ("case", "open", desk.site_id, deposit, "--reason", "odd"),
+        ("refund", "request", desk.site_id, deposit, "--reason", "odd", "--key", "k-1"),
+        ("case", "decide", desk.site_id, "cas_none", "approve"),
+    )
+    for words in asked:
+        refused = await run(clone_url, *words)
+        assert refused.exit_code == 2, words
+        assert "`cashier operator create LOGIN --role ROLE` makes a token." in unboxed(refused.stderr)
+        assert "CASHIER_OPERATOR_TOKEN" in unboxed(refused.stderr)
+    unknown = await run(clone_url, *asked[0], token="somebody's")
+    assert isinstance(unknown.exception, staff.OperatorNotAuthentic)
+
+
 async def test_refunds_are_stopped_by_hand_and_the_diary_says_so(desk: Desk, clone_url: str) -> None:
     deposit = await desk.deposit()
     asked = await desk.refund(deposit)

@@ -43,7 +43,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     minutes = (time.monotonic() - began) / 60
-    how = f"{options.seconds:g} s a run, {options.rounds} rounds, `python -m bench {' '.join(sys.argv[1:])}`"
+    how = f"{options.seconds:g} s a run, {options.rounds} rounds, `python -m bench {_asked(sys.argv[1:])}`"
     print("\n" + table_of_verdicts(figures))
     if chosen.write:
         text = written(
@@ -56,6 +56,15 @@ def main() -> int:
         chosen.write.write_text(text, encoding="utf-8")
         print(f"\nwritten: {chosen.write}")
     return _status(figures, strict=chosen.strict)
+
+
+def _asked(words: list[str]) -> str:
+    """How the run was asked for; where its document went is nobody's business."""
+    kept = [word for word in words if not word.startswith("--write=")]
+    if "--write" in kept:
+        at = kept.index("--write")
+        del kept[at : at + 2]
+    return " ".join(kept)
 
 
 def _arguments() -> argparse.Namespace:

@@ -35,8 +35,11 @@ def test_the_numbers_of_two_web_processes_are_added_up(clone_url: str, tmp_path:
         counted = re.search(r'requests_total\{method="GET",route="/healthz",status="200"\} (\S+)', numbers)
         assert counted is not None, numbers
         assert float(counted[1]) == asked + 1  # the first was whether they are up at all
+        serving = [one for one in psutil.Process(web.pid).children() if "spawn_main" in str(one.cmdline())]
+        assert len(serving) == PROCESSES
         web.send_signal(signal.SIGTERM)
         web.wait(PATIENCE_SECONDS)
-        assert made.processes() == []
+        assert [one for one in serving if one.is_running()] == []
+        until(lambda: not made.processes(), "Python's resource tracker ends behind its parent")
         assert list(tmp_path.glob("cashier-metrics-*")) == []
         assert "Traceback" not in made.said

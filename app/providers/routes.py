@@ -30,7 +30,7 @@ def router(pipes: Pipes, intake: Intake) -> APIRouter:
     async def notice(request: Request) -> Response:
         site, account = request.path_params["site_id"], request.path_params["account"]
         if not _NUMBER.fullmatch(site):
-            raise NotReadable(why="a site has a number")
+            raise NotReadable(why="the site in its address is not a number")
         headers = {name: value for name, value in request.headers.items() if name != "cookie"}
         raw = RawNotice(request.url.path, headers, await request.body())
         reply = await intake.take(int(site), account, raw, at=pipes.clock.now())

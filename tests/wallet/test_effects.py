@@ -255,6 +255,13 @@ async def test_what_is_no_whole_number_is_refused(both: World) -> None:
         assert (status, found["code"], found["success"]) == (400, "VALIDATION", False), amount
 
 
+@pytest.mark.parametrize("codec", ["utf-16", "utf-32", "utf-8-sig"])
+async def test_a_body_that_is_not_in_utf_8_is_refused(both: World, codec: str) -> None:
+    content = '{"playerExternalId":"anna","currency":"KZT","transferId":"n","amount":1}'
+    status, found = await both.raw("deposit", content.encode(codec))
+    assert (status, found["code"], found["message"]) == (400, "VALIDATION", "body is not JSON.")
+
+
 async def test_what_is_no_object_is_refused(both: World) -> None:
     for kind, content in itertools.product(("deposit", "bet", "game_batch"), NO_OBJECTS):
         status, found = await both.raw(kind, content)

@@ -5,6 +5,7 @@ environment before this module is imported; the launcher sets it.
 """
 
 import os
+from functools import cache
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,20 +21,18 @@ __all__ = [
     "ALARMS",
     "CALLS",
     "CALL_SECONDS",
-    "HTTP_OWN_SECONDS",
-    "HTTP_REQUESTS",
-    "HTTP_SECONDS",
     "JOBS",
     "NOTICES",
     "PAYMENTS",
     "SEAL_LAG",
     "WEBHOOKS",
     "rendered",
+    "request_answered",
 ]
 
-HTTP_REQUESTS = Counter("cashier_http_requests_total", "Requests answered", ["method", "route", "status"])
-HTTP_SECONDS = Histogram("cashier_http_request_seconds", "Time to answer", ["method", "route"])
-HTTP_OWN_SECONDS = Histogram(
+_HTTP_REQUESTS = Counter("cashier_http_requests_total", "Requests answered", ["method", "route", "status"])
+_HTTP_SECONDS = Histogram("cashier_http_request_seconds", "Time to answer", ["method", "route"])
+_HTTP_OWN_SECONDS = Histogram(
     "cashier_http_own_seconds",
     "Time to answer without what merchants and providers took; of requests that asked one",
     ["method", "route"],
@@ -47,6 +46,30 @@ NOTICES = Counter("cashier_notices_total", "Provider notices", ["provider", "res
 WEBHOOKS = Counter("cashier_webhook_attempts_total", "Webhook attempts", ["result"])
 ALARMS = Counter("cashier_alarms_total", "Things a person should look at", ["kind"])
 SEAL_LAG = Gauge("cashier_ledger_seal_lag", "Ledger rows not yet sealed", multiprocess_mode="mostrecent")
+
+
+def request_answered(
+    method: str, route: str, status: int, seconds: float, *, waited_seconds: float = 0
+) -> None:
+    """Count one request of the web.
+
+    Args:
+        method: of a few; a stranger's own would make a metric each.
+        route: its pattern, for the same reason not its path.
+        status: of the answer.
+        seconds: that it took.
+        waited_seconds: what merchants and providers took of that.
+    """
+    answered, took = _of(method, route, status)
+    answered.inc()
+    took.observe(seconds)
+    if waited_seconds:
+        _HTTP_OWN_SECONDS.labels(method, route).observe(seconds - waited_seconds)
+
+
+@cache  # there are as many as there are routes and statuses; finding them anew costs more than counting
+def _of(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return _HTTP_REQUESTS.labels(method, route, str(status)), _HTTP_SECONDS.labels(method, route)
 
 
 def rendered() -> bytes:

@@ -1,7 +1,5 @@
 """How long a request waited for others: what remains of its time is our own."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 __all__ = ["add", "counted"]
@@ -9,15 +7,11 @@ __all__ = ["add", "counted"]
 _seconds: ContextVar[list[float] | None] = ContextVar("seconds waited for others", default=None)
 
 
-@contextmanager
-def counted() -> Iterator[list[float]]:
-    """Count within the block and the tasks it starts; the list's one number is in seconds."""
+def counted() -> list[float]:
+    """Count from here on in this task and those it starts; the list's one number is in seconds."""
     counter = [0.0]
-    token = _seconds.set(counter)
-    try:
-        yield counter
-    finally:
-        _seconds.reset(token)
+    _seconds.set(counter)
+    return counter
 
 
 def add(seconds: float) -> None:

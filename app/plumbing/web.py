@@ -316,16 +316,15 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = list(message.get("headers", ()))
+                headers = message.get("headers", ())
                 present = {name.lower() for name, _ in headers}
-                headers += [(name, value) for name, value in self._headers if name not in present]
-                message["headers"] = [*headers, (b"request-id", request_id.encode())]
+                ours = [header for header in self._headers if header[0] not in present]
+                message["headers"] = [*headers, *ours, (b"request-id", request_id.encode())]
             await send(message)
 
-        waited = [0.0]
+        waited = waits.counted()
         try:
-            with waits.counted() as waited:
-                await self._app(scope, body.receive, answered)
+            await self._app(scope, body.receive, answered)
         except Exception as error:
             body.is_abandoned |= isinstance(error, ClientDisconnect)
             if not body.is_abandoned:
@@ -341,10 +340,7 @@ class RequestContext:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             # The route's pattern, not the path: paths hold tokens and would make a metric each.
             route = getattr(scope.get("route"), "path", "none")
-            metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
-            metrics.HTTP_SECONDS.labels(method, route).observe(seconds)
-            if waited[0]:
-                metrics.HTTP_OWN_SECONDS.labels(method, route).observe(seconds - waited[0])
+            metrics.request_answered(method, route, status, seconds, waited_seconds=waited[0])
             # What comes thousands of times a second and went well is counted, not told.
             tell = _log.debug if scope.get("counted_only") else _log.info
             tell("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))

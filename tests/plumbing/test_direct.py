@@ -1,16 +1,19 @@
 """A direct route answers without the framework's solving, wherever it was put."""
 
+import re
+
 import fastapi.routing
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
-from starlette.routing import Route
 from typing_extensions import override
 
 from app import main
 from app.kernel.clock import MovableClock
+from app.plumbing import metrics, web
+from app.plumbing.batching import Overloaded
 from app.plumbing.database import Database
-from app.plumbing.direct import Direct, Handle
+from app.plumbing.direct import Application, Direct, Handle
 from app.plumbing.http import HttpClient
 from app.plumbing.pipes import Pipes
 
@@ -54,12 +57,86 @@ async def test_nothing_is_solved_and_the_room_answers_for_what_is_raised(
     ]
 
 
-async def test_what_comes_by_the_thousand_is_looked_for_first(
-    database: Database, clock: MovableClock
-) -> None:
+async def told(request: Request) -> Response:
+    return Response(request.path_params.get("number", "none"))
+
+
+async def refuses(_: Request) -> Response:
+    raise Overloaded(retry_after_seconds=1)
+
+
+async def fails(_: Request) -> Response:
+    raise ZeroDivisionError
+
+
+def direct_ways(how: type[FastAPI]) -> FastAPI:
+    """An application with our manners and four direct routes."""
+    app, router = how(openapi_url=None), APIRouter(route_class=Direct)
+    for path, endpoint in (
+        ("/told", told),
+        ("/told/{number}", told),
+        ("/refuses", refuses),
+        ("/fails", fails),
+    ):
+        router.add_api_route(path, endpoint, methods=["POST"])
+    app.router.routes.extend(router.routes)
+    web.install(app)
+    return app
+
+
+async def asked(app: FastAPI, method: str, path: str) -> tuple[int, str, set[str]]:
+    """Status, content without the request's id, and the names of the headers."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        answer = await client.request(method, path)
+    return answer.status_code, re.sub("req_[0-9A-Za-z]+", "req", answer.text), set(answer.headers)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/told", 200),
+        ("POST", "/told/7", 200),
+        ("POST", "/refuses", 503),
+        ("POST", "/fails", 500),
+        ("GET", "/told", 405),
+        ("POST", "/told/7/8", 404),
+        ("POST", "/TOLD", 404),
+    ],
+)
+async def test_an_answer_is_the_framework_s_answer(method: str, path: str, status: int) -> None:
+    ours = await asked(direct_ways(Application), method, path)
+    assert ours == await asked(direct_ways(FastAPI), method, path)
+    assert ours[0] == status
+    assert {"request-id", "x-content-type-options"} <= ours[2]
+
+
+@pytest.mark.parametrize("path", ["/told", "/told/7"])
+async def test_the_framework_is_not_gone_through(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone_through(*_: object) -> None:
+        raise AssertionError("a direct route is found before")
+
+    app = direct_ways(Application)
+    monkeypatch.setattr(FastAPI, "__call__", gone_through)
+    assert (await asked(app, "POST", path))[0] == 200
+    with pytest.raises(AssertionError, match="found before"):
+        await asked(app, "GET", path)
+
+
+async def test_a_direct_call_is_counted_under_its_pattern() -> None:
+    await asked(direct_ways(Application), "POST", "/told/7")
+    assert 'cashier_http_requests_total{method="POST",route="/told/{number}",status="200"}' in (
+        metrics.rendered().decode()
+    )
+
+
+async def test_what_comes_by_the_thousand_is_direct(database: Database, clock: MovableClock) -> None:
     async with HttpClient(clock=clock) as http:
         composed = main.create_app(Pipes(database, http, clock, "http://test"))
-    direct = [number for number, route in enumerate(composed.routes) if isinstance(route, Direct)]
-    others = [number for number, route in enumerate(composed.routes) if not isinstance(route, Route)]
-    assert getattr(composed.routes[direct[0]], "path", "") == "/notices/{site_id}/{account}"
-    assert max(direct) < min(others), "a router that is included is searched through for each call behind it"
+    direct = {getattr(route, "path", "") for route in composed.routes if isinstance(route, Direct)}
+    assert {
+        "/notices/{site_id}/{account}",
+        "/v1/game/bet",
+        "/v1/game/win",
+        "/v1/player/wallet/deposit",
+    } <= direct
+    assert isinstance(composed, Application)

@@ -11,8 +11,7 @@ COUNTS = """
 import sys
 from app.plumbing import metrics
 for _ in range(int(sys.argv[1])):
-    metrics.HTTP_REQUESTS.labels("GET", "/a", "200").inc()
-    metrics.HTTP_SECONDS.labels("GET", "/a").observe(0.02)
+    metrics.request_answered("GET", "/a", 200, 0.02, waited_seconds=0.016)
 metrics.SEAL_LAG.set(int(sys.argv[2]))
 """
 RENDERS = "import sys; from app.plumbing import metrics; sys.stdout.buffer.write(metrics.rendered())"
@@ -32,6 +31,7 @@ def test_two_processes_are_one_sum_and_the_latest_gauge(tmp_path: Path) -> None:
     lines = run(tmp_path, RENDERS).splitlines()
     assert 'cashier_http_requests_total{method="GET",route="/a",status="200"} 7.0' in lines
     assert 'cashier_http_request_seconds_count{method="GET",route="/a"} 7.0' in lines
+    assert 'cashier_http_own_seconds_bucket{le="0.005",method="GET",route="/a"} 7.0' in lines
     assert "cashier_ledger_seal_lag 5.0" in lines
 
 

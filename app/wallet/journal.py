@@ -256,7 +256,7 @@ class Journal:
                     for ask, seat in zip(part, seats, strict=True):
                         code, operation, wallet, duplicate, wrong = page.post(ask, seat)
                         answers.append(Answer(ask, code, wallet, operation, duplicate, wrong))
-                    sheet = page.torn_off()
+                    sheet = page.torn_off(is_last=number == len(parts))
                     if sheet is not None:
                         undone.update([one.operation_id for one in sheet.written] if all_or_none else ())
                         rare += await self._write(raw, turns, site_id, page, sheet)

@@ -71,6 +71,7 @@ class Page:
         grants: free rounds that are asked for, by wallet and campaign.
         opened_at: since when the sessions are open that they are asked for in.
         floats: what the operator has prepaid, by currency, where a deposit must stay within it.
+        is_begun: a sheet with operations was torn off.
     """
 
     at: datetime
@@ -86,6 +87,7 @@ class Page:
     touched_wallets: dict[int, Wallet] = field(default_factory=dict)
     touched_rounds: dict[RoundKey, Round] = field(default_factory=dict)
     touched_grants: dict[tuple[int, str], Grant] = field(default_factory=dict)
+    is_begun: bool = False
     _ids: Iterator[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -130,14 +132,20 @@ class Page:
             return Verdict(decision.code, None, wallet, field=decision.field)
         return self._carried_out(ask, wallet, facts, decision)
 
-    def torn_off(self) -> Sheet | None:
-        """What is to be written now; nothing when nothing was decided since. What is known stays known."""
-        if not self.written:
+    def torn_off(self, *, is_last: bool) -> Sheet | None:
+        """What is to be written now; nothing when nothing was decided since. What is known stays known.
+
+        Args:
+            is_last: the transaction writes no more. The money of all sheets goes with this one: whoever moves
+                money locks the house's account, and all others wait for it until the commit.
+        """
+        self.is_begun |= bool(self.written)
+        if not self.written and not (is_last and self.is_begun and self.moved):
             return None
         wallets, rounds = list(self.touched_wallets.values()), list(self.touched_rounds.values())
-        sheet = Sheet(self.at, self.written, self.moved, wallets, rounds, list(self.touched_grants.values()))
-        self.written, self.moved, self.touched_wallets, self.touched_rounds = [], [], {}, {}
-        self.touched_grants = {}
+        moved = self.moved if is_last else []
+        sheet = Sheet(self.at, self.written, moved, wallets, rounds, list(self.touched_grants.values()))
+        self.written, self.touched_wallets, self.touched_rounds, self.touched_grants = [], {}, {}, {}
         return sheet
 
     def adopt(self, wallet: Wallet, told: int) -> None:

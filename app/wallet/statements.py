@@ -303,7 +303,7 @@ def _transposed(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 def _once_if_alike(column: list[Any]) -> list[Any]:
     """One value for all of a batch: each element of an array costs on both sides of the wire."""
-    return column[:1] if column.count(column[0]) == len(column) else column
+    return column[:1] if column and column.count(column[0]) == len(column) else column
 
 
 def _asks_open(ask: Ask) -> bool:

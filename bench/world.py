@@ -113,7 +113,7 @@ class World:
 
     def database(self, name: str) -> str:
         """The owner's address of a new, empty database."""
-        asyncio.run(_execute(self.postgres.url, f'CREATE DATABASE "{name}"'))
+        asyncio.run(_execute(self.postgres.url, embedded.creation(name)))
         return self.postgres.database_url(name)
 
     def setting(self, name: str) -> str:

@@ -72,7 +72,7 @@ async def _make_template(url: str) -> None:
         left = await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'cashier_%'")
         for row in left:
             await connection.execute(f'DROP DATABASE "{row["datname"]}" WITH (FORCE)')
-        await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        await connection.execute(embedded.creation(TEMPLATE))
     finally:
         await connection.close()
     await asyncio.to_thread(schema.upgrade, database_url(url, TEMPLATE))

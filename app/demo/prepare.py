@@ -83,7 +83,7 @@ async def _create_database(url: str) -> None:
     connection = await _connected(url)
     try:
         if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
-            await connection.execute(f'CREATE DATABASE "{DATABASE}"')
+            await connection.execute(embedded.creation(DATABASE))
     finally:
         await connection.close()
 

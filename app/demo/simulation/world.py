@@ -84,7 +84,7 @@ async def _create(url: str) -> None:
         await connection.execute("ALTER SYSTEM SET fsync = off")
         await connection.execute("ALTER SYSTEM SET synchronous_commit = off")
         await connection.execute("SELECT pg_reload_conf()")
-        await connection.execute(f"CREATE DATABASE {DATABASE}")
+        await connection.execute(embedded.creation(DATABASE))
     finally:
         await connection.close()
 

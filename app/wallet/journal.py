@@ -249,10 +249,8 @@ class Journal:
                     if number < len(parts):
                         loaded = turns.next(statements.load(raw, site_id, parts[number], (), at=page.at))
                         await asyncio.sleep(0)  # it is on its way while this part is decided
-                    if free := statements.free_asks(page, part, seats):
-                        await turns.next(statements.load_grants(raw, site_id, page, free))
-                    if statements.asks_float(page, part):
-                        await turns.next(statements.load_floats(raw, site_id, page))
+                    for further in statements.further(raw, site_id, page, part, seats):
+                        await turns.next(further)
                     for ask, seat in zip(part, seats, strict=True):
                         code, operation, wallet, duplicate, wrong = page.post(ask, seat)
                         answers.append(Answer(ask, code, wallet, operation, duplicate, wrong))

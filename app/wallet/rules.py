@@ -6,15 +6,15 @@ a database; one operation at the desk and a thousand in a batch run through the 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from app.kernel import ids
 from app.wallet.floats import floated
 from app.wallet.model import BETS, decide
-from app.wallet.sheets import Moved, Seat, Sheet, Verdict
-from app.wallet.states import campaign_of, capped, count, counted, opened, take_part
+from app.wallet.sheets import GAINS, Moved, Seat, Sheet, Verdict
+from app.wallet.states import campaign_of, capped, count, counted, opened, repeated, take_part
 from app.wallet.terms import (
     Ask,
     Code,
@@ -34,28 +34,11 @@ from app.wallet.terms import (
     Wallet,
 )
 
-__all__ = ["GAINS", "SUCCESSES", "Page"]
+__all__ = ["SUCCESSES", "Page"]
 
 SUCCESSES: Final = frozenset({Code.OK, Code.NOTHING_TO_REVERSE, Code.ALREADY_ROLLED_BACK})
 _NO_POLICY: Final = Policy()
 _TRANSFERS: Final = frozenset({Type.DEPOSIT, Type.WITHDRAW})
-# What each leg adds to cash, to bonus, and to what is owed.
-GAINS: Final = {
-    Leg.DEPOSIT: (1, 0, 0),
-    Leg.WITHDRAW: (-1, 0, 0),
-    Leg.BET_CASH: (-1, 0, 0),
-    Leg.BET_BONUS: (0, -1, 0),
-    Leg.WIN_CASH: (1, 0, 0),
-    Leg.WIN_BONUS: (0, 1, 0),
-    Leg.REFUND_CASH: (1, 0, 0),
-    Leg.REFUND_BONUS: (0, 1, 0),
-    Leg.REVERSE_CASH: (-1, 0, 0),
-    Leg.REVERSE_BONUS: (0, -1, 0),
-    Leg.GRANT_BONUS: (0, 1, 0),
-    Leg.REVERSE_DEBT: (0, 0, 1),
-    Leg.REPAY_DEBT: (-1, 0, -1),
-    Leg.HOLD_WIN: (-1, 0, 0),
-}
 
 
 @dataclass(slots=True)
@@ -127,7 +110,7 @@ class Page:
             decision = floated(decision, ask, self.floats, wallet.currency)
         if decision.is_replay:
             assert facts.known is not None, "there is something to repeat"
-            return Verdict(facts.known.code, _repeated(facts.known, wallet), wallet, duplicate=True)
+            return Verdict(facts.known.code, repeated(facts.known, wallet), wallet, duplicate=True)
         if not decision.stored:
             return Verdict(decision.code, None, wallet, field=decision.field)
         return self._carried_out(ask, wallet, facts, decision)
@@ -298,11 +281,3 @@ class Page:
             around.last_sequence = operation.sequence
             around.changed_at = self.at
             self.touched_rounds[around.key] = around
-
-
-def _repeated(known: Operation, wallet: Wallet) -> Operation:
-    """A void was told about no wallet; to a transfer that comes after it, it is told about the transfer's."""
-    if known.type is not Type.VOID:
-        return known
-    balance = wallet.balance
-    return replace(known, currency=wallet.currency, sequence=wallet.sequence, before=balance, after=balance)

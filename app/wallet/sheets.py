@@ -1,11 +1,29 @@
-"""What goes onto a page and what comes off it: records only. Pure."""
+"""What goes onto a page and what comes off it: records, and what each leg of them is worth. Pure."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from app.wallet.terms import Code, Grant, Leg, Operation, Round, Wallet
 
-__all__ = ["Moved", "Seat", "Sheet", "Verdict"]
+__all__ = ["GAINS", "Moved", "Seat", "Sheet", "Verdict"]
+
+# What each leg adds to cash, to bonus, and to what is owed.
+GAINS: Final = {
+    Leg.DEPOSIT: (1, 0, 0),
+    Leg.WITHDRAW: (-1, 0, 0),
+    Leg.BET_CASH: (-1, 0, 0),
+    Leg.BET_BONUS: (0, -1, 0),
+    Leg.WIN_CASH: (1, 0, 0),
+    Leg.WIN_BONUS: (0, 1, 0),
+    Leg.REFUND_CASH: (1, 0, 0),
+    Leg.REFUND_BONUS: (0, 1, 0),
+    Leg.REVERSE_CASH: (-1, 0, 0),
+    Leg.REVERSE_BONUS: (0, -1, 0),
+    Leg.GRANT_BONUS: (0, 1, 0),
+    Leg.REVERSE_DEBT: (0, 0, 1),
+    Leg.REPAY_DEBT: (-1, 0, -1),
+    Leg.HOLD_WIN: (-1, 0, 0),
+}
 
 
 class Seat(NamedTuple):

@@ -4,7 +4,7 @@ A large batch is looked up and written in parts, so that one part is decided her
 another; what it all means together stands on one `Page`.
 """
 
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,15 +22,12 @@ from app.wallet.terms import Ask, Grant, Leg, Operation, OperationKey, Type
 
 __all__ = [
     "Houses",
-    "asks_float",
     "count",
     "find_houses",
-    "free_asks",
+    "further",
     "hold",
     "know_houses",
     "load",
-    "load_floats",
-    "load_grants",
     "open_rare",
     "rare",
     "seats_of",
@@ -143,7 +140,28 @@ async def find_houses(raw: asyncpg.Connection, site_id: int, houses: Houses) -> 
         houses[site_id, ledger.Purpose(purpose), currency] = account_id
 
 
-def free_asks(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[tuple[int, str, str | None]]:
+def further(
+    raw: asyncpg.Connection, site_id: int, page: Page, asks: Sequence[Ask], seats: Sequence[Seat]
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """What else must be looked up before these are decided: mostly nothing.
+
+    Args:
+        raw: a connection inside the batch's transaction.
+        site_id: whose.
+        page: with what `seats_of` laid onto it; what is found is laid there too.
+        asks: to be decided next.
+        seats: theirs, by `seats_of`.
+
+    Returns:
+        the calls to be made, each before the next is asked for.
+    """
+    if free := _free_asks(page, asks, seats):
+        yield _load_grants(raw, site_id, page, free)
+    if _asks_float(page, asks):
+        yield _load_floats(raw, site_id, page)
+
+
+def _free_asks(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[tuple[int, str, str | None]]:
     """Which free rounds these are about: wallet, campaign, and the session they are played in."""
     found = []
     for ask, seat in zip(asks, seats, strict=True):
@@ -161,7 +179,7 @@ def free_asks(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[tu
     return found
 
 
-async def load_grants(
+async def _load_grants(
     raw: asyncpg.Connection, site_id: int, page: Page, wanted: Sequence[tuple[int, str, str | None]]
 ) -> None:
     """Lay free rounds onto the page; whoever holds the wallets counts them."""
@@ -173,12 +191,12 @@ async def load_grants(
             page.opened_at[row["session_id"]] = row["launched_at"]
 
 
-def asks_float(page: Page, asks: Sequence[Ask]) -> bool:
+def _asks_float(page: Page, asks: Sequence[Ask]) -> bool:
     """Whether a deposit must stay within what the operator has prepaid, and that is not known yet."""
     return not page.floats and any(ask.policy.prepaid_float and ask.type is Type.DEPOSIT for ask in asks)
 
 
-async def load_floats(raw: asyncpg.Connection, site_id: int, page: Page) -> None:
+async def _load_floats(raw: asyncpg.Connection, site_id: int, page: Page) -> None:
     """Lay what the operator has prepaid onto the page; it stays as it is until the batch is written."""
     for purpose, currency, balance in await raw.fetch(_FLOATS, site_id):
         if purpose == ledger.Purpose.OPERATOR_FLOAT:

@@ -21,7 +21,7 @@ from app.wallet.terms import (
     Wallet,
 )
 
-__all__ = ["campaign_of", "capped", "count", "counted", "opened", "take_part"]
+__all__ = ["campaign_of", "capped", "count", "counted", "opened", "repeated", "take_part"]
 
 _FREE: Final = frozenset({Type.BET, Type.BETWIN, Type.WIN})
 _PAID: Final = frozenset({Leg.WIN_CASH, Leg.WIN_BONUS})
@@ -167,6 +167,17 @@ def count(grant: Grant, decision: Decision) -> None:
         grant.paid = max(0, grant.paid - decision.amount)
     else:
         grant.paid += sum(minor for leg, minor in decision.legs if leg in _PAID)
+
+
+def repeated(known: Operation, wallet: Wallet) -> Operation:
+    """What is told of an operation again.
+
+    A void was told about no wallet; to a transfer that comes after it, it is told about the transfer's.
+    """
+    if known.type is not Type.VOID:
+        return known
+    balance = wallet.balance
+    return replace(known, currency=wallet.currency, sequence=wallet.sequence, before=balance, after=balance)
 
 
 def _believed(decision: Decision, ask: Ask) -> Decision:

@@ -1,4 +1,8 @@
-"""Wins over a cap: set aside by the journal, let go or taken back by a person, with a line in the diary."""
+"""Wins over a cap: set aside by the journal, let go or taken back by a person, with a line in the diary.
+
+What a person takes is a win that is taken back like any other: an operation in the platform's namespace,
+where a rollback of the platform finds it. So nobody loses a win twice, whatever a site decides later.
+"""
 
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -8,14 +12,16 @@ from typing_extensions import override
 
 from app import ledger, staff
 from app.plumbing.database import Reader, Transaction
+from app.wallet import statements
 from app.wallet.contract import Refused, instant
-from app.wallet.queries import policies_of
-from app.wallet.terms import Code
+from app.wallet.queries import operation_by_id, policies_of
+from app.wallet.rules import Page
+from app.wallet.terms import SWEEPERS, Ask, Code, Operation, Policy, Type, Wallet
 
 __all__ = ["HeldWin", "held_wins", "let_go", "take_back"]
 
 _HELD: Final = """
-SELECT h.transfer_id, h.player_id, p.site_login, h.currency, h.placed_at, w.key AS win, w.provider_id,
+SELECT h.transfer_id, h.player_id, p.site_login, h.currency, h.placed_at, w.key AS win, w.operation_id,
        h.amount_minor - h.captured_minor - h.released_minor AS minor,
        EXISTS (SELECT FROM wallet_operation r
                 WHERE r.site_id = w.site_id AND r.source = w.source AND r.within = w.within
@@ -32,7 +38,9 @@ SELECT h.transfer_id, h.player_id, p.site_login, h.currency, h.placed_at, w.key 
 """
 # Of two who decide at once the second waits, and finds nothing held.
 _HELD_LOCKED: Final = f"{_HELD} FOR NO KEY UPDATE OF h"
-_SOURCE: Final = "wallet.held"
+# A bet and its win in one are reversed together or not at all, so what is taken of the win must not say there
+# that they are: it stands where the platform's rollbacks do not look.
+_OWN_SOURCE: Final = "desk"
 
 
 class HeldWin(NamedTuple):
@@ -42,7 +50,7 @@ class HeldWin(NamedTuple):
         number: the ledger's, of the hold.
         minor: minor units that are held.
         win: the platform's id of it.
-        platform: whose win it is.
+        operation_id: ours of it.
         is_reversed: the platform has taken it back itself, from what else the player had.
     """
 
@@ -53,7 +61,7 @@ class HeldWin(NamedTuple):
     minor: int
     win: str
     held_at: datetime
-    platform: str
+    operation_id: str
     is_reversed: bool
 
     @override
@@ -95,33 +103,78 @@ async def let_go(
 async def take_back(
     tx: Transaction, site_id: int, number: int, because: str, *, at: datetime, by: str = staff.SYSTEM
 ) -> HeldWin:
-    """Give a held win back to the house, where its platform cannot. Arguments and errors as for `let_go`.
+    """Give a held win back to the house: its platform cannot take it any more, as far as it was held.
+
+    Two operations tell it in the wallet's history: what was held comes back (`cashier`), and goes as a win
+    that is taken back (`reverse_win`, which names the win). The win is less by it in its round and its
+    campaign. What of the win was bonus was never held: it stays, and may still be rolled back. Arguments as
+    for `let_go`.
 
     Raises:
-        Refused: VALIDATION: also where the platform has taken it back, or may still: it would be taken twice.
+        Refused: VALIDATION: no such win is held, or its platform has taken it back already.
+        BadReason: the reason is not text, or has a card number in it.
     """
     staff.check_text("because", because)
-    await _check_taking(tx, site_id, await _found(tx, site_id, number))
-    found = await _released(tx, site_id, number, because, at)
+    found = await _found(tx, site_id, number)
+    won = await operation_by_id(tx, site_id, found.operation_id)
+    assert won is not None, "operations are never deleted"
+    policies = await policies_of(tx, site_id)
+    ask = _asked(found, won, policies.get(won.provider, policies[""]))
+    page, wallet = await _locked(tx, site_id, ask, won, at)
     hold = await ledger.find_hold(tx, site_id, number)
-    taken = ledger.PostRequest(
-        _SOURCE, f"{number}:take", ledger.REVERSE_CASH, hold.amount, found.player_id, "site", because
-    )
-    [posted] = await ledger.post(tx, site_id, [taken], at=at)
-    assert posted.is_posted, "what was let go just now is there"
+    await ledger.release(tx, hold, because=because, at=page.at)
+    page.take(ask, wallet, page.operations[won.key])
+    await _write(tx, site_id, page)
     await _noted(tx, site_id, found, "held_win.taken", because, at, by)
     return found
 
 
-async def _check_taking(reader: Reader, site_id: int, found: HeldWin) -> None:
-    policies = await policies_of(reader, site_id)
-    why = ""
-    if found.is_reversed:
+def _asked(found: HeldWin, won: Operation, policy: Policy) -> Ask:
+    """What is held of a win, to be taken back as its platform would ask for it, under an id of ours."""
+    return Ask(
+        Type.REVERSE_WIN,
+        won.key.source,
+        f"{SWEEPERS}{won.operation_id}",
+        found.player,
+        policy,
+        b"held",
+        f"held-{found.number}",
+        within=won.key.within,
+        currency=found.currency,
+        amount=found.minor,
+        reference=won.key.key,
+        round_id=won.round_id,
+        provider=won.provider,
+    )
+
+
+async def _locked(
+    tx: Transaction, site_id: int, ask: Ask, won: Operation, at: datetime
+) -> tuple[Page, Wallet]:
+    """The player's wallets locked as batches lock them, and what is known about the win since then."""
+    page = Page(at)
+    rows = await statements.load(tx.raw, site_id, [ask], [ask.player], at=at)
+    seats = statements.seats_of(page, [ask], rows)
+    for further in statements.further(tx.raw, site_id, page, [ask], seats):
+        await further
+    # Its platform may have been taking it back until the locks were ours.
+    if page.operations[won.key].is_reversed:
         why = "Its platform has taken this win back already: release it, so that it pays what is owed."
-    elif policies.get(found.platform, policies[""]).reverse_wins:
-        why = "Its platform may take this win back (reverse_wins): let it do so, then release the win."
-    if why:
         raise Refused(Code.VALIDATION, why, field="number")
+    wallet = seats[0].wallet
+    assert wallet is not None, "what is held was won in it"
+    if won.type is Type.BETWIN:
+        ask.source, ask.within = _OWN_SOURCE, ""
+    return page, wallet
+
+
+async def _write(tx: Transaction, site_id: int, page: Page) -> None:
+    sheet, houses = page.torn_off(), statements.Houses()
+    assert sheet is not None, "something was taken"
+    await statements.find_houses(tx.raw, site_id, houses)
+    await statements.write(tx.raw, site_id, sheet, houses)
+    if sheet.grants:
+        await statements.count(tx.raw, site_id, sheet.grants)
 
 
 async def _released(tx: Transaction, site_id: int, number: int, because: str, at: datetime) -> HeldWin:
@@ -149,7 +202,7 @@ async def _all(reader: Reader, site_id: int, asked: str) -> list[HeldWin]:
             row.minor,
             row.win,
             row.placed_at,
-            row.provider_id,
+            row.operation_id,
             row.is_reversed,
         )
         for row in await reader.all(text(asked), {"site": site_id})

@@ -262,7 +262,8 @@ def _is_its(ask: Ask, wallet: Wallet, original: Operation) -> bool:
 
 def _reverse_win(policy: Policy, wallet: Wallet, won: Operation) -> Decision:
     """Take a win back as far as it is still there, lost bonus in cash; the rest is owed (rule 45)."""
-    amount = won.cash + won.bonus  # what it gave: nothing, if it was only counted to be paid together
+    # What it gave (nothing, if it was only counted to be paid together), but for what a person took of it.
+    amount = won.cash + won.bonus - won.taken
     bonus = min(won.bonus, wallet.bonus)
     cash = min(amount - bonus, wallet.cash)
     if (owed := amount - bonus - cash) and policy.short_reversal is ShortReversal.REFUSE:

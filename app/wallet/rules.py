@@ -14,7 +14,7 @@ from app.kernel import ids
 from app.wallet.floats import floated
 from app.wallet.model import BETS, decide
 from app.wallet.sheets import GAINS, Moved, Seat, Sheet, Verdict
-from app.wallet.states import campaign_of, capped, count, counted, opened, repeated, take_part
+from app.wallet.states import campaign_of, capped, count, counted, opened, repeated, take_part, taken
 from app.wallet.terms import (
     Ask,
     Code,
@@ -142,13 +142,37 @@ class Page:
         """
         self.touched_wallets[wallet.wallet_id] = wallet
         if wallet.balance != told:
-            wallet.sequence += 1
-            amount, key = abs(wallet.balance - told), f"{wallet.wallet_id}.{wallet.sequence}"
-            ask = Ask(Type.CASHIER, "cashier", key, wallet.player, _NO_POLICY, b"", "", amount=amount)
-            decision = Decision(Code.OK, applied=True, amount=amount)
-            self._record(ask, wallet, decision, (amount, 0), told)
+            self._adopted(wallet, told)
         # A hold that came back over a debt leaves the same sum, and still pays what is owed.
         self._collect(wallet, f"{wallet.wallet_id}.{wallet.sequence}")
+
+    def take(self, ask: Ask, wallet: Wallet, won: Operation) -> None:
+        """Take what is held of a win: it comes back into the wallet, and goes as a win that is taken back.
+
+        Two operations, so that each balance follows from an amount. In between it pays no debt: it is not the
+        player's.
+
+        Args:
+            ask: of type reverse_win, as the platform would name it; its amount is what was held.
+            wallet: whose; the ledger has released the hold since it was looked up.
+            won: the win, or the bet and its win in one; no platform has taken it back.
+        """
+        told = wallet.balance
+        wallet.cash += ask.amount or 0
+        wallet.cash_version += 1
+        self._adopted(wallet, told)
+        facts, decision = Facts(reference=won, round=self._round(ask, wallet, won)), taken(ask)
+        campaign = campaign_of(ask, won)
+        if campaign is not None:
+            decision = self._counted(ask, wallet, facts, campaign, decision)
+        self._carried_out(ask, wallet, facts, decision)
+
+    def _adopted(self, wallet: Wallet, told: int) -> None:
+        """The operation that leads from what a wallet's last one told to what is there."""
+        wallet.sequence += 1
+        amount, key = abs(wallet.balance - told), f"{wallet.wallet_id}.{wallet.sequence}"
+        ask = Ask(Type.CASHIER, "cashier", key, wallet.player, _NO_POLICY, b"", "", amount=amount)
+        self._record(ask, wallet, Decision(Code.OK, applied=True, amount=amount), (amount, 0), told)
 
     def _wallet(self, ask: Ask, seat: Seat, reference: Operation | None) -> Wallet | None:
         """Whose money: for a rollback, of the operation it names, also if that came in this very batch."""

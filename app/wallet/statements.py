@@ -18,7 +18,7 @@ from app.wallet.queries import operation_of, round_of, wallet_of
 from app.wallet.rules import Page
 from app.wallet.sheets import Moved, Seat, Sheet
 from app.wallet.states import campaign_of
-from app.wallet.terms import Ask, Grant, Leg, Operation, OperationKey, Type
+from app.wallet.terms import SWEEPERS, Ask, Grant, Leg, Operation, OperationKey, Type
 
 __all__ = [
     "Houses",
@@ -60,6 +60,17 @@ SELECT x.session_id, s.launched_at, f.*
   FROM unnest($2::bigint[], $3::text[], $4::text[]) AS x (wallet, campaign, session_id)
   LEFT JOIN free_round f ON f.site_id = $1 AND f.wallet_id = x.wallet AND f.campaign_id = x.campaign
   LEFT JOIN game_session s ON s.site_id = $1 AND s.session_id = x.session_id
+"""
+# What persons took of wins while they were held, and whether their platform has taken the rest back since.
+_TAKEN: Final = """
+SELECT x.source, x.within, x.key,
+       (sum(r.amount_minor) FILTER (WHERE starts_with(r.key, $5)))::bigint AS taken,
+       bool_or(NOT starts_with(r.key, $5)) AS is_reversed
+  FROM unnest($2::text[], $3::text[], $4::text[]) AS x (source, within, key)
+  JOIN wallet_operation r
+    ON r.site_id = $1 AND r.source = x.source AND r.within = x.within AND r.reference = x.key
+   AND r.code = 'OK' AND r.type = 'reverse_win' AND r.applied
+ GROUP BY x.source, x.within, x.key
 """
 _FLOATS: Final = "SELECT purpose, currency, balance_minor FROM wallet_lock_floats($1)"
 _COUNT: Final = """
@@ -157,6 +168,8 @@ def further(
     """
     if free := _free_asks(page, asks, seats):
         yield _load_grants(raw, site_id, page, free)
+    if wins := _partly_taken(page, asks):
+        yield _load_taken(raw, site_id, page, wins)
     if _asks_float(page, asks):
         yield _load_floats(raw, site_id, page)
 
@@ -201,6 +214,27 @@ async def _load_floats(raw: asyncpg.Connection, site_id: int, page: Page) -> Non
     for purpose, currency, balance in await raw.fetch(_FLOATS, site_id):
         if purpose == ledger.Purpose.OPERATOR_FLOAT:
             page.floats[currency] = balance
+
+
+def _partly_taken(page: Page, asks: Sequence[Ask]) -> list[OperationKey]:
+    """Wins that are to be rolled back and may have been taken in part: what was held of them, their cash."""
+    keys = [one.reference_key for one in asks if one.type is Type.ROLLBACK]
+    found = {key: page.operations.get(key) for key in keys if key is not None}
+    return [
+        key
+        for key, won in found.items()
+        if won is not None and won.type is Type.WIN and won.is_reversed and won.bonus and not won.taken
+    ]
+
+
+async def _load_taken(
+    raw: asyncpg.Connection, site_id: int, page: Page, wins: Sequence[OperationKey]
+) -> None:
+    """Lay onto the page what persons took of wins; the rest of such a win still stands."""
+    for row in await raw.fetch(_TAKEN, site_id, *zip(*wins, strict=True), SWEEPERS):
+        won = page.operations[OperationKey(row["source"], row["within"], row["key"])]
+        if row["taken"] and not row["is_reversed"]:
+            won.taken, won.is_reversed = row["taken"], False
 
 
 def count(raw: asyncpg.Connection, site_id: int, grants: Sequence[Grant]) -> Coroutine[Any, Any, Any]:
@@ -265,10 +299,10 @@ def _seated(page: Page, ask: Ask, row: Any) -> Seat:  # noqa: ANN401  asyncpg ha
     if reference is not None:
         found = _found(page, reference, row["reference_player"])
         # What this very transaction has done to it is not written yet: it stands on the page alone.
-        found.is_reversed |= row["is_reversed"]
+        _mark_reversed(found, row)
         found.is_settled |= row["is_settled"]
     elif known is not None:
-        page.operations[ask.operation_key].is_reversed |= row["is_reversed"]
+        _mark_reversed(page.operations[ask.operation_key], row)
     if row["is_tombstoned"]:
         page.tombstoned.add(ask.reference_key or ask.operation_key)
     if row["is_own_tombstoned"]:
@@ -277,6 +311,11 @@ def _seated(page: Page, ask: Ask, row: Any) -> Seat:  # noqa: ANN401  asyncpg ha
         around = round_of(row["around"])
         page.rounds.setdefault(around.key, around)
     return Seat(row["player_id"] is not None, wallet, row["session_ok"], row["round_open"])
+
+
+def _mark_reversed(found: Operation, row: Any) -> None:  # noqa: ANN401  asyncpg has no types
+    # Once it is known what a person took of it, the page says how the rest stands; the row knows no parts.
+    found.is_reversed |= row["is_reversed"] and not found.taken
 
 
 def _found(page: Page, row: Any, player_id: str) -> Operation:  # noqa: ANN401  asyncpg has no types

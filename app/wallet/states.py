@@ -21,7 +21,7 @@ from app.wallet.terms import (
     Wallet,
 )
 
-__all__ = ["campaign_of", "capped", "count", "counted", "opened", "repeated", "take_part"]
+__all__ = ["campaign_of", "capped", "count", "counted", "opened", "repeated", "take_part", "taken"]
 
 _FREE: Final = frozenset({Type.BET, Type.BETWIN, Type.WIN})
 _PAID: Final = frozenset({Leg.WIN_CASH, Leg.WIN_BONUS})
@@ -67,12 +67,9 @@ def take_part(around: Round | None, ask: Ask, operation: Operation, reference: O
             if around is not None:
                 _give_back(around, operation.amount)
         case Type.REVERSE_WIN if reference is not None:
-            reference.is_reversed = True
-            if reference.reference is None:
-                # Won without a bet, a jackpot, say: it was never counted in a round (rule 34).
+            _take_back(around, ask, reference)
+            if _is_apart(reference):
                 return False
-            if around is not None:
-                around.win -= reference.amount
         case _:
             return False
     if around is not None and ask.is_finished and around.state is RoundState.OPEN:
@@ -88,7 +85,7 @@ def campaign_of(ask: Ask, reference: Operation | None) -> str | None:
         case Type.WIN if ask.kind is not Kind.WIN:
             # Won without free rounds, a jackpot, say, whatever it names beside (rule 34).
             return None
-        case Type.WIN | Type.ROLLBACK:
+        case Type.WIN | Type.ROLLBACK | Type.REVERSE_WIN:
             return reference.detail if reference is not None and reference.type in _FREE else None
         case _:
             return ask.free_round
@@ -126,12 +123,23 @@ def counted(
             return replace(decision, free_win=decision.amount, legs=() if together else decision.legs)
         case Type.ROLLBACK if decision.turned is None:
             return replace(decision, spins=-1)
-        case Type.ROLLBACK if reference is not None:
+        case Type.ROLLBACK | Type.REVERSE_WIN if reference is not None:
             # A payment of what was won together takes back what it paid alone: the spins have won it.
-            is_payment = together and reference.reference is None
-            return replace(decision, free_win=0 if is_payment else -reference.amount)
+            is_payment = together and _is_apart(reference)
+            return replace(decision, free_win=0 if is_payment else -_taken_out(ask, reference))
         case _:
             return decision
+
+
+def taken(ask: Ask) -> Decision:
+    """The decision about a win that a person takes while it is held: whatever was held goes.
+
+    Args:
+        ask: of type reverse_win; its amount is in cash again.
+    """
+    amount = ask.amount or 0
+    legs = ((Leg.REVERSE_CASH, amount),)
+    return Decision(Code.OK, applied=True, amount=amount, legs=legs, turned=Type.REVERSE_WIN)
 
 
 def capped(decision: Decision, ask: Ask, grant: Grant | None) -> Decision:
@@ -180,10 +188,34 @@ def repeated(known: Operation, wallet: Wallet) -> Operation:
     return replace(known, currency=wallet.currency, sequence=wallet.sequence, before=balance, after=balance)
 
 
+def _taken_out(ask: Ask, won: Operation) -> int:
+    """What a win that is taken back is less from now on in its round and its campaign; minor units.
+
+    A person takes what was held of it; its platform takes all the rest.
+    """
+    return (ask.amount or 0) if ask.type is Type.REVERSE_WIN else won.amount - won.taken
+
+
+def _is_apart(won: Operation) -> bool:
+    """Won without a bet, a jackpot, say: it was never counted in a round (rule 34)."""
+    return won.type is Type.WIN and won.reference is None
+
+
 def _believed(decision: Decision, ask: Ask) -> Decision:
     """Of a platform that counts alone: what it will pay together is not credited before (rule 59)."""
     is_counted = ask.type is Type.BETWIN or (ask.type is Type.WIN and ask.kind is Kind.WIN)
     return replace(decision, legs=()) if is_counted else decision
+
+
+def _take_back(around: Round | None, ask: Ask, won: Operation) -> None:
+    """A win is taken back, by its platform or, as far as it was held, by a person."""
+    out = _taken_out(ask, won)
+    if ask.type is Type.REVERSE_WIN:
+        won.taken = out
+    else:
+        won.is_reversed = True
+    if around is not None and not _is_apart(won):
+        around.win -= out
 
 
 def _give_back(around: Round, stake: int) -> None:

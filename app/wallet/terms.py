@@ -51,7 +51,8 @@ __all__ = [
 ID_LENGTH: Final = 128  # wallet.md 4
 MOST_IN_A_BATCH: Final = 1000  # wallet.md 4
 MOST_SPINS: Final = 1_000_000
-# Our own rollbacks of stuck rounds stand in the platforms' namespace, where their bets are.
+# What we take back ourselves, bets of stuck rounds and wins that a person takes, stands in the platforms'
+# namespace, where a rollback of theirs finds it.
 SWEEPERS: Final = "sweeper-"
 
 
@@ -147,7 +148,7 @@ class Ask:
     """One operation as it is asked for; validated, not yet decided.
 
     Args:
-        type: what is asked; a rollback may turn out to be a reverse_win.
+        type: what is asked; a rollback may turn out to be a reverse_win, which else a person asks for.
         source, key: the namespace and the caller's id in it.
         within: where the key is unique; empty: in all of the source.
         player: the site's own id of the player.
@@ -290,6 +291,7 @@ class Operation:
         before, after: cash and bonus together, around this operation alone.
         player_id: whose wallet it is; empty where it does not matter.
         is_reversed, is_settled: what later operations did to it, found by their references.
+        taken: minor units of a win that a person took while they were held; the rest still stands.
     """
 
     operation_id: str
@@ -318,6 +320,7 @@ class Operation:
     player_id: str = ""
     is_reversed: bool = False
     is_settled: bool = False
+    taken: int = 0
 
 
 class Leg(StrEnum):

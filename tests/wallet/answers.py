@@ -94,6 +94,8 @@ class Operation:
     kind: str = ""
     reversed: bool = False
     settled: bool = False
+    # Of a win that was held: what a person took of it.
+    taken: int = 0
 
 
 @dataclass

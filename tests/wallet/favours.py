@@ -1,9 +1,9 @@
 """The oracle's free rounds and wins that wait for a person: what the contract says of them, and no more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from tests.wallet.answers import Operation, Wallet
+from tests.wallet.answers import Operation, Round, Wallet
 from tests.wallet.wishes import No, Policy, Wish
 
 __all__ = ["Favours", "Grant", "HeldWin", "spin", "take_out", "win_free", "with_win"]
@@ -37,6 +37,7 @@ class HeldWin:
     currency: str
     win: str
     minor: int
+    operation: Operation = field(repr=False, compare=False)
 
 
 class Favours(Protocol):
@@ -46,11 +47,15 @@ class Favours(Protocol):
     wallets: dict[tuple[str, str], Wallet]
     grants: dict[tuple[str, str, str], Grant]
     held: list[HeldWin]
+    taken: list[HeldWin]
+    rounds: dict[tuple[str, str, str, str], Round]
     sessions: dict[str, str]
     opened: dict[str, int]
     events: int
 
     def adopt(self, player: str, currency: str, cash: int = 0, bonus: int = 0) -> None: ...
+
+    def _round(self, wish: Wish) -> tuple[str, str, str, str]: ...
 
     def grant(self, player: str, currency: str, campaign: str, grant: Grant) -> None:
         """Once for each campaign and player."""
@@ -70,9 +75,24 @@ class Favours(Protocol):
     def decide_held(self, win: HeldWin, *, released: bool) -> None:
         """A person has looked: it is the player's, or the house's."""
         self.held.remove(win)
-        self.wallets[win.player, win.currency].held -= win.minor
+        wallet = self.wallets[win.player, win.currency]
+        wallet.held -= win.minor
         if released:
             self.adopt(win.player, win.currency, cash=win.minor)
+            return
+        # It comes back and is taken: two operations, and nobody can play or be paid with it in between.
+        wallet.sequence += 2
+        self.taken.append(win)
+        self._take(win.operation, win.minor)
+
+    def _take(self, won: Operation, minor: int) -> None:
+        """What a person took of a win was not won; its platform may take what is left of it, if anything."""
+        assert won.wish is not None
+        won.taken = minor
+        won.reversed = won.wish.kind == "win" and minor == won.cash_part + won.bonus_part
+        if won.wish.kind == "betwin" or won.wish.win_kind == "win":
+            self.rounds[self._round(won.wish)].wins -= minor
+        take_some_out(self._granted(won), won, minor)
 
     def _granted(self, operation: Operation) -> Grant | None:
         """The player's part in the campaign that an operation is about, where the house counts."""
@@ -90,7 +110,11 @@ class Favours(Protocol):
             return
         assert operation.wish is not None
         win = HeldWin(
-            operation.wish.player, operation.currency or "", operation.wish.id or "", operation.won_cash
+            operation.wish.player,
+            operation.currency or "",
+            operation.wish.id or "",
+            operation.won_cash,
+            operation,
         )
         self.held.append(win)
         wallet.cash -= win.minor
@@ -152,6 +176,16 @@ def take_out(grant: Grant | None, win: Operation) -> None:
         return
     grant.won -= win.counted
     grant.paid -= win.paid
+
+
+def take_some_out(grant: Grant | None, win: Operation, minor: int) -> None:
+    """A part of a win that is taken was not won, and was not paid; what is left of it is."""
+    counted, paid = min(minor, win.counted), min(minor, win.paid)
+    win.counted -= counted
+    win.paid -= paid
+    if grant is not None:
+        grant.won -= counted
+        grant.paid -= paid
 
 
 def _add(grant: Grant, operation: Operation) -> None:

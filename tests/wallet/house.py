@@ -4,6 +4,7 @@ from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any, Final
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from app import wallet
 from app.kernel.money import Money
 from app.wallet.contract import Refused
+from tests.wallet.answers import Operation
 from tests.wallet.favours import Grant, HeldWin
 from tests.wallet.world import CURRENCIES, World
 
@@ -79,8 +81,8 @@ async def decide_held(both: World, number: int, *, released: bool) -> None:
     win = both.oracle.held[number % len(both.oracle.held)]
     [found] = [one for one in await held_wins(both) if _held(one) == win]
     deed = wallet.let_go if released else wallet.take_back
-    # What the platform may take back itself a person does not take: the player would lose it twice.
-    is_refused = not released and both.oracle.policy.reverse_wins
+    # What the platform has taken back itself a person does not take: the player would lose it twice.
+    is_refused = not released and win.operation.reversed
     with pytest.raises(Refused) if is_refused else nullcontext():
         async with both.database.transaction() as tx:
             await deed(tx, both.counter.site_id, found.number, "looked at", at=both.counter.clock.now())
@@ -118,9 +120,24 @@ async def compare(both: World) -> None:
             for one in await wallet.free_rounds_of(reader, both.counter.site_id, campaign)
         ]
     assert Counter(found) == foretold, f"{found}, not {foretold}\nafter {after}"
-    held = sorted(map(str, map(_held, await held_wins(both))))
+    held = sorted(str(_held(one)) for one in await held_wins(both))
     assert held == sorted(map(str, both.oracle.held)), f"{held}\nafter {after}"
+    taken = sorted([str(one) for place in both.oracle.wallets for one in await _taken(both, *place)])
+    assert taken == sorted(map(str, both.oracle.taken)), f"{taken}\nafter {after}"
+
+
+async def _taken(both: World, player: str, currency: str) -> list[HeldWin]:
+    """What a wallet's history says that persons took: each came back from where it was held just before."""
+    found = []
+    rows = [row for row in await both.history(player, currency) if row["applied"]]
+    for back, row in pairwise(rows):
+        if row["type"] == "reverse_win" and row["externalId"].startswith("sweeper-"):
+            moved = row["balanceBefore"] - row["balanceAfter"]
+            assert moved == row["amount"] == row["cashPart"] == back["amount"], row
+            assert (back["type"], back["balanceAfter"]) == ("cashier", back["balanceBefore"] + moved), back
+            found.append(HeldWin(player, currency, row["referenceId"], moved, Operation(None)))
+    return found
 
 
 def _held(one: wallet.HeldWin) -> HeldWin:
-    return HeldWin(one.player, one.currency, one.win, one.minor)
+    return HeldWin(one.player, one.currency, one.win, one.minor, Operation(None))

@@ -40,6 +40,7 @@ class Oracle(Batches, Favours):
     # By player, currency and campaign.
     grants: dict[tuple[str, str, str], Grant] = field(default_factory=dict)
     held: list[HeldWin] = field(default_factory=list)
+    taken: list[HeldWin] = field(default_factory=list)
     # What the operator has prepaid, by currency; below nothing: what it owes, where nothing need be prepaid.
     floats: Counter[str] = field(default_factory=Counter)
     # Session: its player while it lives, "" once it has ended; and when it was opened.
@@ -339,10 +340,11 @@ class Oracle(Batches, Favours):
 
     def _reverse_win(self, operation: Operation, win: Operation) -> None:
         wallet = self._wallet(operation)
+        left = win.cash_part + win.bonus_part - win.taken
         from_bonus = min(win.bonus_part, wallet.bonus)
         # What is gone of the bonus is taken from cash.
-        from_cash = min(win.cash_part + win.bonus_part - from_bonus, wallet.cash)
-        missing = win.cash_part + win.bonus_part - from_cash - from_bonus
+        from_cash = min(left - from_bonus, wallet.cash)
+        missing = left - from_cash - from_bonus
         operation.kind = "reverse_win"
         if missing and self.policy.short_reversal == "refuse":
             raise No("INSUFFICIENT_FUNDS", stored=True)
@@ -351,11 +353,11 @@ class Oracle(Batches, Favours):
         wallet.debt += missing
         operation.cash_part, operation.bonus_part, operation.debt_part = from_cash, from_bonus, missing
         # What was only counted gave nothing.
-        operation.applied, operation.amount = True, win.cash_part + win.bonus_part
+        operation.applied, operation.amount = True, left
         win.reversed = True
         take_out(self._granted(win), win)
         if win.wish is not None and win.wish.win_kind == "win":
-            self.rounds[self._round(win.wish)].wins -= win.amount or 0
+            self.rounds[self._round(win.wish)].wins -= (win.amount or 0) - win.taken
 
     def _tell(self, operation: Operation, *, duplicate: bool) -> Answer:
         assert operation.wish is not None
@@ -373,6 +375,7 @@ class Oracle(Batches, Favours):
     def _key(self, wish: Wish, name: str) -> Key:
         return (wish.source, wish.scope(self.policy), name)
 
+    @override
     def _round(self, wish: Wish) -> tuple[str, str, str, str]:
         return (wish.player, wish.currency or "", wish.provider or "", wish.round or "")
 

@@ -181,6 +181,28 @@ def script() -> list[Command]:
         ("cancel", 0, spin),
         ("spin", 0, spin | {"place": 3}),
         ("spin", 0, spin | {"place": 2, "session": True}),
+        *taken(),
+    ]
+
+
+def taken() -> list[Command]:
+    """Whatever is held is taken, of one win the half of it, and then rolled back as well, twice."""
+    halved: dict[str, Any] = {"roundId": "{}halved", "amount": 44}
+    wins = ("halved win", "both", "fw0-1", "fw0-3", "all0-1", "jackpot")
+    return [
+        ("withdraw", 0, {"transferId": "{}all there is", "all": True}),
+        ("deposit", 0, {"transferId": "{}a little", "amount": 38}),
+        ("bonus", 0, {}),
+        ("betwin", 0, {"transactionId": "{}both", "roundId": "{}both", "betAmount": 4, "winAmount": 30}),
+        ("bet", 0, {"transactionId": "{}halved", **halved}),
+        ("win", 0, {"transactionId": "{}halved win", "referenceId": "{}halved", **halved}),
+        ("odd jackpot", 0, {"campaign": "spin", "won": 31, "transactionId": "{}jackpot"}),
+        *[("confiscate", 0, {})] * 6,
+        *(
+            ("rollback", 0, {"transactionId": f"{{}}{again}{name}", "referenceId": "{}" + name})
+            for name in wins
+            for again in ("y", "z")
+        ),
     ]
 
 

@@ -160,17 +160,6 @@ async def test_a_held_win_that_is_rolled_back_leaves_nothing(counter: Counter) -
     assert (await counter.deposit(7))["data"]["balance"] == 7
 
 
-async def test_a_held_win_that_its_platform_may_take_back_is_not_taken_besides(counter: Counter) -> None:
-    await counter.play("win", "w-1", referenceId="b-1", amount=600)
-    await counter.decide(reverse_wins="true")
-    with pytest.raises(Refused, match="reverse_wins"):
-        await decided(counter, wallet.take_back)
-    assert [one.minor for one in await held(counter)] == [600]
-    await counter.play("rollback", referenceId="w-1")
-    await decided(counter, wallet.let_go)
-    assert await purse(counter) == (900, 0)
-
-
 @pytest.mark.parametrize("second", [wallet.let_go, wallet.take_back])
 async def test_two_who_decide_at_once_decide_once(
     counter: Counter, second: Callable[..., Awaitable[Any]]

@@ -306,6 +306,21 @@ def test_lost_bonus_of_a_win_is_taken_back_in_cash(short: ShortReversal) -> None
     assert reverse(wallet(71, 29), short=short) == expected
 
 
+@pytest.mark.parametrize(
+    ("cash", "bonus", "legs"),
+    [
+        (1000, 1000, ((Leg.REVERSE_BONUS, 30),)),
+        (1000, 10, ((Leg.REVERSE_CASH, 20), (Leg.REVERSE_BONUS, 10))),
+        (5, 0, ((Leg.REVERSE_CASH, 5), (Leg.REVERSE_DEBT, 25))),
+    ],
+)
+def test_of_a_win_that_a_person_took_in_part_only_the_rest_is_taken_back(
+    cash: int, bonus: int, legs: tuple[tuple[Leg, int], ...]
+) -> None:
+    expected = Decision(Code.OK, applied=True, amount=30, legs=legs, turned=Type.REVERSE_WIN)
+    assert reverse(wallet(cash, bonus), dataclasses.replace(WON, taken=70)) == expected
+
+
 def test_a_win_is_taken_back_once_and_never_anothers() -> None:
     assert reverse(wallet(), TAKEN_BACK) == refused(Code.ALREADY_ROLLED_BACK)
     assert reverse(wallet(), dataclasses.replace(WON, player_id="plr_boris")) == unstored(

@@ -153,6 +153,22 @@ def test_a_rollback_gives_the_spin_back_or_takes_the_win_out() -> None:
     assert counted(TURNED, ask(Type.ROLLBACK), GRANT, None, has_spin=True) == TURNED
 
 
+def test_what_a_person_takes_of_a_win_is_taken_out() -> None:
+    take = ask(Type.REVERSE_WIN, amount=60)
+    assert campaign_of(take, dataclasses.replace(OF_GIFT, type=Type.WIN)) == "gift"
+    for policy in (EACH, TOGETHER):
+        made = of(dataclasses.replace(take, policy=policy), made=TURNED)
+        assert made == dataclasses.replace(TURNED, free_win=-60)
+    both = dataclasses.replace(WON, type=Type.BETWIN, reference=None)
+    payment = dataclasses.replace(WON, reference=None)
+    take.policy = TOGETHER
+    for won, less in ((both, -60), (payment, 0)):
+        assert counted(TURNED, take, GRANT, won, has_spin=True) == dataclasses.replace(TURNED, free_win=less)
+    # The rest of it is its platform's to take.
+    rest = counted(TURNED, ask(Type.ROLLBACK), GRANT, dataclasses.replace(WON, taken=60), has_spin=True)
+    assert rest == dataclasses.replace(TURNED, free_win=-40)
+
+
 def test_what_is_no_play_is_not_counted() -> None:
     assert of(ask(Type.DEPOSIT)) == MADE
 

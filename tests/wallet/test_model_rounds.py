@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from app.wallet.states import opened, take_part
-from app.wallet.terms import Kind, Operation, Round, RoundKey, RoundState, Type
+from app.wallet.states import opened, take_part, taken
+from app.wallet.terms import Code, Decision, Kind, Leg, Operation, Round, RoundKey, RoundState, Type
 from tests.wallet.examples import BET, NOON, OPEN, WON, ask, wallet
 
 BOTH = dataclasses.replace(BET, type=Type.BETWIN, win=9)
@@ -121,3 +121,39 @@ def test_what_names_nothing_changes_nothing(operation: Operation) -> None:
     one = fresh()
     assert take_part(one, ask(operation.type, is_finished=True), operation, None) is False
     assert one == fresh()
+
+
+# A person takes 60 of a win of 100: what was held of it.
+TAKEN = ask(Type.REVERSE_WIN, amount=60)
+
+
+def test_a_win_that_a_person_takes_is_less_by_what_was_held() -> None:
+    one, won = fresh(), dataclasses.replace(WON)
+    assert take_part(one, TAKEN, REVERSAL, won) is True
+    assert one == fresh(win=240)
+    assert won == dataclasses.replace(WON, taken=60)
+    # And its platform takes the rest of it out.
+    assert take_part(one, ask(Type.ROLLBACK), dataclasses.replace(REVERSAL, amount=40), won) is True
+    assert one == fresh(win=200)
+    assert won == dataclasses.replace(WON, taken=60, is_reversed=True)
+
+
+def test_a_win_without_a_bet_that_a_person_takes_was_never_in_the_round() -> None:
+    one, jackpot = fresh(), dataclasses.replace(WON, reference=None)
+    assert take_part(one, TAKEN, REVERSAL, jackpot) is False
+    assert one == fresh()
+    assert jackpot.taken == 60
+
+
+def test_of_a_bet_and_its_win_in_one_a_person_takes_the_win() -> None:
+    one, both = fresh(), dataclasses.replace(BOTH)
+    assert take_part(one, TAKEN, REVERSAL, both) is True
+    assert one == fresh(win=240)
+    assert not both.is_reversed
+
+
+def test_what_is_taken_goes_in_cash_whole() -> None:
+    expected = Decision(
+        Code.OK, applied=True, amount=60, legs=((Leg.REVERSE_CASH, 60),), turned=Type.REVERSE_WIN
+    )
+    assert taken(TAKEN) == expected

@@ -270,6 +270,7 @@ class World:
             _row(row)
             for row in rows
             if row["type"] not in {"cashier", "bonus", "repayment", "hold"}
+            and not row["externalId"].startswith("sweeper-")
             and (row["type"] != "rollback" or row["externalId"] not in nowhere)
         ]
         lacking, more = {*expected} - {*found}, {*found} - {*expected}

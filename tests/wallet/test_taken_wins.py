@@ -130,6 +130,11 @@ async def test_its_history_tells_what_became_of_it(counter: Counter) -> None:
         "acme",
         f"held-{one.number}",
     )
+    # The wallet has left its account as it is: nothing is adopted besides.
+    [left] = await counter.rows("""
+        SELECT w.cash_version, w.sequence, w.balance_minor, a.version, a.balance_minor AS cash FROM wallet w
+          JOIN account a ON a.site_id = w.site_id AND a.account_id = w.cash_account_id""")
+    assert (left.cash_version, left.sequence, left.balance_minor) == (left.version, 6, left.cash)
     # Under an id that no platform may use.
     assert taken["externalId"] == f"sweeper-{won['transactionId']}"
     assert (await counter.get(f"/v1/transaction/by-reference/{taken['externalId']}"))[0] == 200
@@ -237,6 +242,27 @@ async def test_the_rest_is_rolled_back_once_by_one_batch(counter: Counter, betwe
     codes = [one["code"] for one in told["data"]["results"]]
     assert codes == ["OK", "OK", *["OK"] * between, "ALREADY_ROLLED_BACK"]
     assert (await purse(counter), await won_in(counter, "r-2")) == ((900, 0), 0)
+
+
+async def test_the_rest_still_stands_when_its_first_rollback_was_refused(counter: Counter) -> None:
+    """In an earlier part of the same batch."""
+    await win_half_in_bonus(counter)
+    await take(counter)
+    await counter.play("bet", amount=400, roundId="r-3")
+    await counter.transfer("withdraw", 900)
+    await counter.decide(reverse_wins="true", short_reversal="refuse", stake_order="cash_first")
+    who = {"playerExternalId": "aigerim", "currency": "KZT", "providerId": "acme", "kind": "promo"}
+    back = {"type": "rollback", "playerExternalId": "aigerim", "referenceId": "w-1"}
+    items: list[Json] = [
+        {**back, "transactionId": "x-1"},
+        *[{"type": "win", "transactionId": f"p-{part}", "amount": 250, **who} for part in (1, 2)],
+        {**back, "transactionId": "x-2"},
+        {**back, "transactionId": "x-3"},
+    ]
+    _, told = await counter.post("/v1/game/batch", {"operations": items}, scope="play")
+    codes = [one["code"] for one in told["data"]["results"]]
+    assert codes == ["INSUFFICIENT_FUNDS", "OK", "OK", "OK", "ALREADY_ROLLED_BACK"]
+    assert (await purse(counter), await won_in(counter, "r-2")) == ((100, 0), 0)
 
 
 async def test_a_spins_win_is_taken_out_of_its_campaign(counter: Counter) -> None:

@@ -164,6 +164,8 @@ def test_what_a_person_takes_of_a_win_is_taken_out() -> None:
     take.policy = TOGETHER
     for won, less in ((both, -60), (payment, 0)):
         assert counted(TURNED, take, GRANT, won, has_spin=True) == dataclasses.replace(TURNED, free_win=less)
+    nothing = ask(Type.REVERSE_WIN, amount=None)
+    assert of(nothing, made=TURNED) == dataclasses.replace(TURNED, free_win=0)
     # The rest of it is its platform's to take.
     rest = counted(TURNED, ask(Type.ROLLBACK), GRANT, dataclasses.replace(WON, taken=60), has_spin=True)
     assert rest == dataclasses.replace(TURNED, free_win=-40)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from app.wallet.states import opened, take_part, taken
+from app.wallet.states import opened, repeated, take_part, taken
 from app.wallet.terms import Code, Decision, Kind, Leg, Operation, Round, RoundKey, RoundState, Type
 from tests.wallet.examples import BET, NOON, OPEN, WON, ask, wallet
 
@@ -152,8 +152,15 @@ def test_of_a_bet_and_its_win_in_one_a_person_takes_the_win() -> None:
     assert not both.is_reversed
 
 
-def test_what_is_taken_goes_in_cash_whole() -> None:
-    expected = Decision(
-        Code.OK, applied=True, amount=60, legs=((Leg.REVERSE_CASH, 60),), turned=Type.REVERSE_WIN
-    )
-    assert taken(TAKEN) == expected
+@pytest.mark.parametrize(("asked", "amount"), [(60, 60), (None, 0)])
+def test_what_is_taken_goes_in_cash_whole(asked: int | None, amount: int) -> None:
+    legs = ((Leg.REVERSE_CASH, amount),)
+    expected = Decision(Code.OK, applied=True, amount=amount, legs=legs, turned=Type.REVERSE_WIN)
+    assert taken(ask(Type.REVERSE_WIN, amount=asked)) == expected
+
+
+def test_a_void_is_told_again_about_the_wallet_of_the_transfer_that_came_after_it() -> None:
+    void = dataclasses.replace(BET, type=Type.VOID, currency="", sequence=0, before=0, after=0)
+    told = dataclasses.replace(void, currency="KZT", sequence=5, before=1007, after=1007)
+    assert repeated(void, wallet(1000, 7)) == told
+    assert repeated(BET, wallet(1000, 7)) == BET

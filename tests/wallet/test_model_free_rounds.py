@@ -71,6 +71,8 @@ def test_what_a_win_is_about(said: str | None, reference: Operation | None, camp
 )
 def test_what_names_no_other_operation_speaks_for_itself(asked: Ask, campaign: str | None) -> None:
     assert campaign_of(asked, None) == campaign
+    # Nor does it matter what a bet beside it is about.
+    assert campaign_of(asked, OF_GIFT) == campaign
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ async def _locked(
 
 
 async def _write(tx: Transaction, site_id: int, page: Page) -> None:
-    sheet, houses = page.torn_off(), statements.Houses()
+    sheet, houses = page.torn_off(is_last=True), statements.Houses()
     assert sheet is not None, "something was taken"
     await statements.find_houses(tx.raw, site_id, houses)
     await statements.write(tx.raw, site_id, sheet, houses)

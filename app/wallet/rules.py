@@ -13,7 +13,7 @@ from typing import Final
 from app.kernel import ids
 from app.wallet.floats import floated
 from app.wallet.model import BETS, decide
-from app.wallet.sheets import GAINS, Moved, Seat, Sheet, Verdict
+from app.wallet.sheets import Moved, Seat, Sheet, Verdict, gained
 from app.wallet.states import campaign_of, capped, count, counted, opened, repeated, take_part, taken
 from app.wallet.terms import (
     Ask,
@@ -119,8 +119,7 @@ class Page:
         """What is to be written now; nothing when nothing was decided since. What is known stays known.
 
         Args:
-            is_last: the transaction writes no more. The money of all sheets goes with this one: whoever moves
-                money locks the house's account, and all others wait for it until the commit.
+            is_last: the transaction writes no more. All money goes with this one: it locks the house's account.
         """
         self.is_begun |= bool(self.written)
         if not self.written and not (is_last and self.is_begun and self.moved):
@@ -193,8 +192,7 @@ class Page:
         """The decision about a free round, counted in the player's part of its campaign."""
         key = (wallet.wallet_id, campaign)
         grant = self.grants.get(key)
-        since = self.opened_at.get(ask.session or "")
-        has_spin = grant is not None and grant.has_spin(self.at, since)
+        has_spin = grant is not None and grant.has_spin(self.at, self.opened_at.get(ask.session or ""))
         found = counted(made, ask, grant, facts.reference, has_spin=has_spin)
         if found.applied and grant is not None and ask.policy.free_rounds is FreeRounds.HOUSE:
             count(grant, found)
@@ -211,16 +209,11 @@ class Page:
         before = wallet.balance
         parts = [0, 0]
         for leg, minor in decision.legs:
-            cash, bonus, debt = GAINS[leg]
-            wallet.cash += cash * minor
-            wallet.bonus += bonus * minor
-            wallet.debt += debt * minor
-            wallet.cash_version += abs(cash)
-            wallet.bonus_version += abs(bonus)
+            cash, bonus = gained(wallet, leg, minor)
             # Of a bet with its win, the stake's parts: a later win is split like them.
             if ask.type is not Type.BETWIN or leg in {Leg.BET_CASH, Leg.BET_BONUS}:
-                parts[0] += abs(cash) * minor
-                parts[1] += abs(bonus) * minor
+                parts[0] += cash
+                parts[1] += bonus
         if decision.applied:
             # A wallet's place among its operations; refusals stand beside it, not in it.
             wallet.sequence += 1

@@ -5,10 +5,10 @@ from typing import Final, NamedTuple
 
 from app.wallet.terms import Code, Grant, Leg, Operation, Round, Wallet
 
-__all__ = ["GAINS", "Moved", "Seat", "Sheet", "Verdict"]
+__all__ = ["Moved", "Seat", "Sheet", "Verdict", "gained"]
 
 # What each leg adds to cash, to bonus, and to what is owed.
-GAINS: Final = {
+_GAINS: Final = {
     Leg.DEPOSIT: (1, 0, 0),
     Leg.WITHDRAW: (-1, 0, 0),
     Leg.BET_CASH: (-1, 0, 0),
@@ -66,3 +66,14 @@ class Sheet(NamedTuple):
     wallets: list[Wallet]
     rounds: list[Round]
     grants: list[Grant]
+
+
+def gained(wallet: Wallet, leg: Leg, minor: int) -> tuple[int, int]:
+    """Let a wallet be as one leg leaves it; returns how much of its cash and of its bonus moved, unsigned."""
+    cash, bonus, debt = _GAINS[leg]
+    wallet.cash += cash * minor
+    wallet.bonus += bonus * minor
+    wallet.debt += debt * minor
+    wallet.cash_version += abs(cash)
+    wallet.bonus_version += abs(bonus)
+    return abs(cash) * minor, abs(bonus) * minor

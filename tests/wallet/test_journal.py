@@ -2,9 +2,8 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 import asyncpg
 import pytest
@@ -20,17 +19,13 @@ from app.plumbing.database import (
     asyncpg_dsn,
 )
 from app.wallet import journal as journal_module
-from app.wallet import statements
 from app.wallet.contract import Answer
 from app.wallet.journal import Journal
 from app.wallet.schemas import game_ask, transfer_ask
-from app.wallet.sheets import Sheet
 from app.wallet.terms import Ask, Code, Policy, Type
 from tests import invariants
 from tests.plumbing.postgres_proxy import Mischief, Proxy, standing_before
 from tests.wallet.counter import Counter, Json, opened
-
-Writing = Coroutine[Any, Any, None]
 
 LOGINS = ("aigerim", "bolat", "dana")
 OPERATIONS = "SELECT key, type, code, applied, operation_id FROM wallet_operation ORDER BY recorded_in, key"
@@ -378,52 +373,6 @@ async def test_a_full_queue_answers_503_and_executes_nothing(
         answer = await counter.play("bet", "g-late", amount=10, roundId="r")
         assert (answer["code"], answer["data"]["duplicate"]) == ("OK", False)
         assert await balance(counter) == 930
-
-
-async def test_the_house_is_locked_by_the_last_part_of_a_batch_only(
-    counter: Counter, clone_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Everybody moves money across the house's account: a batch of a thousand must not hold it throughout."""
-    written: list[int] = []
-
-    def watched(raw: asyncpg.Connection, site_id: int, sheet: Sheet, houses: statements.Houses) -> Writing:
-        async def write() -> None:
-            await house_is_free(clone_url)
-            await writing
-            written.append(len(sheet.moved))
-
-        writing = plain(raw, site_id, sheet, houses)
-        return write()
-
-    plain = statements.write
-    monkeypatch.setattr(statements, "write", watched)
-    journal = Journal(counter.pipes, part=1)
-    answers = await journal.run(counter.site_id, [bet("part-1"), bet("part-2"), bet("part-3", "bolat")])
-    await journal.aclose()
-    assert [answer.code for answer in answers] == [Code.OK] * 3
-    assert written == [0, 0, 3]
-    assert (await balance(counter), await balance(counter, "bolat")) == (800, 900)
-
-
-async def test_a_last_part_that_writes_nothing_moves_the_money_of_those_before(counter: Counter) -> None:
-    journal = Journal(counter.pipes, part=1)
-    again = bet("once")
-    answers = await journal.run(counter.site_id, [bet("first"), again, again])
-    await journal.aclose()
-    assert [(answer.code, answer.duplicate) for answer in answers] == [
-        (Code.OK, False),
-        (Code.OK, False),
-        (Code.OK, True),
-    ]
-    assert await balance(counter) == 800
-
-
-async def house_is_free(url: str) -> None:
-    connection = await asyncpg.connect(asyncpg_dsn(url))
-    try:
-        await connection.fetch("SELECT FROM account WHERE owner = 'site' FOR UPDATE NOWAIT")
-    finally:
-        await connection.close()
 
 
 async def test_too_many_batches_of_callers_are_refused_before_anything_is_done(

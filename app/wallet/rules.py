@@ -119,7 +119,7 @@ class Page:
         """What is to be written now; nothing when nothing was decided since. What is known stays known.
 
         Args:
-            is_last: the transaction writes no more. All money goes with this one: it locks the house's account.
+            is_last: it is the last, and has the money of all: that locks the account of the house.
         """
         self.is_begun |= bool(self.written)
         if not self.written and not (is_last and self.is_begun and self.moved):

@@ -5,7 +5,7 @@ from app.payments.approvals import renew_expired
 from app.payments.asking import carry_on
 from app.payments.notices import read_notice
 from app.payments.refunds import end_expired_refunds
-from app.payments.sweeps import ASK, end_abandoned, sweep_due
+from app.payments.sweeps import ASK, ASK_LATE, end_abandoned, sweep_due
 from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Payload, Worker
 
@@ -37,6 +37,7 @@ def register(worker: Worker, pipes: Pipes) -> None:
 
     worker.handle(providers.NOTICE_ARRIVED, read)
     worker.handle(ASK, ask)
+    worker.handle(ASK_LATE, ask)
     worker.every(5, "payments.sweep_due", sweep)
     worker.every(60, "providers.recover_forgotten", recover)
     worker.every(30, "payments.end_abandoned", end)

@@ -4,7 +4,7 @@ Sources: payments.md sections 1.4 (who may overrule whom), 1.5 (the table, in `m
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from app.payments.matrix import Arrival, Effect, judge
@@ -17,6 +17,8 @@ __all__ = [
     "ask_delay",
     "asks_provider",
     "in_conflict",
+    "late_question",
+    "next_question",
     "next_step",
     "of_legs",
     "question_delay",
@@ -41,6 +43,10 @@ _ASK_SCHEDULES: Mapping[Kind, tuple[timedelta, ...]] = {
     Kind.REFUND: (*_minutes(1, 5, 30, 120), _SIX_HOURS),
 }
 assert _ASK_SCHEDULES.keys() == set(Kind)
+# After the provider's own no to a deposit, from then: for a yes that follows it and whose notice is lost.
+# Minutes: the player tries again on the provider's page. Hours: a host that was down says what it did. A day:
+# the bank has closed its books. Three: what a Friday's order becomes on Monday. Later: the settlement file.
+_AFTER_DECLINE: Final = (*_minutes(10, 60, 360), _DAY, 3 * _DAY)
 # A merchant whose answer to `request_payout` was not understood is asked the same again.
 _QUESTIONS: Final = (*_minutes(1, 5, 30, 120), _SIX_HOURS)
 # No provider has it yet: whatever is due of it stays due, however long it has waited.
@@ -212,6 +218,32 @@ def ask_delay(kind: Kind, asked: int) -> timedelta:
     """How long to wait before asking the provider again, having asked so often (payments.md section 1.6)."""
     schedule = _ASK_SCHEDULES[kind]
     return schedule[min(asked, len(schedule) - 1)]
+
+
+def late_question(declined_at: datetime, at: datetime) -> datetime | None:
+    """When to ask next about a deposit that the provider itself declined; None: not any more.
+
+    By the clock, whatever was asked meanwhile, so that it ends.
+    """
+    return next((due for pause in _AFTER_DECLINE if (due := declined_at + pause) > at), None)
+
+
+def next_question(
+    kind: Kind, sub_status: SubStatus, asked: int, ended_at: datetime | None, at: datetime
+) -> datetime | None:
+    """When to ask a payment's provider next; None: not any more.
+
+    Args:
+        kind, sub_status: of the payment.
+        asked: how often it was asked.
+        ended_at: when it came to its end; None while it is open.
+        at: this instant.
+    """
+    if asks_provider(kind, sub_status):
+        return at + ask_delay(kind, asked)
+    if kind is Kind.DEPOSIT and sub_status is S.DECLINED and ended_at is not None:
+        return late_question(ended_at, at)
+    return None
 
 
 def question_delay(asked: int) -> timedelta:

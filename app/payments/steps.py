@@ -19,7 +19,7 @@ from app.payments.crediting import credit, take_again
 from app.payments.fences import taken
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Payment, payment_of
-from app.payments.rules import ask_delay, asks_provider, in_conflict, next_step
+from app.payments.rules import in_conflict, next_question, next_step
 from app.payments.sources import remember_source
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import attempts, payment_events, payments
@@ -202,7 +202,7 @@ def _moved(found: Payment, step: Step, cause: Cause, at: datetime) -> dict[str, 
     if step.path:
         values |= {"reason_code": cause.reason_code, "reason": cause.reason}
     if step.path or step.ask_again:
-        values["ask_at"] = _next_question(found, target, step, at)
+        values["ask_at"] = at if step.ask_again else _next_question(found, target, cause, at)
     values |= cause.changes
     if step.credit is not None:
         values["captured_minor"] = step.credit.minor
@@ -239,9 +239,7 @@ async def _remarked(
     if step.ask_again:
         values |= {"ask_at": at, "asked": 0}
     if step.settles:
-        values["ask_at"] = (
-            at + ask_delay(found.kind, found.asked) if asks_provider(found.kind, found.sub_status) else None
-        )
+        values["ask_at"] = next_question(found.kind, found.sub_status, found.asked, found.completed_at, at)
         values["attention"] = None if found.attention is Attention.UNCONFIRMED else found.attention
     why = step.attention
     if why is not None and not await is_noted(tx, found, why, cause.provider_reference, cause.amount):
@@ -271,10 +269,10 @@ async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Ste
     return step
 
 
-def _next_question(found: Payment, target: SubStatus, step: Step, at: datetime) -> datetime | None:
-    if step.ask_again:
-        return at
-    return at + ask_delay(found.kind, found.asked) if asks_provider(found.kind, target) else None
+def _next_question(found: Payment, target: SubStatus, cause: Cause, at: datetime) -> datetime | None:
+    if target is SubStatus.DECLINED and cause.source == Source.SETTLEMENT.name.lower():
+        return None  # two people had the proof: the provider repeating its story must not open it again
+    return next_question(found.kind, target, found.asked, at, at)
 
 
 def _alarm(found: Payment, why: Attention) -> None:

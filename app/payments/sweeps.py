@@ -1,25 +1,33 @@
 """Nothing is forgotten: what waits too long is asked about, and what was left half done is ended."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.engine import Row
 
 from app import callouts
 from app.payments.model import Attention, Step
 from app.payments.queries import payment
-from app.payments.rules import ASK_HORIZON, WAITS_FOR_US, ask_delay
-from app.payments.states import OPEN, Kind, SubStatus
+from app.payments.rules import ASK_HORIZON, WAITS_FOR_US, ask_delay, late_question
+from app.payments.states import OPEN, Kind, Status, SubStatus
 from app.payments.steps import CARRY_ON, Cause, carry_on_soon, carry_out
 from app.payments.tables import payments
-from app.plumbing import metrics
+from app.plumbing import metrics, queue
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = ["ASK", "ask_soon", "end_abandoned", "sweep_due"]
+__all__ = ["ASK", "ASK_LATE", "ask_soon", "end_abandoned", "sweep_due"]
 
 ASK = CARRY_ON
+ASK_LATE = "payments.ask_late"  # the same of what has failed and nobody doubts: behind all that is urgent
 _MOST_AT_ONCE = 200
+# So many questions about what has failed wait or run at any time: half of what one worker does at
+# once, so that a provider that hangs keeps neither webhooks waiting nor the queue full.
+_MOST_LATE = 20
+_FAILED = (payments.c.status == Status.FAILED) & payments.c.attention.is_(None)
 _log = structlog.get_logger("payments")
 # Longer than the merchant's deadline and the provider's together: whoever was at it is dead.
 _ABANDONED_AFTER = timedelta(seconds=60)
@@ -32,36 +40,69 @@ async def sweep_due(pipes: Pipes) -> int:
     """
     now = pipes.clock.now()
     async with pipes.database.transaction() as tx:
-        rows = await tx.all(
-            select(
-                payments.c.site_id,
-                payments.c.payment_id,
-                payments.c.kind,
-                payments.c.sub_status,
-                payments.c.asked,
-                payments.c.expires_at,
-                func.coalesce(payments.c.sent_at, payments.c.created_at).label("since_at"),
-            )
-            .where(payments.c.ask_at <= now)
-            .order_by(payments.c.ask_at)
-            .limit(_MOST_AT_ONCE)
-            .with_for_update(skip_locked=True, key_share=True)
-        )
-        for row in rows:
-            if now - row.since_at > ASK_HORIZON and SubStatus(row.sub_status) not in WAITS_FOR_US:
+        # Who waits for us comes first; what has failed gets what room is left, and stays due until then.
+        rows = await _due(tx, ~_FAILED, now, _MOST_AT_ONCE)
+        room = _MOST_LATE - await queue.unfinished(tx, ASK_LATE, most=_MOST_LATE)
+        late = await _due(tx, _FAILED, now, room) if room > 0 else []
+        for row in (*rows, *late):
+            if _is_over(row, now):
                 await _stop_asking(tx, row.site_id, row.payment_id, now)
                 continue
-            next_at = now + ask_delay(Kind(row.kind), row.asked + 1)
-            if row.sub_status == SubStatus.AWAITING_PLAYER and row.expires_at is not None:
-                # Its end is due then, and again soon should whoever asks be a moment behind this clock.
-                next_at = min(next_at, max(row.expires_at, now + ask_delay(Kind.DEPOSIT, 0)))
             await tx.execute(
                 update(payments)
                 .where(payments.c.site_id == row.site_id, payments.c.payment_id == row.payment_id)
-                .values(asked=row.asked + 1, ask_at=next_at)
+                .values(asked=row.asked + 1, ask_at=_next_turn(row, now))
             )
-            await carry_on_soon(tx, row.site_id, row.payment_id)
-    return len(rows)
+            if row.status == Status.FAILED and row.attention is None:
+                job = {"site_id": row.site_id, "payment_id": row.payment_id}
+                await queue.add(tx, ASK_LATE, job, key=f"{ASK_LATE}:{row.payment_id}")
+            else:
+                await carry_on_soon(tx, row.site_id, row.payment_id)
+    return len(rows) + len(late)
+
+
+async def _due(tx: Transaction, which: ColumnElement[bool], now: datetime, most: int) -> Sequence[Row[Any]]:
+    """What is due, that longest first; what another holds is passed by."""
+    return await tx.all(
+        select(
+            payments.c.site_id,
+            payments.c.payment_id,
+            payments.c.kind,
+            payments.c.status,
+            payments.c.sub_status,
+            payments.c.asked,
+            payments.c.attention,
+            payments.c.expires_at,
+            payments.c.completed_at,
+            func.coalesce(payments.c.sent_at, payments.c.created_at).label("since_at"),
+        )
+        .where(payments.c.ask_at <= now, which)
+        .order_by(payments.c.ask_at)
+        .limit(most)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+
+
+def _is_declined(row: Row[Any]) -> bool:
+    """Whether it has the schedule that ends by itself; a question that is open as well has the other one."""
+    is_one = row.kind == Kind.DEPOSIT and row.sub_status == SubStatus.DECLINED
+    return is_one and row.attention is None and row.completed_at is not None
+
+
+def _is_over(row: Row[Any], now: datetime) -> bool:
+    if _is_declined(row) or SubStatus(row.sub_status) in WAITS_FOR_US:
+        return False
+    return bool(now - row.since_at > ASK_HORIZON)
+
+
+def _next_turn(row: Row[Any], now: datetime) -> datetime | None:
+    if _is_declined(row):
+        return late_question(row.completed_at, now)
+    next_at = now + ask_delay(Kind(row.kind), row.asked + 1)
+    if row.sub_status == SubStatus.AWAITING_PLAYER and row.expires_at is not None:
+        # Its end is due then, and again soon should whoever asks be a moment behind this clock.
+        next_at = min(next_at, max(row.expires_at, now + ask_delay(Kind.DEPOSIT, 0)))
+    return next_at
 
 
 async def ask_soon(pipes: Pipes, site_id: int, payment_id: str) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "install_sql",
     "oldest_due_seconds",
     "revive",
+    "unfinished",
     "uninstall_sql",
 ]
 
@@ -133,6 +134,18 @@ async def oldest_due_seconds(reader: Reader) -> float:
         )
     )
     return float(found or 0)
+
+
+async def unfinished(reader: Reader, name: str, *, most: int) -> int:
+    """How many jobs of this name wait or run; counted up to `most`."""
+    found = await reader.scalar(
+        text(
+            f"SELECT count(*) FROM (SELECT 1 FROM {SCHEMA}.pgqueuer "  # noqa: S608  a constant name
+            "WHERE entrypoint = :name AND status IN ('queued', 'picked') LIMIT :most) AS counted"
+        ),
+        {"name": name, "most": most},
+    )
+    return int(found or 0)
 
 
 async def dead_letters(reader: Reader, limit: int = 100) -> Sequence[DeadLetter]:

@@ -69,6 +69,14 @@ async def test_without_a_planted_fault_nothing_is_found(clone_url: str, victim: 
     assert "0 lost, 0 duplicated" in outcome.report()
 
 
+async def test_what_the_bank_pays_after_its_no_and_tells_nobody_is_found(clone_url: str) -> None:
+    """Of this seed one deposit is lost where nobody asks about what was declined."""
+    plan = Plan(3, 2, 60, 90, None, Victim.ALL, 0.1, 0.02, frozenset({Place.ORDER, Place.NOTICE}))
+    outcome = await simulate(clone_url, plan, create_worker)
+    assert not outcome.violation, outcome.story
+    assert "0 lost, 0 duplicated" in outcome.report()
+
+
 def test_the_command_fails_with_the_story_of_a_planted_fault() -> None:
     asked = ["simulate", "--seed", "3", "--days", "1", "--payments", "30", "--faults", "60"]
     planted = ["--plant", "timeout-is-failure", "--plant-on", "deposits"]

@@ -31,7 +31,7 @@ from tests.payments.world import ACCOUNT, AMOUNT, NEVER_LEFT, UNKNOWN, Provider,
 State = providers.State
 FUNDS = 500_000
 WALLET = {"wallet": "aigerim77"}
-JOBS = ("payments.ask_provider", "providers.notice_arrived")
+JOBS = ("payments.ask_provider", "payments.ask_late", "providers.notice_arrived")
 HANDS_OFF = PayoutPolicy(auto_below=Money(100_000_000, "KZT"), needs_initiation=False)
 
 POSTED = """

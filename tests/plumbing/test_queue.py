@@ -331,3 +331,12 @@ def test_a_schedule_divides_a_minute_or_an_hour() -> None:
 async def dead(database: Database) -> list[queue.DeadLetter]:
     async with database.reading() as reader:
         return list(await queue.dead_letters(reader))
+
+
+async def test_jobs_that_wait_or_run_are_counted_up_to_a_limit(database: Database) -> None:
+    for number in range(3):
+        await added(database, number)
+    await added(database, 1, name="test.other")
+    async with database.reading() as reader:
+        assert [await queue.unfinished(reader, "test.job", most=most) for most in (2, 9)] == [2, 3]
+        assert await queue.unfinished(reader, "test.nobody", most=9) == 0

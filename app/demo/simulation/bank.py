@@ -184,8 +184,10 @@ class Bank:
             self._go_on(order)
         if status == "declined" and order.revives:
             order.revives = False
+            # A deposit is asked about after a decline as well; what goes out is not.
+            is_sure = order.kind != "deposit"
             self._later(
-                self.chance.between(600, 6 * HOUR), lambda: self._end(order, "approved", is_sure=True)
+                self.chance.between(600, 6 * HOUR), lambda: self._end(order, "approved", is_sure=is_sure)
             )
 
     def _go_on(self, order: BankOrder) -> None:

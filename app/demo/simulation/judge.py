@@ -35,6 +35,7 @@ SELECT d.number, d.dispute_reference, d.state, d.posted_minor, p.number AS depos
 """
 IS_OPEN = """
 SELECT EXISTS (SELECT FROM payment WHERE status IN ('pending', 'processing') AND attention IS NULL)
+    OR EXISTS (SELECT FROM payment WHERE sub_status = 'declined' AND ask_at IS NOT NULL)
     OR EXISTS (SELECT FROM dispute
                 WHERE state IN ('opened', 'needs_response', 'submitted', 'pre_arbitration'))
 """
@@ -72,7 +73,7 @@ class Judge:
             raise Violated(f"{violation.invariant} at site {violation.site_id}: {violation.what}")
 
     async def is_over(self) -> bool:
-        """Whether every payment is final or a person's, and every dispute decided."""
+        """Whether every payment is final or a person's and asked about no more, and every dispute decided."""
         found = await self.world.watch.fetchval(IS_OPEN)
         return not found and not self.world.bank.unfinished
 

@@ -124,14 +124,16 @@ def apply(books: Books, webhook: Webhook, *, now: datetime) -> Effect:
     """Carry out a verified webhook about a withdrawal, and say what it did; again it does nothing (REPEATED).
 
     A late success takes the money once more that a failure had given back, even if the balance falls below
-    nothing: the bank has paid. A failure after a success is noted only; money that comes back is told as a
-    refund of the withdrawal. Raises UnknownPlayer, and Refused for another currency or another player.
+    nothing: the bank has paid. So does one under a number of its own, of what came back. A failure after a
+    success is noted only; money that comes back is told as a refund of the withdrawal. Raises UnknownPlayer,
+    and Refused for another currency or another player.
     """
     player = books.player(webhook.login)
     books.must_take(player, webhook.amount)
     if webhook.seen in books.heard:
         return Effect.REPEATED
-    asked = _by_transaction(books, webhook.transaction_id) or books.withdrawals.get(webhook.external_id)
+    own = _by_transaction(books, webhook.transaction_id)
+    asked = own or books.withdrawals.get(webhook.external_id)
     if asked is not None and asked.login != webhook.login:
         reason = "This withdrawal is another player's"
         raise Refused(reason)
@@ -139,6 +141,8 @@ def apply(books: Books, webhook: Webhook, *, now: datetime) -> Effect:
     if webhook.type_id != PAYOUT:
         return _returned(books, player, asked, webhook)
     if webhook.status_id in {SUCCESS, PARTIAL_SUCCESS}:
+        if asked is not None and own is None:
+            return _paid_again(books, player, asked, webhook)
         return _paid(books, player, asked or _forgotten(books, webhook, now), webhook)
     if webhook.status_id in FAILURES:
         return _failed(books, player, asked or _forgotten(books, webhook, now), webhook)
@@ -165,6 +169,16 @@ def _paid(books: Books, player: Player, asked: Withdrawal, webhook: Webhook) -> 
         _move(books, player, asked, over, asked.amount - paid)
         asked.paid = paid
     return effect
+
+
+def _paid_again(books: Books, player: Player, asked: Withdrawal, webhook: Webhook) -> Effect:
+    """What came back had been paid after all: it is taken again, whichever of the two is heard of first."""
+    paid = webhook.paid or webhook.amount
+    asked.returned_minor -= paid.minor
+    if asked.status is S.RETURNED:
+        asked.status, asked.status_id = S.PAID, webhook.status_id
+    books.move(player, webhook.transaction_id, asked.external_id, Effect.DEBITED, -paid)
+    return Effect.DEBITED
 
 
 def _failed(books: Books, player: Player, asked: Withdrawal, webhook: Webhook) -> Effect:

@@ -16,7 +16,7 @@ from app.kernel.money import Money
 from app.payments.case_tables import payment_cases
 from app.payments.model import Attention, CaseKind, CaseState
 from app.payments.queries import Payment
-from app.payments.states import Kind, SubStatus
+from app.payments.states import Kind, LegState, SubStatus
 from app.payments.tables import payment_events, payments
 from app.plumbing.database import Reader, Transaction
 
@@ -229,7 +229,7 @@ async def is_noted(
     """Whether an event already tells this reason for attention about this number of the provider.
 
     Where it is the amount that differs, each other amount is news; and that a deposit is paid which was
-    reversed is news after each reversal, for each time money is missing.
+    reversed, or a withdrawal which came back, is news each time, for each time money is missing.
     """
     its = payment_events.c
     own = (its.site_id == found.site_id) & (its.payment_id == found.payment_id)
@@ -243,9 +243,12 @@ async def is_noted(
             its.amount_minor.is_not_distinct_from(amount.minor if amount else None),
             its.currency.is_not_distinct_from(amount.currency if amount else None),
         )
-    if found.sub_status is SubStatus.REVERSED:
-        reversed_at = select(func.max(its.sequence)).where(own, its.type == "transaction.reversed")
-        told = told.where(its.sequence > reversed_at.scalar_subquery())
+    if found.sub_status is SubStatus.REVERSED or (found.kind is Kind.PAYOUT and found.refunded.minor):
+        # Of a part of a withdrawal the event is the withdrawal's, and names the part.
+        undone = its.type.in_(["transaction.reversed", "withdrawal.returned"])
+        undone |= its.detail["leg_state"].astext == LegState.RETURNED
+        undone_at = select(func.max(its.sequence)).where(own, undone)
+        told = told.where(its.sequence > undone_at.scalar_subquery())
     return await reader.first(told) is not None
 
 

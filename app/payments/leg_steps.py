@@ -83,16 +83,19 @@ async def apply_to_leg(
 async def accept_leg(
     tx: Transaction, found: Payment, attempt: Attempt, paid: Money, cause: Cause, *, at: datetime
 ) -> str:
-    """Let a leg in conflict end as paid with what really went, whatever was ordered; people have decided it.
+    """Let a leg in conflict, or one that came back, end as paid with what really went, whatever was ordered.
+
+    People have decided it.
 
     Returns:
         why it cannot be, and then nothing may be committed; empty where it was done.
     """
     parts = await legs_of(tx, found)
     [leg] = [part for part in parts if part.leg == attempt.leg]
-    if leg.state is not LegState.CONFLICTED:
-        return f"it is {leg.state.value}, and only what is in conflict can be"
-    step = Step((SubStatus.COMPLETED,), paid=paid)
+    if leg.state not in {LegState.CONFLICTED, LegState.RETURNED}:
+        return f"it is {leg.state.value}, and only what is in conflict or came back can be"
+    # What came back was told as paid before.
+    step = Step((SubStatus.COMPLETED,), paid=paid, is_late=leg.state is LegState.RETURNED)
     step = await _fenced(tx, found, leg, cause.provider_reference, step)
     if step.paid is None:
         return "the provider's number is another payment's"
@@ -152,7 +155,10 @@ async def _moved(
     own = leg.provider_reference
     moved = _Moved(state, own, leg.is_released, leg.hold_id)
     if step.paid is not None:
-        if not await _paid(tx, found, leg, step.paid, at):
+        is_paid = await _paid(tx, found, leg, step.paid, at)
+        if not is_paid and leg.state is LegState.RETURNED:
+            return Step(attention=Attention.NOT_POSTED), None  # it stays the player's, for people
+        if not is_paid:
             conflict = Step((SubStatus.CONFLICTED,), attention=Attention.NOT_POSTED)
             on = _of_payout(found, parts, leg, LegState.CONFLICTED)
             return replace(conflict, path=on), replace(moved, state=LegState.CONFLICTED)
@@ -226,24 +232,40 @@ async def _write(
         cause = replace(cause, detail={**cause.detail, **of_leg})
     changes: dict[str, object] = dict(cause.changes)
     if step.paid is not None:
-        changes["captured_minor"] = (found.captured + step.paid).minor
+        before = _back_of(parts, attempt)  # what is paid after all did not come back
+        changes["captured_minor"] = (found.captured - before + step.paid).minor
+        if before.minor:
+            changes["refunded_minor"] = (found.refunded - before).minor
     if step.came_back is not None:
         changes["refunded_minor"] = (found.refunded + step.came_back).minor
     await carry_out(tx, found, step, replace(cause, changes=changes), at=at)
 
 
+def _back_of(parts: Sequence[Leg], attempt: Attempt) -> Money:
+    """What had been paid of the attempt's leg and came back: the whole of it, or nothing."""
+    [leg] = [part for part in parts if part.leg == attempt.leg]
+    return leg.captured if leg.state is LegState.RETURNED else leg.amount - leg.amount
+
+
 async def _paid(tx: Transaction, found: Payment, leg: Leg, paid: Money, at: datetime) -> bool:
-    """The money has left: what was held is captured; what was given back is taken, or owed.
+    """The money has left: what was held is captured; what was given back or came back is taken, or owed.
 
     Where people accepted another sum, what is held beyond it is the player's again, and what it is more is
     taken, or owed.
     """
+    # Never under the key of an earlier time: the ledger would repeat its answer, and nothing would move.
+    is_again = leg.state is LegState.RETURNED
+    again = f"again-{found.sequence}"
     held = await hold_of(tx, found, leg)
     if held is None:
-        posted = await _post(tx, found, leg, ledger.PAYOUT.from_merchant, paid, at)
+        movement = ledger.PAYOUT.from_merchant
+        posted = await _post(tx, found, leg, again if is_again else movement.kind, movement, paid, at)
         return posted.is_posted
-    if leg.is_released:
-        await ledger.take(tx, found.site_id, _demand(found, leg, "late", paid), at=at)
+    if leg.is_released or is_again:
+        taken = await ledger.take(
+            tx, found.site_id, _demand(found, leg, again if is_again else "late", paid), at=at
+        )
+        assert taken, "a state is entered once, so each of its keys is new"
         return True
     key, because = f"leg-{leg.leg}", found.payment_id
     from_hold = min(leg.amount, paid)
@@ -261,10 +283,12 @@ async def _paid(tx: Transaction, found: Payment, leg: Leg, paid: Money, at: date
 
 async def _came_back(tx: Transaction, found: Payment, leg: Leg, amount: Money, at: datetime) -> None:
     """The bank sent it back: a new entry, never an edit of the old one."""
+    why = f"returned-{found.sequence}"  # it may be paid again, and come back again
     if found.hold_id is None:
-        await _post(tx, found, leg, ledger.PAYOUT.to_merchant, amount, at)
+        await _post(tx, found, leg, why, ledger.PAYOUT.to_merchant, amount, at)
     else:
-        await ledger.give(tx, found.site_id, _demand(found, leg, "returned", amount), at=at)
+        given = await ledger.give(tx, found.site_id, _demand(found, leg, why, amount), at=at)
+        assert given, "a state is entered once, so each of its keys is new"
 
 
 async def _released(tx: Transaction, found: Payment, leg: Leg, at: datetime) -> None:
@@ -307,14 +331,20 @@ def _demand(found: Payment, leg: Leg, why: str, amount: Money) -> ledger.Demand:
 
 
 async def _post(
-    tx: Transaction, found: Payment, leg: Leg, movement: ledger.Movement, amount: Money, at: datetime
+    tx: Transaction,
+    found: Payment,
+    leg: Leg,
+    why: str,
+    movement: ledger.Movement,
+    amount: Money,
+    at: datetime,
 ) -> ledger.Posted:
     """In seamless mode: between the merchant and the provider."""
     out = movement.target is ledger.Purpose.PROVIDER_CLEARING
     owners = ("site", leg.account) if out else (leg.account, "site")
     request = ledger.PostRequest(
         SOURCE,
-        f"{found.payment_id}:leg-{leg.leg}:{movement.kind}",
+        f"{found.payment_id}:leg-{leg.leg}:{why}",
         movement,
         amount,
         *owners,

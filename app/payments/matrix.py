@@ -160,7 +160,8 @@ cpaid = Cell(Effect.SETTLE, _Q, settled=Effect.PAY)
 cnot = Cell(Effect.CALL_DENIED, _Q, Effect.ASK, Effect.FAIL)
 cback = Cell(Effect.CALL_TAKEN_BACK, _Q, Effect.ASK, Effect.FAIL)
 cgone = Cell(Effect.CALL_TAKEN_BACK, _Q, Effect.ASK, Effect.MONEY_WENT_BACK)
-# The provider has said no to a success of its own; that it was one after all is for what outranks its word.
+# The provider has said no to a success of its own, or that it came back; that it was one after all is for what
+# outranks its word.
 repaid = Cell(Effect.CALL_REVIVED, _Q, Effect.ASK, Effect.PAY_LATE)
 return_, undo, twice = _needs(_Q, Effect.RETURN), _needs(_Q, Effect.UNDO), _needs(_Q, Effect.CALL_SECOND)
 
@@ -188,7 +189,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
     T.PAYOUT_COMPLETED:   (done,  amount, second, return_,return_,return_, stay,    stay,    stay,    stay,    stay,    stay),
     T.PAYOUT_FAILED:      (late,  lclash, lclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),
     T.PAYOUT_CANCELLED:   (theft, qunap,  qunap,  done,   done,   done,    revive,  revive,  stay,    done,    done,    done),
-    T.PAYOUT_RETURNED:    (revive,amount, second, done,   done,   done,    stay,    stay,    stay,    stay,    stay,    stay),
+    T.PAYOUT_RETURNED:    (repaid,amount, second, done,   done,   done,    stay,    stay,    stay,    stay,    stay,    stay),
     T.PAYOUT_SUPERSEDED:  (twice, twice,  twice,  stay,   stay,   stay,    revive,  revive,  stay,    stay,    stay,    stay),
 
     T.REFUND_UNSENT:      (qpay,  qclash, qclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),

@@ -23,7 +23,7 @@ from app.payments.legs import attempts_of, legs_of
 from app.payments.model import Source, Step
 from app.payments.queries import Attempt, Payment, payment, taken_again
 from app.payments.refund_steps import accept_refund
-from app.payments.states import Kind, Status, SubStatus, checked_path
+from app.payments.states import Kind, LegState, Status, SubStatus, checked_path
 from app.payments.steps import Cause, carry_on_soon, carry_out
 from app.plumbing.database import Transaction
 
@@ -197,7 +197,7 @@ async def _said(tx: Transaction, its: Case, found: Payment, proposal: Proposal, 
     )
     if is_paid:
         _check_number(proposal, known)
-        await _check_ordered(tx, found, proposal)
+        await _check_ordered(tx, found, attempt, proposal)
     await _counted(tx, found, attempt, result, proposal, at)
 
 
@@ -242,7 +242,7 @@ async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Propos
 
 
 async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
-    """Of a withdrawal or a refund in conflict counts what really went, whatever was ordered."""
+    """Of a withdrawal or refund in conflict, or a withdrawal that came back, counts what really went."""
     assert proposal.amount is not None
     _check_currency(proposal, found)
     attempt, _, known = await _attempt(tx, found, proposal)
@@ -267,14 +267,18 @@ def _check_number(proposal: Proposal, known: str | None) -> None:
         raise _impossible(proposal, f"the provider's number of it is {known}, and another is another payment")
 
 
-async def _check_ordered(tx: Transaction, found: Payment, proposal: Proposal) -> None:
-    """What was credited with another sum and then reversed does not come again as it was ordered."""
-    if found.sub_status is not SubStatus.REVERSED:
-        return
-    taken = await taken_again(tx, found)
-    if taken != found.amount:
-        why = f"{taken} was credited and taken again: say accepted, and what really came"
-        raise _impossible(proposal, why)
+async def _check_ordered(tx: Transaction, found: Payment, attempt: Attempt, proposal: Proposal) -> None:
+    """What moved with another sum, and then back, does not move again as it was ordered."""
+    if found.sub_status is SubStatus.REVERSED:
+        taken = await taken_again(tx, found)
+        if taken != found.amount:
+            why = f"{taken} was credited and taken again: say accepted, and what really came"
+            raise _impossible(proposal, why)
+    for part in await legs_of(tx, found):
+        came_back = part.leg == attempt.leg and part.state is LegState.RETURNED
+        if came_back and part.captured != part.amount:
+            why = f"{part.captured} was paid and came back: say accepted, and what really went"
+            raise _impossible(proposal, why)
 
 
 async def _walk(tx: Transaction, found: Payment, step: Step, proposal: Proposal, at: datetime) -> None:

@@ -111,7 +111,7 @@ def _paid(facts: Facts, *, is_late: bool = False, attention: Attention | None = 
 
 
 def _paid_late(facts: Facts, _: Evidence) -> Step:
-    """A deposit's late success is welcome; a payout's took what was given back to the player."""
+    """A deposit's late success is welcome; what went out took what the player has again."""
     return _paid(
         facts, is_late=True, attention=None if facts.kind is Kind.DEPOSIT else Attention.PAID_AFTER_RELEASE
     )

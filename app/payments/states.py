@@ -183,7 +183,8 @@ _PAYOUT: Mapping[SubStatus, frozenset[SubStatus]] = {
     S.BY_SYSTEM: _LATE_PAYOUT,
     S.REJECTED: _LATE_PAYOUT,
     S.REJECTED_BY_MERCHANT: _LATE_PAYOUT,
-    S.RETURNED: frozenset(),
+    # Only a settlement or people lead out of it: it was paid after all.
+    S.RETURNED: frozenset({S.COMPLETED}),
 }
 
 _REFUND_SENT = frozenset(

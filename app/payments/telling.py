@@ -147,10 +147,12 @@ async def tell(
 
 
 def _beside(was: Payment, now_is: Payment) -> _Beside | None:
-    """What of a withdrawal came back; a deposit that is taken again, or credited again after that."""
+    """What of a withdrawal came back, or went again then; of a deposit what is taken, or comes again."""
     came_back = now_is.refunded - was.refunded
-    if now_is.kind is Kind.PAYOUT and came_back.minor:
+    if now_is.kind is Kind.PAYOUT and came_back.minor > 0:
         return _Beside("return", TYPE_ID[Kind.REFUND], came_back)
+    if now_is.kind is Kind.PAYOUT and came_back.minor:
+        return _Beside("payout", TYPE_ID[Kind.PAYOUT], now_is.captured - was.captured - came_back)
     if was.sub_status is now_is.sub_status:
         return None
     if now_is.sub_status is SubStatus.REVERSED:

@@ -39,7 +39,7 @@ EVENT_TYPES: Final[Mapping[str, str]] = {
     "withdrawal.processing": "It is with the provider, or we are asking what became of it.",
     "withdrawal.partly_paid": "Some parts of it are paid.",
     "withdrawal.completed": "It is paid out.",
-    "withdrawal.late_completed": "It was paid out after it had been told as failed.",
+    "withdrawal.late_completed": "It was paid out after it had been told as failed or returned.",
     "withdrawal.failed": "It was not paid; what was reserved is free again.",
     "withdrawal.cancelled": "The player or an operator called it off.",
     "withdrawal.returned": "The bank sent it back; the balance is restored.",

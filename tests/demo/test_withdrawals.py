@@ -153,6 +153,29 @@ async def test_money_that_the_bank_sent_back_is_the_players_again(rich: Shop) ->
     assert (await rich.state())["effects"]["debited"] == 0, "it is no refund of a deposit"
 
 
+@pytest.mark.parametrize("order", [*itertools.permutations(["paid", "returned", "again"])], ids="-".join)
+def test_what_came_back_and_was_paid_after_all_is_taken_once_more(
+    order: tuple[str, ...], now: datetime
+) -> None:
+    books = Books(demo_players("KZT"))
+    player = books.player("aigerim")
+    player.balance = Money(100, "KZT")
+    asked = Withdrawal("out_1", "1", "aigerim", Money(100, "KZT"), "purse", "0", now)
+    merchant_withdrawals.reserve(books, asked)
+    messages = {
+        "paid": Webhook("1", "out_1", "aigerim", Money(100, "KZT"), type_id=11, status_id=4),
+        "returned": Webhook("2", "out_1", "aigerim", Money(100, "KZT"), type_id=5, status_id=4),
+        "again": Webhook("3", "out_1", "aigerim", Money(100, "KZT"), type_id=11, status_id=4),
+    }
+    for step in (*order, *order):
+        merchant_withdrawals.apply(books, messages[step], now=now)
+    assert (player.balance.minor, asked.status) == (0, "paid")
+    for number, minor in ((4, 100), (4, 100)):
+        back = Webhook(str(number), "out_1", "aigerim", Money(100, "KZT"), type_id=5, status_id=4)
+        merchant_withdrawals.apply(books, back, now=now)
+        assert (player.balance.minor, asked.status) == (minor, "returned")
+
+
 async def test_a_withdrawal_from_before_a_restart_is_debited_when_it_was_paid(shop: Shop) -> None:
     assert await shop.tell_payout("out_forgotten", status_id=6) == {"code": 0}
     assert await shop.balance() == 0

@@ -133,6 +133,13 @@ class Bank(Provider):
         order.state = State.RETURNED
         self.moved.append((reference, -order.amount))
 
+    def take_back(self, reference: str) -> None:
+        """Say after all that an order which was sent back has reached the player."""
+        order = self.book[reference]
+        assert order.state is State.RETURNED
+        order.state = State.SUCCEEDED
+        self.moved.remove((reference, -order.amount))
+
     def _told(self, order: BankOrder) -> providers.Result:
         error = NO if order.state is State.FAILED else None
         return providers.Result(order.state, order.theirs, order.amount, error=error)
@@ -326,6 +333,15 @@ class Stage(World):
         [row] = await self.rows("SELECT player_id FROM player WHERE site_login = :login", login=login)
         async with self.database.reading() as reader:
             return (await ledger.debt(reader, self.site_id, row.player_id, "KZT")).minor
+
+    async def spend(self, minor: int, login: str = "aigerim") -> None:
+        """Let a player's money leave for a game."""
+        [row] = await self.rows("SELECT player_id FROM player WHERE site_login = :login", login=login)
+        wanted = (f"spent-{next(self.keys)}", ledger.TRANSFER_OUT, Money(minor, "KZT"), row.player_id, "site")
+        async with self.database.transaction() as tx:
+            request = ledger.PostRequest("tests", *wanted, "spent")
+            [posted] = await ledger.post(tx, self.site_id, [request], at=self.clock.now())
+        assert posted.is_posted
 
     async def held(self) -> int:
         rows = await self.rows("SELECT sum(balance_minor) AS n FROM account WHERE purpose = 'player_held'")

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from app import ledger, payments, providers
-from app.kernel.money import Money
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import AMOUNT
 
@@ -33,27 +32,11 @@ async def late(stage: Stage, cash_left: int) -> Any:  # noqa: ANN401  a row
     assert found.sub_status == "declined"
     assert await stage.credited() == FUNDS
     if cash_left < FUNDS:
-        await spend(stage, FUNDS - cash_left)
+        await stage.spend(FUNDS - cash_left)
     [reference] = await stage.references(found.payment_id)
     await stage.store_notice(stage.bank.fact(reference))
     await stage.work()
     return await stage.row(found.payment_id)
-
-
-async def spend(stage: Stage, minor: int) -> None:
-    [row] = await stage.rows("SELECT player_id FROM player WHERE site_login = 'aigerim'")
-    request = ledger.PostRequest(
-        "tests",
-        "spent",
-        ledger.TRANSFER_OUT,
-        Money(minor, "KZT"),
-        row.player_id,
-        "site",
-        "spent",
-    )
-    async with stage.database.transaction() as tx:
-        [posted] = await ledger.post(tx, stage.site_id, [request], at=stage.clock.now())
-    assert posted.is_posted
 
 
 @pytest.mark.parametrize(
@@ -125,7 +108,7 @@ async def test_a_payout_that_is_open_after_all_is_held_again(stage: Stage, bank:
 
 async def test_open_after_all_and_the_money_is_gone_is_a_persons(stage: Stage, bank: Bank) -> None:
     found = await sent(stage, "declines")
-    await spend(stage, FUNDS)
+    await stage.spend(FUNDS)
     [reference] = await stage.references(found.payment_id)
     bank.book[reference].state = State.PROCESSING
     await stage.store_notice(bank.fact(reference, "processing"))

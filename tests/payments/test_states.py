@@ -57,7 +57,7 @@ by_operator               cancelled   conflicted completed
 by_system                 cancelled   conflicted completed
 rejected                  cancelled   conflicted completed
 rejected_by_merchant      cancelled   conflicted completed
-returned                  refunded
+returned                  refunded    completed
 """
 REFUND = """
 requested                 pending     awaiting_approval approved rejected by_operator by_system

@@ -252,17 +252,19 @@ async def is_noted(
     return await reader.first(told) is not None
 
 
-async def other_cases(reader: Reader, its: Case) -> list[CaseKind]:
-    """What else is open about the same payment."""
+async def other_cases(reader: Reader, its: Case) -> list[Case]:
+    """What else is open about the same payment, the oldest first."""
     rows = await reader.all(
-        select(payment_cases.c.kind).where(
+        payment_cases.select()
+        .where(
             payment_cases.c.site_id == its.site_id,
             payment_cases.c.payment_id == its.payment_id,
             payment_cases.c.case_id != its.case_id,
             payment_cases.c.state == CaseState.OPEN,
         )
+        .order_by(payment_cases.c.opened_at, payment_cases.c.case_id)
     )
-    return [CaseKind(row.kind) for row in rows]
+    return [_case(row) for row in rows]
 
 
 async def open_about_notice(reader: Reader, its: Case) -> bool:

@@ -20,6 +20,7 @@ from app.payments.resolutions import (
     LONGEST_NOTE,
     BadProposal,
     Proposal,
+    answers,
     check,
     content_of,
     execute,
@@ -180,7 +181,32 @@ async def _resolve(
     by: staff.Approval,
     at: datetime,
 ) -> None:
+    before = {one.case_id for one in await other_cases(tx, its)}
     await execute(tx, its, found, proposal, at=at)
+    await _close(tx, its, found, proposal, by, at)
+    if found is None or its.payment_id is None:
+        return
+    others = await other_cases(tx, its)
+    for one in others:
+        if answers(proposal, its, one, found, is_new=one.case_id not in before):
+            kind = staff.ApprovalKind.CASE
+            await staff.withdraw_approval(tx, one.site_id, kind, one.case_id, at=at)
+            await _close(tx, one, found, proposal, by, at, answered_by=its.case_id)
+    if not await other_cases(tx, its):
+        await remember(tx, found, {"attention": None})
+
+
+async def _close(
+    tx: Transaction,
+    its: Case,
+    found: Payment | None,
+    proposal: Proposal,
+    by: staff.Approval,
+    at: datetime,
+    *,
+    answered_by: str = "",
+) -> None:
+    """Close a case by what was decided about it, or about another one that asked the same."""
     closed = {
         "state": CaseState.RESOLVED,
         "payment_id": found.payment_id if found else None,
@@ -193,11 +219,11 @@ async def _resolve(
     its_row = (payment_cases.c.site_id == its.site_id) & (payment_cases.c.case_id == its.case_id)
     await tx.execute(update(payment_cases).where(its_row).values(closed))
     if found is not None:
-        if its.payment_id is not None and not await other_cases(tx, its):
-            await remember(tx, found, {"attention": None})
         await tell_resolved(tx, await case(tx, its.site_id, its.case_id), found, at=at)
     deciders = [vote.operator_id for vote in by.votes]
     detail = {**content_of(proposal), "proposed_by": by.maker, "decided_by": deciders}
+    if answered_by:
+        detail["with"] = answered_by
     actor = staff.operator_actor(deciders[-1])
     await staff.note(
         tx, its.site_id, actor=actor, deed="case.resolved", subject=its.case_id, detail=detail, at=at

@@ -20,7 +20,7 @@ from app.payments.disputes import apply_dispute
 from app.payments.fences import taken
 from app.payments.leg_steps import accept_leg
 from app.payments.legs import attempts_of, legs_of
-from app.payments.model import Source, Step
+from app.payments.model import CaseKind, Source, Step
 from app.payments.queries import Attempt, Payment, payment, taken_again
 from app.payments.refund_steps import accept_refund
 from app.payments.states import Kind, LegState, Status, SubStatus, checked_path
@@ -32,6 +32,7 @@ __all__ = [
     "Proposal",
     "Resolution",
     "ResolutionImpossible",
+    "answers",
     "check",
     "content_of",
     "execute",
@@ -51,6 +52,16 @@ class Resolution(StrEnum):
     ACCEPTED = "accepted"
     MONEY_RETURNED = "money_returned"
     MATCHED = "matched"
+
+
+# Whether it was paid in the end: of these cases all ask it, and of these decisions each answers it.
+_WAS_IT_PAID: Final = frozenset(
+    {
+        *(CaseKind.TAKEN_BACK, CaseKind.DENIED_AFTER_SUCCESS),
+        *(CaseKind.REVIVED, CaseKind.PAID_AFTER_RELEASE),
+    }
+)
+_IT_WAS_OR_NOT: Final = frozenset({Resolution.PAID, Resolution.NOT_PAID, Resolution.ACCEPTED})
 
 
 class BadProposal(Refusal):
@@ -138,6 +149,27 @@ def proposal_of(content: Mapping[str, Any]) -> Proposal:
         content["leg"],
         content["payment_id"],
     )
+
+
+def answers(proposal: Proposal, its: Case, other: Case, found: Payment, *, is_new: bool) -> bool:
+    """Whether what was decided about a case answers another one of the same payment as well.
+
+    Args:
+        proposal: what was decided.
+        its: the case that it was decided about.
+        other: the other one.
+        found: the payment before it.
+        is_new: what was carried out has opened it. The provider's word calls people for what it does to the
+            player; here they have just said so themselves.
+    """
+    if proposal.resolution not in _IT_WAS_OR_NOT or other.kind not in _WAS_IT_PAID:
+        return False
+    if is_new:
+        return True
+    if found.kind is not Kind.DEPOSIT:
+        # It may have several parts, each with tries and a number of its own.
+        return bool(other.about) and other.about in {its.about, proposal.provider_reference}
+    return other.about in {"", its.about, proposal.provider_reference, found.provider_reference}
 
 
 async def execute(

@@ -102,7 +102,7 @@ async def test_the_restored_balance_is_taken_again_or_owed(
     await resolve(stage, R.PAID)
     now_is = await stage.row(payout)
     assert (now_is.sub_status, now_is.captured_minor, now_is.refunded_minor) == ("completed", PAID, 0)
-    assert now_is.is_late
+    assert (now_is.is_late, now_is.attention, await cases(stage)) == (True, None, [])
     assert (await stage.credited(), await stage.owed()) == (cash, owed)
     assert await told(stage) == [(11, 4, PAID), (5, 4, PAID), (11, 4, PAID)]
     [*_, last] = await stage.rows("SELECT * FROM payment_event ORDER BY sequence")
@@ -147,8 +147,7 @@ async def until_quiet(
     for _ in range(3):
         await paid_after_all(stage, reference)
         await resolve(stage, R.PAID)
-        while await cases(stage):
-            await resolve(stage, R.NOTED)
+        assert await cases(stage) == []
         assert (await stage.state(payout), await balance()) == (("completed", None), there - PAID)
         await sent_back(stage, payout, reference)
         assert await balance() == there
@@ -209,7 +208,9 @@ async def test_what_failed_was_paid_late_and_came_back_is_taken_once_more(stage:
     assert await stage.credited() == FUNDS - PAID
 
 
-async def test_of_one_part_only_that_part(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+async def in_two_parts(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A withdrawal that was paid in parts of 1,000 and 500 tenge."""
+
     async def split(_tx: object, _site: int, _player: str, leg: LegPlan) -> list[LegPlan]:
         return [
             LegPlan("e_wallet", leg.account, Money(part, "KZT"), {"wallet": name}, f"*{name}", name, None)
@@ -221,7 +222,12 @@ async def test_of_one_part_only_that_part(stage: Stage, bank: Bank, monkeypatch:
     await stage.fund()
     found = await stage.withdraw()
     await stage.work()
-    first, _ = await stage.references(found.payment_id)
+    return str(found.payment_id)
+
+
+async def test_of_one_part_only_that_part(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    payout = await in_two_parts(stage, monkeypatch)
+    first, _ = await stage.references(payout)
     bank.send_back(first)
     await tell(stage, first, "returned")
     figures = "SELECT sub_status, captured_minor, refunded_minor FROM payment"
@@ -231,5 +237,24 @@ async def test_of_one_part_only_that_part(stage: Stage, bank: Bank, monkeypatch:
     assert tuple((await stage.rows(figures))[0]) == ("completed", PAID, 0)
     assert await stage.credited() == FUNDS - PAID
     assert await told(stage) == [(11, 4, PAID), (5, 4, 100_000), (11, 4, 100_000)]
+
+
+async def test_what_answers_for_one_part_answers_for_no_other(
+    stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payout = await in_two_parts(stage, monkeypatch)
+    references = await stage.references(payout)
+    for reference in references:
+        bank.send_back(reference)
+        await tell(stage, reference, "returned")
+    for reference in references:
+        await paid_after_all(stage, reference)
+    assert len(await cases(stage)) == 2
+    await resolve(stage, R.PAID, leg=1)
+    [other] = await cases(stage)
+    assert (other.kind.value, other.about) == ("revived", bank.book[references[1]].theirs)
+    assert await stage.state(payout) == ("completed", "paid_after_release")
     with pytest.raises(ResolutionImpossible, match="only what is in conflict or came back"):
-        await resolve(stage, R.ACCEPTED, 50_000, leg=2)
+        await resolve(stage, R.ACCEPTED, 50_000, leg=1)
+    await resolve(stage, R.PAID, leg=2)
+    assert (await stage.state(payout), await stage.credited()) == (("completed", None), FUNDS - PAID)

@@ -182,7 +182,8 @@ async def test_what_was_taken_back_is_reversed_by_two_people(desk: Desk) -> None
     await resolve(desk, its.case_id, R.NOT_PAID)
     assert (await desk.found(deposit)).sub_status.value == "reversed"
     assert await desk.balances() == {}
-    assert (await only(desk)).kind is CaseKind.DENIED_AFTER_SUCCESS  # what it does to the player is news
+    # What it does to the player is what they have decided: nobody is called for it again.
+    assert ((await desk.found(deposit)).attention, await open_cases(desk)) == (None, [])
 
 
 async def test_paid_after_all_is_a_case_and_two_people_end_it_once_debt_first(desk: Desk) -> None:

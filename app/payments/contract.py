@@ -135,7 +135,10 @@ assert _WORDS.keys() == set(Kind)
 
 @dataclass(frozen=True, slots=True)
 class PaymentFacts:
-    """What a notification tells: `type_id` is the operation's, `payment_type_id` the method's."""
+    """What a notification tells: `type_id` is the operation's, `payment_type_id` the method's.
+
+    Of a dispute, `dispute` is where it stands, and that is told instead of the payment's `sub_status`.
+    """
 
     type_id: int
     number: int
@@ -153,6 +156,14 @@ class PaymentFacts:
     customer_ip: str
     source_type: int
     completed_at: datetime
+    dispute: DisputeState | None = None
+
+    @property
+    def status_id(self) -> int:
+        """The protocol's number of where it stands."""
+        if self.dispute is not None:
+            return CHARGEBACK_STATUS_ID[self.dispute]
+        return status_id(self.sub_status, is_partial=self.is_partial)
 
     @property
     def is_partial(self) -> bool:
@@ -208,7 +219,7 @@ def notification_fields(facts: PaymentFacts, *, extended: bool) -> dict[str, str
         "customer_ip": facts.customer_ip,
         "source_type": facts.source_type,
         "type_id": facts.type_id,
-        "status_id": status_id(facts.sub_status, is_partial=facts.is_partial),
+        "status_id": facts.status_id,
         "transaction_id": facts.number,
         "external_id": facts.external_id,
         "completed_at": facts.completed_at.isoformat(timespec="seconds"),

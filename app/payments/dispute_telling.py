@@ -1,16 +1,17 @@
 """What is known of a dispute, and what others hear of it: type 7 of the protocol, events dispute.*."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy.engine import Row
 
-from app import merchants, methods, players, webhooks
+from app import merchants, players, webhooks
 from app.kernel.money import Money
-from app.payments.contract import CHARGEBACK_STATUS_ID, CHARGEBACK_TYPE_ID
+from app.payments.contract import CHARGEBACK_STATUS_ID, CHARGEBACK_TYPE_ID, notification_fields
 from app.payments.queries import Payment
 from app.payments.states import DisputeState
+from app.payments.telling import notified_of, publish_change
 from app.plumbing.database import Transaction
 
 __all__ = ["Dispute", "dispute_of", "public_dispute", "tell_dispute"]
@@ -94,36 +95,23 @@ async def tell_dispute(
 ) -> None:
     """Tell of a change of a dispute that has just been written, in its transaction."""
     before, after = public_dispute(was) if was else {}, public_dispute(now_is)
-    changed = {name: value for name, value in before.items() if value != after[name]}
-    event = webhooks.Event(
-        f"dispute.{now_is.state.value}", now_is.dispute_id, now_is.sequence, after, changed, at
-    )
-    await webhooks.publish(tx, now_is.site_id, event, at=at)
+    its = (now_is.dispute_id, now_is.sequence)
+    await publish_change(tx, now_is.site_id, f"dispute.{now_is.state.value}", its, before, after, at=at)
     # A warning that expires took nothing; the protocol knows no warnings, only money that is lost.
     if now_is.state not in _TOLD or (now_is.state is DisputeState.EXPIRED and not now_is.posted.minor):
         return
     site = await merchants.site(tx, now_is.site_id)
     player = await players.player(tx, now_is.site_id, deposit.player_id)
-    method = methods.CATALOGUE[deposit.method]
-    fields: dict[str, str | int] = {
-        "site_id": now_is.site_id,
-        "amount": now_is.amount.minor,
-        "currency": now_is.amount.currency,
-        "real_amount": now_is.amount.minor,
-        "real_currency": now_is.amount.currency,
-        "extended_info_enabled": 0,
-        "site_login": player.site_login,
-        "payment_group_id": method.group_id,
-        "display_payment_group_id": method.group_id,
-        "payment_type_id": method.type_id,
-        "customer_ip": deposit.customer_ip,
-        "source_type": deposit.source_type,
-        "type_id": CHARGEBACK_TYPE_ID,
-        "status_id": CHARGEBACK_STATUS_ID[now_is.state],
-        "transaction_id": now_is.number,
-        "external_id": deposit.external_id,
-        "completed_at": at.isoformat(timespec="seconds"),
-    }
-    kept = {name: value for name, value in fields.items() if value != ""}
-    told = webhooks.Notification(now_is.dispute_id, now_is.sequence, success=True, fields=kept)
+    # The deposit's own, but for what is the dispute's; nothing of how the deposit was paid.
+    facts = replace(
+        notified_of(deposit, player.site_login, at=at),
+        type_id=CHARGEBACK_TYPE_ID,
+        dispute=now_is.state,
+        number=now_is.number,
+        amount=now_is.amount,
+        real_amount=now_is.amount,
+        customer_purse="",
+    )
+    fields = notification_fields(facts, extended=False)
+    told = webhooks.Notification(now_is.dispute_id, now_is.sequence, success=True, fields=fields)
     await webhooks.announce(tx, site, told, at=at)

@@ -1,8 +1,11 @@
 """What others hear of a change: the site's protocol notification, and the events of its endpoints.
 
+What both are made of has its home here, also for what `dispute_telling` tells.
+
 Written in the transaction of the change itself.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -25,7 +28,7 @@ from app.payments.states import STATUS_OF, Kind, Status, SubStatus
 from app.payments.tables import payment_numbers, payments
 from app.plumbing.database import Transaction
 
-__all__ = ["WHO_HEARS", "Audience", "audience_of", "public_object", "tell"]
+__all__ = ["WHO_HEARS", "Audience", "audience_of", "notified_of", "public_object", "publish_change", "tell"]
 
 # "Withdrawal" is the word that others read.
 _WORDS = {Kind.DEPOSIT: "deposit", Kind.PAYOUT: "withdrawal", Kind.REFUND: "refund"}
@@ -129,10 +132,9 @@ async def tell(
     """
     if audience.is_there:
         before, after = public_object(was) if was else {}, public_object(now_is)
-        changed = {name: value for name, value in before.items() if value != after[name]}
+        its = (now_is.payment_id, now_is.sequence)
         for name in (event_type, *event_aliases(event_type)):
-            event = webhooks.Event(name, now_is.payment_id, now_is.sequence, after, changed, at)
-            await webhooks.publish(tx, now_is.site_id, event, at=at)
+            await publish_change(tx, now_is.site_id, name, its, before, after, at=at)
     moved = was is None or was.sub_status is not now_is.sub_status or was.external_id != now_is.external_id
     # A part that is paid late changes nothing but the sum.
     moved = moved or (was is not None and was.captured != now_is.captured)
@@ -144,6 +146,31 @@ async def tell(
         await _announce(tx, now_is, audience.site_login, at, beside=beside)
     elif moved and (is_told(now_is.sub_status) or audience.hears_every_change):
         await _announce(tx, now_is, audience.site_login, at)
+
+
+async def publish_change(
+    tx: Transaction,
+    site_id: int,
+    event_type: str,
+    its: tuple[str, int],
+    before: Mapping[str, object],
+    after: Mapping[str, object],
+    *,
+    at: datetime,
+) -> None:
+    """Tell the site's endpoints of a change, with what was otherwise before it.
+
+    Args:
+        tx: the transaction of the change.
+        site_id: whose endpoints.
+        event_type: the name of the event.
+        its: the id of what has changed, and the number of the change.
+        before: as strangers saw it; empty when it is new.
+        after: as they see it now.
+        at: this instant.
+    """
+    changed = {name: value for name, value in before.items() if value != after[name]}
+    await webhooks.publish(tx, site_id, webhooks.Event(event_type, *its, after, changed, at), at=at)
 
 
 def _beside(was: Payment, now_is: Payment) -> _Beside | None:
@@ -172,26 +199,7 @@ async def _announce(
 ) -> None:
     """Write a notification: of the payment itself, or of a transaction of its own beside it."""
     site = await merchants.site(tx, now_is.site_id)
-    method = methods.CATALOGUE[now_is.method]
-    facts = PaymentFacts(
-        type_id=TYPE_ID[now_is.kind],
-        number=now_is.number,
-        sub_status=now_is.told_as,
-        amount=now_is.amount,
-        real_amount=now_is.real_amount,
-        site_id=now_is.site_id,
-        site_login=site_login,
-        customer_purse=now_is.purse,
-        external_id=now_is.external_id,
-        provider_reference=now_is.provider_reference or "",
-        # What colleagues write is for colleagues.
-        message=now_is.reason if now_is.sub_status in _SAID_BY_OTHERS else now_is.reason_player,
-        group_id=method.group_id,
-        payment_type_id=method.type_id,
-        customer_ip=now_is.customer_ip,
-        source_type=now_is.source_type,
-        completed_at=at,
-    )
+    facts = notified_of(now_is, site_login, at=at)
     told_of = (now_is.payment_id, now_is.sequence)
     if beside is not None:
         number = int(await tx.scalar(select(payment_numbers.next_value())))
@@ -212,3 +220,27 @@ async def _announce(
         fields=notification_fields(facts, extended=site.extended_info),
     )
     await webhooks.announce(tx, site, told, at=at)
+
+
+def notified_of(found: Payment, site_login: str, *, at: datetime) -> PaymentFacts:
+    """What a notification tells of a payment as it stands at this instant."""
+    method = methods.CATALOGUE[found.method]
+    return PaymentFacts(
+        type_id=TYPE_ID[found.kind],
+        number=found.number,
+        sub_status=found.told_as,
+        amount=found.amount,
+        real_amount=found.real_amount,
+        site_id=found.site_id,
+        site_login=site_login,
+        customer_purse=found.purse,
+        external_id=found.external_id,
+        provider_reference=found.provider_reference or "",
+        # What colleagues write is for colleagues.
+        message=found.reason if found.sub_status in _SAID_BY_OTHERS else found.reason_player,
+        group_id=method.group_id,
+        payment_type_id=method.type_id,
+        customer_ip=found.customer_ip,
+        source_type=found.source_type,
+        completed_at=at,
+    )

@@ -320,3 +320,20 @@ async def test_a_dispute_of_what_was_never_paid_is_a_case(desk: Desk) -> None:
     await say(desk, row.payment_id, "opened")
     assert await disputes(desk, row.payment_id) == []
     assert (await desk.found(row.payment_id)).attention is payments.Attention.AMOUNT_DIFFERS
+
+
+async def test_it_is_told_as_its_deposit_but_for_what_is_its_own(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    await say(desk, deposit, "opened", 40_000)
+    [its], found = await disputes(desk, deposit), await desk.found(deposit)
+    rows = await desk.world.rows("SELECT payment_id, fields, success FROM webhook")
+    told = {row.payment_id: dict(row.fields) for row in rows}
+    own = {
+        "amount": 40_000,
+        "real_amount": 40_000,
+        "type_id": 7,
+        "status_id": 4,
+        "transaction_id": its.number,
+    }
+    assert told[its.dispute_id] == told[found.payment_id] | own
+    assert [row.success for row in rows] == [True, True]

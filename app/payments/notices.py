@@ -14,24 +14,39 @@ from app.plumbing.pipes import Pipes
 __all__ = ["read_notice"]
 
 
+class _ReadMeanwhile(Exception):
+    """Another has read the same notice at the same time: what was done for this reading must not stay."""
+
+
 async def read_notice(pipes: Pipes, site_id: int, notice_id: str) -> None:
     """Let each fact of a stored notice count, once; reading it again finds it read.
 
     The payment's change and the notice's mark commit together. Where the model asks for the provider's own
     word, it is asked after the commit.
+
+    The notice itself is not locked meanwhile: who sends the same again would wait with us for the payment,
+    and with it every notice that arrived in the same moment.
     """
     now = pipes.clock.now()
 
     async def read(tx: Transaction) -> list[str]:
         return await _read(tx, site_id, notice_id, now)
 
-    for payment_id in await pipes.database.retried(read):
+    try:
+        to_ask = await pipes.database.retried(read)
+    except _ReadMeanwhile:
+        return
+    for payment_id in to_ask:
         await carry_on(pipes, site_id, payment_id)  # the row says so too: a crash here loses only time
 
 
 async def _read(tx: Transaction, site_id: int, notice_id: str, now: datetime) -> list[str]:
-    """Read one notice; returns the payments whose provider should be asked."""
-    notice = await providers.stored_notice(tx, site_id, notice_id, lock=True)
+    """Read one notice; returns the payments whose provider should be asked.
+
+    Raises:
+        _ReadMeanwhile: it was new, and is not any more; the transaction must not commit.
+    """
+    notice = await providers.stored_notice(tx, site_id, notice_id)
     if notice is None or notice.state is not providers.NoticeState.NEW:
         return []
     account = await providers.account(tx, site_id, notice.account)
@@ -53,7 +68,8 @@ async def _read(tx: Transaction, site_id: int, notice_id: str, now: datetime) ->
         step = await apply(tx, found, attempt, report.result, Source.NOTICE, at=now)
         if step.ask_again:
             to_ask.append(attempt.payment_id)
-    await providers.close_notice(tx, site_id, notice_id, state, at=now, reason=reason)
+    if not await providers.close_notice(tx, site_id, notice_id, state, at=now, reason=reason):
+        raise _ReadMeanwhile
     return to_ask
 
 

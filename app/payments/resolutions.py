@@ -350,8 +350,9 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
             raise _impossible(proposal, "the dispute does not fit this payment")
     if not await open_about_notice(tx, its):
         why = f"matched to {found.payment_id}"
+        is_read = providers.NoticeState.READ
         await providers.close_notice(
-            tx, its.site_id, notice.notice_id, providers.NoticeState.READ, at=at, reason=why
+            tx, its.site_id, notice.notice_id, is_read, at=at, reason=why, was=notice.state
         )
 
 

@@ -17,9 +17,13 @@ __all__ = ["close_notice", "open_account", "recover_forgotten"]
 _FORGOTTEN_AFTER = timedelta(minutes=5)  # longer than all tries of one job together
 # Built once.
 _CLOSE = Built(
-    update(notices).where(
-        notices.c.site_id == bindparam("of_site"), notices.c.notice_id == bindparam("of_notice")
+    update(notices)
+    .where(
+        notices.c.site_id == bindparam("of_site"),
+        notices.c.notice_id == bindparam("of_notice"),
+        notices.c.state == bindparam("was_state"),
     )
+    .returning(notices.c.notice_id)
 )
 
 
@@ -69,10 +73,32 @@ async def recover_forgotten(tx: Transaction, *, now: datetime) -> int:
 
 
 async def close_notice(
-    tx: Transaction, site_id: int, notice_id: str, state: NoticeState, *, at: datetime, reason: str = ""
-) -> None:
-    """Say how far a notice came: read, orphan (nobody's reference), or unreadable."""
-    if state is not NoticeState.READ:
+    tx: Transaction,
+    site_id: int,
+    notice_id: str,
+    state: NoticeState,
+    *,
+    at: datetime,
+    reason: str = "",
+    was: NoticeState = NoticeState.NEW,
+) -> bool:
+    """Say how far a notice came: read, orphan (nobody's reference), or unreadable.
+
+    The last thing that a transaction does to a notice: until it commits, the same bytes wait that come again.
+
+    Args:
+        tx: the transaction in which its facts count.
+        site_id, notice_id: which notice.
+        state: how far it came.
+        at: this instant.
+        reason: why, for people.
+        was: how far it was when it was read.
+
+    Returns:
+        whether it was still there; if not, somebody else has closed it, and nothing is written.
+    """
+    its = {"of_site": site_id, "of_notice": notice_id, "was_state": was}
+    closed = await tx.write((_CLOSE, {**its, "state": state, "reason": reason, "read_at": at}))
+    if closed is not None and state is not NoticeState.READ:
         metrics.ALARMS.labels(f"notice_{state.value}").inc()
-    its = {"of_site": site_id, "of_notice": notice_id}
-    await tx.write((_CLOSE, {**its, "state": state, "reason": reason, "read_at": at}))
+    return closed is not None

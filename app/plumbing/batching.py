@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, Self, TypeVar
 
+import structlog
+
 from app.kernel.errors import Refusal
 
 __all__ = ["Batcher", "Overloaded"]
@@ -92,6 +94,8 @@ class Batcher(Generic[Item, Answer]):
             worker.add_done_callback(self._workers.discard)
 
     async def _work(self) -> None:
+        # Begun in the context of whoever came first: what is logged of a batch is none of that one request.
+        structlog.contextvars.clear_contextvars()
         try:
             while self._queue and not self._is_gathering:
                 await self._gather()

@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -52,13 +53,17 @@ _Key = tuple[int, str, str]  # site, account, what the body is known by
 
 @dataclass(frozen=True, slots=True)
 class _Arrived:
-    """A message for one account of one site, as it came; `notice_id` is its own unless it came before."""
+    """A message for one account of one site, as it came; `notice_id` is its own unless it came before.
+
+    `request` is the context that it came in: what is logged of it says so, whoever's batch it is in.
+    """
 
     site_id: int
     account: str
     notice: RawNotice
     at: datetime
     notice_id: str
+    request: Context = field(default_factory=copy_context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +174,7 @@ def _verified(arrived: _Arrived, account: ProviderAccount | None) -> _Verified |
         gateway_of(account).verify(account, arrived.notice)
     except BadNotice as refused:
         return refused
-    body = _without_cards(account, arrived.notice.body)
+    body = _without_cards(account, arrived)
     # No optional header decides.
     key = (arrived.site_id, arrived.account, hashlib.sha256(body).hexdigest())
     return _Verified(arrived, account, body, key)
@@ -195,16 +200,18 @@ async def _store(tx: Transaction, verified: Sequence[_Verified]) -> set[str]:
     return {one.arrived.notice_id for one in first.values()} & {row["notice_id"] for row in stored}
 
 
-def _without_cards(found: ProviderAccount, body: bytes) -> bytes:
+def _without_cards(found: ProviderAccount, arrived: _Arrived) -> bytes:
     """The body itself, or with every card number masked and everything else saying the same.
 
     JSON may write a digit or a blank by its number; such a card is found as well.
     """
+    body = arrived.notice.body
     text = body.decode(errors="surrogateescape")
     plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
     masked = mask_cards(plain)
     if masked == plain:
         return body
     metrics.ALARMS.labels("notice_card_number").inc()
-    _security.warning("notice.card_number", site_id=found.site_id, account=found.account)
+    of = {"site_id": found.site_id, "account": found.account}
+    arrived.request.run(_security.warning, "notice.card_number", **of)
     return masked.encode(errors="surrogateescape")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
+import structlog
 
 from app.plumbing.batching import Batcher, Overloaded
 
@@ -244,3 +245,17 @@ async def test_who_trickles_in_while_the_loop_is_busy_does_not_wait_for_a_convoy
 async def turns(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def test_a_batch_is_logged_as_no_callers_own() -> None:
+    seen: list[object] = []
+
+    async def look(items: Sequence[int]) -> list[int]:
+        seen.append(structlog.contextvars.get_contextvars())
+        return list(items)
+
+    with structlog.contextvars.bound_contextvars(request_id="req_first"):
+        async with Batcher(look) as batcher:
+            await asyncio.gather(batcher(1), batcher(2))
+        assert structlog.contextvars.get_contextvars() == {"request_id": "req_first"}
+    assert seen == [{}]

@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.engine import Row
+from structlog.testing import capture_logs
 
 from app import merchants, providers
 from app.kernel.clock import MovableClock
@@ -269,3 +271,12 @@ async def test_a_card_number_in_a_notice_is_masked_before_it_is_stored(gate: Gat
         assert "411111...1111" in bytes(row.body).decode()
     assert [json.loads(bytes(row.body))["reference"] for row in rows[:4]] == ["att_1"] * 4
     assert float(alarm.get()) == before + 2 * len(written)
+
+
+async def test_its_line_in_the_log_carries_the_id_of_its_own_request(gate: Gate) -> None:
+    """Batches are begun by whoever comes first, and go on in that one's context."""
+    bodies = [json.dumps({"notice_id": f"ntc_{number}", "pan": CARD}).encode() for number in range(3)]
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+        answers = await asyncio.gather(gate.knock(), *(gate.knock(body) for body in bodies))
+    said = [line["request_id"] for line in logs if line["event"] == "notice.card_number"]
+    assert sorted(said) == sorted(answer.headers["request-id"] for answer in answers[1:])

@@ -244,7 +244,7 @@ async def _write(
 def _back_of(parts: Sequence[Leg], attempt: Attempt) -> Money:
     """What had been paid of the attempt's leg and came back: the whole of it, or nothing."""
     [leg] = [part for part in parts if part.leg == attempt.leg]
-    return leg.captured if leg.state is LegState.RETURNED else leg.amount - leg.amount
+    return leg.captured if leg.state is LegState.RETURNED else Money(0, leg.amount.currency)
 
 
 async def _paid(tx: Transaction, found: Payment, leg: Leg, paid: Money, at: datetime) -> bool:

@@ -138,14 +138,11 @@ async def oldest_due_seconds(reader: Reader) -> float:
 
 async def unfinished(reader: Reader, name: str, *, most: int) -> int:
     """How many jobs of this name wait or run; counted up to `most`."""
-    found = await reader.scalar(
-        text(
-            f"SELECT count(*) FROM (SELECT 1 FROM {SCHEMA}.pgqueuer "  # noqa: S608  a constant name
-            "WHERE entrypoint = :name AND status IN ('queued', 'picked') LIMIT :most) AS counted"
-        ),
-        {"name": name, "most": most},
-    )
-    return int(found or 0)
+    its = f"SELECT FROM {SCHEMA}.pgqueuer WHERE entrypoint = :name AND status"
+    # Apart, because each of the two has an index of its own.
+    both = f"{its} = 'queued' UNION ALL {its} = 'picked' LIMIT :most"
+    counted = text(f"SELECT count(*) FROM ({both}) AS counted")  # noqa: S608
+    return int(await reader.scalar(counted, {"name": name, "most": most}) or 0)
 
 
 async def dead_letters(reader: Reader, limit: int = 100) -> Sequence[DeadLetter]:

@@ -248,6 +248,7 @@ async def test_what_answers_for_one_part_answers_for_no_other(
         bank.send_back(reference)
         await tell(stage, reference, "returned")
     for reference in references:
+        stage.clock.advance(1)  # the case of the first part is the older one
         await paid_after_all(stage, reference)
     assert len(await cases(stage)) == 2
     await resolve(stage, R.PAID, leg=1)

@@ -4,7 +4,16 @@ Promises that a signed request is the site's own (`authentic_site`) and that an 
 from a wrong signature. Owns sites, salts, API tokens, and the signatures we issued.
 """
 
-from app.merchants.model import MessageFormat, NotAuthentic, Scope, Site, SiteId, WalletMode, site_number
+from app.merchants.model import (
+    BadAttempts,
+    MessageFormat,
+    NotAuthentic,
+    Scope,
+    Site,
+    SiteId,
+    WalletMode,
+    site_number,
+)
 from app.merchants.operations import (
     FIRST_SEEN,
     BadOrigin,
@@ -17,6 +26,7 @@ from app.merchants.operations import (
     rotate_salt,
     seen_signature,
     set_callback_url,
+    set_most_attempts,
     set_tell_every_change,
 )
 from app.merchants.queries import (
@@ -31,6 +41,7 @@ from app.merchants.queries import (
 
 __all__ = [
     "FIRST_SEEN",
+    "BadAttempts",
     "BadOrigin",
     "CreatedSite",
     "MessageFormat",
@@ -50,6 +61,7 @@ __all__ = [
     "rotate_salt",
     "seen_signature",
     "set_callback_url",
+    "set_most_attempts",
     "set_tell_every_change",
     "shown",
     "site",

@@ -9,7 +9,10 @@ from app.kernel.errors import Refusal
 from app.kernel.signing import Dialect
 
 __all__ = [
+    "ATTEMPTS_LIMIT",
+    "MOST_ATTEMPTS",
     "SALT_OVERLAP",
+    "BadAttempts",
     "MessageFormat",
     "NotAuthentic",
     "Salt",
@@ -26,11 +29,21 @@ SiteId = NewType("SiteId", int)
 # 48 h: both servers of a merchant are redeployed within a working day, and a rotation done on a Friday can be
 # repaired on Sunday.
 SALT_OVERLAP = timedelta(hours=48)
+# The first account and two more: where three providers refuse it is the card or the destination, not they.
+# And a player waits at the other end, in the worst case for the deadline of each (8 s at the sandbox).
+MOST_ATTEMPTS = 3
+ATTEMPTS_LIMIT = 9  # as many as a method can have accounts
 _LONGEST_NUMBER = 9  # digits; fits PostgreSQL's integer
 
 
 class NotAuthentic(Refusal):
     """The request is not authentic: check the site, the signature or the key."""
+
+
+class BadAttempts(Refusal):
+    """A payment is tried at 1 to {most} provider accounts."""
+
+    param = "most_attempts"
 
 
 class MessageFormat(StrEnum):
@@ -83,6 +96,7 @@ class Site:
     extended_info: bool
     is_test: bool
     tell_every_change: bool
+    most_attempts: int
     webhook_secret: str = field(repr=False)
     salts: tuple[Salt, ...] = field(repr=False)
 

@@ -3,6 +3,7 @@
 import base64
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,7 +14,14 @@ from sqlalchemy.dialects.postgresql import insert
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import currency_exponent
-from app.merchants.model import SALT_OVERLAP, MessageFormat, Scope, SiteId
+from app.merchants.model import (
+    ATTEMPTS_LIMIT,
+    SALT_OVERLAP,
+    BadAttempts,
+    MessageFormat,
+    Scope,
+    SiteId,
+)
 from app.merchants.queries import SiteNotFound, known_as, token_hash
 from app.merchants.tables import (
     api_tokens,
@@ -39,6 +47,7 @@ __all__ = [
     "rotate_salt",
     "seen_signature",
     "set_callback_url",
+    "set_most_attempts",
     "set_tell_every_change",
 ]
 
@@ -226,7 +235,22 @@ async def set_tell_every_change(tx: Transaction, site_id: int, every: bool, *, a
     Raises:
         SiteNotFound: no such number.
     """
-    values = {"tell_every_change": every, "changed_at": at}
+    await _set(tx, site_id, {"tell_every_change": every, "changed_at": at})
+
+
+async def set_most_attempts(tx: Transaction, site_id: int, most: int, *, at: datetime) -> None:
+    """Set at how many provider accounts one payment of a site is tried at most, each once.
+
+    Raises:
+        BadAttempts: less than one, or more than a method can have accounts.
+        SiteNotFound: no such number.
+    """
+    if not 1 <= most <= ATTEMPTS_LIMIT:
+        raise BadAttempts(most=ATTEMPTS_LIMIT)
+    await _set(tx, site_id, {"most_attempts": most, "changed_at": at})
+
+
+async def _set(tx: Transaction, site_id: int, values: Mapping[str, object]) -> None:
     done = await tx.execute(update(sites).where(sites.c.site_id == site_id).values(values))
     if not done.rowcount:
         raise SiteNotFound(site_id=site_id)

@@ -123,6 +123,7 @@ def shown(found: Site) -> dict[str, object]:
         "extended_info": found.extended_info,
         "is_test": found.is_test,
         "tell_every_change": found.tell_every_change,
+        "most_attempts": found.most_attempts,
         "salts": [{"number": salt.number, "retired_at": str(salt.retired_at or "")} for salt in found.salts],
     }
 
@@ -213,6 +214,7 @@ def _site(rows: Sequence[Row[Any]]) -> Site | None:
         extended_info=row.extended_info,
         is_test=row.is_test,
         tell_every_change=row.tell_every_change,
+        most_attempts=row.most_attempts,
         webhook_secret=row.webhook_secret,
         salts=tuple(salts),
     )

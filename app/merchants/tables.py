@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from app.kernel.signing import Dialect
-from app.merchants.model import MessageFormat, Scope
+from app.merchants.model import ATTEMPTS_LIMIT, MOST_ATTEMPTS, MessageFormat, Scope
 from app.plumbing.database import checked, metadata
 
 __all__ = [
@@ -73,6 +73,13 @@ sites = Table(
         server_default="false",
         comment="notifications of every change, not of final states only",
     ),
+    Column(
+        "most_attempts",
+        Integer,
+        nullable=False,
+        server_default=str(MOST_ATTEMPTS),
+        comment="so many provider accounts are asked for one payment; 1: the first only",
+    ),
     Column("webhook_secret", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -80,6 +87,7 @@ sites = Table(
     checked("dialect", Dialect),
     CheckConstraint("cardinality(currencies) > 0", name="has_a_currency"),
     CheckConstraint("cardinality(languages) > 0", name="has_a_language"),
+    CheckConstraint(f"most_attempts BETWEEN 1 AND {ATTEMPTS_LIMIT}", name="most_attempts"),
     Index(None, "merchant_id"),
 )
 

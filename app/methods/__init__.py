@@ -18,6 +18,7 @@ from app.methods.model import (
     CATALOGUE,
     AmountTooHigh,
     AmountTooLow,
+    BadAccounts,
     Direction,
     Method,
     MethodUnavailable,
@@ -27,7 +28,13 @@ from app.methods.model import (
     narrowed,
     quick_amounts,
 )
-from app.methods.operations import offer_method, remember_instrument, remove_instrument, switch_method
+from app.methods.operations import (
+    offer_method,
+    order_accounts,
+    remember_instrument,
+    remove_instrument,
+    switch_method,
+)
 from app.methods.queries import (
     Instrument,
     InstrumentNotFound,
@@ -40,10 +47,11 @@ from app.methods.queries import (
 
 # fmt: off
 __all__ = [
-    "CATALOGUE", "DESTINATION_FIELDS", "AmountTooHigh", "AmountTooLow", "BadDestination", "Destination",
-    "DestinationField", "DestinationRule", "Direction", "FieldKind", "Instrument", "InstrumentNotFound",
-    "Method", "MethodUnavailable", "Offer", "arranged", "check_amount", "instrument", "instruments", "marks",
-    "narrowed", "new_instruments", "offer", "offer_method", "offers", "quick_amounts", "read_destination",
-    "remember_instrument", "remove_instrument", "switch_method",
+    "CATALOGUE", "DESTINATION_FIELDS", "AmountTooHigh", "AmountTooLow", "BadAccounts", "BadDestination",
+    "Destination", "DestinationField", "DestinationRule", "Direction", "FieldKind", "Instrument",
+    "InstrumentNotFound", "Method", "MethodUnavailable", "Offer", "arranged", "check_amount", "instrument",
+    "instruments", "marks", "narrowed", "new_instruments", "offer", "offer_method", "offers",
+    "order_accounts", "quick_amounts", "read_destination", "remember_instrument", "remove_instrument",
+    "switch_method",
 ]
 # fmt: on

@@ -10,18 +10,24 @@ from app.kernel.masking import mask_text
 from app.kernel.money import AmountOutOfRange, Money
 
 __all__ = [
+    "ACCOUNTS_AT_MOST",
     "CATALOGUE",
     "AmountTooHigh",
     "AmountTooLow",
+    "BadAccounts",
     "Direction",
     "Method",
     "MethodUnavailable",
     "Offer",
     "arranged",
+    "check_accounts",
     "check_amount",
     "narrowed",
     "quick_amounts",
 ]
+
+
+ACCOUNTS_AT_MOST = 9  # of one method; a site with more has made a mistake
 
 
 class MethodUnavailable(Refusal):
@@ -44,6 +50,12 @@ class AmountTooHigh(Refusal):
     """The amount must be from {minimum} up to {maximum}."""
 
     param = "amount"
+
+
+class BadAccounts(Refusal):
+    """The accounts of a method: {rule}."""
+
+    param = "accounts"
 
 
 class Direction(StrEnum):
@@ -69,7 +81,10 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A method as one site offers it in one currency, and the provider account that carries it out."""
+    """A method as one site offers it in one currency, and the provider account that carries it out.
+
+    `further_accounts` are asked after it, in their order, where an attempt failed for certain.
+    """
 
     method: Method
     minimum: Money
@@ -77,6 +92,12 @@ class Offer:
     account: str
     position: int
     direction: Direction = Direction.DEPOSIT
+    further_accounts: tuple[str, ...] = ()
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Every account in the site's order, the one that is asked first standing first."""
+        return (self.account, *self.further_accounts)
 
 
 CATALOGUE: Mapping[str, Method] = {
@@ -95,6 +116,21 @@ CATALOGUE: Mapping[str, Method] = {
 # Multiples of the minimum that make round quick buttons where the merchant sent no series of its own.
 _QUICK_STEPS = (1, 2, 5, 10, 20, 50)
 _QUICK_MOST = 4
+
+
+def check_accounts(accounts: Sequence[str]) -> None:
+    """Refuse an order of accounts that cannot be one.
+
+    Raises:
+        BadAccounts: none, one of them twice, or more than `ACCOUNTS_AT_MOST`.
+    """
+    if not accounts:
+        raise BadAccounts(rule="name at least one")
+    twice = next((name for place, name in enumerate(accounts) if name in accounts[:place]), None)
+    if twice is not None:
+        raise BadAccounts(rule=f"{twice} stands there twice, and no account is asked a second time")
+    if len(accounts) > ACCOUNTS_AT_MOST:
+        raise BadAccounts(rule=f"at most {ACCOUNTS_AT_MOST}")
 
 
 def check_amount(offer: Offer, amount: Money) -> None:

@@ -1,5 +1,6 @@
 """What can be done with ways to pay: offer one, switch one off, remember a player's instrument, forget it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import case, literal, update
@@ -10,12 +11,12 @@ from app.kernel import ids
 from app.kernel.masking import holds_card
 from app.kernel.money import Money
 from app.methods.destinations import DESTINATION_FIELDS, Destination
-from app.methods.model import CATALOGUE, Direction, MethodUnavailable
+from app.methods.model import CATALOGUE, Direction, MethodUnavailable, check_accounts
 from app.methods.queries import Instrument, InstrumentNotFound, instrument_of
 from app.methods.tables import instruments, site_methods
 from app.plumbing.database import Transaction
 
-__all__ = ["offer_method", "remember_instrument", "remove_instrument", "switch_method"]
+__all__ = ["offer_method", "order_accounts", "remember_instrument", "remove_instrument", "switch_method"]
 
 
 async def offer_method(
@@ -31,6 +32,8 @@ async def offer_method(
 ) -> None:
     """Offer a method at a site in the currency of its limits, or change its limits, account and place.
 
+    It goes through this one account then; `order_accounts` lets others follow.
+
     Raises:
         MethodUnavailable: no such method in the catalogue, or nothing is paid out by it.
         CurrencyMismatch: the two limits differ in currency.
@@ -44,6 +47,7 @@ async def offer_method(
         "minimum_minor": minimum.minor,
         "maximum_minor": maximum.minor,
         "account": account,
+        "further_accounts": [],
         "position": position,
     }
     await tx.execute(
@@ -51,6 +55,26 @@ async def offer_method(
         .values(site_id=site_id, method=method, currency=minimum.currency, direction=direction, **row)
         .on_conflict_do_update(index_elements=["site_id", "method", "currency", "direction"], set_=row)
     )
+
+
+async def order_accounts(
+    tx: Transaction,
+    site_id: int,
+    method: str,
+    currency: str,
+    accounts: Sequence[str],
+    *,
+    direction: Direction = Direction.DEPOSIT,
+) -> None:
+    """Set through which provider accounts an offered method goes, the first to be asked standing first.
+
+    Raises:
+        MethodUnavailable: the site does not offer it in this currency and direction.
+        BadAccounts: none, one of them twice, or too many. Whether they are there is for the caller to know.
+    """
+    check_accounts(accounts)
+    first, *further = accounts
+    await _change(tx, (site_id, method, currency, direction), account=first, further_accounts=further)
 
 
 async def switch_method(
@@ -67,6 +91,11 @@ async def switch_method(
     Raises:
         MethodUnavailable: the site does not offer it in this currency.
     """
+    await _change(tx, (site_id, method, currency, direction), enabled=enabled)
+
+
+async def _change(tx: Transaction, offered: tuple[int, str, str, Direction], **values: object) -> None:
+    site_id, method, currency, direction = offered
     done = await tx.execute(
         update(site_methods)
         .where(
@@ -75,7 +104,7 @@ async def switch_method(
             site_methods.c.currency == currency,
             site_methods.c.direction == direction,
         )
-        .values(enabled=enabled)
+        .values(**values)
     )
     if not done.rowcount:
         raise MethodUnavailable(method=method)

@@ -168,4 +168,5 @@ def _offer(row: Row[Any]) -> Offer:
         account=row.account,
         position=row.position,
         direction=Direction(row.direction),
+        further_accounts=tuple(row.further_accounts),
     )

@@ -1,6 +1,7 @@
 """How a site's choice of methods is kept."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -14,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.methods.model import Direction
+from app.methods.model import ACCOUNTS_AT_MOST, Direction
 from app.plumbing.database import checked, metadata
 
 __all__ = ["instruments", "site_methods"]
@@ -30,9 +31,20 @@ site_methods = Table(
     Column("minimum_minor", BigInteger, nullable=False),
     Column("maximum_minor", BigInteger, nullable=False),
     Column("account", Text, nullable=False, comment="the provider account that carries it out"),
+    Column(
+        "further_accounts",
+        ARRAY(Text),
+        nullable=False,
+        server_default="{}",
+        comment="asked in this order where an attempt failed for certain and another may not",
+    ),
     Column("position", Integer, nullable=False, server_default="0"),
     ForeignKeyConstraint(["site_id"], ["site.site_id"]),
     CheckConstraint("0 < minimum_minor AND minimum_minor <= maximum_minor", name="limits"),
+    CheckConstraint(
+        f"account <> ALL (further_accounts) AND cardinality(further_accounts) < {ACCOUNTS_AT_MOST}",
+        name="each_account_once",
+    ),
     checked("direction", Direction),
 )
 

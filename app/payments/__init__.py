@@ -13,7 +13,8 @@ from app.payments.cancels import CancelNotAllowed, TooLateToCancel, cancel, canc
 from app.payments.casebook import Case, CaseNotFound, case, cases_of_site
 from app.payments.cases import decide_case, proposal_waiting, propose_resolution, raise_case
 from app.payments.contract import SOURCE_TYPES
-from app.payments.deposits import DEPOSITS, DepositsStopped, DepositWish, ask_provider, request_deposit
+from app.payments.deposit_sending import DEPOSITS, ask_provider
+from app.payments.deposits import DepositsStopped, DepositWish, request_deposit
 from app.payments.dispute_telling import Dispute, public_dispute
 from app.payments.disputes import disputes_of, move_dispute, open_disputes
 from app.payments.initiation import Initiated, initiate

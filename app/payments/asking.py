@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from app import providers
-from app.payments import deposits, payouts
+from app.payments import deposit_sending, payouts
 from app.payments.leg_steps import apply_to_leg
 from app.payments.model import Source, Step
 from app.payments.queries import Attempt, Payment, payment
@@ -27,7 +27,7 @@ async def carry_on(pipes: Pipes, site_id: int, payment_id: str) -> None:
         found = await payment(reader, site_id, payment_id)
     match found.kind:
         case Kind.DEPOSIT:
-            await deposits.ask_provider(pipes, site_id, payment_id)
+            await deposit_sending.ask_provider(pipes, site_id, payment_id)
         case Kind.REFUND:
             await carry_on_refund(pipes, site_id, payment_id)
         case Kind.PAYOUT:

@@ -4,13 +4,12 @@ Each phase leaves a recovery point in the payment's row:
 
     created -> checking     the merchant is asked                       (callouts: written before it is sent)
     checking -> submitted   the try is written with its reference       (attempt: written before it is sent)
-    submitted -> ...        the provider's answer, notice or status     (the model decides)
+    submitted -> ...        at its provider                             (deposit_sending)
 
-A process that dies between two phases loses nothing: `sweeps` takes the payment up from its row. A provider's
-answer that must be asked about is written with what the provider then says; who dies in between asks again.
+A process that dies between two phases loses nothing: `sweeps` takes the payment up from its row.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, func, or_, select
@@ -20,45 +19,21 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.contract import event_type
+from app.payments.deposit_sending import DEPOSITS, collect, written_try
 from app.payments.fences import locked_for_order
-from app.payments.model import Source, Step
-from app.payments.queries import (
-    Payment,
-    last_attempt,
-    payment,
-    payment_of,
-    view_hash,
-    view_token,
-)
-from app.payments.rules import next_step
+from app.payments.model import Step
+from app.payments.queries import Payment, payment_of, view_hash, view_token
 from app.payments.states import STATUS_OF, Kind, Status, SubStatus
-from app.payments.steps import Cause, apply_evidence, carry_out, evidence_of
-from app.payments.tables import attempts, payment_events, payment_numbers, payments
+from app.payments.steps import Cause, carry_out
+from app.payments.tables import payment_events, payment_numbers, payments
 from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import idempotency, switches
 from app.plumbing.database import Built, Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = [
-    "DEPOSITS",
-    "DepositWish",
-    "DepositsStopped",
-    "TooManyOpenDeposits",
-    "ask_provider",
-    "request_deposit",
-]
+__all__ = ["DepositWish", "DepositsStopped", "TooManyOpenDeposits", "request_deposit"]
 
-DEPOSITS = "deposits"  # the stop switch this room obeys
 OPEN_AT_MOST = 10  # unfinished deposits of one player: more is not a person
-# What a provider may say at the end of the player's time without deciding anything.
-_UNDECIDED = frozenset(
-    {
-        providers.State.REQUIRES_ACTION,
-        providers.State.CANCELLED,
-        providers.State.NOT_FOUND,
-        providers.State.UNKNOWN,
-    }
-)
 PLAYER_HAS = timedelta(minutes=30)  # to finish at the provider's page; afterwards the deposit expires
 # Built once: every deposit runs them.
 _NEW = Built(
@@ -67,7 +42,6 @@ _NEW = Built(
     .returning(payments, *WHO_HEARS)
 )
 _EVENT = Built(payment_events.insert())
-_TRY = Built(attempts.insert())
 _OPEN = Built(
     select(
         func.count().label("unfinished"),
@@ -138,20 +112,30 @@ async def request_deposit(
             return view_token(site_id, claimed.receipt["payment_id"], wish.form_key)
         offer = await methods.offer(tx, site_id, session.currency, wish.method)
         methods.check_amount(methods.narrowed(offer, session.wishes.get("deposit_range", "")), wish.amount)
-        try:
-            account = await providers.account(tx, site_id, offer.account, must_be_enabled=True)
-        except providers.AccountNotFound as gone:
-            raise methods.MethodUnavailable(method=wish.method) from gone
+        account = await _first_account(tx, site_id, offer)
         # This also locks the player's row: of two deposits at once the second counts the first.
         await players.remember_method(tx, session.player, wish.method)
         await _check_open(tx, session.player)
-        found = await _create(tx, session, wish, payment_id, offer.account, now)
+        token = view_token(site_id, payment_id, wish.form_key)
+        return_url = f"{pipes.public_url}/cashier/payment/{token}?returned=yes"
+        # It has the token in it, so it is kept only where another account may be asked after this request.
+        kept = return_url if offer.further_accounts else None
+        found = await _create(tx, session, wish, payment_id, account.account, kept, now)
         question = _question(found, session.player.site_login)
         callout = await callouts.write_check_deposit(tx, site, question, at=now)
-    token = view_token(site_id, found.payment_id, wish.form_key)
     heard = await callouts.check_deposit(pipes, callout)
-    await _go_on(pipes, site, account, found, heard, token)
+    await _go_on(pipes, site, account, found, heard, return_url)
     return token
+
+
+async def _first_account(tx: Transaction, site_id: int, offer: methods.Offer) -> providers.ProviderAccount:
+    """The first account of the site's order that is not switched off."""
+    for name in offer.accounts:
+        try:
+            return await providers.account(tx, site_id, name, must_be_enabled=True)
+        except providers.AccountNotFound:
+            continue
+    raise methods.MethodUnavailable(method=offer.method.code)
 
 
 async def _site(pipes: Pipes, site_id: int) -> merchants.Site:
@@ -168,54 +152,13 @@ async def _check_open(tx: Transaction, player: players.Player) -> None:
         raise TooManyOpenDeposits(most=OPEN_AT_MOST)
 
 
-async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
-    """Ask the provider what became of a payment, and let its answer count; safe at any time, however often.
-
-    A deposit whose time has run out while the player was awaited ends as expired, unless the provider says
-    otherwise.
-    """
-    async with pipes.database.reading() as reader:
-        found = await payment(reader, site_id, payment_id)
-        attempt = await last_attempt(reader, site_id, payment_id)
-        if attempt is None:
-            return
-        account = await providers.account(reader, site_id, attempt.account)
-    await _ask_of(pipes, found, account, attempt.attempt_id)
-
-
-async def _ask_of(pipes: Pipes, found: Payment, account: providers.ProviderAccount, reference: str) -> None:
-    gateway, site_id, payment_id = providers.gateway_of(account), found.site_id, found.payment_id
-    result = providers.judged(account, await gateway.status(pipes.http, account, reference))
-    if _is_over(found, pipes.clock.now()) and result.state is providers.State.REQUIRES_ACTION:
-        # Told to forget the order, so that its page takes no more money; should the player have paid in this
-        # very moment, the answer says so.
-        result = providers.judged(account, await gateway.cancel(pipes.http, account, reference))
-    now = pipes.clock.now()
-
-    async def conclude(tx: Transaction) -> None:
-        found = await payment(tx, site_id, payment_id, lock=True)
-        is_awaited = found.sub_status is SubStatus.AWAITING_PLAYER
-        if is_awaited and _is_over(found, now) and result.state in _UNDECIDED:
-            await carry_out(tx, found, Step(path=(SubStatus.EXPIRED,)), Cause("clock"), at=now)
-        else:
-            await apply_evidence(tx, found, reference, result, Source.STATUS_QUERY, at=now)
-
-    await pipes.database.retried(conclude)
-
-
-def _is_over(found: Payment, now: datetime) -> bool:
-    """Whether the time that the player had to pay has run out."""
-    if found.sub_status is SubStatus.EXPIRED:
-        return True
-    return found.expires_at is not None and now >= found.expires_at
-
-
 async def _create(
     tx: Transaction,
     session: players.Session,
     wish: DepositWish,
     payment_id: str,
     account: str,
+    return_url: str | None,
     at: datetime,
 ) -> Payment:
     first, told_as = SubStatus.CHECKING, event_type(Kind.DEPOSIT, SubStatus.CREATED)
@@ -233,6 +176,7 @@ async def _create(
         "player_id": session.player.player_id,
         "method": wish.method,
         "account": account,
+        "return_url": return_url,
         "view_hash": view_hash(view_token(session.player.site_id, payment_id, wish.form_key)),
         "customer_ip": session.customer_ip,
         "source_type": wish.source_type,
@@ -267,7 +211,7 @@ async def _go_on(
     account: providers.ProviderAccount,
     found: Payment,
     heard: callouts.Heard,
-    token: str,
+    return_url: str,
 ) -> None:
     """Take the deposit on after the merchant's word: to the provider, and where that says so to the end."""
     # By itself: whatever becomes of the next step, the order number that the merchant gave is known.
@@ -277,33 +221,8 @@ async def _go_on(
     async def conclude(tx: Transaction) -> bool:
         return await _conclude_check(tx, found, heard.answer, reference, pipes.clock.now())
 
-    if not await pipes.database.retried(conclude):
-        return
-    order = _order(pipes, site, found, reference, token)
-    gateway = providers.gateway_of(account)
-    answer = providers.judged(account, await gateway.deposit(pipes.http, account, order))
-    words = [(answer, Source.ANSWER)]
-    sent = replace(found.facts, sub_status=SubStatus.SUBMITTED, sent_at=pipes.clock.now())
-    if next_step(sent, evidence_of(answer, Source.ANSWER, pipes.clock.now())).ask_again:
-        # It must be asked before that counts. What it says both times is written once, as said when asked.
-        status = providers.judged(account, await gateway.status(pipes.http, account, reference))
-        words = [*(words if _differ(answer, status) else ()), (status, Source.STATUS_QUERY)]
-    now = pipes.clock.now()
-
-    async def heard_of(tx: Transaction) -> Step:
-        step = Step()
-        for result, source in words:
-            now_is = await payment(tx, site.site_id, found.payment_id, lock=True)
-            step = await apply_evidence(tx, now_is, reference, result, source, at=now)
-        return step
-
-    if (await pipes.database.retried(heard_of)).ask_again:
-        await _ask_of(pipes, found, account, reference)
-
-
-def _differ(one: providers.Result, other: providers.Result) -> bool:
-    facts = [(said.state, said.amount, said.provider_reference) for said in (one, other)]
-    return facts[0] != facts[1]
+    if await pipes.database.retried(conclude):
+        await collect(pipes, site, account, found, reference, return_url)
 
 
 async def _conclude_check(
@@ -323,30 +242,7 @@ async def _conclude_check(
         end = SubStatus.REJECTED_BY_MERCHANT if refused else SubStatus.MERCHANT_UNREACHABLE
         await carry_out(tx, found, Step(path=(end,)), Cause("merchant", reason=answer.reason), at=now)
         return False
-    tried = {
-        "site_id": found.site_id,
-        "attempt_id": reference,
-        "payment_id": found.payment_id,
-        "number": 1,
-        "account": found.account,
-        "sent_at": now,
-    }
     changes = {"external_id": answer.external_id, "sent_at": now, "expires_at": now + PLAYER_HAS}
-    cause = Cause("merchant", changes=changes, beside=[(_TRY, tried)])
+    cause = Cause("merchant", changes=changes, beside=[written_try(found, reference, found.account, 1, now)])
     await carry_out(tx, found, Step(path=(SubStatus.SUBMITTED,)), cause, at=now)
     return True
-
-
-def _order(
-    pipes: Pipes, site: merchants.Site, found: Payment, reference: str, token: str
-) -> providers.DepositOrder:
-    return providers.DepositOrder(
-        reference=reference,
-        amount=found.amount,
-        description=f"{site.name}, {found.number}",
-        player_reference=found.player_id,
-        language=found.language,
-        return_url=f"{pipes.public_url}/cashier/payment/{token}?returned=yes",
-        notice_url=f"{pipes.public_url}/notices/{site.site_id}/{found.account}",
-        method=found.method,
-    )

@@ -12,12 +12,13 @@ from sqlalchemy import select, update
 
 from app import ledger, providers
 from app.kernel.money import Money
+from app.payments.cascade import next_of_leg
 from app.payments.legs import Leg, attempts_of, facts_of, legs_of
 from app.payments.model import Attention, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import next_step, of_legs
 from app.payments.states import LegState, SubStatus
-from app.payments.steps import Cause, answer_of, carry_out, evidence_of, legal
+from app.payments.steps import Cause, answer_of, carry_on_soon, carry_out, evidence_of, legal
 from app.payments.tables import attempts, legs
 from app.plumbing.database import Transaction
 
@@ -35,6 +36,7 @@ class _Moved:
     provider_reference: str | None
     is_released: bool
     hold_id: int | None
+    account: str
     paid_at: datetime | None = None
 
 
@@ -57,10 +59,13 @@ async def apply_to_leg(
     [leg] = [part for part in parts if part.leg == attempt.leg]
     tries = [one for one in await attempts_of(tx, found) if one.leg == leg.leg]
     evidence = evidence_of(result, source, at)
+    # What it says is about the account of this try, also while the leg waits for the next one.
+    leg = replace(leg, account=attempt.account)
     facts = facts_of(found, leg, is_superseded=tries[-1].attempt_id != attempt.attempt_id)
     step = next_step(facts, evidence)
     if step.keeps_number:
         step = await _fenced(tx, found, leg, evidence.provider_reference, step)
+    step, onward, changes, detail = await next_of_leg(tx, found, leg, facts, evidence, step, at=at)
     moved = None
     if step.path:
         step, moved = await _moved(tx, found, parts, leg, step, evidence.provider_reference, at)
@@ -71,12 +76,16 @@ async def apply_to_leg(
         reason=evidence.message,
         amount=evidence.amount if evidence.verdict is Verdict.PAID else None,
         provider_reference=evidence.provider_reference,
+        changes=changes if moved is not None else {},
+        detail=detail if moved is not None else {},
         beside=answer,
     )
     if moved is None:
         await carry_out(tx, found, replace(step, path=()), cause, at=at)
-    else:
-        await _write(tx, found, parts, moved, attempt, step, cause, at=at)
+        return step
+    await _write(tx, found, parts, replace(moved, account=onward or leg.account), attempt, step, cause, at=at)
+    if onward:
+        await carry_on_soon(tx, found.site_id, found.payment_id)
     return step
 
 
@@ -91,7 +100,7 @@ async def accept_leg(
         why it cannot be, and then nothing may be committed; empty where it was done.
     """
     parts = await legs_of(tx, found)
-    [leg] = [part for part in parts if part.leg == attempt.leg]
+    [leg] = [replace(part, account=attempt.account) for part in parts if part.leg == attempt.leg]
     if leg.state not in {LegState.CONFLICTED, LegState.RETURNED}:
         return f"it is {leg.state.value}, and only what is in conflict or came back can be"
     # What came back was told as paid before.
@@ -153,7 +162,7 @@ async def _moved(
     if legal(found, replace(step, path=on)).path != on:
         return Step(attention=Attention.ILLEGAL_CHANGE), None
     own = leg.provider_reference
-    moved = _Moved(state, own, leg.is_released, leg.hold_id)
+    moved = _Moved(state, own, leg.is_released, leg.hold_id, leg.account)
     if step.paid is not None:
         is_paid = await _paid(tx, found, leg, step.paid, at)
         if not is_paid and leg.state is LegState.RETURNED:
@@ -167,7 +176,7 @@ async def _moved(
         await _came_back(tx, found, leg, step.came_back, at)
     elif state is LegState.CONFLICTED and step.attention is not Attention.REFERENCE_REUSED:
         moved = replace(moved, provider_reference=reference)
-    elif state is LegState.DECLINED:
+    elif state in {LegState.DECLINED, LegState.UNDELIVERABLE}:
         await _released(tx, found, leg, at)
         moved = replace(moved, is_released=True, provider_reference=None)  # nothing was paid under it
     elif state is LegState.UNKNOWN and leg.is_released:
@@ -218,6 +227,7 @@ async def _write(
         "provider_reference": moved.provider_reference,
         "is_released": moved.is_released,
         "hold_id": moved.hold_id,
+        "account": moved.account,
     }
     if step.paid is not None:
         values |= {"paid_at": moved.paid_at, "captured_minor": step.paid.minor}

@@ -31,6 +31,7 @@ class Standing(StrEnum):
     DEPOSIT_CANCELLED = "deposit, cancelled"
     DEPOSIT_REFUNDED = "deposit, refunded"
     DEPOSIT_REVERSED = "deposit, reversed"
+    DEPOSIT_SUPERSEDED = "deposit, an earlier attempt"
     PAYOUT_UNSENT = "payout, nothing arrived"
     PAYOUT_SUBMITTED = "payout, submitted"
     PAYOUT_PENDING = "payout, provider pending"
@@ -163,7 +164,10 @@ cgone = Cell(Effect.CALL_TAKEN_BACK, _Q, Effect.ASK, Effect.MONEY_WENT_BACK)
 # The provider has said no to a success of its own, or that it came back; that it was one after all is for what
 # outranks its word.
 repaid = Cell(Effect.CALL_REVIVED, _Q, Effect.ASK, Effect.PAY_LATE)
-return_, undo, twice = _needs(_Q, Effect.RETURN), _needs(_Q, Effect.UNDO), _needs(_Q, Effect.CALL_SECOND)
+return_, undo = _needs(_Q, Effect.RETURN), _needs(_Q, Effect.UNDO)
+# That an attempt is paid whose place another has taken calls people on anybody's word: it moves nothing, and a
+# question about it might be forgotten when the present attempt ends.
+twice = Cell(Effect.CALL_SECOND)
 
 T = Standing
 # fmt: off
@@ -180,6 +184,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
     T.DEPOSIT_CANCELLED:  (cancel,cancel, cancel, done,   done,   done,    done,    done,    stay,    done,    done,    done),
     T.DEPOSIT_REFUNDED:   (done,  amount, second, done,   done,   done,    stay,    stay,    stay,    stay,    stay,    stay),
     T.DEPOSIT_REVERSED:   (repaid,amount, second, done,   done,   done,    stay,    stay,    stay,    done,    done,    stay),
+    T.DEPOSIT_SUPERSEDED: (twice, twice,  twice,  stay,   stay,   stay,    revive,  revive,  stay,    stay,    stay,    stay),
 
     T.PAYOUT_UNSENT:      (qpay,  qclash, qclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),
     T.PAYOUT_SUBMITTED:   (pay_,  clash_, clash_, fail,   fail,   unpay,   pend,    doubt,   doubt,   stay,    again,   unsent),
@@ -250,6 +255,11 @@ _ENDED: Mapping[Kind, Mapping[Status, Standing]] = {
         Status.REFUNDED: T.REFUND_COMPLETED,  # no refund is ever there
     },
 }
+_SUPERSEDED = {
+    Kind.DEPOSIT: T.DEPOSIT_SUPERSEDED,
+    Kind.PAYOUT: T.PAYOUT_SUPERSEDED,
+    Kind.REFUND: T.REFUND_SUPERSEDED,
+}
 _UNSENT = {Kind.DEPOSIT: T.DEPOSIT_UNSENT, Kind.PAYOUT: T.PAYOUT_UNSENT, Kind.REFUND: T.REFUND_UNSENT}
 
 
@@ -257,8 +267,8 @@ def standing_of(facts: Facts) -> Standing:
     """The row of the table."""
     if facts.kind is Kind.DEPOSIT and facts.sent_at is None:
         return T.DEPOSIT_UNSENT
-    if facts.is_superseded and facts.kind is not Kind.DEPOSIT:
-        return T.PAYOUT_SUPERSEDED if facts.kind is Kind.PAYOUT else T.REFUND_SUPERSEDED
+    if facts.is_superseded:
+        return _SUPERSEDED[facts.kind]
     if facts.sub_status is S.REVERSED:
         return T.DEPOSIT_REVERSED
     found = _OPEN[facts.kind].get(facts.sub_status) or _ENDED[facts.kind].get(STATUS_OF[facts.sub_status])

@@ -166,7 +166,10 @@ class PayoutPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One thing the provider said, by whichever way, about our order."""
+    """One thing the provider said, by whichever way, about our order.
+
+    `retryable` and `undeliverable` belong to a decline, as in `providers.ProviderError`.
+    """
 
     source: Source
     verdict: Verdict
@@ -175,6 +178,8 @@ class Evidence:
     provider_reference: str | None = None
     code: str = ""
     message: str = ""
+    retryable: bool = False
+    undeliverable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from app.payments.model import Attention, Facts
 from app.payments.states import Kind, Status, SubStatus
 from app.payments.tables import attempts, payment_events, payments
 from app.plumbing.database import Built, Reader
+from app.providers import State
 
 __all__ = [
     "Attempt",
@@ -25,7 +26,6 @@ __all__ = [
     "PaymentNotFound",
     "attempt_of",
     "events",
-    "last_attempt",
     "needing_attention",
     "payment",
     "payment_of",
@@ -48,12 +48,6 @@ _TRY = Built(
     attempts.select().where(
         attempts.c.site_id == bindparam("of_site"), attempts.c.attempt_id == bindparam("of_attempt")
     )
-)
-_LAST_TRY = Built(
-    attempts.select()
-    .where(attempts.c.site_id == bindparam("of_site"), attempts.c.payment_id == bindparam("of_payment"))
-    .order_by(attempts.c.number.desc())
-    .limit(1)
 )
 
 
@@ -82,6 +76,9 @@ class Payment:
     is_late: bool
     attention: Attention | None
     continue_url: str | None
+    next_account: str | None
+    present_attempt: str | None
+    return_url: str | None = field(repr=False)
     customer_ip: str
     source_type: int
     language: str
@@ -105,6 +102,11 @@ class Payment:
     approved_at: datetime | None
     initiated_at: datetime | None
     ask_at: datetime | None
+
+    def facts_of(self, reference: str) -> Facts:
+        """What the model decides from when evidence about one try of a deposit arrives."""
+        is_superseded = self.present_attempt not in {None, reference}
+        return replace(self.facts, is_superseded=is_superseded)
 
     @property
     def facts(self) -> Facts:
@@ -138,13 +140,27 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at a provider; its id is our reference there. `leg`: the part of a payout that it pays."""
+    """One try at a provider; its id is our reference there. `leg`: the part of a payout that it pays.
+
+    `state` is what the provider last said; None: nobody knows. `said_paid`: that money moved, whatever it
+    says now.
+    """
 
     attempt_id: str
     payment_id: str
     account: str
     leg: int | None
     is_over: bool
+    state: State | None = None
+    said_paid: bool = False
+    error_code: str = ""
+    error: str = ""
+    sent_at: datetime | None = None
+
+    @property
+    def never_left(self) -> bool:
+        """Whether it is over because no byte of it left us: all else ends by a definite word."""
+        return self.is_over and self.state is State.UNKNOWN
 
 
 async def payment(
@@ -217,12 +233,6 @@ async def payment_of_reference(reader: Reader, site_id: int, reference: str) -> 
     return attempt_of(row) if row else None
 
 
-async def last_attempt(reader: Reader, site_id: int, payment_id: str) -> Attempt | None:
-    """The newest try of a payment."""
-    row = await reader.first(_LAST_TRY, {"of_site": site_id, "of_payment": payment_id})
-    return attempt_of(row) if row else None
-
-
 async def events(reader: Reader, site_id: int, payment_id: str) -> Sequence[Row[Any]]:
     """Everything that happened to a payment, in order."""
     return await reader.all(
@@ -276,7 +286,18 @@ def site_of_view(view_token: str) -> int:
 
 def attempt_of(row: Row[Any]) -> Attempt:
     """Read a row of the table `attempt`."""
-    return Attempt(row.attempt_id, row.payment_id, row.account, row.leg, row.is_over)
+    return Attempt(
+        row.attempt_id,
+        row.payment_id,
+        row.account,
+        row.leg,
+        row.is_over,
+        State(row.state) if row.state else None,
+        row.said_paid,
+        row.error_code,
+        row.error,
+        row.sent_at,
+    )
 
 
 def payment_of(row: Row[Any]) -> Payment:
@@ -299,6 +320,9 @@ def payment_of(row: Row[Any]) -> Payment:
         is_late=row.is_late,
         attention=Attention(row.attention) if row.attention else None,
         continue_url=row.continue_url,
+        next_account=row.next_account,
+        present_attempt=row.present_attempt,
+        return_url=row.return_url,
         customer_ip=row.customer_ip,
         source_type=row.source_type,
         language=row.language,

@@ -101,7 +101,7 @@ async def _order(tx: Transaction, pipes: Pipes, found: Payment, reference: str) 
     taken = await attempts_of(tx, deposit)
     return providers.RefundOrder(
         reference=reference,
-        original_reference=taken[-1].attempt_id,
+        original_reference=deposit.present_attempt or taken[-1].attempt_id,
         provider_reference=deposit.provider_reference or "",
         amount=found.amount,
         reason=f"{found.number}",

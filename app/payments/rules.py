@@ -22,11 +22,13 @@ __all__ = [
     "next_step",
     "of_legs",
     "question_delay",
+    "why_last",
 ]
 
 S = SubStatus
 PATIENCE_SECONDS: Final = 120  # so long "not found" may only mean "not stored yet" (trust.md, scenario 43)
-_AT_PROVIDER: Final = frozenset({S.SUBMITTED, S.AWAITING_PLAYER, S.PROVIDER_PENDING, S.UNKNOWN})
+_KNOWN_AT_PROVIDER: Final = frozenset({S.SUBMITTED, S.AWAITING_PLAYER, S.PROVIDER_PENDING})
+_AT_PROVIDER: Final = _KNOWN_AT_PROVIDER | {S.UNKNOWN}
 
 
 def _minutes(*figures: int) -> tuple[timedelta, ...]:
@@ -86,6 +88,30 @@ def next_step(facts: Facts, evidence: Evidence) -> Step:
     return _STEPS[effect](facts, evidence)
 
 
+def why_last(facts: Facts, evidence: Evidence) -> str:
+    """Why no attempt at another account follows one that failed upon this, in words for operators.
+
+    Empty where one may (payments.md section 1.6, rule 4): after a definite decline that is about the provider
+    and not about the player, the card or the destination, or where no byte of the order left us. Never out
+    of a doubt, also where the doubt has ended since: this provider's first word was not its last.
+    """
+    if facts.kind is Kind.REFUND:
+        return "a refund goes back by the account that took the deposit"
+    if evidence.verdict is Verdict.NOT_SENT:
+        return "" if facts.sub_status is S.SUBMITTED else "something was heard of it all the same"
+    if evidence.verdict is not Verdict.DECLINED:
+        return "it ended without a decline"
+    if evidence.undeliverable:
+        return "the destination cannot receive"
+    if not evidence.retryable:
+        return "the decline is final"
+    if facts.sub_status not in _KNOWN_AT_PROVIDER:
+        return "for a while nobody knew of it"
+    if facts.expires_at is not None and evidence.at >= facts.expires_at:
+        return "the player's time is over"
+    return ""
+
+
 def in_conflict(now: SubStatus, why: Attention) -> Step:
     """People must look, and until then it is conflicted; where it is, or was reversed, nothing moves."""
     return Step(() if now in {S.CONFLICTED, S.REVERSED} else (S.CONFLICTED,), attention=why)
@@ -136,6 +162,12 @@ def _nothing_left(facts: Facts, _: Evidence) -> Step:
     return Step((S.ALLOCATED if facts.kind is Kind.PAYOUT else S.APPROVED,), is_over=True)
 
 
+def _failed(facts: Facts, evidence: Evidence) -> Step:
+    """The provider's no; of a payout it may be one to the destination."""
+    nowhere = evidence.undeliverable and facts.kind is Kind.PAYOUT
+    return Step((S.UNDELIVERABLE if nowhere else S.DECLINED,), is_over=True)
+
+
 def _sent_again(facts: Facts, _: Evidence) -> Step:
     """From now on it is one of which nobody can say that it never left."""
     return Step((S.UNKNOWN,) if facts.sub_status is S.SUBMITTED else (), send_again=True)
@@ -166,7 +198,7 @@ _STEPS: Mapping[Effect, Callable[[Facts, Evidence], Step]] = {
     Effect.MONEY_WENT_BACK: _always(Step((S.REFUNDED,))),
     Effect.REVERSE: _reversed,
     Effect.CONFLICT: _always(Step((S.CONFLICTED,), attention=Attention.AMOUNT_DIFFERS)),
-    Effect.FAIL: _always(Step((S.DECLINED,), is_over=True)),
+    Effect.FAIL: _failed,
     Effect.END_ORDER: _ended,
     Effect.NOTHING_LEFT: _nothing_left,
     Effect.SEND_AGAIN: _sent_again,

@@ -19,6 +19,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.approvals import is_ready
+from app.payments.cascade import says_nothing_came
 from app.payments.casebook import is_denied
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, is_disputed, legs_of, payout, policy
@@ -45,8 +46,6 @@ _SENDING = frozenset(
 )
 # A provider that keeps its books for less than a day could take a repeat for a new order.
 _SAME_ORDER_FOR = timedelta(hours=24)
-# What a provider says of an order by which nothing was paid and nothing will be.
-_NOTHING = frozenset({providers.State.NOT_FOUND, providers.State.FAILED, providers.State.CANCELLED})
 _LOOK_AGAIN = timedelta(minutes=5)  # for money at the provider, or for the end of a stop or a dispute
 
 
@@ -132,11 +131,12 @@ def _waits(leg: Leg) -> bool:
 async def _nothing_arrived(pipes: Pipes, found: Payment, waiting: Sequence[Leg]) -> bool:
     """Whether the provider itself says of each earlier try that it is nothing: only then another may follow.
 
-    That nothing left us is what our own side of the wire says. What the provider says counts as evidence.
+    That nothing left us is what our own side of the wire says. What the provider says counts as evidence. At
+    another account one may follow as well while the earlier one can be reached as little as when it was sent.
     """
     async with pipes.database.reading() as reader:
-        numbers = {leg.leg for leg in waiting}
-        tries = [one for one in await attempts_of(reader, found) if one.leg in numbers]
+        goes_to = {leg.leg: leg.account for leg in waiting}
+        tries = [one for one in await attempts_of(reader, found) if one.leg in goes_to]
         accounts = {
             name: await providers.account(reader, found.site_id, name)
             for name in {one.account for one in tries}
@@ -145,16 +145,21 @@ async def _nothing_arrived(pipes: Pipes, found: Payment, waiting: Sequence[Leg])
         account = accounts[one.account]
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
         await _conclude(pipes, found, one, providers.judged(account, result), Source.STATUS_QUERY)
-        if result.state not in _NOTHING:
+        never_left = one.never_left and one.account != goes_to[one.leg or 0]
+        if not says_nothing_came(result, never_left=never_left):
             return False
     return True
 
 
 async def _worth_asking(reader: Reader, found: Payment) -> list[Attempt]:
-    """Tries that may still act; of a payout that is over, or in doubt for people, all of them."""
+    """Tries that may still act, and those at an account that another took the place of: theirs is news too.
+
+    Of a payout that is over, or in doubt for people, all of them.
+    """
     tries = await attempts_of(reader, found)
     if found.status is Status.PROCESSING and found.attention is None:
-        return [one for one in tries if not one.is_over]
+        now_at = {one.leg: one.account for one in tries}
+        return [one for one in tries if not one.is_over or one.account != now_at[one.leg]]
     return list(tries)
 
 

@@ -125,9 +125,10 @@ _DEPOSIT: Mapping[SubStatus, frozenset[SubStatus]] = {
     S.CREATED: frozenset({S.CHECKING, S.LIMIT_BLOCKED, S.RISK_DECLINED}),
     S.CHECKING: frozenset({S.SUBMITTED, S.RISK_REVIEW, S.REJECTED_BY_MERCHANT, S.MERCHANT_UNREACHABLE}),
     S.RISK_REVIEW: frozenset({S.SUBMITTED, S.BY_OPERATOR, S.RISK_DECLINED}),
-    S.SUBMITTED: _ASKED,
-    S.AWAITING_PLAYER: (_ASKED | {S.EXPIRED}) - {S.AWAITING_PLAYER},
-    S.PROVIDER_PENDING: _ASKED - {S.PROVIDER_PENDING},
+    # To where it is submitted leads a definite failure that another account may follow; never out of a doubt.
+    S.SUBMITTED: _ASKED | {S.SUBMITTED},
+    S.AWAITING_PLAYER: (_ASKED | {S.EXPIRED, S.SUBMITTED}) - {S.AWAITING_PLAYER},
+    S.PROVIDER_PENDING: (_ASKED | {S.SUBMITTED}) - {S.PROVIDER_PENDING},
     S.UNKNOWN: _ASKED - {S.UNKNOWN},
     # Only a settlement or people lead out of it: credited, sent back to the payer, or nothing had come.
     S.CONFLICTED: frozenset({S.CREDITING, S.REFUNDED, S.DECLINED}),

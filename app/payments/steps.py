@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, update
 
 from app import providers
 from app.kernel.money import Money
+from app.payments.cascade import at_its_account, next_of_deposit
 from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
 from app.payments.crediting import credit, take_again
@@ -67,6 +68,9 @@ _VERDICTS: Mapping[providers.State, Verdict] = {
     providers.State.RETURNED: Verdict.TAKEN_BACK,
 }
 assert _VERDICTS.keys() == set(providers.State)
+# Of an order that was ever said to stand so money has moved.
+_MOVED = frozenset({providers.State.SUCCEEDED, providers.State.RETURNED, providers.State.REVERSED})
+_PEOPLE = frozenset({"people", Source.SETTLEMENT.name.lower()})  # they may have an earlier attempt in mind
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,8 @@ def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evide
         provider_reference=result.provider_reference,
         code=result.error.code if result.error else "",
         message=result.error.message if result.error else "",
+        retryable=bool(result.error and result.error.retryable),
+        undeliverable=bool(result.error and result.error.undeliverable),
     )
 
 
@@ -114,14 +120,15 @@ async def apply_evidence(
     """Let one piece of evidence do what the model says, and write the provider's answer beside its try.
 
     Returns:
-        The step taken. `ask_again` tells the caller that the provider should be asked now; the row says so
-        too, so that a caller who dies loses only time.
+        The step taken. `ask_again` tells the caller that the provider should be asked now, or the next one;
+        the row says so too, so that a caller who dies loses only time.
     """
     evidence = evidence_of(result, source, at)
-    step = legal(found, next_step(found.facts, evidence))
+    facts = found.facts_of(reference)
+    step = legal(found, next_step(facts, evidence))
     step = await _fenced(tx, found, evidence, step)
+    step, changes, detail = await next_of_deposit(tx, found, facts, evidence, step)
     answer = answer_of(found.site_id, reference, result, source, is_over=step.is_over, at=at)
-    changes: dict[str, object] = {}
     if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
         changes["continue_url"] = result.next_action.url
     if step.credit is not None:
@@ -133,6 +140,7 @@ async def apply_evidence(
         amount=evidence.amount if evidence.verdict is Verdict.PAID else None,
         provider_reference=evidence.provider_reference,
         changes=changes,
+        detail=detail,
         beside=answer,
     )
     await carry_out(tx, found, step, cause, at=at)
@@ -162,6 +170,7 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
     """
     values: dict[str, object] = {}
     if step.path or cause.detail:
+        found, cause = await _at_its_account(tx, found, step, cause)
         step = await _posted(tx, found, step, at)
         values = _moved(found, step, cause, at)
     elif step.ask_again or step.settles or step.attention is not None:
@@ -203,6 +212,8 @@ def _moved(found: Payment, step: Step, cause: Cause, at: datetime) -> dict[str, 
         values |= {"reason_code": cause.reason_code, "reason": cause.reason}
     if step.path or step.ask_again:
         values["ask_at"] = at if step.ask_again else _next_question(found, target, cause, at)
+    if step.path and found.next_account is not None:
+        values["next_account"] = None  # something else has become of it
     values |= cause.changes
     if step.credit is not None:
         values["captured_minor"] = step.credit.minor
@@ -212,6 +223,8 @@ def _moved(found: Payment, step: Step, cause: Cause, at: datetime) -> dict[str, 
     values["attention"] = graver(shown, step.attention)
     if target in FINAL and step.path:
         values |= {"completed_at": at, "continue_url": None, "expires_at": None}
+        if found.return_url is not None:
+            values["return_url"] = None
     is_paid = SubStatus.COMPLETED in step.path or (
         SubStatus.CONFLICTED in step.path and step.attention is not Attention.REFERENCE_REUSED
     )
@@ -220,6 +233,15 @@ def _moved(found: Payment, step: Step, cause: Cause, at: datetime) -> dict[str, 
     elif is_paid and cause.provider_reference is not None:
         values["provider_reference"] = cause.provider_reference
     return values
+
+
+async def _at_its_account(tx: Transaction, found: Payment, step: Step, cause: Cause) -> tuple[Payment, Cause]:
+    """Of a deposit that was tried at several accounts, people may credit what came by an earlier one."""
+    if step.credit is None or found.present_attempt is None or cause.source not in _PEOPLE:
+        return found, cause
+    found = await at_its_account(tx, found, cause.provider_reference)
+    its = {"account": found.account, "present_attempt": found.present_attempt}
+    return found, replace(cause, changes={**cause.changes, **its})
 
 
 async def _posted(tx: Transaction, found: Payment, step: Step, at: datetime) -> Step:
@@ -363,5 +385,7 @@ def answer_of(
             "answer": dict(result.raw),
             "answered_at": at,
         }
+    if result.state in _MOVED:
+        values["said_paid"] = True
     its = {"of_site": site_id, "of_attempt": reference}
     return ((_ANSWER, {**values, **its}),) if values else ()

@@ -71,6 +71,11 @@ payments = Table(
     Column("is_late", Boolean, nullable=False, server_default="false"),
     Column("attention", Text, comment="why a person should look"),
     Column("continue_url", Text, comment="the provider's page, while the player is awaited"),
+    Column("next_account", Text, comment="the account that a deposit is to be tried at next"),
+    Column(
+        "present_attempt", Text, comment="the attempt that counts now, of a deposit that was tried elsewhere"
+    ),
+    Column("return_url", Text, comment="for its next attempt; only while there may be one: it has a token"),
     Column("view_hash", LargeBinary, comment="SHA-256 of the token that shows this one payment"),
     Column("parent_id", Text, comment="the deposit that a refund gives back"),
     Column("purse", Text, nullable=False, server_default="", comment="where it goes, as people may see it"),
@@ -97,7 +102,7 @@ payments = Table(
     Column("sequence", Integer, nullable=False, server_default="0", comment="of the last event"),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
-    Column("sent_at", DateTime(timezone=True), comment="when the provider was first asked"),
+    Column("sent_at", DateTime(timezone=True), comment="when the provider was asked, the last one"),
     Column("approved_at", DateTime(timezone=True)),
     Column("initiated_at", DateTime(timezone=True), comment="when the merchant initiated the payout"),
     Column(
@@ -187,6 +192,13 @@ attempts = Table(
     ),
     Column("state", Text, comment="what the provider last said; empty = sending, nobody knows"),
     Column("provider_reference", Text),
+    Column(
+        "said_paid",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="its provider has said that money moved, whatever it says now",
+    ),
     Column("error_code", Text, nullable=False, server_default=""),
     Column("error", Text, nullable=False, server_default=""),
     Column("answer", JSONB, comment="masked"),

@@ -28,19 +28,22 @@ from app.providers.intake import NOTICE_ARRIVED, Intake, take_notice
 from app.providers.operations import close_notice, open_account, recover_forgotten
 from app.providers.queries import (
     AccountNotFound,
+    able,
     account,
+    accounts,
     gateway_of,
     reports_of,
     stored_notice,
 )
+from app.providers.routing import Route, next_account
 from app.providers.tables import NoticeState
 
 # fmt: off
 __all__ = [
     "NOTICE_ARRIVED", "AccountNotFound", "BadNotice", "Cap", "DepositOrder", "DisputeReport", "DisputeStage",
     "Gateway", "InstrumentSeen", "Intake", "NoticeReply", "NoticeState", "PayoutOrder", "ProviderAccount",
-    "ProviderError", "RawNotice", "Redirect", "RefundOrder", "Report", "Result", "State", "Tokenised",
-    "account", "close_notice", "gateway_of", "judged", "open_account", "recover_forgotten", "reports_of",
-    "stored_notice", "take_notice",
+    "ProviderError", "RawNotice", "Redirect", "RefundOrder", "Report", "Result", "Route", "State",
+    "Tokenised", "able", "account", "accounts", "close_notice", "gateway_of", "judged", "next_account",
+    "open_account", "recover_forgotten", "reports_of", "stored_notice", "take_notice",
 ]
 # fmt: on

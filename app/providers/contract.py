@@ -164,11 +164,25 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class ProviderError:
-    """Why a provider did not do it. `code` is the provider's own word, kept for staff."""
+    """Why a provider did not do it. `code` is the provider's own word, kept for staff.
+
+    Args:
+        code: the provider's own word.
+        message: its sentence.
+        retryable: it is about the provider, or our account there, and not about the player, the card or the
+            destination: another account may do it, or this one later. Only what the provider says so clearly.
+        undeliverable: of a payout: the destination cannot receive, whoever sends (a closed account, a wrong
+            number).
+    """
 
     code: str
     message: str
     retryable: bool = False
+    undeliverable: bool = False
+
+    def __post_init__(self) -> None:
+        """Hold what cannot be otherwise."""
+        assert not (self.retryable and self.undeliverable), "what cannot receive cannot receive from others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +302,8 @@ class Gateway(Protocol):
     async def pay_out(self, http: HttpClient, account: ProviderAccount, order: PayoutOrder) -> Result:
         """Ask the provider to pay a player; as `deposit`.
 
-        FAILED means that the provider itself said that it did not and will not pay under this reference.
+        FAILED means that the provider itself said that it did not and will not pay under this reference. Its
+        error says whether another account may (`retryable`), or nobody can (`undeliverable`).
         """
         ...
 

@@ -10,13 +10,14 @@ from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
 from app.plumbing.database import Built, Reader
-from app.providers.contract import Gateway, ProviderAccount, RawNotice, Report, judged
+from app.providers.contract import Cap, Gateway, ProviderAccount, RawNotice, Report, judged
 from app.providers.gateways import GATEWAYS
 from app.providers.tables import NoticeState, notices, provider_accounts
 
 __all__ = [
     "AccountNotFound",
     "StoredNotice",
+    "able",
     "account",
     "accounts",
     "gateway_of",
@@ -88,6 +89,16 @@ async def account(
     if row is None or row.gateway not in GATEWAYS or (must_be_enabled and not row.enabled):
         raise AccountNotFound(account=name)
     return _account(row)
+
+
+async def able(reader: Reader, site_id: int, names: Collection[str], cap: Cap) -> set[str]:
+    """Those of a site's accounts that take new orders of this kind now."""
+    rows = await reader.all(_ACCOUNTS, {"wanted": [(site_id, name) for name in names]}) if names else []
+    return {
+        row.account
+        for row in rows
+        if row.enabled and row.gateway in GATEWAYS and cap in GATEWAYS[row.gateway].caps
+    }
 
 
 def gateway_of(found: ProviderAccount) -> Gateway:

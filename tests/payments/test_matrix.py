@@ -32,6 +32,7 @@ deposit, failed                  ask|4late            ask|4clash           ask|4
 deposit, cancelled               ask|4!paid_after_cancel  ask|4!paid_after_cancel  ask|4!paid_after_cancel  stay|4settled  stay|4settled  stay|4settled    stay|4settled      stay|4settled      stay     stay|4settled  stay|4settled  stay|4settled
 deposit, refunded                stay|4settled        !amount_differs      !second_payment      stay|4settled         stay|4settled         stay|4settled         stay               stay               stay     stay           stay        stay
 deposit, reversed                ask|4!revived|5late  !amount_differs      !second_payment      stay|4settled         stay|4settled         stay|4settled         stay               stay               stay     stay|4settled  stay|4settled  stay
+deposit, an earlier attempt      !second_payment      !second_payment      !second_payment      stay                  stay                  stay                  ask|4!revived      ask|4!revived      stay     stay           stay        stay
 payout, nothing arrived          ask|4pay             ask|4clash           ask|4clash           stay|4settled         stay|4settled         stay|4settled         ask|4reopen        ask|4reopen        stay     stay|4settled  stay|4settled  stay|4settled
 payout, submitted                pend+ask|3pay        pend+ask|3clash      pend+ask|3clash      fail                  fail                  ask|4fail             pend               doubt              doubt    stay           again       unsent
 payout, provider pending         ask|3pay             ask|3clash           ask|3clash           fail                  fail                  ask|4fail             stay               stay               stay     !order_vanished  !order_vanished  stay
@@ -41,7 +42,7 @@ payout, completed                stay|4settled        !amount_differs      !seco
 payout, failed and released      ask|4late            ask|4clash           ask|4clash           stay|4settled         stay|4settled         stay|4settled         ask|4reopen        ask|4reopen        stay     stay|4settled  stay|4settled  stay|4settled
 payout, cancelled or rejected    ask|4unapproved      ask|4!paid_unapproved  ask|4!paid_unapproved  stay|4settled     stay|4settled         stay|4settled         ask|4!revived      ask|4!revived      stay     stay|4settled  stay|4settled  stay|4settled
 payout, returned                 ask|4!revived|5late  !amount_differs      !second_payment      stay|4settled         stay|4settled         stay|4settled         stay               stay               stay     stay           stay        stay
-payout, an earlier attempt       ask|4!second_payment  ask|4!second_payment  ask|4!second_payment  stay               stay                  stay                  ask|4!revived      ask|4!revived      stay     stay           stay        stay
+payout, an earlier attempt       !second_payment      !second_payment      !second_payment      stay               stay                  stay                  ask|4!revived      ask|4!revived      stay     stay           stay        stay
 refund, nothing arrived          ask|4pay             ask|4clash           ask|4clash           stay|4settled         stay|4settled         stay|4settled         ask|4reopen        ask|4reopen        stay     stay|4settled  stay|4settled  stay|4settled
 refund, submitted                pend+ask|3pay        pend+ask|3clash      pend+ask|3clash      fail                  fail                  ask|4fail             pend               doubt              doubt    stay           again       unsent
 refund, provider pending         ask|3pay             ask|3clash           ask|3clash           fail                  fail                  ask|4fail             stay               stay               stay     !order_vanished  !order_vanished  stay
@@ -50,7 +51,7 @@ refund, conflicted               stay|4settled|5pay   !amount_differs      !seco
 refund, completed                stay|4settled        !amount_differs      !second_payment      ask|4undo             ask|4undo             ask|4undo             stay               stay               stay     stay           stay        stay
 refund, failed and released      ask|4late            ask|4clash           ask|4clash           stay|4settled         stay|4settled         stay|4settled         ask|4!revived      ask|4!revived      stay     stay|4settled  stay|4settled  stay|4settled
 refund, cancelled or rejected    ask|4unapproved      ask|4!paid_unapproved  ask|4!paid_unapproved  stay|4settled     stay|4settled         stay|4settled         ask|4!revived      ask|4!revived      stay     stay|4settled  stay|4settled  stay|4settled
-refund, an earlier attempt       ask|4!second_payment  ask|4!second_payment  ask|4!second_payment  stay               stay                  stay                  ask|4!revived      ask|4!revived      stay     stay           stay        stay
+refund, an earlier attempt       !second_payment      !second_payment      !second_payment      stay               stay                  stay                  ask|4!revived      ask|4!revived      stay     stay           stay        stay
 """
 ARRIVALS = [words.strip() for words in COLUMNS.strip().split("  ") if words.strip()][1:]
 ROWS = {line[:33].strip(): line[33:].split() for line in TABLE.strip().splitlines()}
@@ -142,7 +143,7 @@ def every_facts() -> Iterator[tuple[Standing, Facts]]:
                 "reversed",
             }
             yield standing, facts(standing, state, reference="theirs-1" if paid else None)
-    for standing in (Standing.PAYOUT_SUPERSEDED, Standing.REFUND_SUPERSEDED):
+    for standing in (Standing.DEPOSIT_SUPERSEDED, Standing.PAYOUT_SUPERSEDED, Standing.REFUND_SUPERSEDED):
         yield (
             standing,
             Facts(kind_of(standing), SubStatus.SUBMITTED, AMOUNT, None, SENT_AT, is_superseded=True),
@@ -190,13 +191,7 @@ def test_every_state_stands_in_its_row(standing: Standing, known: Facts) -> None
             assert matrix.judge(known, arrival, source) is wanted
 
 
-def test_a_deposit_has_no_earlier_attempt_and_an_unsent_one_no_evidence() -> None:
-    assert (
-        matrix.standing_of(
-            Facts(Kind.DEPOSIT, SubStatus.SUBMITTED, AMOUNT, None, SENT_AT, is_superseded=True)
-        )
-        is Standing.DEPOSIT_SUBMITTED
-    )
+def test_of_an_unsent_deposit_there_is_no_evidence() -> None:
     declined = Facts(Kind.DEPOSIT, SubStatus.DECLINED, AMOUNT, None, None)
     assert matrix.standing_of(declined) is Standing.DEPOSIT_UNSENT
 

@@ -14,9 +14,9 @@ DEPOSIT = """
 created               pending     checking limit_blocked risk_declined
 checking              pending     submitted risk_review rejected_by_merchant merchant_unreachable
 risk_review           pending     submitted by_operator risk_declined
-awaiting_player       pending     provider_pending unknown crediting conflicted declined provider_error by_player expired
-submitted             processing  awaiting_player provider_pending unknown crediting conflicted declined provider_error by_player
-provider_pending      processing  awaiting_player unknown crediting conflicted declined provider_error by_player
+awaiting_player       pending     submitted provider_pending unknown crediting conflicted declined provider_error by_player expired
+submitted             processing  submitted awaiting_player provider_pending unknown crediting conflicted declined provider_error by_player
+provider_pending      processing  submitted awaiting_player unknown crediting conflicted declined provider_error by_player
 unknown               processing  awaiting_player provider_pending crediting conflicted declined provider_error by_player
 conflicted            processing  crediting refunded declined
 crediting             processing  completed

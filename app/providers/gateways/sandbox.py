@@ -55,7 +55,9 @@ _STATES = {
 }
 _KINDS = ("deposit", "payout", "refund")
 _ENDED = frozenset({State.FAILED, State.CANCELLED, State.RETURNED, State.REVERSED})
-_NO_FUNDS = "51"  # declined for want of our own money there: another time it may be paid
+# Declined for want of our own money there, or because this account is out of service: another may do it.
+_NOT_HERE = frozenset({"51", "91"})
+_CLOSED = "78"  # nothing can be paid to this destination, whoever pays
 
 
 class Sandbox:
@@ -300,7 +302,12 @@ def _shown(content: Mapping[str, Any]) -> object:
 def _error(content: Mapping[str, Any], otherwise: str) -> ProviderError:
     """The provider's code and words, masked: a card number may be among them."""
     code, message = str(content.get("code") or otherwise), str(content.get("message") or "")
-    return ProviderError(mask_text(code)[:64], mask_text(message)[:255], retryable=code == _NO_FUNDS)
+    return ProviderError(
+        mask_text(code)[:64],
+        mask_text(message)[:255],
+        retryable=code in _NOT_HERE,
+        undeliverable=code == _CLOSED,
+    )
 
 
 def _number(text: object) -> str | None:

@@ -1,0 +1,123 @@
+"""Whether a payment that failed for certain at one provider account is tried at another, and why not.
+
+`rules` says whether the evidence lets it, `providers.routing` which account is next; here is read what they
+must know. Asked only where an attempt ends: a payment that is paid at its first account costs nothing more.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import select
+
+from app import merchants, methods, providers
+from app.payments.legs import Leg, attempts_of
+from app.payments.model import Evidence, Facts, Step
+from app.payments.queries import Payment
+from app.payments.rules import why_last
+from app.payments.states import Kind, SubStatus
+from app.payments.tables import attempts
+from app.plumbing.database import Transaction
+
+__all__ = ["at_its_account", "next_of_deposit", "next_of_leg", "says_nothing_came"]
+
+_ENDS: Final = frozenset({SubStatus.DECLINED, SubStatus.UNDELIVERABLE, SubStatus.PROVIDER_ERROR})
+# Nothing of it left us: of a payout, it waits in the queue.
+_UNSENT: Final = frozenset({SubStatus.ALLOCATED})
+# What a provider says of an order by which nothing was paid and nothing will be.
+_NOTHING: Final = frozenset({providers.State.NOT_FOUND, providers.State.FAILED, providers.State.CANCELLED})
+_SOON: Final = timedelta(minutes=1)  # should the job be lost that sends it on
+
+
+async def next_of_deposit(
+    tx: Transaction, found: Payment, facts: Facts, evidence: Evidence, step: Step
+) -> tuple[Step, dict[str, object], dict[str, object]]:
+    """What follows when this step would end a deposit: another attempt, where there may be one.
+
+    The attempt itself is written when it is sent (`deposit_sending`); until then the payment says at which
+    account, and evidence about the present one still counts.
+
+    Returns:
+        the step that is taken instead, the columns that change with it, and what its event says of why.
+    """
+    if step.path[-1:] != (SubStatus.DECLINED,) and step.path[-1:] != (SubStatus.PROVIDER_ERROR,):
+        return step, {}, {}
+    if found.next_account is not None:
+        return Step(), {}, {}  # said once more, and it goes on already
+    route = await _route(tx, found, facts, evidence, None)
+    if not route.account:
+        return step, {}, {"why_last": route.why}
+    changes: dict[str, object] = {"next_account": route.account, "continue_url": None}
+    return (
+        Step((SubStatus.SUBMITTED,), is_over=True, ask_again=True),
+        changes,
+        {"next_account": route.account, "after": found.account},
+    )
+
+
+async def next_of_leg(
+    tx: Transaction, found: Payment, leg: Leg, facts: Facts, evidence: Evidence, step: Step, *, at: datetime
+) -> tuple[Step, str, dict[str, object], dict[str, object]]:
+    """The same for a part of a payout, which then waits in the queue for the next account.
+
+    Returns:
+        the step, the next account where there is one, columns of the payout, and what the event says.
+    """
+    end = frozenset(step.path[-1:])
+    if not end or not end <= _ENDS | _UNSENT:
+        return step, "", {}, {}
+    route = await _route(tx, found, facts, evidence, leg)
+    if not route.account:
+        return step, "", {}, {"why_last": route.why}
+    onward = Step((SubStatus.ALLOCATED,), is_over=True)
+    detail: dict[str, object] = {"next_account": route.account, "after": leg.account}
+    return onward, route.account, {"ask_at": at + _SOON}, detail
+
+
+def says_nothing_came(result: providers.Result, *, never_left: bool) -> bool:
+    """Whether a provider, asked about an earlier attempt, leaves no doubt that nothing came of it.
+
+    By its own word; or it can be reached now as little as then, when no byte of the order left us.
+    """
+    return result.state in _NOTHING or (never_left and result.nothing_was_sent)
+
+
+async def at_its_account(tx: Transaction, found: Payment, provider_reference: str | None) -> Payment:
+    """A deposit as people let it be credited: what an earlier attempt brought is at that one's account."""
+    row = await tx.first(
+        select(attempts.c.attempt_id, attempts.c.account).where(
+            attempts.c.site_id == found.site_id,
+            attempts.c.payment_id == found.payment_id,
+            attempts.c.provider_reference == provider_reference,
+        )
+    )
+    return replace(found, account=row.account, present_attempt=row.attempt_id) if row else found
+
+
+async def _route(
+    tx: Transaction, found: Payment, facts: Facts, evidence: Evidence, leg: Leg | None
+) -> providers.Route:
+    why = why_last(facts, evidence)
+    if why:
+        return providers.Route(why=why)
+    if leg is not None and "token" in leg.destination:
+        return providers.Route(why=f"only {leg.account} can pay to this card")
+    tries = [one for one in await attempts_of(tx, found) if leg is None or one.leg == leg.leg]
+    if tries[-1].said_paid:
+        return providers.Route(why=f"{tries[-1].account} said before that it was paid")
+    is_payout = found.kind is Kind.PAYOUT
+    try:
+        offer = await methods.offer(
+            tx,
+            found.site_id,
+            found.amount.currency,
+            leg.method if leg else found.method,
+            direction=methods.Direction.PAYOUT if is_payout else methods.Direction.DEPOSIT,
+        )
+    except methods.MethodUnavailable:
+        return providers.Route(why="the method is offered no more")
+    site = await merchants.site(tx, found.site_id)
+    tried = {one.account for one in tries}
+    cap = providers.Cap.PAYOUT if is_payout else providers.Cap.DEPOSIT
+    usable = await providers.able(tx, found.site_id, [one for one in offer.accounts if one not in tried], cap)
+    return providers.next_account(offer.accounts, tried, usable, most=site.most_attempts)

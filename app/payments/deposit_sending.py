@@ -1,0 +1,297 @@
+"""A deposit at its providers: each try is written before it is sent, and what became of it is asked.
+
+    submitted -> ...                      the provider's answer, notice or status  (the table decides)
+    submitted, with a next account        one failed for certain                   (cascade)
+              -> submitted                the next try is written, then sent       (here)
+
+Whoever dies before a next try is written has sent nothing: a sweep, or who opens the payment, takes it up.
+Once it is written it is never sent by another: its provider is asked. A provider's answer that must be asked
+about is written with what the provider then says; who dies in between asks again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from app import merchants, providers
+from app.kernel import ids
+from app.payments.cascade import says_nothing_came
+from app.payments.legs import attempts_of
+from app.payments.model import Attention, Source, Step
+from app.payments.queries import Attempt, Payment, payment
+from app.payments.rules import ask_delay, next_step
+from app.payments.states import Kind, SubStatus
+from app.payments.steps import Cause, apply_evidence, carry_out, evidence_of, remember
+from app.payments.tables import attempts
+from app.plumbing import switches
+from app.plumbing.database import Built, Transaction, Write
+from app.plumbing.pipes import Pipes
+
+__all__ = ["DEPOSITS", "ask_provider", "collect", "written_try"]
+
+DEPOSITS = "deposits"  # the stop switch that requests and further tries obey
+# What a provider may say at the end of the player's time without deciding anything.
+_UNDECIDED = frozenset(
+    {
+        providers.State.REQUIRES_ACTION,
+        providers.State.CANCELLED,
+        providers.State.NOT_FOUND,
+        providers.State.UNKNOWN,
+    }
+)
+_TRY = Built(attempts.insert())  # built once: every deposit runs it
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A try at the next account, written and not yet sent."""
+
+    found: Payment
+    site: merchants.Site
+    account: providers.ProviderAccount
+    reference: str
+
+
+def written_try(found: Payment, reference: str, account: str, number: int, at: datetime) -> Write:
+    """What keeps a try of a deposit: written before it is sent.
+
+    Args:
+        found: the deposit.
+        reference: the try's id, ours at the provider.
+        account: the provider account.
+        number: 1, 2, ... of the deposit's tries.
+        at: this instant.
+    """
+    row = {
+        "site_id": found.site_id,
+        "attempt_id": reference,
+        "payment_id": found.payment_id,
+        "number": number,
+        "account": account,
+        "sent_at": at,
+    }
+    return _TRY, row
+
+
+async def collect(
+    pipes: Pipes,
+    site: merchants.Site,
+    account: providers.ProviderAccount,
+    found: Payment,
+    reference: str,
+    return_url: str,
+) -> None:
+    """Send the order of a try that is written, let the answer count, and go on to the next account or ask.
+
+    Args:
+        pipes: the pipes.
+        site: the deposit's.
+        account: where the try goes.
+        found: the deposit.
+        reference: the try's id.
+        return_url: where the provider sends the player's browser afterwards.
+    """
+    order = _order(pipes, site, found, account.account, reference, return_url)
+    gateway = providers.gateway_of(account)
+    answer = providers.judged(account, await gateway.deposit(pipes.http, account, order))
+    words = [(answer, Source.ANSWER)]
+    sent = replace(found.facts, sub_status=SubStatus.SUBMITTED, sent_at=pipes.clock.now())
+    if next_step(sent, evidence_of(answer, Source.ANSWER, pipes.clock.now())).ask_again:
+        # It must be asked before that counts. What it says both times is written once, as said when asked.
+        status = providers.judged(account, await gateway.status(pipes.http, account, reference))
+        words = [*(words if _differ(answer, status) else ()), (status, Source.STATUS_QUERY)]
+    now = pipes.clock.now()
+
+    async def heard_of(tx: Transaction) -> Step:
+        step = Step()
+        for result, source in words:
+            now_is = await payment(tx, site.site_id, found.payment_id, lock=True)
+            step = await apply_evidence(tx, now_is, reference, result, source, at=now)
+        return step
+
+    await _follow(pipes, found, account, reference, await pipes.database.retried(heard_of))
+
+
+async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
+    """Ask the provider what became of a deposit, and let its answer count; safe at any time, however often.
+
+    Of one that was tried at several accounts each of them is asked: what an earlier one says is for people.
+    One that waits for its next account is sent there, once the earlier ones say that nothing came of theirs.
+    A deposit whose time has run out while the player was awaited ends as expired, unless the provider says
+    otherwise.
+    """
+    async with pipes.database.reading() as reader:
+        found = await payment(reader, site_id, payment_id)
+        tries = await attempts_of(reader, found)
+        if not tries:
+            return
+        accounts = {
+            name: await providers.account(reader, site_id, name) for name in {one.account for one in tries}
+        }
+    if found.next_account is not None:
+        if _is_over(found, pipes.clock.now()) or await _nothing_came(pipes, found, tries, accounts):
+            await _send_on(pipes, found)
+        return
+    *earlier, last = tries
+    for one in earlier:
+        if not await _heard_of_earlier(pipes, found, one, accounts[one.account]):
+            return
+    await _ask_of(pipes, found, accounts[last.account], last.attempt_id)
+
+
+async def _follow(
+    pipes: Pipes, found: Payment, account: providers.ProviderAccount, reference: str, step: Step
+) -> None:
+    """What is due at once after a step of a deposit."""
+    if step.path[-1:] == (SubStatus.SUBMITTED,):
+        await _send_on(pipes, found)
+    elif step.ask_again:
+        await _ask_of(pipes, found, account, reference)
+
+
+async def _ask_of(pipes: Pipes, found: Payment, account: providers.ProviderAccount, reference: str) -> None:
+    gateway, site_id, payment_id = providers.gateway_of(account), found.site_id, found.payment_id
+    result = providers.judged(account, await gateway.status(pipes.http, account, reference))
+    if _is_over(found, pipes.clock.now()) and result.state is providers.State.REQUIRES_ACTION:
+        # Told to forget the order, so that its page takes no more money; should the player have paid in this
+        # very moment, the answer says so.
+        result = providers.judged(account, await gateway.cancel(pipes.http, account, reference))
+    now = pipes.clock.now()
+
+    async def conclude(tx: Transaction) -> Step:
+        found = await payment(tx, site_id, payment_id, lock=True)
+        is_awaited = found.sub_status is SubStatus.AWAITING_PLAYER
+        if is_awaited and _is_over(found, now) and result.state in _UNDECIDED:
+            await carry_out(tx, found, Step(path=(SubStatus.EXPIRED,)), Cause("clock"), at=now)
+            return Step()
+        return await apply_evidence(tx, found, reference, result, Source.STATUS_QUERY, at=now)
+
+    step = await pipes.database.retried(conclude)
+    if step.path[-1:] == (SubStatus.SUBMITTED,):
+        await _send_on(pipes, found)
+
+
+async def _heard_of_earlier(
+    pipes: Pipes, found: Payment, one: Attempt, account: providers.ProviderAccount
+) -> bool:
+    """Let an earlier try's provider say what became of it; whether the present one may be asked as well.
+
+    Not while a success of an over deposit is in question and this provider is silent: the other's word would
+    end a question that may be this one's.
+    """
+    gateway = providers.gateway_of(account)
+    result = providers.judged(account, await gateway.status(pipes.http, account, one.attempt_id))
+
+    async def conclude(tx: Transaction) -> None:
+        now_is = await payment(tx, found.site_id, found.payment_id, lock=True)
+        at = pipes.clock.now()
+        await apply_evidence(tx, now_is, one.attempt_id, result, Source.STATUS_QUERY, at=at)
+
+    await pipes.database.retried(conclude)
+    return result.state is not providers.State.UNKNOWN or found.attention is not Attention.UNCONFIRMED
+
+
+async def _nothing_came(
+    pipes: Pipes,
+    found: Payment,
+    tries: Sequence[Attempt],
+    accounts: dict[str, providers.ProviderAccount],
+) -> bool:
+    """Whether every try's provider leaves no doubt that nothing came of it; what else it says counts."""
+    for one in tries:
+        account = accounts[one.account]
+        gateway = providers.gateway_of(account)
+        result = providers.judged(account, await gateway.status(pipes.http, account, one.attempt_id))
+        if says_nothing_came(result, never_left=one.never_left):
+            continue
+
+        async def conclude(tx: Transaction, one: Attempt = one, result: providers.Result = result) -> None:
+            now_is = await payment(tx, found.site_id, found.payment_id, lock=True)
+            at = pipes.clock.now()
+            await apply_evidence(tx, now_is, one.attempt_id, result, Source.STATUS_QUERY, at=at)
+
+        await pipes.database.retried(conclude)
+        return False
+    return True
+
+
+async def _send_on(pipes: Pipes, found: Payment) -> None:
+    """Try a deposit at its next account, or say why it ends here; of several at once, one does."""
+    reference = ids.new("att", at=pipes.clock.now())
+
+    async def begin(tx: Transaction) -> _Begun | None:
+        return await _begin(tx, found.site_id, found.payment_id, reference, pipes.clock.now())
+
+    begun = await pipes.database.retried(begin)
+    if begun is not None:
+        url = begun.found.return_url or ""
+        await collect(pipes, begun.site, begun.account, begun.found, begun.reference, url)
+
+
+async def _begin(
+    tx: Transaction, site_id: int, payment_id: str, reference: str, at: datetime
+) -> _Begun | None:
+    found = await payment(tx, site_id, payment_id, lock=True)
+    if found.next_account is None or found.sub_status is not SubStatus.SUBMITTED:
+        return None  # somebody else has sent it, or heard of the one before
+    tries = await attempts_of(tx, found)
+    account, why = await _allowed(tx, found, found.next_account, at)
+    if account is None:
+        end = SubStatus.PROVIDER_ERROR if tries[-1].never_left else SubStatus.DECLINED
+        cause = Cause("system", found.reason_code, found.reason, detail={"why_last": why})
+        await carry_out(tx, found, Step((end,)), cause, at=at)
+        return None
+    await tx.write(written_try(found, reference, account.account, len(tries) + 1, at))
+    changes = {
+        "account": account.account,
+        "present_attempt": reference,
+        "next_account": None,
+        "sent_at": at,
+        "ask_at": at + ask_delay(Kind.DEPOSIT, 0),
+        "asked": 0,
+    }
+    now_is = await remember(tx, found, changes)
+    return _Begun(now_is, await merchants.site(tx, site_id), account, reference)
+
+
+async def _allowed(
+    tx: Transaction, found: Payment, name: str, at: datetime
+) -> tuple[providers.ProviderAccount | None, str]:
+    """The next account, or why the deposit is not tried there after all."""
+    if _is_over(found, at):
+        return None, "the player's time is over"
+    if found.attention is not None:
+        return None, "people look at it"
+    if await switches.is_stopped(tx, found.site_id, DEPOSITS):
+        return None, "deposits are stopped"
+    try:
+        return await providers.account(tx, found.site_id, name, must_be_enabled=True), ""
+    except providers.AccountNotFound:
+        return None, f"switched off: {name}"
+
+
+def _is_over(found: Payment, now: datetime) -> bool:
+    """Whether the time that the player had to pay has run out."""
+    if found.sub_status is SubStatus.EXPIRED:
+        return True
+    return found.expires_at is not None and now >= found.expires_at
+
+
+def _differ(one: providers.Result, other: providers.Result) -> bool:
+    facts = [(said.state, said.amount, said.provider_reference) for said in (one, other)]
+    return facts[0] != facts[1]
+
+
+def _order(
+    pipes: Pipes, site: merchants.Site, found: Payment, account: str, reference: str, return_url: str
+) -> providers.DepositOrder:
+    return providers.DepositOrder(
+        reference=reference,
+        amount=found.amount,
+        description=f"{site.name}, {found.number}",
+        player_reference=found.player_id,
+        language=found.language,
+        return_url=return_url,
+        notice_url=f"{pipes.public_url}/notices/{site.site_id}/{account}",
+        method=found.method,
+    )

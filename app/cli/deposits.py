@@ -138,10 +138,11 @@ def _lines(known: _Known) -> list[str]:
             f"charged back {one.charged_back}"
         ),
         "reason": mask_text(" ".join(filter(None, (one.reason_code, one.reason)))),
+        "goes on": f"at {one.next_account}" if one.next_account else "",
         "next look": f"{one.ask_at:%Y-%m-%d %H:%M:%S}" if one.ask_at else "",
     }
     lines = [(name, text) for name, text in told.items() if text]
-    lines += [("try", _tried(tried)) for tried in known.tries]
+    lines += [("try", _tried(tried)) for tried in known.tries]  # in their order
     lines += [("refund", f"{back.payment_id}  {back.amount}  {_state(back)}") for back in known.refunds]
     lines += [("case", _case(case)) for case in known.cases]
     return [
@@ -156,8 +157,7 @@ def _state(one: payments.Payment) -> str:
 
 
 def _tried(tried: payments.Attempt) -> str:
-    fate = "declined, or never arrived" if tried.is_over else "open, or paid"
-    return f"{tried.attempt_id}  at {tried.account}  {fate}"
+    return f"{tried.attempt_id}  at {tried.account}  {mask_text(tried.outcome)}"
 
 
 def _case(case: payments.Case) -> str:

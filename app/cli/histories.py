@@ -61,5 +61,7 @@ def event_line(row: Row[Any], logins: Mapping[str, str]) -> str:
         f"number {mask_text(row.provider_reference)}" if row.provider_reference else "",
         mask_text(" ".join(filter(None, (why.get("code"), why.get("text"))))),
         f"!{attention}" if attention else "",
+        f"next at {row.detail['next_account']}" if "next_account" in row.detail else "",
+        f"no other attempt: {row.detail['why_last']}" if "why_last" in row.detail else "",
     )
     return "  ".join(filter(None, facts))

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Row
 from app import merchants, payments, staff
 from app.cli.asking import done, group, out, told, with_pipes
 from app.cli.staff import OperatorToken, acting, actor
+from app.kernel.masking import mask_text
 from app.kernel.money import Money
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
@@ -88,7 +89,13 @@ def _shown(
             for part in parts
         ],
         "tries": [
-            {"attempt_id": one.attempt_id, "leg": one.leg, "account": one.account, "is_over": one.is_over}
+            {
+                "attempt_id": one.attempt_id,
+                "leg": one.leg,
+                "account": one.account,
+                "is_over": one.is_over,
+                "outcome": mask_text(one.outcome),
+            }
             for one in tries
         ],
         "approval": asked

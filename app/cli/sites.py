@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from app import merchants, wallet
+from app import merchants, methods, payments, wallet
 from app.cli.asking import NAME_IT, done, err, group, out, private_peers, told
+from app.cli.staff import OperatorToken, actor
 from app.demo.facts import Demo
 from app.demo.seed import offer_everything
 from app.kernel.signing import Dialect
@@ -120,6 +121,55 @@ def site_tell(site_id: int, of: Annotated[_Told, typer.Argument(help="What notif
     every = of is _Told.EVERY_CHANGE
     done(lambda tx, at: merchants.set_tell_every_change(tx, site_id, every, at=at))
     out.print(f"notified of {of.value.replace('-', ' ')}")
+
+
+@site.command("accounts")
+def site_accounts(
+    site_id: int,
+    currency: str,
+    method: Annotated[str, typer.Argument(help="A code, as card or e_wallet.")],
+    account: Annotated[
+        list[str] | None, typer.Argument(help="Provider accounts, the first to be asked first. None: print.")
+    ] = None,
+    direction: Annotated[methods.Direction, typer.Option(help="To pay in, or out.")] = (
+        methods.Direction.DEPOSIT
+    ),
+    token: OperatorToken = "",
+) -> None:
+    """Print through which provider accounts a method goes; those that are named take their place before.
+
+    After a definite failure at one of them the next is asked, never after a doubt (docs/payments.md).
+    """
+
+    async def work(tx: Transaction, at: datetime) -> tuple[methods.Offer, int]:
+        most = (await merchants.site(tx, site_id)).most_attempts
+        found = await methods.offer(tx, site_id, currency.upper(), method, direction=direction)
+        if account:
+            await payments.set_accounts(tx, found, site_id, account, by=await actor(tx, token), at=at)
+            found = await methods.offer(tx, site_id, currency.upper(), method, direction=direction)
+        return found, most
+
+    found, most = done(work)
+    for place, name in enumerate(found.accounts, 1):
+        typer.echo(f"{place}  {name}" + ("  never asked: see site attempts" if place > most else ""))
+
+
+@site.command("attempts")
+def site_attempts(
+    site_id: int,
+    most: Annotated[
+        int | None, typer.Argument(help="1: only the first account is asked. None: print.")
+    ] = None,
+    token: OperatorToken = "",
+) -> None:
+    """Print at how many provider accounts one payment is tried at most; a number changes it before."""
+
+    async def work(tx: Transaction, at: datetime) -> int:
+        if most is not None:
+            await payments.set_most_attempts(tx, site_id, most, by=await actor(tx, token), at=at)
+        return (await merchants.site(tx, site_id)).most_attempts
+
+    typer.echo(f"at most {done(work)}")
 
 
 @token.command("create")

@@ -4,9 +4,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-__all__ = ["ACCOUNT", "Demo"]
+__all__ = ["ACCOUNT", "SECOND_ACCOUNT", "Demo"]
 
 ACCOUNT = "open-cashier-demo"  # what the sandbox provider calls us
+SECOND_ACCOUNT = "open-cashier-demo-2"  # another contract with it, for what the first does not take
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,10 @@ async def ask_refund(request: Request, desk: DeskHere, call: CallHere) -> Respon
 async def _ask(request: Request, desk: Desk, call: Call, asked: Asked) -> Response:
     """Open an order; the same request again answers about the same order, other content gets 409."""
     try:
-        script = chosen_by(asked.kind, description=asked.words, amount_minor=asked.amount_minor)
+        at_first = call.account == next(iter(desk.settings.merchants))
+        script = chosen_by(
+            asked.kind, description=asked.words, amount_minor=asked.amount_minor, at_first=at_first
+        )
         Money(asked.amount_minor, asked.currency)
     except (Refusal, ValueError) as error:
         raise Malformed("", str(error)) from None

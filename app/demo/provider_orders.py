@@ -17,6 +17,7 @@ from app.demo.provider_scripts import (
     NEXT_STAGES,
     PLANS,
     REFUSALS,
+    REFUSED_BY,
     TAKES_MONEY,
     Kind,
     Pause,
@@ -62,11 +63,11 @@ REASON: Final = "The cardholder does not recognise the payment"
 class ProviderSettings:
     """What the sandbox provider is told at the start.
 
-    `merchants` maps each account to its secret. `notice_peers` are the hosts and ports in private networks
-    that notices may reach. `short_pause_seconds` is the "moment later" of scripts, `long_pause_seconds` must
-    be longer than any caller waits; `hang_seconds` ends a silence if the caller never gives up. A notice that
-    is not acknowledged is tried again after each of `notice_delays_seconds`, then given up. Every merchant
-    begins with `start_minor` minor units of every currency.
+    `merchants` maps each account to its secret, the first account first. `notice_peers` are the hosts and
+    ports in private networks that notices may reach. `short_pause_seconds` is the "moment later" of scripts,
+    `long_pause_seconds` must be longer than any caller waits; `hang_seconds` ends a silence if the caller
+    never gives up. A notice that is not acknowledged is tried again after each of `notice_delays_seconds`,
+    then given up. Every merchant begins with `start_minor` minor units of every currency.
     """
 
     public_url: str
@@ -221,7 +222,7 @@ class Desk:
             if gone + order.amount.minor > original.taken.minor:
                 return "61"
         lacking = order.amount.minor > self.balance(order.account, order.amount.currency)
-        return "51" if lacking or order.script is Script.NO_FUNDS else None
+        return "51" if lacking else None
 
     def begin(self, order: Order, script: Script) -> asyncio.Task[None] | None:
         """Start a script on an order; its first step has happened when this returns.
@@ -231,8 +232,9 @@ class Desk:
         order.script = script
         if order.kind is not Kind.DEPOSIT:
             order.refusal = order.refusal or self._refusal_of(order)
+        order.refusal = order.refusal or REFUSED_BY.get(script)
         if order.refusal is not None:
-            order.script = Script.NO_FUNDS if script is Script.NO_FUNDS else Script.DECLINE
+            order.script = script if script in REFUSED_BY else Script.DECLINE
         elif script is Script.WRONG_AMOUNT:
             order.taken = Money(order.amount.minor // 2 or order.amount.minor + 1, order.amount.currency)
         elif script is Script.WRONG_CURRENCY:

@@ -19,6 +19,7 @@ __all__ = [
     "ON_PAGE",
     "PLANS",
     "REFUSALS",
+    "REFUSED_BY",
     "SENTENCES",
     "TAKES_MONEY",
     "Kind",
@@ -84,6 +85,8 @@ REFUSALS: Final = {
     "14": "No such card, account or deposit",
     "51": "Not enough of the merchant's money here",
     "61": "More than is left of the deposit",
+    "78": "The account is closed",
+    "91": "Out of service here; another acquirer may take it",
 }
 # While a dispute stands so, its amount is with the player's bank and not with the merchant.
 TAKES_MONEY: Final = frozenset(Stage) - {Stage.EARLY_WARNING, Stage.PREVENTED, Stage.WON}
@@ -120,6 +123,16 @@ class Script(StrEnum):
     NOT_FOUND_THEN_SUCCEED = "not_found_then_succeed"
     NO_FUNDS = "no_funds"
     HOLD = "hold"
+    REFUSED_HERE = "refused_here"
+    UNDELIVERABLE = "undeliverable"
+
+
+# For what the bank declines whose script says so.
+REFUSED_BY: Final = {
+    Script.NO_FUNDS: "51",
+    Script.UNDELIVERABLE: "78",
+    Script.REFUSED_HERE: "91",
+}
 
 
 class Pause(StrEnum):
@@ -194,10 +207,12 @@ PLANS: Final[dict[Script, tuple[Step, ...]]] = {
     Script.NOT_FOUND_THEN_SUCCEED: (SILENT, _later(Status.APPROVED, pause=Pause.LONG)),
     Script.NO_FUNDS: (DECLINED,),
     Script.HOLD: (SILENT,),
+    Script.REFUSED_HERE: (DECLINED,),
+    Script.UNDELIVERABLE: (DECLINED,),
 }
 
-# The last two digits of amount_minor. 10 and 20 are left out: round prices in currencies without decimals end
-# so.
+# The last two digits of amount_minor. 10, 20 and 30 are left out: round prices in currencies without decimals
+# end so.
 _ALL_KINDS: Final[dict[str, Script]] = {
     "01": Script.APPROVE,
     "02": Script.DECLINE,
@@ -227,8 +242,16 @@ ENDINGS: Final[dict[Kind, dict[str, Script]]] = {
         "19": Script.CHARGEBACK_WON,
         "21": Script.CHARGEBACK_LOST,
         "22": Script.EARLY_WARNING,
+        "31": Script.REFUSED_HERE,
     },
-    Kind.PAYOUT: _ALL_KINDS | {"23": Script.RETURN_AFTER_SUCCESS, "28": Script.NO_FUNDS, "29": Script.HOLD},
+    Kind.PAYOUT: _ALL_KINDS
+    | {
+        "23": Script.RETURN_AFTER_SUCCESS,
+        "28": Script.NO_FUNDS,
+        "29": Script.HOLD,
+        "31": Script.REFUSED_HERE,
+        "32": Script.UNDELIVERABLE,
+    },
     Kind.REFUND: _ALL_KINDS | {"17": Script.REVERSE_AFTER_SUCCESS, "29": Script.HOLD},
 }
 _OTHERWISE: Final = {
@@ -266,6 +289,8 @@ SENTENCES: Final[dict[Script, str]] = {
     Script.NOT_FOUND_THEN_SUCCEED: "The API is silent, then knows no such order; the money moves later.",
     Script.NO_FUNDS: "Declined for want of the merchant's money.",
     Script.HOLD: "Pending until somebody decides at the bank's desk.",
+    Script.REFUSED_HERE: "The merchant's first account is out of service; any other one takes it.",
+    Script.UNDELIVERABLE: "Declined because the destination's account is closed.",
 }
 
 # What somebody at the bank's desk can make of an order, by what it is.
@@ -311,8 +336,10 @@ ON_PAGE: Final = tuple(script for script in Script if script in ENDINGS[Kind.DEP
 MARK: Final = re.compile(r"\[script:([a-z_]+)\]\s*")
 
 
-def chosen_by(kind: Kind, *, description: str, amount_minor: int) -> Script:
+def chosen_by(kind: Kind, *, description: str, amount_minor: int, at_first: bool = True) -> Script:
     """Return the script that an order asks for by its description or by its amount, or what is usual.
+
+    `at_first`: it comes to the first of the merchant's accounts, which alone is out of service at times.
 
     Raises ValueError for a `[script:...]` that does not exist: a misspelt test must not pass by waiting.
     """
@@ -321,5 +348,6 @@ def chosen_by(kind: Kind, *, description: str, amount_minor: int) -> Script:
         script = Script(mark[1])
         if script not in {_OTHERWISE[kind], *ENDINGS[kind].values()}:
             raise ValueError(f"there is no script {script} for a {kind}")
-        return script
-    return ENDINGS[kind].get(f"{amount_minor % 100:02}", _OTHERWISE[kind])
+    else:
+        script = ENDINGS[kind].get(f"{amount_minor % 100:02}", _OTHERWISE[kind])
+    return _OTHERWISE[kind] if script is Script.REFUSED_HERE and not at_first else script

@@ -4,15 +4,17 @@ from dataclasses import replace
 from datetime import datetime
 
 from app import merchants, methods, payments, providers, staff
-from app.demo.facts import ACCOUNT, Demo
+from app.demo.facts import ACCOUNT, SECOND_ACCOUNT, Demo
 from app.kernel import ids
 from app.kernel.money import Money
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = ["ACCOUNT", "SANDBOX", "Demo", "offer_everything", "seed"]
+__all__ = ["ACCOUNT", "SANDBOX", "SECOND_ACCOUNT", "Demo", "offer_everything", "seed"]
 
 SANDBOX = "sandbox"  # the provider account's name at every test site
+SECOND_SANDBOX = "sandbox-2"
+THROUGH_BOTH = "e_wallet"  # the method that goes on to the second account where the first refuses
 CURRENCY = "KZT"
 # Smallest and largest payment at a test site, in major units.
 LIMITS = {
@@ -97,16 +99,17 @@ async def offer_everything(
     peers: frozenset[tuple[str, int]],
 ) -> None:
     """Let a test site offer every way to pay in and out in a currency, carried out by the sandbox."""
-    await providers.open_account(
-        tx,
-        site_id,
-        SANDBOX,
-        gateway="sandbox",
-        base_url=sandbox_url,
-        page_origin=sandbox_url,
-        credentials={"account": ACCOUNT, "secret": secret},
-        allowed_private_peers=peers,
-    )
+    for name, account in ((SANDBOX, ACCOUNT), (SECOND_SANDBOX, SECOND_ACCOUNT)):
+        await providers.open_account(
+            tx,
+            site_id,
+            name,
+            gateway="sandbox",
+            base_url=sandbox_url,
+            page_origin=sandbox_url,
+            credentials={"account": account, "secret": secret},
+            allowed_private_peers=peers,
+        )
     low, high = (Money.parse(limit, currency) for limit in LIMITS.get(currency, OTHER_LIMITS))
     ways = {
         methods.Direction.DEPOSIT: methods.CATALOGUE,
@@ -124,6 +127,8 @@ async def offer_everything(
                 position=position,
                 direction=direction,
             )
+        both = (SANDBOX, SECOND_SANDBOX)
+        await methods.order_accounts(tx, site_id, THROUGH_BOTH, currency, both, direction=direction)
 
 
 async def _let_small_payouts_go(tx: Transaction, site_id: int, at: datetime) -> None:

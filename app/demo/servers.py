@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.demo import merchant, provider
-from app.demo.facts import ACCOUNT, Demo
+from app.demo.facts import ACCOUNT, SECOND_ACCOUNT, Demo
 from app.demo.merchant_shop import MerchantSettings
 from app.demo.provider_orders import ProviderSettings
 from app.settings import BadSetting, Settings
@@ -33,7 +33,9 @@ async def serve(demo: Demo) -> None:
     )
     sandbox = provider.create_app(
         ProviderSettings(
-            public_url=demo.sandbox_url, merchants={ACCOUNT: demo.sandbox_secret}, notice_peers=demo.peers
+            public_url=demo.sandbox_url,
+            merchants=dict.fromkeys((ACCOUNT, SECOND_ACCOUNT), demo.sandbox_secret),
+            notice_peers=demo.peers,
         )
     )
     servers = [_server(shop, demo.merchant_url), _server(sandbox, demo.sandbox_url)]

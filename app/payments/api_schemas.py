@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.engine import Row
 
+from app.kernel.masking import mask_text
 from app.kernel.money import MAX_MINOR
 from app.payments.access import SiteNumber, Text
 from app.payments.legs import Leg
@@ -166,7 +167,13 @@ def payment_object(
         }
         if attempts is not None:
             more["attempts"] = [
-                {"id": one.attempt_id, "account": one.account, "leg": one.leg, "is_over": one.is_over}
+                {
+                    "id": one.attempt_id,
+                    "account": one.account,
+                    "leg": one.leg,
+                    "is_over": one.is_over,
+                    "outcome": mask_text(one.outcome),
+                }
                 for one in attempts
             ]
     if events is not None:

@@ -40,10 +40,11 @@ async def next_of_deposit(
     Returns:
         the step that is taken instead, the columns that change with it, and what its event says of why.
     """
-    if step.path[-1:] != (SubStatus.DECLINED,) and step.path[-1:] != (SubStatus.PROVIDER_ERROR,):
+    end = frozenset(step.path[-1:])
+    if found.next_account is not None and end and end <= _ENDS | {SubStatus.UNKNOWN}:
+        return Step(), {}, {}  # said once more, or a doubt about what was said: it goes on already
+    if not end or not end <= _ENDS:
         return step, {}, {}
-    if found.next_account is not None:
-        return Step(), {}, {}  # said once more, and it goes on already
     route = await _route(tx, found, facts, evidence, None)
     if not route.account:
         return step, {}, {"why_last": route.why}

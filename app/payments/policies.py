@@ -1,13 +1,13 @@
-"""Setting what a site wants of its withdrawals."""
+"""Setting what a site wants of its withdrawals, and through which provider accounts its payments go."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 
-from app import merchants, staff
+from app import merchants, methods, providers, staff
 from app.kernel.errors import Refusal
 from app.kernel.money import currency_exponent
 from app.payments.legs import policy
@@ -15,7 +15,9 @@ from app.payments.model import PayoutPolicy
 from app.payments.tables import policies
 from app.plumbing.database import Transaction
 
-__all__ = ["BadPolicy", "change_policy", "set_policy"]
+__all__ = ["BadPolicy", "change_policy", "set_accounts", "set_most_attempts", "set_policy"]
+
+_CAPS = {methods.Direction.DEPOSIT: providers.Cap.DEPOSIT, methods.Direction.PAYOUT: providers.Cap.PAYOUT}
 
 
 class BadPolicy(Refusal):
@@ -76,6 +78,51 @@ async def change_policy(
     if changes:
         await set_policy(tx, site_id, currency, wanted, by=by, at=at)
     return wanted
+
+
+async def set_accounts(
+    tx: Transaction, offered: methods.Offer, site_id: int, accounts: Sequence[str], *, by: str, at: datetime
+) -> None:
+    """Set through which provider accounts a method of a site goes, and note it in the diary.
+
+    What is open goes on by the new order: an account that was asked for it is not asked again.
+
+    Args:
+        tx: the caller's transaction.
+        offered: the method as the site offers it in a currency and a direction.
+        site_id: whose.
+        accounts: the first to be asked standing first.
+        by: the actor, as `staff` writes them.
+        at: this instant.
+
+    Raises:
+        AccountNotFound: no such account at this site, or nothing is paid so through it. One that is switched
+            off may stand there, and is passed by.
+        BadAccounts: none, one of them twice, or too many.
+        MethodUnavailable: the site does not offer it.
+    """
+    there = await providers.accounts(tx, [(site_id, name) for name in accounts])
+    for name in accounts:
+        found = there.get((site_id, name))
+        if found is None or _CAPS[offered.direction] not in providers.gateway_of(found).caps:
+            raise providers.AccountNotFound(account=name)
+    code, currency = offered.method.code, offered.minimum.currency
+    await methods.order_accounts(tx, site_id, code, currency, accounts, direction=offered.direction)
+    detail = {"accounts": list(accounts), "before": list(offered.accounts)}
+    subject = f"offer:{code}:{currency}:{offered.direction}"
+    await staff.note(tx, site_id, actor=by, deed="offer.accounts", subject=subject, detail=detail, at=at)
+
+
+async def set_most_attempts(tx: Transaction, site_id: int, most: int, *, by: str, at: datetime) -> None:
+    """Set at how many provider accounts one payment is tried at most, and note it in the diary.
+
+    Raises:
+        BadAttempts: less than one, or more than a method can have accounts.
+        SiteNotFound: no such number.
+    """
+    await merchants.set_most_attempts(tx, site_id, most, at=at)
+    detail = {"most_attempts": most}
+    await staff.note(tx, site_id, actor=by, deed="site.most_attempts", subject="site", detail=detail, at=at)
 
 
 def _check(wanted: PayoutPolicy) -> None:

@@ -142,8 +142,8 @@ class Payment:
 class Attempt:
     """One try at a provider; its id is our reference there. `leg`: the part of a payout that it pays.
 
-    `state` is what the provider last said; None: nobody knows. `said_paid`: that money moved, whatever it
-    says now.
+    `state` is what the provider last said; None: nobody knows. `said_paid`: it has said that money moved,
+    whatever it says now.
     """
 
     attempt_id: str
@@ -156,6 +156,20 @@ class Attempt:
     error_code: str = ""
     error: str = ""
     sent_at: datetime | None = None
+
+    @property
+    def outcome(self) -> str:
+        """What became of it, for operators: the provider's last word, with its own code and sentence."""
+        if self.never_left:
+            return " ".join(filter(None, ("never left", self.error_code)))
+        said = self.state.value if self.state else "no answer yet"
+        words = [said, self.error_code, self.error]
+        return " ".join(filter(None, [*words, "(said before that it was paid)" if self.contradicts else ""]))
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether its provider now denies that money moved of which it has said so."""
+        return self.said_paid and self.state is not State.SUCCEEDED
 
     @property
     def never_left(self) -> bool:

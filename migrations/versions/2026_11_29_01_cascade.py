@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from migrations import statements
+
 revision = "cascade"
 down_revision = "leg_sums"
 
@@ -75,6 +77,8 @@ def upgrade() -> None:
     # What was asked for stays as it was written; through which account it goes may change.
     op.execute("GRANT UPDATE (account, next_account, present_attempt, return_url) ON payment TO cashier_app")
     op.execute("GRANT UPDATE (account) ON payout_leg TO cashier_app")
+    for statement in statements("cascade_guards.sql"):
+        op.execute(statement)
     op.execute("GRANT UPDATE (said_paid) ON attempt TO cashier_app")
     op.execute("GRANT SELECT (next_account, present_attempt) ON payment TO cashier_reader, cashier_auditor")
     op.execute("GRANT SELECT (most_attempts) ON site TO cashier_reader, cashier_auditor")
@@ -82,6 +86,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '2s'")
+    op.execute("DROP TRIGGER leg_stays_with_its_token ON payout_leg")
+    op.execute("DROP FUNCTION payments_check_leg_account()")
     op.execute("REVOKE UPDATE (account) ON payout_leg FROM cashier_app")
     op.execute("REVOKE UPDATE (account) ON payment FROM cashier_app")
     op.drop_column("attempt", "said_paid")

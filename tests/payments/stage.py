@@ -91,6 +91,7 @@ class Bank(Provider):
     book: dict[str, BankOrder] = field(default_factory=dict)
     moved: list[tuple[str, Money]] = field(default_factory=list)
     before: Any = None
+    no: providers.ProviderError = NO  # why it declines
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     @override
@@ -117,7 +118,9 @@ class Bank(Provider):
         if "declined" in deed:
             kept.state = State.FAILED
         return answer or (
-            providers.Result(State.FAILED, kept.theirs, error=NO) if "denied" in deed else self._told(kept)
+            providers.Result(State.FAILED, kept.theirs, error=self.no)
+            if "denied" in deed
+            else self._told(kept)
         )
 
     def pay(self, order: BankOrder) -> None:
@@ -141,7 +144,7 @@ class Bank(Provider):
         self.moved.remove((reference, -order.amount))
 
     def _told(self, order: BankOrder) -> providers.Result:
-        error = NO if order.state is State.FAILED else None
+        error = self.no if order.state is State.FAILED else None
         return providers.Result(order.state, order.theirs, order.amount, error=error)
 
     @override

@@ -44,6 +44,9 @@ def just(state: State) -> providers.Result:
     return providers.Result(state, error=error)
 
 
+# About the provider, and not about the player or the card: another account may do it.
+HERE = providers.ProviderError("91", "out of service", retryable=True)
+REFUSED = providers.Result(State.FAILED, error=HERE)
 UNKNOWN = providers.Result(State.UNKNOWN, error=providers.ProviderError("timed_out", "no answer"))
 NEVER_LEFT = providers.Result(
     State.UNKNOWN, error=providers.ProviderError("not_connected", "down"), nothing_was_sent=True
@@ -125,6 +128,7 @@ class Provider:
                     State(fact["state"]),
                     fact.get("theirs", "theirs-1"),
                     Money(fact["minor"], fact["currency"]) if "minor" in fact else None,
+                    error=HERE if fact.get("code") == HERE.code else None,
                 ),
                 None,
                 _dispute(fact.get("dispute")),
@@ -231,17 +235,17 @@ class World:
         )
         return str(newest.attempt_id)
 
-    async def store_notice(self, *facts: dict[str, object], mark: str = "") -> str:
+    async def store_notice(self, *facts: dict[str, object], mark: str = "", account: str = ACCOUNT) -> str:
         """Let a notice arrive; returns its id, also of one that came again."""
         body = json.dumps({"facts": facts, "mark": mark}).encode()
-        raw = providers.RawNotice(f"/notices/{self.site_id}/{ACCOUNT}", {"x-told": "yes"}, body)
-        await providers.take_notice(self.database, self.site_id, ACCOUNT, raw, at=self.clock.now())
+        raw = providers.RawNotice(f"/notices/{self.site_id}/{account}", {"x-told": "yes"}, body)
+        await providers.take_notice(self.database, self.site_id, account, raw, at=self.clock.now())
         [row] = await self.rows("SELECT notice_id FROM notice WHERE body = :body", body=body)
         return str(row.notice_id)
 
-    async def notice(self, *facts: dict[str, object], mark: str = "") -> str:
+    async def notice(self, *facts: dict[str, object], mark: str = "", account: str = ACCOUNT) -> str:
         """Let a notice arrive and be read."""
-        notice_id = await self.store_notice(*facts, mark=mark)
+        notice_id = await self.store_notice(*facts, mark=mark, account=account)
         await payments.read_notice(self.pipes, self.site_id, notice_id)
         return notice_id
 

@@ -24,7 +24,7 @@ from app import payments
 from app.demo import merchant, provider
 from app.demo.merchant_shop import MerchantSettings
 from app.demo.provider_orders import ProviderSettings
-from app.demo.seed import ACCOUNT, Demo, seed
+from app.demo.seed import ACCOUNT, SECOND_ACCOUNT, Demo, seed
 from app.kernel.clock import MovableClock
 from app.main import create_app
 from app.plumbing.database import Database
@@ -259,7 +259,7 @@ async def staged(clone_url: str, clock: MovableClock) -> AsyncIterator[Stage]:
         await stack.enter_async_context(serving(merchant.create_app(shop), ports[1]))
         sandbox = ProviderSettings(
             public_url=sandbox_url,
-            merchants={ACCOUNT: demo.sandbox_secret},
+            merchants=dict.fromkeys((ACCOUNT, SECOND_ACCOUNT), demo.sandbox_secret),
             notice_peers=peers,
             clock=clock,
             short_pause_seconds=0.6,  # long enough that the answer is read before, on a busy machine

@@ -15,9 +15,10 @@ from app.demo.provider_orders import ACCOUNT_HEADER, SIGNATURE_HEADER, signature
 from app.demo.simulation.chance import Chance, Fault, Place
 from app.demo.simulation.story import Timeline, Violated
 
-__all__ = ["ACCOUNT", "METHOD", "Bank", "BankDispute", "BankOrder", "Deliver"]
+__all__ = ["ACCOUNT", "METHOD", "SECOND_ACCOUNT", "Bank", "BankDispute", "BankOrder", "Deliver"]
 
 ACCOUNT: Final = "simulated"
+SECOND_ACCOUNT: Final = "simulated-2"  # at the same bank, and strange to the orders of the first
 METHOD: Final = "e_wallet"
 OK, CREATED, REFUSED, UNAUTHENTIC, NOT_FOUND, TOO_LATE = 200, 201, 400, 401, 404, 409
 KINDS: Final = {"/v1/deposits": "deposit", "/v1/payouts": "payout", "/v1/refunds": "refund"}
@@ -30,6 +31,8 @@ PLAYERS_PAY, PLAYERS_DECIDE = 0.8, 0.9
 # Of what was paid: sent back by the player's bank, disputed by the player, and of disputes what is won.
 SENT_BACK, DISPUTED, WARNED, WON = 0.04, 0.04, 0.25, 0.5
 CODES: Final = {"declined": "05", "returned": "85", "reversed": "86"}
+# Of what it declines: because that account is out of service, so that another may be asked.
+NOT_HERE, NOT_HERE_CODE = 0.5, "91"
 
 Deliver = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
 
@@ -41,7 +44,8 @@ class BankOrder:
     `lies_after`: it says no when it has paid, and takes it back when it is asked; `withdraws`: it means it.
 
     `goes_to` is an account of the player, of a refund the deposit that it gives back. `back_minor` is what
-    refunds and disputes took back of a deposit.
+    refunds and disputes took back of a deposit. `paid_after_no`: it moved the money though it had said no, so
+    that what came by another account meanwhile is no fault of ours.
     """
 
     reference: str
@@ -59,6 +63,9 @@ class BankOrder:
     lies_after: bool = False
     revives: bool = False
     withdraws: bool = False
+    account: str = ACCOUNT
+    code: str = CODES["declined"]
+    paid_after_no: bool = False
 
 
 @dataclass(slots=True)
@@ -102,14 +109,15 @@ class Bank:
         if not hmac.compare_digest(signature_of(self.secret, signed), given):
             return UNAUTHENTIC, b'{"error":"bad_signature"}'
         bare = path.partition("?")[0]
+        account = {name.lower(): value for name, value in headers.items()}[ACCOUNT_HEADER.lower()]
         if method == "POST" and bare in KINDS:
-            return self._ask(KINDS[bare], json.loads(body))
+            return self._ask(account, KINDS[bare], json.loads(body))
         if bare == "/v1/balance":
             currency = path.rpartition("=")[2]
             return OK, json.dumps({"available_minor": PLENTY_MINOR, "currency": currency}).encode()
         reference = bare.removesuffix("/cancel").rpartition("/")[2]
         order = self.orders.get(reference)
-        if order is None:
+        if order is None or order.account != account:
             return NOT_FOUND, b'{"status":"not_found"}'
         if bare.endswith("/cancel") and order.status == "awaiting_player":
             order.status = "cancelled"
@@ -117,15 +125,19 @@ class Bank:
             return TOO_LATE, json.dumps({"error": "too_late", "order": self._facts(order)}).encode()
         return OK, json.dumps(self._facts(order)).encode()
 
-    def _ask(self, kind: str, asked: Mapping[str, Any]) -> tuple[int, bytes]:
+    def _ask(self, account: str, kind: str, asked: Mapping[str, Any]) -> tuple[int, bytes]:
         order = self.orders.get(asked["reference"])
         if order is not None:
             self.deeds["the same order again, moved once"] += 1
             return OK, json.dumps(self._facts(order)).encode()
         order = self._open(kind, asked)
+        order.account = account
+        if any(one.account != account for one in self.of_number[order.number]):
+            self.deeds[f"{kind}s tried at another account"] += 1
         fault = self.chance.strike(Place.ORDER)
         self.timeline.tell(
-            order.number, f"bank: {kind} order {order.theirs} of {order.amount_minor}; {fault or 'no fault'}"
+            order.number,
+            f"bank: {kind} order {order.theirs} of {order.amount_minor} at {account}; {fault or 'no fault'}",
         )
         order.lies_after = fault is Fault.FAILURE_AFTER_SUCCESS
         order.revives = fault is Fault.SUCCESS_AFTER_FAILURE
@@ -173,6 +185,8 @@ class Bank:
         if status == "approved" and not self._can_move(order):
             status, order.revives = "declined", False
         order.status = status
+        if status == "declined" and order.kind != "refund" and self.chance.happens(NOT_HERE):
+            order.code = NOT_HERE_CODE
         if status == "approved":
             self._move(order)
         self._tell(order, {"status": status}, is_sure=is_sure)
@@ -217,6 +231,7 @@ class Bank:
 
     def _move(self, order: BankOrder) -> None:
         """Really move the money: the one place."""
+        order.paid_after_no = order.said_no
         order.moved_minor += order.amount_minor
         self.net[order.number] += order.amount_minor
         self.gross[order.number] += order.amount_minor
@@ -236,7 +251,9 @@ class Bank:
         same = [
             one
             for one in self.of_number[order.number]
-            if one.moved_minor and (one.kind == "deposit" or one.goes_to == order.goes_to)
+            if one.moved_minor
+            and not one.paid_after_no
+            and (one.kind == "deposit" or one.goes_to == order.goes_to)
         ]
         return len(same) > 1
 
@@ -354,7 +371,7 @@ class Bank:
             "status": order.status,
             "amount_minor": order.amount_minor,
             "currency": order.currency,
-            "code": CODES.get(order.status, "00"),
+            "code": order.code if order.status == "declined" else CODES.get(order.status, "00"),
             "message": "",
         }
         if order.status == "awaiting_player":

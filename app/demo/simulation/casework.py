@@ -85,6 +85,8 @@ class Casework:
                 return R.NOTED
             if row.kind != "deposit" or (row.posted and moved):
                 return None
+            if sum(one.moved_minor > 0 for one in bank.of_number.get(number, [])) > 1:
+                return None  # by several accounts: people would look at each
             return R.NOT_PAID if moved == 0 else R.ACCEPTED
         if len(bank.of_number.get(number, [])) != 1:
             return None  # of several parts, people would look at each

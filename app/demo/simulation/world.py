@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from app import merchants, methods, payments, providers, staff
-from app.demo.simulation.bank import ACCOUNT, METHOD, Bank, Deliver
+from app.demo.simulation.bank import ACCOUNT, METHOD, SECOND_ACCOUNT, Bank, Deliver
 from app.demo.simulation.canaries import Canary, Victim, planted
 from app.demo.simulation.chance import Chance
 from app.demo.simulation.merchant import CURRENCY, Merchant
@@ -126,18 +126,21 @@ async def _open_site(world: World, *, is_seamless: bool) -> None:
             callback_url=f"https://{host}/wallet" if is_seamless else "",
         )
         created = await merchants.create_site(tx, new, at=at)
-        await providers.open_account(
-            tx,
-            created.site_id,
-            ACCOUNT,
-            gateway="sandbox",
-            base_url=f"https://{BANK_HOST}",
-            credentials={"account": ACCOUNT, "secret": world.bank.secret},
-        )
+        both = (ACCOUNT, SECOND_ACCOUNT)
+        for account in both:
+            await providers.open_account(
+                tx,
+                created.site_id,
+                account,
+                gateway="sandbox",
+                base_url=f"https://{BANK_HOST}",
+                credentials={"account": account, "secret": world.bank.secret},
+            )
         for direction in methods.Direction:
             await methods.offer_method(
                 tx, created.site_id, METHOD, minimum=LEAST, maximum=MOST, account=ACCOUNT, direction=direction
             )
+            await methods.order_accounts(tx, created.site_id, METHOD, CURRENCY, both, direction=direction)
         # At one site everything goes by itself; at the other people decide, and the merchant says "pay".
         rules = payments.PayoutPolicy(
             auto_below=MOST if is_seamless else Money(90_000, CURRENCY),

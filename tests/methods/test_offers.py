@@ -118,3 +118,29 @@ async def test_a_method_is_offered_each_way_by_itself(database: Database, clock:
             await methods.switch_method(tx, site_id, "e_wallet", "KZT", enabled=False)
     assert await offered(database, site_id) == ["card"]
     assert await offered(database, site_id, direction=payout) == ["e_wallet"]
+
+
+async def test_several_accounts_stand_in_the_sites_order(database: Database, clock: MovableClock) -> None:
+    site_id = await new_site(database, clock)
+    async with database.transaction() as tx:
+        await methods.offer_method(tx, site_id, "card", minimum=LOW, maximum=HIGH, account="main")
+        assert (await methods.offer(tx, site_id, "KZT", "card")).accounts == ("main",)
+        await methods.order_accounts(tx, site_id, "card", "KZT", ["second", "main", "third"])
+        found = await methods.offer(tx, site_id, "KZT", "card")
+        assert (found.account, found.accounts) == ("second", ("second", "main", "third"))
+        # Offered anew it goes through the one account that is named, as it always did.
+        await methods.offer_method(tx, site_id, "card", minimum=LOW, maximum=HIGH, account="main")
+        assert (await methods.offer(tx, site_id, "KZT", "card")).accounts == ("main",)
+
+
+@pytest.mark.parametrize("accounts", [[], ["a", "a"], ["a", "b", "a"], [str(number) for number in range(10)]])
+async def test_an_order_of_accounts_that_cannot_be_is_refused(
+    database: Database, clock: MovableClock, accounts: list[str]
+) -> None:
+    site_id = await new_site(database, clock)
+    async with database.transaction() as tx:
+        await methods.offer_method(tx, site_id, "card", minimum=LOW, maximum=HIGH, account="main")
+        with pytest.raises(methods.BadAccounts):
+            await methods.order_accounts(tx, site_id, "card", "KZT", accounts)
+        with pytest.raises(methods.MethodUnavailable):
+            await methods.order_accounts(tx, site_id, "qr", "KZT", ["main"])

@@ -93,14 +93,23 @@ async def test_an_answer_about_another_kind_of_order_is_not_about_ours(rig: Rig)
         assert paid == {call, "status"} | ({"cancel"} if kind == "deposit" else set())
 
 
-async def test_want_of_our_own_money_there_may_be_tried_again_and_nothing_else(rig: Rig) -> None:
-    for code, again in (("51", True), ("05", False), ("", False)):
+async def test_what_is_about_the_provider_may_be_tried_elsewhere_and_nothing_else(rig: Rig) -> None:
+    for code, again in (("51", True), ("91", True), ("05", False), ("14", False), ("78", False), ("", False)):
         said: dict[str, object] = {"status": "declined", "code": code, "message": "no"}
         results = await told(rig, said)
         for result in results.values():
             assert result.state is State.FAILED
             assert result.error is not None
             assert result.error.retryable is again
+            assert result.error.undeliverable is (code == "78")
+
+
+async def test_only_a_definite_no_carries_a_reason(rig: Rig) -> None:
+    """Who is pending, paid or unknown under such a code has refused nothing."""
+    for status in ("pending", "approved", "unknown", "mystery"):
+        results = await told(rig, {"status": status, "code": "91"})
+        assert all(result.state is not State.FAILED for result in results.values())
+        assert not any(result.error and result.error.retryable for result in results.values())
 
 
 async def test_a_balance_is_a_sum_in_the_currency_asked_for(rig: Rig) -> None:

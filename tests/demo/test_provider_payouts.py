@@ -12,6 +12,7 @@ from app.demo.provider_scripts import (
     PLANS,
     Kind,
     Script,
+    chosen_by,
 )
 from app.kernel.masking import CardNumber
 from app.methods import read_destination
@@ -351,3 +352,25 @@ async def test_a_balance_is_signed_with_its_question(sandbox: Sandbox) -> None:
     headers = {"X-Sandbox-Account": "altyn", "X-Sandbox-Signature": "0" * 64}
     for path in ("/v1/balance?currency=KZT", "/v1/orders/att_1"):
         assert (await sandbox.http.get(sandbox.url + path, headers=headers)).status_code == 401
+
+
+async def test_only_the_first_account_is_out_of_service(sandbox: Sandbox) -> None:
+    """Ending in 31: code 91 at the merchant's first account, and as usual at any other."""
+    first = (await sandbox.pay_out(amount_minor=150_031)).json()
+    assert (first["status"], first["code"]) == ("declined", "91")
+    (notice,) = await sandbox.heard(1)
+    assert first.items() <= notice.items()
+    assert chosen_by(Kind.PAYOUT, description="", amount_minor=150_031) is Script.REFUSED_HERE
+    for kind, usual in ((Kind.PAYOUT, Script.APPROVE), (Kind.DEPOSIT, Script.NEEDS_PLAYER)):
+        assert chosen_by(kind, description="", amount_minor=150_031, at_first=False) is usual
+    marked = "[script:refused_here] x"
+    assert chosen_by(Kind.DEPOSIT, description=marked, amount_minor=1, at_first=False) is Script.NEEDS_PLAYER
+    assert await sandbox.balance() == 0
+
+
+async def test_a_payout_to_a_closed_account_says_so(sandbox: Sandbox) -> None:
+    told = (await sandbox.pay_out(amount_minor=150_032)).json()
+    assert (told["status"], told["code"], told["message"]) == ("declined", "78", "The account is closed")
+    (notice,) = await sandbox.heard(1)
+    assert told.items() <= notice.items()
+    assert await sandbox.balance() == 0

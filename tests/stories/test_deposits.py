@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from app import providers
+from app.demo.facts import ACCOUNT, SECOND_ACCOUNT
 from app.providers.gateways import sandbox
 from tests import invariants
 from tests.stories.conftest import Told
@@ -264,3 +265,45 @@ async def all_completed(stage: Stage, count: int) -> bool:
         paid = await reader.scalar(text("SELECT count(*) FROM payment WHERE sub_status = 'completed'"))
         told = await reader.scalar(text("SELECT count(*) FROM webhook WHERE state = 'delivered'"))
     return bool(paid == told == count)
+
+
+async def test_the_first_account_refuses_and_the_second_collects(stage: Stage, told: Told) -> None:
+    await stage.deposit("1500.31", "e_wallet")
+    await stage.decide("approve")
+    await stage.until(lambda: stage.status_is("completed"))
+    await stage.look()
+    await told()
+    orders = (await stage.provider())["orders"]
+    assert [(one["account"], one["status"], one["code"]) for one in orders] == [
+        (ACCOUNT, "declined", "91"),
+        (SECOND_ACCOUNT, "approved", "00"),
+    ]
+    assert await credited(stage) == 150_031
+
+
+async def test_both_accounts_refuse(stage: Stage, told: Told) -> None:
+    """The second at its own page: the merchant hears of the last one only."""
+    await stage.deposit("1500.31", "e_wallet")
+    await stage.decide("refused_here")
+    await stage.until(lambda: stage.status_is("declined"))
+    await told()
+    assert await credited(stage) == 0
+
+
+async def test_refused_at_the_first_page_the_second_page_is_offered(stage: Stage, told: Told) -> None:
+    first = await stage.deposit("1500", "e_wallet")
+    # As the player does there; the first provider's notice then leads to the second provider's page.
+    answer = await stage.browser.post(first["continue_url"], data={"script": "refused_here"})
+    assert answer.status_code == 303
+    await stage.until(lambda: orders(stage, 2))
+    await stage.until(lambda: stage.status_is("awaiting_player"))
+    second = await stage.look()
+    assert second["continue_url"] != first["continue_url"]
+    await stage.decide("approve")
+    await stage.until(lambda: stage.status_is("completed"))
+    await told()
+    assert await credited(stage) == 150_000
+
+
+async def orders(stage: Stage, count: int) -> bool:
+    return len((await stage.provider())["orders"]) == count

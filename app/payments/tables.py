@@ -25,14 +25,7 @@ from app.payments.states import NEXT, OPEN, Kind, LegState, Status, SubStatus
 from app.plumbing.database import checked, metadata
 from app.providers import State
 
-__all__ = [
-    "attempts",
-    "legs",
-    "payment_events",
-    "payment_numbers",
-    "payments",
-    "policies",
-]
+__all__ = ["attempts", "legs", "payment_events", "payment_numbers", "payments", "policies"]
 
 # The protocol's numeric transaction_id; it starts high so that all have nine digits.
 payment_numbers = Sequence("payment_number", start=100_000_001, metadata=metadata)

@@ -69,6 +69,8 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "amount_malformed": 422,
     "amount_too_high": 422,
     "amount_too_low": 422,
+    "bad_accounts": 422,
+    "bad_attempts": 422,
     "bad_destination": 422,
     "bad_notice": 401,
     "bad_origin": 422,

@@ -1,15 +1,22 @@
 """A deposit at two provider accounts: what the first refuses for certain the second collects, and no more."""
 
-import asyncio
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import text
 
-from app import methods, payments, providers, staff
-from app.plumbing import switches
-from app.providers.gateways import GATEWAYS
+from app import payments, providers, staff
+from tests.payments.accounts import (
+    SECOND,
+    THIRD,
+    asked,
+    cases,
+    listed,
+    order,
+    switch_off,
+    through_both_accounts,
+    tries,
+    why,
+)
 from tests.payments.world import (
     ACCOUNT,
     AMOUNT,
@@ -25,67 +32,21 @@ from tests.payments.world import (
 )
 
 State = providers.State
-SECOND, THIRD = "second", "third"
 
 
 @pytest.fixture
 def second(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    """Another provider, which has collected whenever it is asked."""
-    told = Provider("second", answers=[paid("second-1")], statuses=[paid("second-1")])
-    monkeypatch.setitem(GATEWAYS, told.name, told)
-    return told
+    return listed(monkeypatch, SECOND)
 
 
 @pytest.fixture
 def third(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    told = Provider("third", answers=[paid("third-1")], statuses=[paid("third-1")])
-    monkeypatch.setitem(GATEWAYS, told.name, told)
-    return told
+    return listed(monkeypatch, THIRD)
 
 
 @pytest.fixture(autouse=True)
 async def through_both(world: World, second: Provider, third: Provider) -> None:
-    """The site's order: main, then second; the third is there."""
-    async with world.database.transaction() as tx:
-        for name in (SECOND, THIRD):
-            await providers.open_account(
-                tx,
-                world.site_id,
-                name,
-                gateway=name,
-                base_url=f"https://{name}.example.com",
-                credentials={"secret": "s"},
-            )
-    await order(world, ACCOUNT, SECOND)
-
-
-async def order(world: World, *accounts: str) -> None:
-    async with world.database.transaction() as tx:
-        await methods.order_accounts(tx, world.site_id, "card", "KZT", accounts)
-
-
-async def tries(world: World) -> list[Any]:
-    return await world.rows("SELECT * FROM attempt ORDER BY number")
-
-
-async def why(world: World) -> list[str]:
-    """Why each attempt was made, or none was made."""
-    rows = await world.rows("SELECT detail FROM payment_event ORDER BY sequence")
-    return [
-        str(row.detail.get("next_account") or row.detail["why_last"])
-        for row in rows
-        if "next_account" in row.detail or "why_last" in row.detail
-    ]
-
-
-async def asked(world: World) -> None:
-    found = await world.payment()
-    await payments.ask_provider(world.pipes, world.site_id, found.payment_id)
-
-
-async def cases(world: World) -> list[str]:
-    async with world.database.reading() as reader:
-        return [one.kind.value for one in await payments.cases_of_site(reader, world.site_id)]
+    await through_both_accounts(world)
 
 
 # What the first account answers, and whether the second is asked.
@@ -199,13 +160,6 @@ async def test_three_accounts_in_their_order(
     await order(world, SECOND, ACCOUNT, THIRD)
     assert (await world.deposit()).account == THIRD
     assert [one.account for one in await tries(world)] == [SECOND, ACCOUNT, THIRD]
-
-
-async def switch_off(world: World, name: str) -> None:
-    async with world.database.transaction() as tx:
-        await tx.execute(
-            text("UPDATE provider_account SET enabled = false WHERE account = :name"), {"name": name}
-        )
 
 
 async def test_an_account_that_is_switched_off_is_passed_by(
@@ -326,191 +280,6 @@ async def test_when_the_players_time_is_over_it_goes_nowhere(
     assert (await world.payment()).sub_status == "declined"
     assert second.orders == []
     assert await why(world) == ["the player's time is over"]
-
-
-@pytest.fixture
-async def both_tried(world: World, provider: Provider, second: Provider) -> tuple[str, str]:
-    """The first refused; the second awaits its player. The references of both."""
-    provider.answers, second.answers = [REFUSED], [awaiting("https://second.example.com/2")]
-    provider.statuses = [REFUSED]
-    second.statuses = [awaiting("https://second.example.com/2")]
-    await world.deposit()
-    first, next_one = await tries(world)
-    return first.attempt_id, next_one.attempt_id
-
-
-@pytest.mark.parametrize("by_notice", [True, False])
-async def test_a_late_success_of_the_first_after_the_second_has_paid_is_a_case(
-    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str], by_notice: bool
-) -> None:
-    first, next_one = both_tried
-    await world.notice(fact(next_one, theirs="second-1"), account=SECOND)
-    assert (await world.payment()).sub_status == "completed"
-    provider.statuses, second.statuses = [paid("main-1")], [paid("second-1")]
-    if by_notice:
-        await world.notice(fact(first, theirs="main-1"))
-    else:
-        await asked(world)
-    found = await world.payment()
-    assert (found.sub_status, found.attention) == ("completed", "second_payment")
-    assert (await world.credited(), await cases(world)) == (AMOUNT.minor, ["second_payment"])
-    await world.notice(fact(first, theirs="main-1"), mark="again")
-    await asked(world)
-    assert (await world.credited(), await cases(world)) == (AMOUNT.minor, ["second_payment"])
-
-
-async def test_a_late_success_of_the_first_while_the_second_waits_is_a_case_and_no_credit(
-    world: World, second: Provider, both_tried: tuple[str, str]
-) -> None:
-    first, next_one = both_tried
-    await world.notice(fact(first, theirs="main-1"))
-    found = await world.payment()
-    assert (found.sub_status, found.attention) == ("awaiting_player", "second_payment")
-    assert (await world.credited(), await cases(world)) == (0, ["second_payment"])
-    await world.notice(fact(next_one, theirs="second-1"), account=SECOND)
-    assert (await world.payment()).sub_status == "completed"
-    assert await world.credited() == AMOUNT.minor
-
-
-async def test_while_it_is_open_the_earlier_provider_is_asked_too(
-    world: World, provider: Provider, both_tried: tuple[str, str]
-) -> None:
-    """Who tells nobody is found out by the question."""
-    provider.statuses = [paid("main-1")]
-    await asked(world)
-    assert await cases(world) == ["second_payment"]
-    assert await world.credited() == 0
-
-
-async def test_the_firsts_decline_again_and_a_late_doubt_change_nothing(
-    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
-) -> None:
-    first, _ = both_tried
-    before = await world.payment()
-    await world.notice(fact(first, "failed", code="91"))
-    await world.notice(fact(first, "unknown"))
-    await world.notice(fact(first, "cancelled"))
-    now = await world.payment()
-    assert (now.sub_status, now.sequence, now.attention) == ("awaiting_player", before.sequence, None)
-    assert len(second.orders) == 1
-
-
-async def test_what_the_earlier_one_brought_is_credited_by_people_at_its_own_account(
-    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
-) -> None:
-    first, next_one = both_tried
-    await world.notice(fact(next_one, "failed"), account=SECOND)
-    assert (await world.payment()).sub_status == "declined"
-    await world.notice(fact(first, theirs="main-1"))
-    people = []
-    async with world.database.transaction() as tx:
-        for login in ("anna", "boris"):
-            new = staff.NewOperator(login, login.title(), frozenset({staff.Role.FINANCE}))
-            people.append((await staff.create_operator(tx, new, at=world.clock.now()))[0])
-    async with world.database.reading() as reader:
-        [case] = await payments.cases_of_site(reader, world.site_id)
-    proposal = payments.Proposal(payments.Resolution.ACCEPTED, "the statement", "ab" * 32, AMOUNT)
-    await payments.propose_resolution(world.pipes, world.site_id, case.case_id, people[0], proposal)
-    await payments.decide_case(world.pipes, world.site_id, case.case_id, people[1], staff.Verdict.APPROVE)
-    found = await world.payment()
-    assert (found.sub_status, found.account, found.present_attempt) == ("completed", ACCOUNT, first)
-    assert await world.credited() == AMOUNT.minor
-
-
-class Died(BaseException):
-    """The process is gone."""
-
-
-async def test_who_dies_between_storing_the_next_attempt_and_sending_it_sends_nothing_anew(
-    world: World, provider: Provider, second: Provider
-) -> None:
-    provider.answers = [REFUSED]
-
-    async def dies(_: providers.DepositOrder) -> None:
-        second.orders.clear()  # it never got there
-        raise Died
-
-    second.during_deposit, second.statuses = dies, [just(State.NOT_FOUND)]
-    with pytest.raises(Died):
-        await world.ask()
-    found = await world.payment()
-    assert (found.sub_status, found.account) == ("submitted", SECOND)
-    assert [one.account for one in await tries(world)] == [ACCOUNT, SECOND]
-    provider.statuses, second.during_deposit = [REFUSED], None
-    world.clock.advance(timedelta(seconds=30))
-    await payments.sweep_due(world.pipes)
-    await asked(world)
-    assert (second.orders, (await world.payment()).sub_status) == ([], "submitted")
-    assert ("status", (await tries(world))[1].attempt_id) in second.asked
-    world.clock.advance(timedelta(minutes=3))
-    await asked(world)
-    assert (second.orders, (await world.payment()).sub_status) == ([], "provider_error")
-
-
-async def test_who_dies_before_the_next_attempt_is_stored_loses_only_time(
-    world: World, provider: Provider, second: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    provider.answers = provider.statuses = [REFUSED]
-
-    async def dies(*_: object) -> None:
-        raise Died
-
-    with monkeypatch.context() as patched:
-        patched.setattr("app.payments.deposit_sending._send_on", dies)
-        with pytest.raises(Died):
-            await world.ask()
-    found = await world.payment()
-    assert (found.sub_status, found.next_account, second.orders) == ("submitted", SECOND, [])
-    assert found.ask_at is not None
-    assert await payments.sweep_due(world.pipes) == 1
-    await asked(world)
-    found = await world.payment()
-    assert (found.sub_status, found.account, len(second.orders)) == ("completed", SECOND, 1)
-    assert await world.credited() == AMOUNT.minor
-
-
-async def test_of_several_who_would_send_it_on_one_does(
-    world: World, provider: Provider, second: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await left_waiting(world, provider, monkeypatch)
-    await asyncio.gather(*(asked(world) for _ in range(6)))
-    assert len(second.orders) == 1
-    assert await world.credited() == AMOUNT.minor
-
-
-async def left_waiting(world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
-    provider.answers = provider.statuses = [REFUSED]
-
-    async def nothing(*_: object) -> None:
-        return
-
-    with monkeypatch.context() as patched:
-        patched.setattr("app.payments.deposit_sending._send_on", nothing)
-        await world.ask()
-
-
-async def test_what_stands_against_the_next_attempt_when_it_is_due_ends_it(
-    world: World, provider: Provider, second: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await left_waiting(world, provider, monkeypatch)
-    async with world.database.transaction() as tx:
-        await switches.set_switch(
-            tx, world.site_id, payments.DEPOSITS, stopped=True, reason="", by="t", at=world.clock.now()
-        )
-    await asked(world)
-    found = await world.payment()
-    assert (found.sub_status, found.reason_code, second.orders) == ("declined", "91", [])
-    assert await why(world) == [SECOND, "deposits are stopped"]
-
-
-async def test_a_second_that_was_switched_off_meanwhile_is_not_asked(
-    world: World, provider: Provider, second: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await left_waiting(world, provider, monkeypatch)
-    await switch_off(world, SECOND)
-    await asked(world)
-    assert ((await world.payment()).sub_status, second.orders) == ("declined", [])
-    assert (await why(world))[-1] == f"switched off: {SECOND}"
 
 
 async def test_one_account_keeps_no_address_with_a_token_in_it(world: World) -> None:

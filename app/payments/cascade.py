@@ -12,14 +12,14 @@ from sqlalchemy import select
 
 from app import merchants, methods, providers
 from app.payments.legs import Leg, attempts_of
-from app.payments.model import Evidence, Facts, Step
+from app.payments.model import Evidence, Facts, Source, Step
 from app.payments.queries import Payment
 from app.payments.rules import why_last
-from app.payments.states import Kind, SubStatus
+from app.payments.states import Kind, Status, SubStatus
 from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 
-__all__ = ["at_its_account", "next_of_deposit", "next_of_leg", "says_nothing_came"]
+__all__ = ["as_of_try", "at_its_account", "next_of_deposit", "next_of_leg", "says_nothing_came"]
 
 _ENDS: Final = frozenset({SubStatus.DECLINED, SubStatus.UNDELIVERABLE, SubStatus.PROVIDER_ERROR})
 # Nothing of it left us: of a payout, it waits in the queue.
@@ -81,6 +81,27 @@ def says_nothing_came(result: providers.Result, *, never_left: bool) -> bool:
     By its own word; or it can be reached now as little as then, when no byte of the order left us.
     """
     return result.state in _NOTHING or (never_left and result.nothing_was_sent)
+
+
+async def as_of_try(
+    tx: Transaction, found: Payment, reference: str, source: Source
+) -> tuple[Payment, Facts, dict[str, object]]:
+    """A deposit as evidence about one of its tries finds it.
+
+    A try is superseded while another that came after it was paid or still may be. Where nothing came by that
+    one, a late word of an earlier try is about the deposit again, at the earlier one's account. Who decides
+    with a proof speaks of the deposit, not of one of its tries.
+
+    Returns:
+        the deposit, what is known of it, and the columns that change should the evidence lead anywhere.
+    """
+    if found.present_attempt in {None, reference} or source is Source.SETTLEMENT:
+        return found, found.facts, {}
+    if found.status is not Status.FAILED:
+        return found, replace(found.facts, is_superseded=True), {}
+    [one] = [one for one in await attempts_of(tx, found) if one.attempt_id == reference]
+    its: dict[str, object] = {"account": one.account, "present_attempt": reference}
+    return replace(found, account=one.account, present_attempt=reference), found.facts, its
 
 
 async def at_its_account(tx: Transaction, found: Payment, provider_reference: str | None) -> Payment:

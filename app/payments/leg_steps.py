@@ -25,6 +25,7 @@ from app.plumbing.database import Transaction
 __all__ = ["SOURCE", "accept_leg", "apply_to_leg", "give_back", "hold_of"]
 
 SOURCE = "payments"  # the namespace of our keys in the ledger
+_UNPAID = frozenset({LegState.DECLINED, LegState.PROVIDER_ERROR, LegState.UNDELIVERABLE})
 _TOLD_AS_PAID = frozenset({SubStatus.COMPLETED, SubStatus.RETURNED})
 
 
@@ -59,9 +60,14 @@ async def apply_to_leg(
     [leg] = [part for part in parts if part.leg == attempt.leg]
     tries = [one for one in await attempts_of(tx, found) if one.leg == leg.leg]
     evidence = evidence_of(result, source, at)
+    if source is Source.SETTLEMENT:
+        # Who decides with a proof speaks of the leg, not of a try of it; the number may be an earlier one's.
+        numbered = [one for one in tries if evidence.provider_reference == one.provider_reference is not None]
+        attempt = replace(attempt, account=(numbered or _counting(leg, tries))[-1].account)
+    is_superseded = source is not Source.SETTLEMENT and _is_superseded(leg, attempt, tries)
+    facts = facts_of(found, leg, is_superseded=is_superseded)
     # What it says is about the account of this try, also while the leg waits for the next one.
     leg = replace(leg, account=attempt.account)
-    facts = facts_of(found, leg, is_superseded=tries[-1].attempt_id != attempt.attempt_id)
     step = next_step(facts, evidence)
     if step.keeps_number:
         step = await _fenced(tx, found, leg, evidence.provider_reference, step)
@@ -89,6 +95,16 @@ async def apply_to_leg(
     return step
 
 
+def _is_superseded(leg: Leg, attempt: Attempt, tries: Sequence[Attempt]) -> bool:
+    """Whether another try of the leg has taken the place of this one: it was paid, or still may be."""
+    return leg.state not in _UNPAID and _counting(leg, tries)[-1].attempt_id != attempt.attempt_id
+
+
+def _counting(leg: Leg, tries: Sequence[Attempt]) -> Sequence[Attempt]:
+    """The tries of a leg of which the last counts: at its account, or all while it waits for another."""
+    return [one for one in tries if one.account == leg.account] or tries
+
+
 async def accept_leg(
     tx: Transaction, found: Payment, attempt: Attempt, paid: Money, cause: Cause, *, at: datetime
 ) -> str:
@@ -100,7 +116,7 @@ async def accept_leg(
         why it cannot be, and then nothing may be committed; empty where it was done.
     """
     parts = await legs_of(tx, found)
-    [leg] = [replace(part, account=attempt.account) for part in parts if part.leg == attempt.leg]
+    [leg] = [part for part in parts if part.leg == attempt.leg]
     if leg.state not in {LegState.CONFLICTED, LegState.RETURNED}:
         return f"it is {leg.state.value}, and only what is in conflict or came back can be"
     # What came back was told as paid before.

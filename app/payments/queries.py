@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -103,11 +103,6 @@ class Payment:
     initiated_at: datetime | None
     ask_at: datetime | None
 
-    def facts_of(self, reference: str) -> Facts:
-        """What the model decides from when evidence about one try of a deposit arrives."""
-        is_superseded = self.present_attempt not in {None, reference}
-        return replace(self.facts, is_superseded=is_superseded)
-
     @property
     def facts(self) -> Facts:
         """What the model decides from; of a payout its legs have their own."""
@@ -155,6 +150,7 @@ class Attempt:
     said_paid: bool = False
     error_code: str = ""
     error: str = ""
+    provider_reference: str | None = None
     sent_at: datetime | None = None
 
     @property
@@ -310,6 +306,7 @@ def attempt_of(row: Row[Any]) -> Attempt:
         row.said_paid,
         row.error_code,
         row.error,
+        row.provider_reference,
         row.sent_at,
     )
 

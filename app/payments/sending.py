@@ -100,6 +100,8 @@ async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
         step = await _conclude(pipes, found, one, providers.judged(account, result), Source.STATUS_QUERY)
         if step.send_again:
             await _send_again(pipes, found, one, account)
+        if found.attention is Attention.UNCONFIRMED and result.state is providers.State.UNKNOWN:
+            return  # another's word would end a question that may be this one's
 
 
 async def why_barred(reader: Reader, site_id: int, player_id: str) -> str:

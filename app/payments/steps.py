@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, update
 
 from app import providers
 from app.kernel.money import Money
-from app.payments.cascade import at_its_account, next_of_deposit
+from app.payments.cascade import as_of_try, at_its_account, next_of_deposit
 from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
 from app.payments.crediting import credit, take_again
@@ -124,10 +124,12 @@ async def apply_evidence(
         the row says so too, so that a caller who dies loses only time.
     """
     evidence = evidence_of(result, source, at)
-    facts = found.facts_of(reference)
+    found, facts, its = await as_of_try(tx, found, reference, source)
     step = legal(found, next_step(facts, evidence))
     step = await _fenced(tx, found, evidence, step)
     step, changes, detail = await next_of_deposit(tx, found, facts, evidence, step)
+    if step.path:
+        changes |= its
     answer = answer_of(found.site_id, reference, result, source, is_over=step.is_over, at=at)
     if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
         changes["continue_url"] = result.next_action.url

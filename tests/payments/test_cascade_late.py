@@ -23,6 +23,7 @@ from tests.payments.world import (
     ACCOUNT,
     AMOUNT,
     REFUSED,
+    UNKNOWN,
     Provider,
     World,
     awaiting,
@@ -116,13 +117,62 @@ async def test_the_firsts_decline_again_and_a_late_doubt_change_nothing(
     assert len(second.orders) == 1
 
 
-async def test_what_the_earlier_one_brought_is_credited_by_people_at_its_own_account(
+async def test_where_nothing_came_by_the_second_a_late_success_of_the_first_is_credited_once(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    """At the account where the money is; and what the second then says is an earlier attempt's word."""
+    first, next_one = both_tried
+    await world.notice(fact(next_one, "failed"), account=SECOND)
+    provider.statuses, second.statuses = [paid("main-1")], [just(State.FAILED)]
+    await world.notice(fact(first, theirs="main-1"))
+    found = await world.payment()
+    assert (found.sub_status, found.is_late, found.attention) == ("completed", True, None)
+    assert (found.account, found.present_attempt) == (ACCOUNT, first)
+    assert (found.provider_reference, await world.credited()) == ("main-1", AMOUNT.minor)
+    [entry] = await world.rows(
+        "SELECT owner FROM account JOIN entry USING (site_id, account_id) WHERE purpose = 'provider_clearing'"
+    )
+    assert entry.owner == ACCOUNT
+    await world.notice(fact(next_one, "failed"), mark="again", account=SECOND)
+    assert ((await world.payment()).sub_status, await cases(world)) == ("completed", [])
+    await world.notice(fact(next_one, theirs="second-1"), account=SECOND)
+    assert (await world.payment()).sub_status == "completed"
+    assert (await world.credited(), await cases(world)) == (AMOUNT.minor, ["second_payment"])
+
+
+async def test_a_late_success_of_the_first_that_its_provider_denies_credits_nothing(
     world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
 ) -> None:
     first, next_one = both_tried
     await world.notice(fact(next_one, "failed"), account=SECOND)
-    assert (await world.payment()).sub_status == "declined"
+    second.statuses = [just(State.FAILED)]
     await world.notice(fact(first, theirs="main-1"))
+    found = await world.payment()
+    assert (found.sub_status, found.attention, await world.credited()) == ("declined", None, 0)
+
+
+async def test_a_silent_first_keeps_its_question_open_whatever_the_second_says(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    first, next_one = both_tried
+    await world.notice(fact(next_one, "failed"), account=SECOND)
+    provider.statuses, second.statuses = [UNKNOWN], [just(State.FAILED)]
+    await world.notice(fact(first, theirs="main-1"))
+    found = await world.payment()
+    assert (found.sub_status, found.attention) == ("declined", "unconfirmed")
+    assert found.ask_at is not None
+    provider.statuses = [paid("main-1")]
+    await asked(world)
+    assert ((await world.payment()).sub_status, await world.credited()) == ("completed", AMOUNT.minor)
+
+
+async def test_what_the_earlier_one_brought_is_credited_by_people_at_its_own_account(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    first, next_one = both_tried
+    await world.notice(fact(first, theirs="main-1"))  # while the second may still be paid: a case
+    await world.notice(fact(next_one, "failed"), account=SECOND)
+    assert (await world.payment()).sub_status == "declined"
     people = []
     async with world.database.transaction() as tx:
         for login in ("anna", "boris"):

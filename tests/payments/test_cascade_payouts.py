@@ -274,6 +274,54 @@ async def test_the_earlier_bank_is_asked_as_long_as_the_payout_is_open(
     bank.moved[:] = [(next_one.attempt_id, AMOUNT)]
 
 
+async def test_after_both_refused_a_late_success_of_the_first_took_what_was_given_back(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    """As with one account: the money has gone, so it is debited; and the second's late success is a case."""
+    bank.manners, second.manners = ["declines"], ["declines"]
+    found = await sent(stage)
+    assert await stage.credited() == FUNDS
+    first, next_one = await tries(stage)
+    bank.pay(bank.book[first.attempt_id])
+    await stage.store_notice(bank.fact(first.attempt_id))
+    await stage.work()
+    assert await stage.state(found.payment_id) == ("completed", "paid_after_release")
+    assert await stage.credited() == FUNDS - AMOUNT.minor
+    leg = await stage.leg(found.payment_id)
+    assert (leg.account, leg.state) == (ACCOUNT, "completed")
+    await stage.store_notice(second.fact(next_one.attempt_id, "failed"), account=SECOND)
+    await stage.work()
+    assert (await stage.state(found.payment_id), await stage.credited()) == (
+        ("completed", "paid_after_release"),
+        FUNDS - AMOUNT.minor,
+    )
+    second.pay(second.book[next_one.attempt_id])
+    await stage.store_notice(second.fact(next_one.attempt_id), account=SECOND)
+    await stage.work()
+    assert (await stage.state(found.payment_id))[1] == "second_payment"
+    assert await stage.credited() == FUNDS - AMOUNT.minor
+    bank.moved[:] = [(first.attempt_id, AMOUNT)]  # the second's own fault is for people
+
+
+async def test_people_end_what_an_earlier_bank_made_doubtful_again(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    """The first bank says "pending" of what it had declined: open again, at that account, and no way on."""
+    bank.manners, second.manners = ["declines"], ["declines"]
+    found = await sent(stage)
+    first, _ = await tries(stage)
+    bank.book[first.attempt_id].state = State.PROCESSING
+    await stage.store_notice(bank.fact(first.attempt_id, "processing"))
+    await stage.work()
+    assert (await stage.state(found.payment_id))[0] == "unknown"
+    assert (await stage.leg(found.payment_id)).account == ACCOUNT
+    assert await stage.held() == AMOUNT.minor
+    bank.pay(bank.book[first.attempt_id])
+    await stage.later(timedelta(minutes=10))
+    assert (await stage.state(found.payment_id))[0] == "completed"
+    assert (len(second.payouts), await stage.credited()) == (1, FUNDS - AMOUNT.minor)
+
+
 class Died(BaseException):
     """The process is gone."""
 

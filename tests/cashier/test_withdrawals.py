@@ -223,3 +223,18 @@ async def test_what_is_owed_is_not_available(browser: Browser, stage: Stage) -> 
     assert answer.status_code == 402
     assert errors_of(answer) == {"amount": "There is not enough money: ₸300 is available."}
     assert (await browser.review(amount="300")).status_code == 200
+
+
+async def test_where_the_money_cannot_be_delivered_the_player_reads_what_to_do(
+    browser: Browser, stage: Stage, bank: Bank
+) -> None:
+    await stage.fund()
+    bank.manners = ["declines"]
+    bank.no = providers.ProviderError("78", "the account is closed", undeliverable=True)
+    address = (await browser.confirm(await browser.review())).headers["location"]
+    await stage.work()
+    page = await browser.shown(address)
+    assert "The money could not be delivered" in page
+    assert "check the details or choose another way to receive it" in page
+    assert "the account is closed" not in page, "the provider's own words are for staff"
+    assert await stage.held() == 0

@@ -182,6 +182,24 @@ async def test_a_balance_falls_by_what_is_paid_and_want_of_it_may_be_tried_again
     assert await rig.gateway.balance(rig.http, rig.account, "KZT") == after
 
 
+@pytest.mark.parametrize(
+    ("script", "kinds", "retryable"),
+    [("refused_here", ("deposit", "payout"), True), ("undeliverable", ("payout",), False)],
+)
+async def test_whose_the_no_is(rig: Rig, script: str, kinds: tuple[str, ...], retryable: bool) -> None:
+    """About this account, so that another may be asked; or about the destination, so that nobody need be."""
+    for kind in kinds:
+        if kind == "deposit":
+            results = [await rig.gateway.deposit(rig.http, rig.account, rig.order(script))]
+        else:
+            out = await placed(rig, kind, script)
+            results = [await sent(rig, out), await rig.status(out.reference)]
+        for result in results:
+            assert result.state is State.FAILED
+            assert result.error is not None
+            assert (result.error.retryable, result.error.undeliverable) == (retryable, not retryable)
+
+
 async def test_a_balance_in_no_currency_is_none(rig: Rig) -> None:
     assert await rig.gateway.balance(rig.http, rig.account, "XXA") is None
 

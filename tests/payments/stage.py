@@ -117,11 +117,8 @@ class Bank(Provider):
             self.pay(kept)
         if "declined" in deed:
             kept.state = State.FAILED
-        return answer or (
-            providers.Result(State.FAILED, kept.theirs, error=self.no)
-            if "denied" in deed
-            else self._told(kept)
-        )
+        denied = providers.Result(State.FAILED, kept.theirs, error=self.no)
+        return answer or (denied if "denied" in deed else self._told(kept))
 
     def pay(self, order: BankOrder) -> None:
         """Really move the money."""

@@ -12,13 +12,14 @@ from sqlalchemy import select, update
 
 from app import ledger, providers
 from app.kernel.money import Money
+from app.payments.answers import answer_of
 from app.payments.cascade import next_of_leg
 from app.payments.legs import Leg, attempts_of, facts_of, legs_of
 from app.payments.model import Attention, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import next_step, of_legs
 from app.payments.states import LegState, SubStatus
-from app.payments.steps import Cause, answer_of, carry_on_soon, carry_out, evidence_of, legal
+from app.payments.steps import Cause, carry_on_soon, carry_out, evidence_of, legal
 from app.payments.tables import attempts, legs
 from app.plumbing.database import Transaction
 

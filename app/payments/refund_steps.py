@@ -11,13 +11,14 @@ from sqlalchemy import update
 
 from app import ledger, providers
 from app.kernel.money import Money
+from app.payments.answers import answer_of
 from app.payments.fences import reference_is_taken
 from app.payments.legs import attempts_of
 from app.payments.model import Attention, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.rules import in_conflict, next_step
 from app.payments.states import Kind, Status, SubStatus
-from app.payments.steps import Cause, answer_of, carry_out, evidence_of, legal, remember
+from app.payments.steps import Cause, carry_out, evidence_of, legal, remember
 from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, update
 
 from app import providers
 from app.kernel.money import Money
+from app.payments.answers import answer_of
 from app.payments.cascade import as_of_try, at_its_account, next_of_deposit
 from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
@@ -23,7 +24,7 @@ from app.payments.queries import Payment, payment_of
 from app.payments.rules import in_conflict, next_question, next_step
 from app.payments.sources import remember_source
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
-from app.payments.tables import attempts, payment_events, payments
+from app.payments.tables import payment_events, payments
 from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import metrics, queue
 from app.plumbing.database import Built, Transaction, Write
@@ -31,7 +32,6 @@ from app.plumbing.database import Built, Transaction, Write
 __all__ = [
     "CARRY_ON",
     "Cause",
-    "answer_of",
     "apply_evidence",
     "carry_on_soon",
     "carry_out",
@@ -51,11 +51,6 @@ _CHANGE = Built(
     .returning(payments, *WHO_HEARS)
 )
 _EVENT = Built(payment_events.insert())
-_ANSWER = Built(
-    update(attempts).where(
-        attempts.c.site_id == bindparam("of_site"), attempts.c.attempt_id == bindparam("of_attempt")
-    )
-)
 _VERDICTS: Mapping[providers.State, Verdict] = {
     providers.State.REQUIRES_ACTION: Verdict.NEEDS_PLAYER,
     providers.State.PROCESSING: Verdict.PENDING,
@@ -68,8 +63,6 @@ _VERDICTS: Mapping[providers.State, Verdict] = {
     providers.State.RETURNED: Verdict.TAKEN_BACK,
 }
 assert _VERDICTS.keys() == set(providers.State)
-# Of an order that was ever said to stand so money has moved.
-_MOVED = frozenset({providers.State.SUCCEEDED, providers.State.RETURNED, providers.State.REVERSED})
 _PEOPLE = frozenset({"people", Source.SETTLEMENT.name.lower()})  # they may have an earlier attempt in mind
 
 
@@ -360,34 +353,3 @@ async def _call_people(
 
 def _money_of(step: Step) -> Money | None:
     return step.credit or step.paid or step.came_back or step.taken
-
-
-def answer_of(
-    site_id: int,
-    reference: str,
-    result: providers.Result,
-    source: Source,
-    *,
-    is_over: bool,
-    at: datetime,
-) -> tuple[Write, ...]:
-    """What keeps the provider's word beside the try it is about; a later doubt replaces nothing definite.
-
-    Returns:
-        one write, or none.
-    """
-    values: dict[str, object] = {"is_over": True} if is_over else {}
-    definite = result.state not in {providers.State.UNKNOWN, providers.State.NOT_FOUND}
-    if definite or source is Source.ANSWER:
-        values |= {
-            "state": result.state,
-            "provider_reference": result.provider_reference,
-            "error_code": result.error.code if result.error else "",
-            "error": result.error.message if result.error else "",
-            "answer": dict(result.raw),
-            "answered_at": at,
-        }
-    if result.state in _MOVED:
-        values["said_paid"] = True
-    its = {"of_site": site_id, "of_attempt": reference}
-    return ((_ANSWER, {**values, **its}),) if values else ()

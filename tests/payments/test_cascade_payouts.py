@@ -1,75 +1,37 @@
 """A withdrawal at two provider accounts: each part goes on where one refuses for certain; it is paid once."""
 
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import methods, payments, providers
-from app.kernel.money import Money
-from app.payments.requests import LegPlan
-from app.providers.gateways import GATEWAYS
+from app import providers
+from tests.payments.banks import (
+    SECOND,
+    another_bank,
+    cases,
+    in_two_parts,
+    sent,
+    through_both_banks,
+    tries,
+    why,
+)
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import ACCOUNT, AMOUNT, HERE
 
 State = providers.State
-SECOND = "second"
 CLOSED = providers.ProviderError("78", "the account is closed", undeliverable=True)
 
 
 @pytest.fixture
 def second(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    """Another bank, whose payments are counted with the first one's."""
-    made = Bank("second", moved=bank.moved, numbers=bank.numbers, no=HERE)
-    bank.no = HERE
-    monkeypatch.setitem(GATEWAYS, made.name, made)
-    return made
+    return another_bank(bank, monkeypatch)
 
 
 @pytest.fixture(autouse=True)
 async def through_both(stage: Stage, second: Bank) -> None:
-    payout = methods.Direction.PAYOUT
-    async with stage.database.transaction() as tx:
-        await providers.open_account(
-            tx,
-            stage.site_id,
-            SECOND,
-            gateway=SECOND,
-            base_url="https://second.example.com",
-            credentials={"secret": "s"},
-        )
-        for method in ("e_wallet", "card"):
-            await methods.order_accounts(
-                tx, stage.site_id, method, "KZT", [ACCOUNT, SECOND], direction=payout
-            )
-    await stage.fund()
-
-
-async def tries(stage: Stage) -> list[Any]:
-    return await stage.rows("SELECT * FROM attempt ORDER BY number")
-
-
-async def why(stage: Stage) -> list[str]:
-    rows = await stage.rows("SELECT detail FROM payment_event ORDER BY sequence")
-    return [
-        str(row.detail.get("next_account") or row.detail["why_last"])
-        for row in rows
-        if "next_account" in row.detail or "why_last" in row.detail
-    ]
-
-
-async def sent(stage: Stage, **wish: Any) -> Any:  # noqa: ANN401  a row
-    found = await stage.withdraw(**wish)
-    await stage.work()
-    return await stage.row(found.payment_id)
-
-
-async def cases(stage: Stage) -> list[str]:
-    async with stage.database.reading() as reader:
-        return [one.kind.value for one in await payments.cases_of_site(reader, stage.site_id)]
+    await through_both_banks(stage)
 
 
 # What the first bank does and why it says no; whether the second is asked; how it ends.
@@ -350,21 +312,7 @@ async def test_who_dies_between_storing_the_next_try_and_sending_it_sends_nothin
 async def test_each_part_goes_on_by_itself(
     stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def split(_tx: object, _site: int, _player: str, leg: LegPlan) -> list[LegPlan]:
-        return [
-            replace(
-                leg,
-                amount=Money(part, "KZT"),
-                destination={"wallet": name},
-                masked=f"*{name}",
-                fingerprint=name,
-                instrument_id=None,
-            )
-            for part, name in ((100_000, "one"), (leg.amount.minor - 100_000, "two"))
-        ]
-
-    monkeypatch.setattr("app.payments.payouts.looped", split)
-    await stage.policy(closed_loop=True)
+    await in_two_parts(stage, monkeypatch)
     bank.manners = ["pays", "declines"]
     found = await sent(stage)
     assert (found.sub_status, found.captured_minor) == ("completed", AMOUNT.minor)

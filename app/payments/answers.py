@@ -1,0 +1,71 @@
+"""What is kept of a provider's word beside the try that it is about."""
+
+from datetime import datetime
+
+from sqlalchemy import Boolean, bindparam, case, or_, update
+
+from app import providers
+from app.payments.model import Source
+from app.payments.tables import attempts
+from app.plumbing.database import Built, Write
+
+__all__ = ["answer_of"]
+
+_ITS = (attempts.c.site_id == bindparam("of_site")) & (attempts.c.attempt_id == bindparam("of_attempt"))
+_SAID = ("state", "provider_reference", "error_code", "error", "answer", "answered_at")
+# What says nothing of an order, and so replaces nothing that was said of it.
+_DOUBTS = frozenset({providers.State.UNKNOWN, providers.State.NOT_FOUND})
+_nothing_said = or_(attempts.c.state.is_(None), *(attempts.c.state == one.value for one in sorted(_DOUBTS)))
+# Built once: every step of a payment at its provider runs one of them.
+_ANSWER = Built(update(attempts).where(_ITS))
+_DOUBT = Built(
+    update(attempts)
+    .where(_ITS)
+    .values(
+        is_over=attempts.c.is_over | bindparam("now_over", type_=Boolean),
+        **{
+            name: case(
+                (_nothing_said, bindparam(f"doubt_{name}", type_=attempts.c[name].type)),
+                else_=attempts.c[name],
+            )
+            for name in _SAID
+        },
+    )
+)
+# Of an order that was ever said to stand so money has moved.
+_MOVED = frozenset({providers.State.SUCCEEDED, providers.State.RETURNED, providers.State.REVERSED})
+
+
+def answer_of(
+    site_id: int,
+    reference: str,
+    result: providers.Result,
+    source: Source,
+    *,
+    is_over: bool,
+    at: datetime,
+) -> tuple[Write, ...]:
+    """What keeps the provider's word beside the try it is about.
+
+    A doubt replaces nothing definite: what was told while our call ran is not undone by its time-out, or a
+    decline would look like an order that never left us.
+
+    Returns:
+        one write, or none: those of a step run as one statement, where a second to the same row is lost.
+    """
+    is_doubt = result.state in _DOUBTS
+    its = {"of_site": site_id, "of_attempt": reference}
+    ends = {"is_over": True} if is_over else {}
+    if is_doubt and source is not Source.ANSWER:
+        return ((_ANSWER, {**ends, **its}),) if ends else ()
+    error = result.error
+    words = (error.code if error else "", error.message if error else "")
+    said: dict[str, object] = dict(
+        zip(_SAID, (result.state, result.provider_reference, *words, dict(result.raw), at), strict=True)
+    )
+    if is_doubt:
+        doubt = {f"doubt_{name}": value for name, value in said.items()}
+        return ((_DOUBT, {**doubt, "now_over": is_over, **its}),)
+    if result.state in _MOVED:
+        said["said_paid"] = True
+    return ((_ANSWER, {**said, **ends, **its}),)

@@ -1,0 +1,92 @@
+"""A site whose withdrawals go through two provider accounts, each at a bank of its own."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app import methods, payments, providers
+from app.kernel.money import Money
+from app.payments.requests import LegPlan
+from app.providers.gateways import GATEWAYS
+from tests.payments.stage import Bank, Stage
+from tests.payments.world import ACCOUNT, HERE
+
+SECOND = "second"
+PART = 100_000  # of a withdrawal in two parts, the first one
+
+
+def another_bank(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    """Another bank, whose payments are counted with the first one's."""
+    made = Bank("second", moved=bank.moved, numbers=bank.numbers, no=HERE)
+    bank.no = HERE
+    monkeypatch.setitem(GATEWAYS, made.name, made)
+    return made
+
+
+async def through_both_banks(stage: Stage) -> None:
+    """The site's order is main, then second; the player has money."""
+    payout = methods.Direction.PAYOUT
+    async with stage.database.transaction() as tx:
+        await providers.open_account(
+            tx,
+            stage.site_id,
+            SECOND,
+            gateway=SECOND,
+            base_url="https://second.example.com",
+            credentials={"secret": "s"},
+        )
+        for method in ("e_wallet", "card"):
+            await methods.order_accounts(
+                tx, stage.site_id, method, "KZT", [ACCOUNT, SECOND], direction=payout
+            )
+    await stage.fund()
+
+
+async def in_two_parts(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every withdrawal goes in two parts."""
+
+    async def split(_tx: object, _site: int, _player: str, leg: LegPlan) -> list[LegPlan]:
+        return [
+            replace(
+                leg,
+                amount=Money(part, "KZT"),
+                destination={"wallet": name},
+                masked=f"*{name}",
+                fingerprint=name,
+                instrument_id=None,
+            )
+            for part, name in ((PART, "one"), (leg.amount.minor - PART, "two"))
+        ]
+
+    monkeypatch.setattr("app.payments.payouts.looped", split)
+    await stage.policy(closed_loop=True)
+
+
+async def tries(stage: Stage) -> list[Any]:
+    return await stage.rows("SELECT * FROM attempt ORDER BY number")
+
+
+async def parts(stage: Stage) -> list[Any]:
+    return await stage.rows("SELECT * FROM payout_leg ORDER BY leg")
+
+
+async def why(stage: Stage) -> list[str]:
+    """Why each try was made, or none was made."""
+    rows = await stage.rows("SELECT detail FROM payment_event ORDER BY sequence")
+    return [
+        str(row.detail.get("next_account") or row.detail["why_last"])
+        for row in rows
+        if "next_account" in row.detail or "why_last" in row.detail
+    ]
+
+
+async def sent(stage: Stage, **wish: Any) -> Any:  # noqa: ANN401  a row
+    found = await stage.withdraw(**wish)
+    await stage.work()
+    return await stage.row(found.payment_id)
+
+
+async def cases(stage: Stage) -> list[str]:
+    async with stage.database.reading() as reader:
+        return [one.kind.value for one in await payments.cases_of_site(reader, stage.site_id)]

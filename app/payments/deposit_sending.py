@@ -130,7 +130,7 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
         }
     if found.next_account is not None:
         if _is_over(found, pipes.clock.now()) or await _nothing_came(pipes, found, tries, accounts):
-            await _send_on(pipes, found)
+            await _send_on(pipes, found, tries[-1].attempt_id)
         return
     *earlier, last = tries
     for one in earlier:
@@ -144,7 +144,7 @@ async def _follow(
 ) -> None:
     """What is due at once after a step of a deposit."""
     if step.path[-1:] == (SubStatus.SUBMITTED,):
-        await _send_on(pipes, found)
+        await _send_on(pipes, found, reference)
     elif step.ask_again:
         await _ask_of(pipes, found, account, reference)
 
@@ -168,7 +168,7 @@ async def _ask_of(pipes: Pipes, found: Payment, account: providers.ProviderAccou
 
     step = await pipes.database.retried(conclude)
     if step.path[-1:] == (SubStatus.SUBMITTED,):
-        await _send_on(pipes, found)
+        await _send_on(pipes, found, reference)
 
 
 async def _heard_of_earlier(
@@ -215,12 +215,19 @@ async def _nothing_came(
     return True
 
 
-async def _send_on(pipes: Pipes, found: Payment) -> None:
-    """Try a deposit at its next account, or say why it ends here; of several at once, one does."""
+async def _send_on(pipes: Pipes, found: Payment, after: str) -> None:
+    """Try a deposit at its next account, or say why it ends here; of several at once, one does.
+
+    Args:
+        pipes: the pipes.
+        found: the deposit.
+        after: the try of which it is known that nothing came. Another that was begun and declined meanwhile
+            is asked about first.
+    """
     reference = ids.new("att", at=pipes.clock.now())
 
     async def begin(tx: Transaction) -> _Begun | None:
-        return await _begin(tx, found.site_id, found.payment_id, reference, pipes.clock.now())
+        return await _begin(tx, found, after, reference, pipes.clock.now())
 
     begun = await pipes.database.retried(begin)
     if begun is not None:
@@ -228,13 +235,13 @@ async def _send_on(pipes: Pipes, found: Payment) -> None:
         await collect(pipes, begun.site, begun.account, begun.found, begun.reference, url)
 
 
-async def _begin(
-    tx: Transaction, site_id: int, payment_id: str, reference: str, at: datetime
-) -> _Begun | None:
-    found = await payment(tx, site_id, payment_id, lock=True)
+async def _begin(tx: Transaction, known: Payment, after: str, reference: str, at: datetime) -> _Begun | None:
+    found = await payment(tx, known.site_id, known.payment_id, lock=True)
     if found.next_account is None or found.sub_status is not SubStatus.SUBMITTED:
         return None  # somebody else has sent it, or heard of the one before
     tries = await attempts_of(tx, found)
+    if tries[-1].attempt_id != after:
+        return None
     account, why = await _allowed(tx, found, found.next_account, at)
     if account is None:
         end = SubStatus.PROVIDER_ERROR if tries[-1].never_left else SubStatus.DECLINED
@@ -251,7 +258,7 @@ async def _begin(
         "asked": 0,
     }
     now_is = await remember(tx, found, changes)
-    return _Begun(now_is, await merchants.site(tx, site_id), account, reference)
+    return _Begun(now_is, await merchants.site(tx, found.site_id), account, reference)
 
 
 async def _allowed(

@@ -7,7 +7,7 @@ A process that dies in between leaves a try of which nobody knows: the provider 
 where it says that it never heard of it, the same order is sent again under the same reference.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -62,6 +62,22 @@ class _Order:
     account: providers.ProviderAccount
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was looked at before sending: of which legs at which accounts, and after which tries of theirs.
+
+    Only of that it is known that nothing arrived before, and that the accounts have the money.
+    """
+
+    goes_to: Mapping[int, str]
+    tries: frozenset[str]
+
+
+def _seen(waiting: Sequence[Leg], tries: Sequence[Attempt]) -> _Seen:
+    goes_to = {leg.leg: leg.account for leg in waiting}
+    return _Seen(goes_to, frozenset(one.attempt_id for one in tries if one.leg in goes_to))
+
+
 async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
     """Send every leg that waits, where nothing stands against it; safe at any time, however often."""
     async with pipes.database.reading() as reader:
@@ -69,13 +85,17 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
         waiting = [leg for leg in await legs_of(reader, found) if _waits(leg)]
         names = sorted({leg.account for leg in waiting})
         accounts = [await providers.account(reader, site_id, name) for name in names]
-    if not waiting or found.sub_status not in _SENDING or not await _nothing_arrived(pipes, found, waiting):
+        tries = await attempts_of(reader, found)
+    if not waiting or found.sub_status not in _SENDING:
         return
+    if not await _nothing_arrived(pipes, found, waiting, tries):
+        return
+    seen = _seen(waiting, tries)
     short = await _short_of_money(pipes, accounts, waiting)
     references = [ids.new("att", at=pipes.clock.now()) for _ in waiting]
 
     async def begin(tx: Transaction) -> list[_Order]:
-        return await _begin(tx, pipes, site_id, payment_id, references, short)
+        return await _begin(tx, pipes, site_id, payment_id, references, short, seen)
 
     for one in await pipes.database.retried(begin):
         result = await providers.gateway_of(one.account).pay_out(pipes.http, one.account, one.order)
@@ -130,7 +150,9 @@ def _waits(leg: Leg) -> bool:
     return leg.state is LegState.PLANNED and not leg.is_released
 
 
-async def _nothing_arrived(pipes: Pipes, found: Payment, waiting: Sequence[Leg]) -> bool:
+async def _nothing_arrived(
+    pipes: Pipes, found: Payment, waiting: Sequence[Leg], tries: Sequence[Attempt]
+) -> bool:
     """Whether the provider itself says of each earlier try that it is nothing: only then another may follow.
 
     That nothing left us is what our own side of the wire says. What the provider says counts as evidence. At
@@ -138,7 +160,7 @@ async def _nothing_arrived(pipes: Pipes, found: Payment, waiting: Sequence[Leg])
     """
     async with pipes.database.reading() as reader:
         goes_to = {leg.leg: leg.account for leg in waiting}
-        tries = [one for one in await attempts_of(reader, found) if one.leg in goes_to]
+        tries = [one for one in tries if one.leg in goes_to]
         accounts = {
             name: await providers.account(reader, found.site_id, name)
             for name in {one.account for one in tries}
@@ -172,23 +194,44 @@ async def _begin(
     payment_id: str,
     references: Sequence[str],
     short: str,
+    seen: _Seen,
 ) -> list[_Order]:
-    """Write the tries that will be sent now; none when something stands against it."""
+    """Write the tries that will be sent now; none when something stands against it.
+
+    None either where others are due than were looked at: somebody has sent them meanwhile, and who waits now
+    has a question of its own.
+    """
     at = pipes.clock.now()
     found = await payout(tx, site_id, payment_id, lock=True)
     rules = await policy(tx, site_id, found.amount.currency)
     if found.sub_status not in _SENDING or not is_ready(found, rules):
         return []
     parts = await legs_of(tx, found)
+    tries = await attempts_of(tx, found)
+    if _seen([part for part in parts if _waits(part)], tries) != seen:
+        return []
     if idempotency.fingerprint(content_of(found, parts)) != found.approved_hash:
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
         await remember(tx, found, {"ask_at": None})
+        return []
+    said_paid = [one for one in tries if one.attempt_id in seen.tries and one.said_paid]
+    if said_paid:
+        await _call_about(tx, found, said_paid[-1], at)
         return []
     why = await _stopped(tx, site_id, parts) or await _why_not_sent(tx, found) or short
     if why:
         await _wait(tx, found, why, at)
         return []
-    return await _write_tries(tx, pipes, found, parts, references, at)
+    return await _write_tries(tx, pipes, found, parts, tries, references, at)
+
+
+async def _call_about(tx: Transaction, found: Payment, one: Attempt, at: datetime) -> None:
+    """A provider has said that it paid, and says now that it did not: people decide, and no other is asked."""
+    denied = Step(attention=Attention.DENIED_AFTER_SUCCESS)
+    why = f"{one.account} said before that it was paid"
+    cause = Cause("system", reason=why, provider_reference=one.provider_reference)
+    await carry_out(tx, found, denied, cause, at=at)
+    await _wait(tx, found, why, at)
 
 
 async def _stopped(tx: Transaction, site_id: int, parts: Sequence[Leg]) -> str:
@@ -208,10 +251,10 @@ async def _write_tries(
     pipes: Pipes,
     found: Payment,
     parts: Sequence[Leg],
+    tries: Sequence[Attempt],
     references: Sequence[str],
     at: datetime,
 ) -> list[_Order]:
-    tries = await attempts_of(tx, found)
     live = {one.leg for one in tries if not one.is_over}
     orders = []
     waiting = [part for part in parts if _waits(part) and part.leg not in live]

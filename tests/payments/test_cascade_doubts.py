@@ -1,11 +1,26 @@
 """What is told of a withdrawal while we are on our way to its bank: no doubt of ours asks a second one."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from app import payments, providers
-from tests.payments.banks import another_bank, sent, through_both_banks, tries
-from tests.payments.stage import Bank, Stage
-from tests.payments.world import NEVER_LEFT
+from app.kernel.money import Money
+from app.payments import sending
+from app.plumbing.http import HttpClient
+from tests.payments.banks import (
+    SECOND,
+    another_bank,
+    cases,
+    in_two_parts,
+    parts,
+    sent,
+    through_both_banks,
+    tries,
+)
+from tests.payments.stage import FUNDS, Bank, Stage
+from tests.payments.world import AMOUNT, NEVER_LEFT, UNKNOWN
 
 State = providers.State
 
@@ -40,3 +55,68 @@ async def test_a_time_out_does_not_undo_the_decline_that_came_before_it(
     [only] = await tries(stage)
     assert (only.state, only.error_code, only.is_over, second.payouts) == ("failed", "91", True, [])
     assert found.sub_status == "allocated"
+
+
+async def while_the_float_is_asked(
+    stage: Stage,
+    bank: Bank,
+    found: Any,
+    monkeypatch: pytest.MonkeyPatch,  # noqa: ANN401  a row
+) -> None:
+    """One worker asks the first bank for its float; before it hears, another has sent."""
+    balance = bank.balance
+    waits = [True]
+
+    async def slow(http: HttpClient, account: providers.ProviderAccount, currency: str) -> Money | None:
+        if waits:
+            waits.clear()
+            await sending.send(stage.pipes, stage.site_id, found.payment_id)
+        return await balance(http, account, currency)
+
+    monkeypatch.setattr(bank, "balance", slow)
+    await stage.work()
+
+
+async def test_only_what_was_looked_at_is_sent(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first declines and pays. Who had looked before that sends nothing to the second."""
+    bank.manners = ["declines and pays"]
+    found = await stage.withdraw()
+    await while_the_float_is_asked(stage, bank, found, monkeypatch)
+    assert second.payouts == []
+    assert await stage.state(found.payment_id) == ("completed", None)
+
+
+async def test_the_float_of_the_second_is_looked_at_before_it_is_asked(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank.manners, second.float_minor = ["declines"], 0
+    found = await stage.withdraw()
+    await while_the_float_is_asked(stage, bank, found, monkeypatch)
+    assert second.payouts == []
+    assert await stage.state(found.payment_id) == ("allocated", None)
+    second.float_minor = FUNDS
+    await stage.later(timedelta(minutes=6))
+    assert (await stage.state(found.payment_id), len(second.payouts)) == (("completed", None), 1)
+
+
+async def test_what_was_said_to_be_paid_and_then_denied_waits_for_people(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    """It waits for the second's float. The first's notice says paid, its answer that it is not."""
+    bank.manners, second.float_minor = ["declines"], 0
+    found = await sent(stage)
+    [only] = await tries(stage)
+    await stage.store_notice(bank.fact(only.attempt_id))
+    await stage.work()
+    second.float_minor = FUNDS
+    for _ in range(3):
+        await stage.later(timedelta(minutes=6))
+    assert second.payouts == []
+    assert await stage.state(found.payment_id) == ("allocated", "denied_after_success")
+    assert await cases(stage) == ["denied_after_success"]
+    assert await stage.held() == AMOUNT.minor
+    boss = await stage.operator("boss")
+    await payments.cancel_for_staff(stage.pipes, stage.site_id, found.payment_id, boss, reason="not paid")
+    assert (await stage.credited(), await stage.held()) == (FUNDS, 0)

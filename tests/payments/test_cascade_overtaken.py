@@ -1,10 +1,32 @@
 """What is told of a deposit while we are on our way to its provider: no doubt of ours asks another one."""
 
+from datetime import timedelta
+
 import pytest
 
 from app import providers
-from tests.payments.accounts import SECOND, asked, listed, through_both_accounts, tries
-from tests.payments.world import NEVER_LEFT, UNKNOWN, Provider, World, fact
+from app.plumbing.http import HttpClient
+from tests.payments.accounts import (
+    SECOND,
+    THIRD,
+    asked,
+    left_waiting,
+    listed,
+    order,
+    through_both_accounts,
+    tries,
+)
+from tests.payments.world import (
+    ACCOUNT,
+    NEVER_LEFT,
+    REFUSED,
+    UNKNOWN,
+    Provider,
+    World,
+    awaiting,
+    fact,
+    just,
+)
 
 State = providers.State
 
@@ -14,8 +36,13 @@ def second(monkeypatch: pytest.MonkeyPatch) -> Provider:
     return listed(monkeypatch, SECOND)
 
 
+@pytest.fixture
+def third(monkeypatch: pytest.MonkeyPatch) -> Provider:
+    return listed(monkeypatch, THIRD)
+
+
 @pytest.fixture(autouse=True)
-async def through_both(world: World, second: Provider) -> None:
+async def through_both(world: World, second: Provider, third: Provider) -> None:
     await through_both_accounts(world)
 
 
@@ -36,3 +63,30 @@ async def test_a_time_out_does_not_undo_the_decline_that_came_before_it(
     await asked(world)
     assert second.orders == []
     assert len(await tries(world)) == 1
+
+
+async def test_the_third_is_not_asked_before_the_second_is_asked_again(
+    world: World, provider: Provider, second: Provider, third: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one worker asks about the first try, another sends the second, and a notice declines that."""
+    await order(world, ACCOUNT, SECOND, THIRD)
+    await left_waiting(world, provider, monkeypatch)
+    second.answers, second.statuses = [awaiting()], [UNKNOWN]
+    status, waits = provider.status, [True]
+
+    async def slow(http: HttpClient, account: providers.ProviderAccount, reference: str) -> providers.Result:
+        if waits:
+            waits.clear()
+            await asked(world)
+            [_, next_one] = await tries(world)
+            await world.notice(fact(next_one.attempt_id, "failed", code="91"), account=SECOND)
+        return await status(http, account, reference)
+
+    monkeypatch.setattr(provider, "status", slow)
+    await asked(world)
+    assert (await world.payment()).next_account == THIRD
+    assert third.orders == []
+    second.statuses = [REFUSED]
+    await asked(world)
+    assert len(third.orders) == 1
+    assert (await world.payment()).sub_status == "completed"

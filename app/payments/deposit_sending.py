@@ -17,7 +17,7 @@ from app import merchants, providers
 from app.kernel import ids
 from app.payments.cascade import says_nothing_came
 from app.payments.legs import attempts_of
-from app.payments.model import Attention, Source, Step
+from app.payments.model import Source, Step
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.rules import ask_delay, next_step
 from app.payments.states import Kind, SubStatus
@@ -116,6 +116,7 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
     """Ask the provider what became of a deposit, and let its answer count; safe at any time, however often.
 
     Of one that was tried at several accounts each of them is asked: what an earlier one says is for people.
+    While one is silent, what the others say ends no question about a success: it may be that one's.
     One that waits for its next account is sent there, once the earlier ones say that nothing came of theirs.
     A deposit whose time has run out while the player was awaited ends as expired, unless the provider says
     otherwise.
@@ -132,11 +133,10 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
         if _is_over(found, pipes.clock.now()) or await _nothing_came(pipes, found, tries, accounts):
             await _send_on(pipes, found, tries[-1].attempt_id)
         return
-    *earlier, last = tries
-    for one in earlier:
-        if not await _heard_of_earlier(pipes, found, one, accounts[one.account]):
-            return
-    await _ask_of(pipes, found, accounts[last.account], last.attempt_id)
+    words = [await _said_of(pipes, found, accounts[one.account], one.attempt_id) for one in tries]
+    all_spoke = all(result.state is not providers.State.UNKNOWN for result in words)
+    for one, result in zip(tries, words, strict=True):
+        await _heard(pipes, found, one.attempt_id, result, may_settle=all_spoke)
 
 
 async def _follow(
@@ -150,45 +150,45 @@ async def _follow(
 
 
 async def _ask_of(pipes: Pipes, found: Payment, account: providers.ProviderAccount, reference: str) -> None:
-    gateway, site_id, payment_id = providers.gateway_of(account), found.site_id, found.payment_id
+    await _heard(pipes, found, reference, await _said_of(pipes, found, account, reference))
+
+
+async def _said_of(
+    pipes: Pipes, found: Payment, account: providers.ProviderAccount, reference: str
+) -> providers.Result:
+    """What a try's provider says of it; at the end of the player's time it is told to forget the order.
+
+    So that its page takes no more money; should the player have paid in this very moment, the answer says so.
+    """
+    gateway = providers.gateway_of(account)
     result = providers.judged(account, await gateway.status(pipes.http, account, reference))
-    if _is_over(found, pipes.clock.now()) and result.state is providers.State.REQUIRES_ACTION:
-        # Told to forget the order, so that its page takes no more money; should the player have paid in this
-        # very moment, the answer says so.
-        result = providers.judged(account, await gateway.cancel(pipes.http, account, reference))
-    now = pipes.clock.now()
+    is_present = found.present_attempt in {None, reference}
+    if is_present and _is_over(found, pipes.clock.now()) and result.state is providers.State.REQUIRES_ACTION:
+        return providers.judged(account, await gateway.cancel(pipes.http, account, reference))
+    return result
+
+
+async def _heard(
+    pipes: Pipes, found: Payment, reference: str, result: providers.Result, *, may_settle: bool = True
+) -> None:
+    """Let what a try's provider says of it count, and go on to the next account where it says no."""
+    site_id, payment_id, now = found.site_id, found.payment_id, pipes.clock.now()
 
     async def conclude(tx: Transaction) -> Step:
         found = await payment(tx, site_id, payment_id, lock=True)
         is_awaited = found.sub_status is SubStatus.AWAITING_PLAYER
+        # The present try alone: another that was begun meanwhile has a page of its own, which is still open.
+        is_awaited = is_awaited and found.present_attempt in {None, reference}
         if is_awaited and _is_over(found, now) and result.state in _UNDECIDED:
             await carry_out(tx, found, Step(path=(SubStatus.EXPIRED,)), Cause("clock"), at=now)
             return Step()
-        return await apply_evidence(tx, found, reference, result, Source.STATUS_QUERY, at=now)
+        return await apply_evidence(
+            tx, found, reference, result, Source.STATUS_QUERY, at=now, may_settle=may_settle
+        )
 
     step = await pipes.database.retried(conclude)
     if step.path[-1:] == (SubStatus.SUBMITTED,):
         await _send_on(pipes, found, reference)
-
-
-async def _heard_of_earlier(
-    pipes: Pipes, found: Payment, one: Attempt, account: providers.ProviderAccount
-) -> bool:
-    """Let an earlier try's provider say what became of it; whether the present one may be asked as well.
-
-    Not while a success of an over deposit is in question and this provider is silent: the other's word would
-    end a question that may be this one's.
-    """
-    gateway = providers.gateway_of(account)
-    result = providers.judged(account, await gateway.status(pipes.http, account, one.attempt_id))
-
-    async def conclude(tx: Transaction) -> None:
-        now_is = await payment(tx, found.site_id, found.payment_id, lock=True)
-        at = pipes.clock.now()
-        await apply_evidence(tx, now_is, one.attempt_id, result, Source.STATUS_QUERY, at=at)
-
-    await pipes.database.retried(conclude)
-    return result.state is not providers.State.UNKNOWN or found.attention is not Attention.UNCONFIRMED
 
 
 async def _nothing_came(

@@ -50,8 +50,11 @@ async def apply_to_leg(
     source: Source,
     *,
     at: datetime,
+    may_settle: bool = True,
 ) -> Step:
     """Let one piece of evidence about a try of a leg do what the table says.
+
+    Without `may_settle` it ends no question about a success: the question may be one about another try.
 
     Returns:
         The step taken. `ask_again`: the provider should be asked now; `send_again`: the same order should be
@@ -70,6 +73,7 @@ async def apply_to_leg(
     # What it says is about the account of this try, also while the leg waits for the next one.
     leg = replace(leg, account=attempt.account)
     step = next_step(facts, evidence)
+    step = replace(step, settles=step.settles and may_settle)
     if step.keeps_number:
         step = await _fenced(tx, found, leg, evidence.provider_reference, step)
     step, onward, changes, detail = await next_of_leg(tx, found, leg, facts, evidence, step, at=at)

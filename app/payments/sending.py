@@ -107,21 +107,26 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
 
 
 async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
-    """Ask the provider what became of each try, and let its answers count; safe however often."""
+    """Ask the provider what became of each try, and let its answers count; safe however often.
+
+    While one of them is silent, what the others say ends no question about a success: it may be that one's.
+    """
     async with pipes.database.reading() as reader:
         found = await payout(reader, site_id, payment_id)
         tries = await _worth_asking(reader, found)
         accounts = {
             name: await providers.account(reader, site_id, name) for name in {one.account for one in tries}
         }
+    words = []
     for one in tries:
         account = accounts[one.account]
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
-        step = await _conclude(pipes, found, one, providers.judged(account, result), Source.STATUS_QUERY)
+        words.append(providers.judged(account, result))
+    all_spoke = all(result.state is not providers.State.UNKNOWN for result in words)
+    for one, result in zip(tries, words, strict=True):
+        step = await _conclude(pipes, found, one, result, Source.STATUS_QUERY, may_settle=all_spoke)
         if step.send_again:
-            await _send_again(pipes, found, one, account)
-        if found.attention is Attention.UNCONFIRMED and result.state is providers.State.UNKNOWN:
-            return  # another's word would end a question that may be this one's
+            await _send_again(pipes, found, one, accounts[one.account])
 
 
 async def why_barred(reader: Reader, site_id: int, player_id: str) -> str:
@@ -226,7 +231,7 @@ async def _begin(
 
 
 async def _call_about(tx: Transaction, found: Payment, one: Attempt, at: datetime) -> None:
-    """A provider has said that it paid, and says now that it did not: people decide, and no other is asked."""
+    """A provider has said that it paid, and says now that it did not: people decide, nobody else is asked."""
     denied = Step(attention=Attention.DENIED_AFTER_SUCCESS)
     why = f"{one.account} said before that it was paid"
     cause = Cause("system", reason=why, provider_reference=one.provider_reference)
@@ -311,11 +316,18 @@ def _order(pipes: Pipes, found: Payment, leg: Leg, reference: str) -> providers.
 
 
 async def _conclude(
-    pipes: Pipes, found: Payment, attempt: Attempt, result: providers.Result, source: Source
+    pipes: Pipes,
+    found: Payment,
+    attempt: Attempt,
+    result: providers.Result,
+    source: Source,
+    *,
+    may_settle: bool = True,
 ) -> Step:
     async def conclude(tx: Transaction) -> Step:
         now_is = await payout(tx, found.site_id, found.payment_id, lock=True)
-        step = await apply_to_leg(tx, now_is, attempt, result, source, at=pipes.clock.now())
+        at = pipes.clock.now()
+        step = await apply_to_leg(tx, now_is, attempt, result, source, at=at, may_settle=may_settle)
         if SubStatus.ALLOCATED in step.path:
             # Nothing left us: the queue's own schedule, not the provider's.
             await remember(tx, now_is, {"ask_at": pipes.clock.now() + ask_delay(Kind.PAYOUT, now_is.asked)})

@@ -108,9 +108,18 @@ def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evide
 
 
 async def apply_evidence(
-    tx: Transaction, found: Payment, reference: str, result: providers.Result, source: Source, *, at: datetime
+    tx: Transaction,
+    found: Payment,
+    reference: str,
+    result: providers.Result,
+    source: Source,
+    *,
+    at: datetime,
+    may_settle: bool = True,
 ) -> Step:
     """Let one piece of evidence do what the model says, and write the provider's answer beside its try.
+
+    Without `may_settle` it ends no question about a success: the question may be one about another try.
 
     Returns:
         The step taken. `ask_again` tells the caller that the provider should be asked now, or the next one;
@@ -119,6 +128,7 @@ async def apply_evidence(
     evidence = evidence_of(result, source, at)
     found, facts, its = await as_of_try(tx, found, reference, source)
     step = legal(found, next_step(facts, evidence))
+    step = replace(step, settles=step.settles and may_settle)
     step = await _fenced(tx, found, evidence, step)
     step, changes, detail = await next_of_deposit(tx, found, facts, evidence, step)
     if step.path:

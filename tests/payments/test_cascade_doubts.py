@@ -120,3 +120,69 @@ async def test_what_was_said_to_be_paid_and_then_denied_waits_for_people(
     boss = await stage.operator("boss")
     await payments.cancel_for_staff(stage.pipes, stage.site_id, found.payment_id, boss, reason="not paid")
     assert (await stage.credited(), await stage.held()) == (FUNDS, 0)
+
+
+async def asked_for_ten_days(stage: Stage) -> None:
+    for _ in range(20):
+        await stage.later(timedelta(hours=12))
+
+
+async def test_what_the_first_says_does_not_settle_the_question_about_the_second(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    """Both declined. The second has paid, says so by notice, and is silent for a while when it is asked."""
+    bank.manners, second.manners = ["declines"], ["declines"]
+    found = await sent(stage)
+    [_, next_one] = await tries(stage)
+    second.pay(second.book[next_one.attempt_id])
+    second.words = ["nothing"]
+    await stage.store_notice(second.fact(next_one.attempt_id), account=SECOND)
+    await stage.work()
+    assert await stage.state(found.payment_id) == ("declined", "unconfirmed")
+    second.words = ["truth"]
+    await asked_for_ten_days(stage)
+    assert await stage.state(found.payment_id) == ("completed", "paid_after_release")
+    assert await stage.credited() == FUNDS - AMOUNT.minor
+
+
+async def test_what_is_said_of_one_part_does_not_settle_the_question_about_another(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same where both are tries of two parts at one bank, each declined at the last account."""
+    await in_two_parts(stage, monkeypatch)
+    bank.manners, second.manners = ["declines"], ["declines"]
+    found = await sent(stage)
+    [*_, one, other] = await tries(stage)
+    second.pay(second.book[one.attempt_id])
+    told = {one.attempt_id: UNKNOWN}
+    status = second.status
+
+    async def silent(
+        http: HttpClient, account: providers.ProviderAccount, reference: str
+    ) -> providers.Result:
+        return told.get(reference) or await status(http, account, reference)
+
+    monkeypatch.setattr(second, "status", silent)
+    await stage.store_notice(second.fact(one.attempt_id), account=SECOND)
+    await stage.work()
+    assert await stage.state(found.payment_id) == ("declined", "unconfirmed")
+    told.clear()
+    await asked_for_ten_days(stage)
+    assert (await stage.row(found.payment_id)).sub_status == "completed"
+    assert [part.state for part in await parts(stage)].count("completed") == 1
+    assert other.state == "failed"
+
+
+async def test_once_both_have_answered_the_question_is_settled(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    bank.manners, second.manners = ["declines"], ["declines"]
+    found = await sent(stage)
+    [_, next_one] = await tries(stage)
+    second.words = ["nothing"]
+    await stage.store_notice(second.fact(next_one.attempt_id), account=SECOND)
+    await stage.work()
+    second.words = ["truth"]
+    await asked_for_ten_days(stage)
+    assert await stage.state(found.payment_id) == ("declined", None)
+    assert (await stage.row(found.payment_id)).ask_at is None

@@ -18,6 +18,7 @@ from tests.payments.accounts import (
 )
 from tests.payments.world import (
     ACCOUNT,
+    AMOUNT,
     NEVER_LEFT,
     REFUSED,
     UNKNOWN,
@@ -26,6 +27,7 @@ from tests.payments.world import (
     awaiting,
     fact,
     just,
+    paid,
 )
 
 State = providers.State
@@ -90,3 +92,57 @@ async def test_the_third_is_not_asked_before_the_second_is_asked_again(
     await asked(world)
     assert len(third.orders) == 1
     assert (await world.payment()).sub_status == "completed"
+
+
+async def test_what_the_first_says_does_not_settle_the_question_about_the_second(
+    world: World, provider: Provider, second: Provider
+) -> None:
+    """Both declined. The second says by notice that it was paid, and is silent when it is asked."""
+    provider.answers = provider.statuses = [REFUSED]
+    second.answers, second.statuses = [awaiting()], [just(State.FAILED)]
+    await world.deposit()
+    [_, next_one] = await tries(world)
+    await world.notice(fact(next_one.attempt_id, "failed"), account=SECOND)
+    assert (await world.payment()).sub_status == "declined"
+    world.clock.advance(timedelta(days=4))
+    provider.statuses, second.statuses = [just(State.FAILED)], [UNKNOWN]
+    await world.notice(fact(next_one.attempt_id, theirs="second-1"), account=SECOND)
+    for _ in range(2):
+        now = await world.payment()
+        assert (now.attention, now.ask_at is not None) == ("unconfirmed", True)
+        await asked(world)
+    second.statuses = [paid("second-1")]
+    await asked(world)
+    now = await world.payment()
+    assert (now.sub_status, now.account, now.attention) == ("completed", SECOND, None)
+    assert await world.credited() == AMOUNT.minor
+
+
+async def test_a_word_about_the_first_does_not_end_the_second_without_its_cancel(
+    world: World, provider: Provider, second: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second was begun while the first was asked; then the player's time ran out."""
+    page = awaiting("https://second.example.com/2")
+    provider.answers, second.answers, second.statuses = [awaiting()], [page], [page]
+    await world.deposit()
+    first = await world.reference()
+    world.clock.advance(timedelta(minutes=29))
+    waits = [True]
+
+    async def slow(*_: object) -> providers.Result:
+        if not waits:
+            return REFUSED
+        waits.clear()
+        await world.notice(fact(first, "failed", code="91"))
+        await asked(world)
+        world.clock.advance(timedelta(minutes=2))
+        return just(State.CANCELLED)
+
+    monkeypatch.setattr(provider, "status", slow)
+    await asked(world)
+    now = await world.payment()
+    assert (now.sub_status, now.account) == ("awaiting_player", SECOND)
+    await asked(world)
+    [_, next_one] = await tries(world)
+    assert ("cancel", next_one.attempt_id) in second.asked
+    assert (await world.payment()).sub_status == "expired"

@@ -229,17 +229,26 @@ async def lock_player(tx: Transaction, player_id: str) -> None:
 
 
 def facts_of(found: Payment, leg: Leg, *, is_superseded: bool) -> Facts:
-    """What is known of a leg when evidence arrives: its own state once something of it was sent."""
-    own = found.sub_status if leg.state is LegState.PLANNED else SubStatus(leg.state.value)
+    """What is known of a leg when evidence about a try of it arrives, whatever the other parts are at."""
     return Facts(
         Kind.PAYOUT,
-        own,
+        _stands_at(found, leg),
         leg.amount,
         leg.provider_reference,
         leg.sent_at,
         is_superseded=is_superseded,
         captured=leg.captured if leg.captured.minor else None,
     )
+
+
+def _stands_at(found: Payment, leg: Leg) -> SubStatus:
+    """The leg's own state. One that waits is in the queue, unless its money was given back before it left."""
+    if leg.state is not LegState.PLANNED:
+        return SubStatus(leg.state.value)
+    if not leg.is_released:
+        return SubStatus.ALLOCATED
+    # Another part of what was cancelled may have been paid all the same; this one is cancelled still.
+    return found.sub_status if found.status is Status.CANCELLED else SubStatus.BY_OPERATOR
 
 
 def content_of(found: Payment, parts: Sequence[Leg]) -> dict[str, Any]:

@@ -173,7 +173,9 @@ async def _nothing_arrived(
     for one in tries:
         account = accounts[one.account]
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
-        await _conclude(pipes, found, one, providers.judged(account, result), Source.STATUS_QUERY)
+        word = providers.judged(account, result)
+        # A look before sending settles nothing: the row keeps saying when to look next.
+        await _conclude(pipes, found, one, word, Source.STATUS_QUERY, may_settle=False)
         never_left = one.never_left and one.account != goes_to[one.leg or 0]
         if not says_nothing_came(result, never_left=never_left):
             return False

@@ -186,3 +186,44 @@ async def test_once_both_have_answered_the_question_is_settled(
     await asked_for_ten_days(stage)
     assert await stage.state(found.payment_id) == ("declined", None)
     assert (await stage.row(found.payment_id)).ask_at is None
+
+
+async def test_a_part_that_waits_goes_on_while_nobody_knows_of_the_other(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_two_parts(stage, monkeypatch)
+    bank.manners = ["accepts silently", "declines"]
+    status = bank.status
+
+    async def silent(
+        http: HttpClient, account: providers.ProviderAccount, reference: str
+    ) -> providers.Result:
+        if reference == bank.payouts[0].reference:
+            return UNKNOWN
+        return await status(http, account, reference)
+
+    monkeypatch.setattr(bank, "status", silent)
+    found = await sent(stage)
+    assert found.sub_status == "unknown"
+    assert [(part.state, part.account) for part in await parts(stage)] == [
+        ("unknown", "main"),
+        ("completed", SECOND),
+    ]
+    assert len(second.payouts) == 1
+
+
+async def test_a_part_that_waits_for_money_beside_an_open_one_writes_no_event_at_each_look(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_two_parts(stage, monkeypatch)
+    bank.manners, second.float_minor = ["accepts", "declines"], 0
+    found = await sent(stage)
+    before = (await stage.row(found.payment_id)).sequence
+    for _ in range(3):
+        await payments.carry_on(stage.pipes, stage.site_id, found.payment_id)
+    assert (await stage.row(found.payment_id)).sequence == before
+    assert [part.state for part in await parts(stage)] == ["provider_pending", "planned"]
+    assert SECOND in (await stage.row(found.payment_id)).reason
+    second.float_minor = FUNDS
+    await stage.later(timedelta(minutes=6))
+    assert [part.state for part in await parts(stage)] == ["provider_pending", "completed"]

@@ -171,10 +171,11 @@ _PAYOUT: Mapping[SubStatus, frozenset[SubStatus]] = {
     | _OUTCOMES,
     S.SUBMITTED: _SENT,
     S.PROVIDER_PENDING: _SENT - {S.PROVIDER_PENDING},
-    S.UNKNOWN: _SENT - {S.UNKNOWN},
+    # Of several legs one may have come back before the last was over: the payout is then returned.
+    S.UNKNOWN: (_SENT | {S.RETURNED}) - {S.UNKNOWN},
     # One leg's conflict ends; the payout goes to where the others are, and one may not have left yet.
-    S.CONFLICTED: _SENT - {S.CONFLICTED},
-    S.PARTLY_PAID: (_AT_PROVIDER | {S.COMPLETED}) - {S.PARTLY_PAID},
+    S.CONFLICTED: (_SENT | {S.RETURNED}) - {S.CONFLICTED},
+    S.PARTLY_PAID: (_AT_PROVIDER | {S.COMPLETED, S.RETURNED}) - {S.PARTLY_PAID},
     S.COMPLETED: frozenset({S.RETURNED}),
     S.DECLINED: _REVIVED,
     S.PROVIDER_ERROR: _REVIVED,

@@ -1,7 +1,6 @@
 """What is told of a withdrawal while we are on our way to its bank: no doubt of ours asks a second one."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -60,8 +59,8 @@ async def test_a_time_out_does_not_undo_the_decline_that_came_before_it(
 async def while_the_float_is_asked(
     stage: Stage,
     bank: Bank,
-    found: Any,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: ANN401  a row
+    payment_id: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One worker asks the first bank for its float; before it hears, another has sent."""
     balance = bank.balance
@@ -70,7 +69,7 @@ async def while_the_float_is_asked(
     async def slow(http: HttpClient, account: providers.ProviderAccount, currency: str) -> Money | None:
         if waits:
             waits.clear()
-            await sending.send(stage.pipes, stage.site_id, found.payment_id)
+            await sending.send(stage.pipes, stage.site_id, payment_id)
         return await balance(http, account, currency)
 
     monkeypatch.setattr(bank, "balance", slow)
@@ -83,7 +82,7 @@ async def test_only_what_was_looked_at_is_sent(
     """The first declines and pays. Who had looked before that sends nothing to the second."""
     bank.manners = ["declines and pays"]
     found = await stage.withdraw()
-    await while_the_float_is_asked(stage, bank, found, monkeypatch)
+    await while_the_float_is_asked(stage, bank, found.payment_id, monkeypatch)
     assert second.payouts == []
     assert await stage.state(found.payment_id) == ("completed", None)
 
@@ -93,7 +92,7 @@ async def test_the_float_of_the_second_is_looked_at_before_it_is_asked(
 ) -> None:
     bank.manners, second.float_minor = ["declines"], 0
     found = await stage.withdraw()
-    await while_the_float_is_asked(stage, bank, found, monkeypatch)
+    await while_the_float_is_asked(stage, bank, found.payment_id, monkeypatch)
     assert second.payouts == []
     assert await stage.state(found.payment_id) == ("allocated", None)
     second.float_minor = FUNDS

@@ -370,3 +370,23 @@ async def test_what_ends_without_money_is_no_second_completion(stage: Stage, ban
     await ended(stage, found.payment_id, payments.Resolution.NOT_PAID, leg=2)
     rows = await stage.rows("SELECT type FROM payment_event ORDER BY sequence")
     assert [row.type for row in rows].count("withdrawal.completed") == 1
+
+
+async def test_what_was_paid_comes_back_and_the_rest_is_declined(stage: Stage, bank: Bank) -> None:
+    """Nothing of it has gone, so all of it is the player's again."""
+    found = await sent(stage, "pays", "accepts")
+    paid, open_one = await stage.references(found.payment_id)
+    bank.send_back(paid)
+    await stage.store_notice(bank.fact(paid, "returned"))
+    await stage.work()
+    assert (await stage.state(found.payment_id))[0] == "partly_paid"
+    bank.book[open_one].state = providers.State.FAILED
+    await stage.store_notice(bank.fact(open_one, "failed"))
+    await stage.work()
+    assert await stage.state(found.payment_id) == ("returned", None)
+    assert await states(stage, found.payment_id) == ["returned", "declined"]
+    assert (await stage.held(), await stage.credited()) == (0, FUNDS)
+    # For the merchant: so much went, and so much came back.
+    rows = await stage.rows("SELECT fields FROM webhook ORDER BY (fields->>'type_id')::int DESC, sequence")
+    told = [tuple(row.fields[name] for name in ("type_id", "status_id", "real_amount")) for row in rows]
+    assert told == [(11, 24, FIRST), (5, 4, FIRST)]

@@ -45,9 +45,9 @@ approved                  pending     under_review allocated rejected by_player 
 allocated                 processing  approved submitted provider_pending unknown conflicted partly_paid completed declined provider_error undeliverable rejected by_operator by_system
 submitted                 processing  allocated provider_pending unknown conflicted partly_paid completed declined provider_error undeliverable
 provider_pending          processing  allocated unknown conflicted partly_paid completed declined provider_error undeliverable
-unknown                   processing  allocated provider_pending conflicted partly_paid completed declined provider_error undeliverable
-conflicted                processing  allocated provider_pending unknown partly_paid completed declined provider_error undeliverable
-partly_paid               processing  provider_pending unknown conflicted completed
+unknown                   processing  allocated provider_pending conflicted partly_paid completed declined provider_error undeliverable returned
+conflicted                processing  allocated provider_pending unknown partly_paid completed declined provider_error undeliverable returned
+partly_paid               processing  provider_pending unknown conflicted completed returned
 completed                 completed   returned
 declined                  failed      unknown conflicted completed
 provider_error            failed      unknown conflicted completed

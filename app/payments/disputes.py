@@ -19,7 +19,7 @@ from app.kernel.money import Money
 from app.payments.case_tables import disputes
 from app.payments.dispute_telling import Dispute, dispute_of, tell_dispute
 from app.payments.model import Attention, Step
-from app.payments.queries import Payment, payment
+from app.payments.queries import Attempt, Payment, payment
 from app.payments.states import DISPUTE_NEXT, DisputeState, Kind, Status, SubStatus
 from app.payments.steps import Cause, carry_out, remember
 from app.payments.tables import payment_numbers
@@ -70,12 +70,20 @@ class DisputePage:
 
 
 async def apply_dispute(
-    tx: Transaction, found: Payment, told: providers.DisputeReport, *, at: datetime
+    tx: Transaction, found: Payment, attempt: Attempt, told: providers.DisputeReport, *, at: datetime
 ) -> Dispute | None:
     """Let the provider's word about a dispute count, once.
 
     A stage that cannot follow or cannot be the first, a sum in another currency, above the deposit or other
-    than what was taken, and a dispute of what is no deposit are cases for people, never silence.
+    than what was taken, and a dispute of what is no deposit are cases for people, never silence. So is one of
+    an attempt whose place another has taken: what was credited came by the other.
+
+    Args:
+        tx: where to write.
+        found: the payment, locked.
+        attempt: the one of its tries that the provider speaks of.
+        told: what it says.
+        at: this instant.
 
     Returns:
         the dispute as it is then; None where people must look first.
@@ -83,6 +91,9 @@ async def apply_dispute(
     state = _STAGES[told.stage]
     if found.kind is not Kind.DEPOSIT or not _fits(found, told.amount):
         await _call(tx, found, Attention.AMOUNT_DIFFERS, told, at)
+        return None
+    if found.present_attempt not in {None, attempt.attempt_id}:
+        await _call(tx, found, Attention.SECOND_PAYMENT, told, at)
         return None
     before = await _known(tx, found, told.dispute_reference)
     if before is not None and before.payment_id != found.payment_id:

@@ -345,7 +345,7 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
         if report.dispute is None:
             await _counted(tx, found, attempt, report.result, proposal, at)
             continue
-        dispute = await apply_dispute(tx, found, report.dispute, at=at)
+        dispute = await apply_dispute(tx, found, attempt, report.dispute, at=at)
         if dispute is None or dispute.state.value != report.dispute.stage.value:
             raise _impossible(proposal, "the dispute does not fit this payment")
     if not await open_about_notice(tx, its):

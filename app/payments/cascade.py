@@ -4,6 +4,7 @@
 must know. Asked only where an attempt ends: a payment that is paid at its first account costs nothing more.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,13 +14,20 @@ from sqlalchemy import select
 from app import merchants, methods, providers
 from app.payments.legs import Leg, attempts_of
 from app.payments.model import Evidence, Facts, Source, Step
-from app.payments.queries import Payment
+from app.payments.queries import Attempt, Payment
 from app.payments.rules import why_last
 from app.payments.states import Kind, Status, SubStatus
 from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 
-__all__ = ["as_of_try", "at_its_account", "next_of_deposit", "next_of_leg", "says_nothing_came"]
+__all__ = [
+    "as_of_try",
+    "at_its_account",
+    "next_of_deposit",
+    "next_of_leg",
+    "says_nothing_came",
+    "why_said_paid",
+]
 
 _ENDS: Final = frozenset({SubStatus.DECLINED, SubStatus.UNDELIVERABLE, SubStatus.PROVIDER_ERROR})
 # Nothing of it left us: of a payout, it waits in the queue.
@@ -75,6 +83,15 @@ async def next_of_leg(
     return onward, route.account, {"ask_at": at + _SOON}, detail
 
 
+def why_said_paid(tries: Sequence[Attempt]) -> str:
+    """Why no other account is asked where one of those that were has ever said that it was paid.
+
+    Whatever it says now, and whatever people have noted about it: the money may be there. Empty where none
+    has.
+    """
+    return next((f"{one.account} said before that it was paid" for one in tries if one.said_paid), "")
+
+
 def says_nothing_came(result: providers.Result, *, never_left: bool) -> bool:
     """Whether a provider, asked about an earlier attempt, leaves no doubt that nothing came of it.
 
@@ -125,8 +142,9 @@ async def _route(
     if leg is not None and "token" in leg.destination:
         return providers.Route(why=f"only {leg.account} can pay to this card")
     tries = [one for one in await attempts_of(tx, found) if leg is None or one.leg == leg.leg]
-    if tries[-1].said_paid:
-        return providers.Route(why=f"{tries[-1].account} said before that it was paid")
+    why = why_said_paid(tries)
+    if why:
+        return providers.Route(why=why)
     is_payout = found.kind is Kind.PAYOUT
     try:
         offer = await methods.offer(

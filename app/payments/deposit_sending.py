@@ -15,7 +15,7 @@ from datetime import datetime
 
 from app import merchants, providers
 from app.kernel import ids
-from app.payments.cascade import says_nothing_came
+from app.payments.cascade import says_nothing_came, why_said_paid
 from app.payments.legs import attempts_of
 from app.payments.model import Attention, Source, Step
 from app.payments.queries import Attempt, Payment, payment
@@ -235,7 +235,7 @@ async def _begin(
     if found.next_account is None or found.sub_status is not SubStatus.SUBMITTED:
         return None  # somebody else has sent it, or heard of the one before
     tries = await attempts_of(tx, found)
-    account, why = await _allowed(tx, found, found.next_account, at)
+    account, why = await _allowed(tx, found, tries, found.next_account, at)
     if account is None:
         end = SubStatus.PROVIDER_ERROR if tries[-1].never_left else SubStatus.DECLINED
         cause = Cause("system", found.reason_code, found.reason, detail={"why_last": why})
@@ -255,13 +255,16 @@ async def _begin(
 
 
 async def _allowed(
-    tx: Transaction, found: Payment, name: str, at: datetime
+    tx: Transaction, found: Payment, tries: Sequence[Attempt], name: str, at: datetime
 ) -> tuple[providers.ProviderAccount | None, str]:
     """The next account, or why the deposit is not tried there after all."""
     if _is_over(found, at):
         return None, "the player's time is over"
     if found.attention is not None:
         return None, "people look at it"
+    why = why_said_paid(tries)  # also since the next account was chosen
+    if why:
+        return None, why
     if await switches.is_stopped(tx, found.site_id, DEPOSITS):
         return None, "deposits are stopped"
     try:

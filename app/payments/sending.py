@@ -19,7 +19,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.approvals import is_ready
-from app.payments.cascade import says_nothing_came
+from app.payments.cascade import says_nothing_came, why_said_paid
 from app.payments.casebook import is_denied
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, is_disputed, legs_of, payout, policy
@@ -184,7 +184,8 @@ async def _begin(
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
         await remember(tx, found, {"ask_at": None})
         return []
-    why = await _stopped(tx, site_id, parts) or await _why_not_sent(tx, found) or short
+    why = await _stopped(tx, site_id, parts) or await _said_paid(tx, found, parts)
+    why = why or await _why_not_sent(tx, found) or short
     if why:
         await _wait(tx, found, why, at)
         return []
@@ -201,6 +202,12 @@ async def _stopped(tx: Transaction, site_id: int, parts: Sequence[Leg]) -> str:
         except providers.AccountNotFound:
             return f"the provider account {name} is switched off"
     return ""
+
+
+async def _said_paid(reader: Reader, found: Payment, parts: Sequence[Leg]) -> str:
+    """Which account has said of a part that waits for another that it had paid it, since that was chosen."""
+    tries, goes_to = await attempts_of(reader, found), {leg.leg: leg.account for leg in parts if _waits(leg)}
+    return why_said_paid([one for one in tries if one.leg in goes_to and one.account != goes_to[one.leg]])
 
 
 async def _write_tries(

@@ -10,10 +10,8 @@ from tests.payments.accounts import (
     THIRD,
     asked,
     cases,
-    listed,
     order,
     switch_off,
-    through_both_accounts,
     tries,
     why,
 )
@@ -31,22 +29,8 @@ from tests.payments.world import (
     paid,
 )
 
+pytestmark = pytest.mark.usefixtures("through_both")
 State = providers.State
-
-
-@pytest.fixture
-def second(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    return listed(monkeypatch, SECOND)
-
-
-@pytest.fixture
-def third(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    return listed(monkeypatch, THIRD)
-
-
-@pytest.fixture(autouse=True)
-async def through_both(world: World, second: Provider, third: Provider) -> None:
-    await through_both_accounts(world)
 
 
 # What the first account answers, and whether the second is asked.

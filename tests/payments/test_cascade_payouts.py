@@ -12,11 +12,12 @@ from app import methods, payments, providers
 from app.kernel.money import Money
 from app.payments.requests import LegPlan
 from app.providers.gateways import GATEWAYS
+from tests.payments.accounts import SECOND, THIRD, cases, decided, tries, why, with_accounts
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import ACCOUNT, AMOUNT, HERE
 
 State = providers.State
-SECOND = "second"
+R = payments.Resolution
 CLOSED = providers.ProviderError("78", "the account is closed", undeliverable=True)
 
 
@@ -29,18 +30,18 @@ def second(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
     return made
 
 
+@pytest.fixture
+def third(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    made = Bank("third", moved=bank.moved, numbers=bank.numbers, no=HERE)
+    monkeypatch.setitem(GATEWAYS, made.name, made)
+    return made
+
+
 @pytest.fixture(autouse=True)
-async def through_both(stage: Stage, second: Bank) -> None:
+async def through_both(stage: Stage, second: Bank, third: Bank) -> None:
     payout = methods.Direction.PAYOUT
+    await with_accounts(stage, SECOND, THIRD)
     async with stage.database.transaction() as tx:
-        await providers.open_account(
-            tx,
-            stage.site_id,
-            SECOND,
-            gateway=SECOND,
-            base_url="https://second.example.com",
-            credentials={"secret": "s"},
-        )
         for method in ("e_wallet", "card"):
             await methods.order_accounts(
                 tx, stage.site_id, method, "KZT", [ACCOUNT, SECOND], direction=payout
@@ -48,28 +49,10 @@ async def through_both(stage: Stage, second: Bank) -> None:
     await stage.fund()
 
 
-async def tries(stage: Stage) -> list[Any]:
-    return await stage.rows("SELECT * FROM attempt ORDER BY number")
-
-
-async def why(stage: Stage) -> list[str]:
-    rows = await stage.rows("SELECT detail FROM payment_event ORDER BY sequence")
-    return [
-        str(row.detail.get("next_account") or row.detail["why_last"])
-        for row in rows
-        if "next_account" in row.detail or "why_last" in row.detail
-    ]
-
-
 async def sent(stage: Stage, **wish: Any) -> Any:  # noqa: ANN401  a row
     found = await stage.withdraw(**wish)
     await stage.work()
     return await stage.row(found.payment_id)
-
-
-async def cases(stage: Stage) -> list[str]:
-    async with stage.database.reading() as reader:
-        return [one.kind.value for one in await payments.cases_of_site(reader, stage.site_id)]
 
 
 # What the first bank does and why it says no; whether the second is asked; how it ends.
@@ -320,6 +303,45 @@ async def test_people_end_what_an_earlier_bank_made_doubtful_again(
     await stage.later(timedelta(minutes=10))
     assert (await stage.state(found.payment_id))[0] == "completed"
     assert (len(second.payouts), await stage.credited()) == (1, FUNDS - AMOUNT.minor)
+
+
+@pytest.mark.parametrize("when", ["before the second declines", "after it, and nothing is sent yet"])
+async def test_who_has_ever_said_paid_keeps_it_from_every_other_account(
+    stage: Stage, bank: Bank, second: Bank, third: Bank, when: str
+) -> None:
+    """Its signed notice says so, its status denies it, and people have noted that: the money may be there."""
+    async with stage.database.transaction() as tx:
+        await methods.order_accounts(
+            tx, stage.site_id, "e_wallet", "KZT", [ACCOUNT, SECOND, THIRD], direction=methods.Direction.PAYOUT
+        )
+    bank.manners, second.manners, third.float_minor = ["declines"], ["accepts"], 0
+    found = await sent(stage)
+    first, next_one = await tries(stage)
+
+    async def says_paid() -> None:
+        await stage.store_notice(bank.fact(first.attempt_id))
+        await stage.work()
+        assert await cases(stage) == ["second_payment"]
+        await decided(stage, R.NOTED)
+
+    if when.startswith("before"):
+        await says_paid()
+    second.book[next_one.attempt_id].state = State.FAILED
+    await stage.store_notice(second.fact(next_one.attempt_id, "failed", code="91"), account=SECOND)
+    await stage.work()
+    if when.startswith("after"):
+        assert (await stage.leg(found.payment_id)).account == THIRD
+        await says_paid()
+    third.float_minor = FUNDS
+    await stage.later(timedelta(minutes=10))
+    await stage.later(timedelta(minutes=10))
+    assert (third.payouts, len(await tries(stage))) == ([], 2)
+    now = await stage.row(found.payment_id)
+    said = f"{ACCOUNT} said before that it was paid"
+    if when.startswith("before"):
+        assert (now.sub_status, (await why(stage))[-1]) == ("declined", said)
+    else:
+        assert (now.sub_status, now.reason, await stage.held()) == ("allocated", said, AMOUNT.minor)
 
 
 class Died(BaseException):

@@ -3,36 +3,11 @@
 import pytest
 
 from app import payments
-from tests.payments.accounts import SECOND, THIRD, cases, listed, through_both_accounts, tries
-from tests.payments.world import AMOUNT, REFUSED, Provider, World, awaiting, fact
+from tests.payments.accounts import SECOND, THIRD, asked, cases, decided, order, why
+from tests.payments.world import ACCOUNT, AMOUNT, REFUSED, Provider, World, fact
 
+pytestmark = pytest.mark.usefixtures("through_both")
 R = payments.Resolution
-
-
-@pytest.fixture
-def second(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    return listed(monkeypatch, SECOND)
-
-
-@pytest.fixture
-def third(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    return listed(monkeypatch, THIRD)
-
-
-@pytest.fixture(autouse=True)
-async def through_both(world: World, second: Provider, third: Provider) -> None:
-    await through_both_accounts(world)
-
-
-@pytest.fixture
-async def both_tried(world: World, provider: Provider, second: Provider) -> tuple[str, str]:
-    """The first refused; the second awaits its player. The references of both."""
-    provider.answers, second.answers = [REFUSED], [awaiting("https://second.example.com/2")]
-    provider.statuses = [REFUSED]
-    second.statuses = [awaiting("https://second.example.com/2")]
-    await world.deposit()
-    first, next_one = await tries(world)
-    return first.attempt_id, next_one.attempt_id
 
 
 def disputed(reference: str, number: str = "D-1") -> dict[str, object]:
@@ -59,3 +34,40 @@ async def test_a_dispute_of_an_earlier_attempt_takes_nothing_of_what_the_present
     assert (await world.credited(), await owners(world)) == (AMOUNT.minor, [SECOND])
     assert await cases(world) == ["second_payment", "second_payment"], "the payment, and its dispute"
     assert await world.rows("SELECT * FROM dispute") == []
+
+
+@pytest.mark.parametrize("when", ["before the second declines", "after it, and nothing is sent yet"])
+async def test_who_has_ever_said_paid_keeps_a_deposit_from_every_other_account(
+    world: World,
+    second: Provider,
+    third: Provider,
+    both_tried: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:
+    """Also where people have noted it, so that no case stands against it any more."""
+    first, next_one = both_tried
+    await order(world, ACCOUNT, SECOND, THIRD)
+    second.statuses = [REFUSED]
+
+    async def says_paid() -> None:
+        await world.notice(fact(first, theirs="main-1"))
+        assert await cases(world) == ["second_payment"]
+        await decided(world, R.NOTED)
+        assert (await world.payment()).attention is None
+
+    async def nothing(*_: object) -> None:
+        return
+
+    if when.startswith("before"):
+        await says_paid()
+    else:
+        with monkeypatch.context() as patched:
+            patched.setattr("app.payments.deposit_sending._send_on", nothing)
+            await world.notice(fact(next_one, "failed", code="91"), account=SECOND)
+        assert (await world.payment()).next_account == THIRD
+        await says_paid()
+    await asked(world)
+    await asked(world)
+    assert ((await world.payment()).sub_status, third.orders) == ("declined", [])
+    assert (await why(world))[-1] == f"{ACCOUNT} said before that it was paid"

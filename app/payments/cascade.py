@@ -9,20 +9,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import select
-
 from app import merchants, methods, providers
 from app.payments.legs import Leg, attempts_of
 from app.payments.model import Evidence, Facts, Source, Step
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import why_last
 from app.payments.states import Kind, Status, SubStatus
-from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 
 __all__ = [
     "as_of_try",
     "at_its_account",
+    "at_try",
+    "columns_of_try",
     "next_of_deposit",
     "next_of_leg",
     "says_nothing_came",
@@ -112,25 +111,39 @@ async def as_of_try(
     Returns:
         the deposit, what is known of it, and the columns that change should the evidence lead anywhere.
     """
-    if found.present_attempt in {None, reference} or source is Source.SETTLEMENT:
+    if source is Source.SETTLEMENT:
+        return found, found.facts, columns_of_try(found)  # they may have matched it to an earlier try
+    if found.present_attempt in {None, reference}:
         return found, found.facts, {}
     if found.status is not Status.FAILED:
         return found, replace(found.facts, is_superseded=True), {}
     [one] = [one for one in await attempts_of(tx, found) if one.attempt_id == reference]
-    its: dict[str, object] = {"account": one.account, "present_attempt": reference}
-    return replace(found, account=one.account, present_attempt=reference), found.facts, its
+    found = at_try(found, one)
+    return found, found.facts, columns_of_try(found)
+
+
+def columns_of_try(found: Payment) -> dict[str, object]:
+    """The columns that change where another try of a deposit becomes the present one."""
+    return {"account": found.account, "present_attempt": found.present_attempt}
 
 
 async def at_its_account(tx: Transaction, found: Payment, provider_reference: str | None) -> Payment:
-    """A deposit as people let it be credited: what an earlier attempt brought is at that one's account."""
-    row = await tx.first(
-        select(attempts.c.attempt_id, attempts.c.account).where(
-            attempts.c.site_id == found.site_id,
-            attempts.c.payment_id == found.payment_id,
-            attempts.c.provider_reference == provider_reference,
-        )
-    )
-    return replace(found, account=row.account, present_attempt=row.attempt_id) if row else found
+    """A deposit as people let it be credited: what an earlier attempt brought is at that one's account.
+
+    Known by the provider's number. Without one, or where the present attempt has it as well, or nobody, it is
+    the present one's. Asked before anything that depends on the account: whose number it is, and the books.
+    """
+    if found.present_attempt is None or provider_reference is None:
+        return found
+    numbered = [one for one in await attempts_of(tx, found) if one.provider_reference == provider_reference]
+    if not numbered or found.present_attempt in {one.attempt_id for one in numbered}:
+        return found
+    return at_try(found, numbered[-1])
+
+
+def at_try(found: Payment, one: Attempt) -> Payment:
+    """A deposit as it is once this try of it is the present one."""
+    return replace(found, account=one.account, present_attempt=one.attempt_id)
 
 
 async def _route(

@@ -75,8 +75,8 @@ async def next_of_leg(
     if not end or not end <= _ENDS | _UNSENT:
         return step, "", {}, {}
     route = await _route(tx, found, facts, evidence, leg)
-    if not route.account:
-        return step, "", {}, {"why_last": route.why}
+    if not route.account:  # what waits in the queue is sent again where it was, and has not ended
+        return step, "", {}, {} if end <= _UNSENT else {"why_last": route.why}
     onward = Step((SubStatus.ALLOCATED,), is_over=True)
     detail: dict[str, object] = {"next_account": route.account, "after": leg.account}
     return onward, route.account, {"ask_at": at + _SOON}, detail
@@ -173,4 +173,8 @@ async def _route(
     tried = {one.account for one in tries}
     cap = providers.Cap.PAYOUT if is_payout else providers.Cap.DEPOSIT
     usable = await providers.able(tx, found.site_id, [one for one in offer.accounts if one not in tried], cap)
-    return providers.next_account(offer.accounts, tried, usable, most=site.most_attempts)
+    route = providers.next_account(offer.accounts, tried, usable, most=site.most_attempts)
+    if route.account and not is_payout and found.return_url is None:
+        # The next provider could not send the player's browser back.
+        return providers.Route(why="it was asked for with one account")
+    return route

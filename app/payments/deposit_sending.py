@@ -115,7 +115,8 @@ async def collect(
 async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
     """Ask the provider what became of a deposit, and let its answer count; safe at any time, however often.
 
-    Of one that was tried at several accounts each of them is asked: what an earlier one says is for people.
+    Of one that was tried at several accounts each of them is asked. What an earlier one says is for people
+    while the present try was paid or still may be; a deposit that has failed is credited by it.
     One that waits for its next account is sent there, once the earlier ones say that nothing came of theirs.
     A deposit whose time has run out while the player was awaited ends as expired, unless the provider says
     otherwise.

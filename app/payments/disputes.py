@@ -17,7 +17,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.case_tables import disputes
-from app.payments.dispute_telling import Dispute, dispute_of, tell_dispute
+from app.payments.dispute_telling import Dispute, dispute_of, disputes_of, tell_dispute
 from app.payments.model import Attention, Step
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.states import DISPUTE_NEXT, DisputeState, Kind, Status, SubStatus
@@ -32,7 +32,6 @@ __all__ = [
     "DisputePage",
     "apply_dispute",
     "dispute_page",
-    "disputes_of",
     "move_dispute",
     "open_disputes",
 ]
@@ -209,16 +208,6 @@ async def open_disputes(reader: Reader, site_id: int, *, limit: int = 100) -> li
         .where(disputes.c.site_id == site_id, disputes.c.state.not_in(sorted(_OVER)))
         .order_by(disputes.c.due_at.nulls_last(), disputes.c.number)
         .limit(limit)
-    )
-    return [dispute_of(row) for row in rows]
-
-
-async def disputes_of(reader: Reader, site_id: int, deposit_id: str) -> list[Dispute]:
-    """Every dispute of a deposit, the oldest first."""
-    rows = await reader.all(
-        disputes.select()
-        .where(disputes.c.site_id == site_id, disputes.c.payment_id == deposit_id)
-        .order_by(disputes.c.number)
     )
     return [dispute_of(row) for row in rows]
 

@@ -44,6 +44,12 @@ async def order(world: World, *accounts: str) -> None:
         await methods.order_accounts(tx, world.site_id, "card", "KZT", accounts)
 
 
+async def order_out(world: World, *accounts: str, method: str = "e_wallet") -> None:
+    out = methods.Direction.PAYOUT
+    async with world.database.transaction() as tx:
+        await methods.order_accounts(tx, world.site_id, method, "KZT", accounts, direction=out)
+
+
 async def tries(world: World) -> list[Any]:
     return await world.rows("SELECT * FROM attempt ORDER BY number")
 

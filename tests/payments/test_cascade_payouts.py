@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import methods, payments, providers
+from app import payments, providers
 from app.kernel.money import Money
 from app.payments.requests import LegPlan
 from app.providers.gateways import GATEWAYS
-from tests.payments.accounts import SECOND, THIRD, cases, decided, tries, why, with_accounts
+from tests.payments.accounts import SECOND, THIRD, cases, decided, order_out, tries, why, with_accounts
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import ACCOUNT, AMOUNT, HERE
 
@@ -39,13 +39,9 @@ def third(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
 
 @pytest.fixture(autouse=True)
 async def through_both(stage: Stage, second: Bank, third: Bank) -> None:
-    payout = methods.Direction.PAYOUT
     await with_accounts(stage, SECOND, THIRD)
-    async with stage.database.transaction() as tx:
-        for method in ("e_wallet", "card"):
-            await methods.order_accounts(
-                tx, stage.site_id, method, "KZT", [ACCOUNT, SECOND], direction=payout
-            )
+    for method in ("e_wallet", "card"):
+        await order_out(stage, ACCOUNT, SECOND, method=method)
     await stage.fund()
 
 
@@ -143,6 +139,17 @@ async def test_the_database_itself_keeps_a_token_at_its_account(stage: Stage, ba
     with pytest.raises(DBAPIError, match="goes to a token of the account main"):
         async with stage.database.transaction() as tx:
             await tx.execute(text("UPDATE payout_leg SET account = 'second'"))
+
+
+async def test_what_waits_in_the_queue_for_the_same_account_again_has_not_ended(
+    stage: Stage, bank: Bank
+) -> None:
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["never hears", "pays"]
+    found = await sent(stage)
+    await stage.later(timedelta(minutes=10))
+    assert ((await stage.row(found.payment_id)).sub_status, len(await tries(stage))) == ("completed", 2)
+    assert await why(stage) == [], "nothing says that no other attempt is made"
 
 
 async def test_the_float_of_the_next_account_counts_for_it(stage: Stage, bank: Bank, second: Bank) -> None:
@@ -310,10 +317,7 @@ async def test_who_has_ever_said_paid_keeps_it_from_every_other_account(
     stage: Stage, bank: Bank, second: Bank, third: Bank, when: str
 ) -> None:
     """Its signed notice says so, its status denies it, and people have noted that: the money may be there."""
-    async with stage.database.transaction() as tx:
-        await methods.order_accounts(
-            tx, stage.site_id, "e_wallet", "KZT", [ACCOUNT, SECOND, THIRD], direction=methods.Direction.PAYOUT
-        )
+    await order_out(stage, ACCOUNT, SECOND, THIRD)
     bank.manners, second.manners, third.float_minor = ["declines"], ["accepts"], 0
     found = await sent(stage)
     first, next_one = await tries(stage)

@@ -132,9 +132,8 @@ async def test_another_deposits_number_at_the_earlier_account_is_refused_in_word
     )
     await world.notice(fact(first.attempt_id, theirs="main-1"))
     await failed_at_both(world, provider, second, next_one.attempt_id)
-    more = {"amount": AMOUNT} if resolution is R.ACCEPTED else {}
     with pytest.raises(ResolutionImpossible):
-        await decided(world, resolution, **more)
+        await decided(world, resolution, amount=AMOUNT if resolution is R.ACCEPTED else None)
     found = await world.payment()
     assert (found.sub_status, found.account, await world.credited()) == ("declined", SECOND, AMOUNT.minor)
 

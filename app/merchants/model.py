@@ -32,7 +32,7 @@ SALT_OVERLAP = timedelta(hours=48)
 # The first account and two more: where three providers refuse it is the card or the destination, not they.
 # And a player waits at the other end, in the worst case for the deadline of each (8 s at the sandbox).
 MOST_ATTEMPTS = 3
-ATTEMPTS_LIMIT = 9  # as many as a method can have accounts
+ATTEMPTS_LIMIT = 9  # as many as a method can have accounts; a test holds the two together
 _LONGEST_NUMBER = 9  # digits; fits PostgreSQL's integer
 
 

@@ -16,7 +16,8 @@ from app.payments.contract import SOURCE_TYPES
 from app.payments.deposit_sending import DEPOSITS, ask_provider
 from app.payments.deposits import DepositsStopped, DepositWish, request_deposit
 from app.payments.dispute_telling import Dispute, public_dispute
-from app.payments.disputes import disputes_of, move_dispute, open_disputes
+from app.payments.dispute_telling import disputes_of
+from app.payments.disputes import move_dispute, open_disputes
 from app.payments.initiation import Initiated, initiate
 from app.payments.legs import Leg, attempts_of, legs_of, payout, payouts_of_site, policy
 from app.payments.model import Attention, CaseKind, CaseState, PayoutPolicy

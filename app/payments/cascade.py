@@ -4,22 +4,29 @@
 must know. Asked only where an attempt ends: a payment that is paid at its first account costs nothing more.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import select
-
 from app import merchants, methods, providers
 from app.payments.legs import Leg, attempts_of
 from app.payments.model import Evidence, Facts, Source, Step
-from app.payments.queries import Payment
+from app.payments.queries import Attempt, Payment
 from app.payments.rules import why_last
 from app.payments.states import Kind, Status, SubStatus
-from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 
-__all__ = ["as_of_try", "at_its_account", "next_of_deposit", "next_of_leg", "says_nothing_came"]
+__all__ = [
+    "as_of_try",
+    "at_its_account",
+    "at_try",
+    "columns_of_try",
+    "next_of_deposit",
+    "next_of_leg",
+    "says_nothing_came",
+    "why_said_paid",
+]
 
 _ENDS: Final = frozenset({SubStatus.DECLINED, SubStatus.UNDELIVERABLE, SubStatus.PROVIDER_ERROR})
 # Nothing of it left us: of a payout, it waits in the queue.
@@ -68,11 +75,20 @@ async def next_of_leg(
     if not end or not end <= _ENDS | _UNSENT:
         return step, "", {}, {}
     route = await _route(tx, found, facts, evidence, leg)
-    if not route.account:
-        return step, "", {}, {"why_last": route.why}
+    if not route.account:  # what waits in the queue is sent again where it was, and has not ended
+        return step, "", {}, {} if end <= _UNSENT else {"why_last": route.why}
     onward = Step((SubStatus.ALLOCATED,), is_over=True)
     detail: dict[str, object] = {"next_account": route.account, "after": leg.account}
     return onward, route.account, {"ask_at": at + _SOON}, detail
+
+
+def why_said_paid(tries: Sequence[Attempt]) -> str:
+    """Why no other account is asked where one of those that were has ever said that it was paid.
+
+    Whatever it says now, and whatever people have noted about it: the money may be there. Empty where none
+    has.
+    """
+    return next((f"{one.account} said before that it was paid" for one in tries if one.said_paid), "")
 
 
 def says_nothing_came(result: providers.Result, *, never_left: bool) -> bool:
@@ -95,25 +111,39 @@ async def as_of_try(
     Returns:
         the deposit, what is known of it, and the columns that change should the evidence lead anywhere.
     """
-    if found.present_attempt in {None, reference} or source is Source.SETTLEMENT:
+    if source is Source.SETTLEMENT:
+        return found, found.facts, columns_of_try(found)  # they may have matched it to an earlier try
+    if found.present_attempt in {None, reference}:
         return found, found.facts, {}
     if found.status is not Status.FAILED:
         return found, replace(found.facts, is_superseded=True), {}
     [one] = [one for one in await attempts_of(tx, found) if one.attempt_id == reference]
-    its: dict[str, object] = {"account": one.account, "present_attempt": reference}
-    return replace(found, account=one.account, present_attempt=reference), found.facts, its
+    found = at_try(found, one)
+    return found, found.facts, columns_of_try(found)
+
+
+def columns_of_try(found: Payment) -> dict[str, object]:
+    """The columns that change where another try of a deposit becomes the present one."""
+    return {"account": found.account, "present_attempt": found.present_attempt}
 
 
 async def at_its_account(tx: Transaction, found: Payment, provider_reference: str | None) -> Payment:
-    """A deposit as people let it be credited: what an earlier attempt brought is at that one's account."""
-    row = await tx.first(
-        select(attempts.c.attempt_id, attempts.c.account).where(
-            attempts.c.site_id == found.site_id,
-            attempts.c.payment_id == found.payment_id,
-            attempts.c.provider_reference == provider_reference,
-        )
-    )
-    return replace(found, account=row.account, present_attempt=row.attempt_id) if row else found
+    """A deposit as people let it be credited: what an earlier attempt brought is at that one's account.
+
+    Known by the provider's number. Without one, or where the present attempt has it as well, or nobody, it is
+    the present one's. Asked before anything that depends on the account: whose number it is, and the books.
+    """
+    if found.present_attempt is None or provider_reference is None:
+        return found
+    numbered = [one for one in await attempts_of(tx, found) if one.provider_reference == provider_reference]
+    if not numbered or found.present_attempt in {one.attempt_id for one in numbered}:
+        return found
+    return at_try(found, numbered[-1])
+
+
+def at_try(found: Payment, one: Attempt) -> Payment:
+    """A deposit as it is once this try of it is the present one."""
+    return replace(found, account=one.account, present_attempt=one.attempt_id)
 
 
 async def _route(
@@ -125,8 +155,9 @@ async def _route(
     if leg is not None and "token" in leg.destination:
         return providers.Route(why=f"only {leg.account} can pay to this card")
     tries = [one for one in await attempts_of(tx, found) if leg is None or one.leg == leg.leg]
-    if tries[-1].said_paid:
-        return providers.Route(why=f"{tries[-1].account} said before that it was paid")
+    why = why_said_paid(tries)
+    if why:
+        return providers.Route(why=why)
     is_payout = found.kind is Kind.PAYOUT
     try:
         offer = await methods.offer(
@@ -142,4 +173,8 @@ async def _route(
     tried = {one.account for one in tries}
     cap = providers.Cap.PAYOUT if is_payout else providers.Cap.DEPOSIT
     usable = await providers.able(tx, found.site_id, [one for one in offer.accounts if one not in tried], cap)
-    return providers.next_account(offer.accounts, tried, usable, most=site.most_attempts)
+    route = providers.next_account(offer.accounts, tried, usable, most=site.most_attempts)
+    if route.account and not is_payout and found.return_url is None:
+        # The next provider could not send the player's browser back.
+        return providers.Route(why="it was asked for with one account")
+    return route

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from app import merchants, providers
 from app.kernel import ids
-from app.payments.cascade import says_nothing_came
+from app.payments.cascade import says_nothing_came, why_said_paid
 from app.payments.legs import attempts_of
 from app.payments.model import Source, Step
 from app.payments.queries import Attempt, Payment, payment
@@ -115,7 +115,8 @@ async def collect(
 async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
     """Ask the provider what became of a deposit, and let its answer count; safe at any time, however often.
 
-    Of one that was tried at several accounts each of them is asked: what an earlier one says is for people.
+    Of one that was tried at several accounts each of them is asked. What an earlier one says is for people
+    while the present try was paid or still may be; a deposit that has failed is credited by it.
     While one is silent, what the others say ends no question about a success: it may be that one's.
     One that waits for its next account is sent there, once the earlier ones say that nothing came of theirs.
     A deposit whose time has run out while the player was awaited ends as expired, unless the provider says
@@ -242,7 +243,7 @@ async def _begin(tx: Transaction, known: Payment, after: str, reference: str, at
     tries = await attempts_of(tx, found)
     if tries[-1].attempt_id != after:
         return None
-    account, why = await _allowed(tx, found, found.next_account, at)
+    account, why = await _allowed(tx, found, tries, found.next_account, at)
     if account is None:
         end = SubStatus.PROVIDER_ERROR if tries[-1].never_left else SubStatus.DECLINED
         cause = Cause("system", found.reason_code, found.reason, detail={"why_last": why})
@@ -262,13 +263,16 @@ async def _begin(tx: Transaction, known: Payment, after: str, reference: str, at
 
 
 async def _allowed(
-    tx: Transaction, found: Payment, name: str, at: datetime
+    tx: Transaction, found: Payment, tries: Sequence[Attempt], name: str, at: datetime
 ) -> tuple[providers.ProviderAccount | None, str]:
     """The next account, or why the deposit is not tried there after all."""
     if _is_over(found, at):
         return None, "the player's time is over"
     if found.attention is not None:
         return None, "people look at it"
+    why = why_said_paid(tries)  # also since the next account was chosen
+    if why:
+        return None, why
     if await switches.is_stopped(tx, found.site_id, DEPOSITS):
         return None, "deposits are stopped"
     try:

@@ -8,13 +8,14 @@ from sqlalchemy.engine import Row
 
 from app import merchants, players, webhooks
 from app.kernel.money import Money
+from app.payments.case_tables import disputes
 from app.payments.contract import CHARGEBACK_STATUS_ID, CHARGEBACK_TYPE_ID, notification_fields
 from app.payments.queries import Payment
 from app.payments.states import DisputeState
 from app.payments.telling import notified_of, publish_change
-from app.plumbing.database import Transaction
+from app.plumbing.database import Reader, Transaction
 
-__all__ = ["Dispute", "dispute_of", "public_dispute", "tell_dispute"]
+__all__ = ["Dispute", "dispute_of", "disputes_of", "public_dispute", "tell_dispute"]
 
 # Representment, won, lost, and that it was opened: what the protocol knows. The rest are events only.
 _TOLD: Final = frozenset(
@@ -88,6 +89,16 @@ def public_dispute(its: Dispute) -> dict[str, object]:
         "opened_at": its.opened_at.isoformat(),
         "closed_at": its.closed_at.isoformat() if its.closed_at else None,
     }
+
+
+async def disputes_of(reader: Reader, site_id: int, deposit_id: str) -> list[Dispute]:
+    """Every dispute of a deposit, the oldest first."""
+    rows = await reader.all(
+        disputes.select()
+        .where(disputes.c.site_id == site_id, disputes.c.payment_id == deposit_id)
+        .order_by(disputes.c.number)
+    )
+    return [dispute_of(row) for row in rows]
 
 
 async def tell_dispute(

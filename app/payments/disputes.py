@@ -17,9 +17,9 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.case_tables import disputes
-from app.payments.dispute_telling import Dispute, dispute_of, tell_dispute
+from app.payments.dispute_telling import Dispute, dispute_of, disputes_of, tell_dispute
 from app.payments.model import Attention, Step
-from app.payments.queries import Payment, payment
+from app.payments.queries import Attempt, Payment, payment
 from app.payments.states import DISPUTE_NEXT, DisputeState, Kind, Status, SubStatus
 from app.payments.steps import Cause, carry_out, remember
 from app.payments.tables import payment_numbers
@@ -32,7 +32,6 @@ __all__ = [
     "DisputePage",
     "apply_dispute",
     "dispute_page",
-    "disputes_of",
     "move_dispute",
     "open_disputes",
 ]
@@ -70,12 +69,20 @@ class DisputePage:
 
 
 async def apply_dispute(
-    tx: Transaction, found: Payment, told: providers.DisputeReport, *, at: datetime
+    tx: Transaction, found: Payment, attempt: Attempt, told: providers.DisputeReport, *, at: datetime
 ) -> Dispute | None:
     """Let the provider's word about a dispute count, once.
 
     A stage that cannot follow or cannot be the first, a sum in another currency, above the deposit or other
-    than what was taken, and a dispute of what is no deposit are cases for people, never silence.
+    than what was taken, and a dispute of what is no deposit are cases for people, never silence. So is one of
+    an attempt whose place another has taken: what was credited came by the other.
+
+    Args:
+        tx: where to write.
+        found: the payment, locked.
+        attempt: the one of its tries that the provider speaks of.
+        told: what it says.
+        at: this instant.
 
     Returns:
         the dispute as it is then; None where people must look first.
@@ -83,6 +90,9 @@ async def apply_dispute(
     state = _STAGES[told.stage]
     if found.kind is not Kind.DEPOSIT or not _fits(found, told.amount):
         await _call(tx, found, Attention.AMOUNT_DIFFERS, told, at)
+        return None
+    if found.present_attempt not in {None, attempt.attempt_id}:
+        await _call(tx, found, Attention.SECOND_PAYMENT, told, at)
         return None
     before = await _known(tx, found, told.dispute_reference)
     if before is not None and before.payment_id != found.payment_id:
@@ -198,16 +208,6 @@ async def open_disputes(reader: Reader, site_id: int, *, limit: int = 100) -> li
         .where(disputes.c.site_id == site_id, disputes.c.state.not_in(sorted(_OVER)))
         .order_by(disputes.c.due_at.nulls_last(), disputes.c.number)
         .limit(limit)
-    )
-    return [dispute_of(row) for row in rows]
-
-
-async def disputes_of(reader: Reader, site_id: int, deposit_id: str) -> list[Dispute]:
-    """Every dispute of a deposit, the oldest first."""
-    rows = await reader.all(
-        disputes.select()
-        .where(disputes.c.site_id == site_id, disputes.c.payment_id == deposit_id)
-        .order_by(disputes.c.number)
     )
     return [dispute_of(row) for row in rows]
 

@@ -117,7 +117,7 @@ class Facts:
         sub_status: of the payment; of a payout's leg, once something of it was sent.
         amount: what was ordered.
         provider_reference: the provider's number of what was paid, once paid.
-        sent_at: when the provider was first asked.
+        sent_at: when the present attempt was sent, the last one where there were several; None: nothing was.
         expires_at: the end of the time that a deposit's player has.
         is_superseded: the evidence is about an attempt that a later one has taken the place of.
         captured: what was credited or paid out, once something was; people may have accepted another sum.

@@ -63,7 +63,7 @@ async def _read(tx: Transaction, site_id: int, notice_id: str, now: datetime) ->
             continue
         found = await payment(tx, site_id, attempt.payment_id, lock=True)
         if report.dispute is not None:
-            await apply_dispute(tx, found, report.dispute, at=now)
+            await apply_dispute(tx, found, attempt, report.dispute, at=now)
             continue
         step = await apply(tx, found, attempt, report.result, Source.NOTICE, at=now)
         if step.ask_again:

@@ -85,7 +85,9 @@ async def set_accounts(
 ) -> None:
     """Set through which provider accounts a method of a site goes, and note it in the diary.
 
-    What is open goes on by the new order: an account that was asked for it is not asked again.
+    What is open goes on by the new order: an account that was asked for it is not asked again. A deposit that
+    was asked for while its method had one account stays with that one: where its player's browser comes back
+    to was not kept.
 
     Args:
         tx: the caller's transaction.

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from app import providers
 from app.kernel import ids
-from app.payments.disputes import disputes_of
+from app.payments.dispute_telling import disputes_of
 from app.payments.legs import attempts_of
 from app.payments.model import Attention, Source, Step
 from app.payments.queries import Attempt, Payment

@@ -5,7 +5,7 @@ the same table as the provider's word. What cannot be done as proposed is refuse
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +15,7 @@ from app import providers, staff
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.asking import apply
+from app.payments.cascade import at_its_account, at_try, columns_of_try
 from app.payments.casebook import Case, open_about_notice
 from app.payments.disputes import apply_dispute
 from app.payments.fences import taken
@@ -254,10 +255,16 @@ async def _attempt(tx: Transaction, found: Payment, proposal: Proposal) -> tuple
     if not about or len({one.leg for one in about}) > 1:
         why = "name the part of the withdrawal that it is about" if about else "nothing was sent"
         raise _impossible(proposal, why)
-    last = about[-1]
-    if last.leg is None:
-        return last, found.amount, found.provider_reference
-    return last, parts[last.leg].amount, parts[last.leg].provider_reference
+    if about[-1].leg is None:
+        return _present(found.present_attempt, None, about), found.amount, found.provider_reference
+    part = parts[about[-1].leg]
+    return _present(None, part.account, about), part.amount, part.provider_reference
+
+
+def _present(attempt_id: str | None, account: str | None, tries: Sequence[Attempt]) -> Attempt:
+    """The try that counts now, named or at this account: the last, unless an earlier one was paid late."""
+    counting = [one for one in tries if attempt_id == one.attempt_id or account == one.account]
+    return (counting or tries)[-1]
 
 
 async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
@@ -265,6 +272,7 @@ async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Propos
     assert proposal.amount is not None
     reference = proposal.provider_reference or its.about or found.provider_reference
     _check_currency(proposal, found)
+    found = await at_its_account(tx, found, reference)
     others = await taken(tx, found, reference)
     if others.reference or others.order:
         raise _impossible(proposal, "another payment was credited for it")
@@ -316,7 +324,10 @@ async def _check_ordered(tx: Transaction, found: Payment, attempt: Attempt, prop
 async def _walk(tx: Transaction, found: Payment, step: Step, proposal: Proposal, at: datetime) -> None:
     """Carry a step out; one that leads out of the table is refused, and nothing is changed."""
     checked_path(found.kind, found.sub_status, step.path)
-    await carry_out(tx, found, step, _cause(proposal), at=at)
+    cause = _cause(proposal)
+    if step.credit is not None:
+        cause = replace(cause, changes=columns_of_try(found))
+    await carry_out(tx, found, step, cause, at=at)
 
 
 def _cause(proposal: Proposal) -> Cause:
@@ -338,14 +349,13 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
         raise _impossible(proposal, "it is about no notice")
     account = await providers.account(tx, its.site_id, notice.account)
     told = [one for one in providers.reports_of(account, notice) if one.reference.startswith(its.about)]
-    attempt, _, _ = await _attempt(tx, found, proposal)
-    if attempt.account != notice.account:
-        raise _impossible(proposal, f"the notice came through {notice.account}, it went by {attempt.account}")
+    attempt = await _attempt_at(tx, found, proposal, notice.account)
     for report in told[:1]:
         if report.dispute is None:
-            await _counted(tx, found, attempt, report.result, proposal, at)
+            its_try = found if found.kind is not Kind.DEPOSIT else at_try(found, attempt)
+            await _counted(tx, its_try, attempt, report.result, proposal, at)
             continue
-        dispute = await apply_dispute(tx, found, report.dispute, at=at)
+        dispute = await apply_dispute(tx, found, attempt, report.dispute, at=at)
         if dispute is None or dispute.state.value != report.dispute.stage.value:
             raise _impossible(proposal, "the dispute does not fit this payment")
     if not await open_about_notice(tx, its):
@@ -354,6 +364,21 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
         await providers.close_notice(
             tx, its.site_id, notice.notice_id, is_read, at=at, reason=why, was=notice.state
         )
+
+
+async def _attempt_at(tx: Transaction, found: Payment, proposal: Proposal, account: str) -> Attempt:
+    """The try that a notice which came through this account is about: the present one, if it went by it.
+
+    Of a deposit that has failed any of its tries may have been paid after all. As long as the present one may
+    still be paid, another's word decides nothing about the deposit.
+    """
+    present, _, _ = await _attempt(tx, found, proposal)
+    if present.account == account:
+        return present
+    there = [one for one in await attempts_of(tx, found) if one.account == account]
+    if not there or found.kind is not Kind.DEPOSIT or found.status is not Status.FAILED:
+        raise _impossible(proposal, f"the notice came through {account}, it went by {present.account}")
+    return there[-1]
 
 
 def _impossible(proposal: Proposal, why: str) -> ResolutionImpossible:

@@ -92,8 +92,10 @@ def why_last(facts: Facts, evidence: Evidence) -> str:
     """Why no attempt at another account follows one that failed upon this, in words for operators.
 
     Empty where one may (payments.md section 1.6, rule 4): after a definite decline that is about the provider
-    and not about the player, the card or the destination, or where no byte of the order left us. Never out
-    of a doubt, also where the doubt has ended since: this provider's first word was not its last.
+    and not about the player, the card or the destination, or where no byte of the order left us. Never for an
+    order that is or was unknown or in conflict, also where a decline has ended that: this provider's first
+    word was not its last. A "not found" or a question without an answer that leaves the order where it was
+    is no such doubt.
     """
     if facts.kind is Kind.REFUND:
         return "a refund goes back by the account that took the deposit"
@@ -106,7 +108,7 @@ def why_last(facts: Facts, evidence: Evidence) -> str:
     if not evidence.retryable:
         return "the decline is final"
     if facts.sub_status not in _KNOWN_AT_PROVIDER:
-        return "for a while nobody knew of it"
+        return "it was in conflict" if facts.sub_status is S.CONFLICTED else "for a while nobody knew of it"
     if facts.expires_at is not None and evidence.at >= facts.expires_at:
         return "the player's time is over"
     return ""

@@ -19,7 +19,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.approvals import is_ready
-from app.payments.cascade import says_nothing_came
+from app.payments.cascade import says_nothing_came, why_said_paid
 from app.payments.casebook import is_denied
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, is_disputed, legs_of, payout, policy
@@ -235,7 +235,7 @@ async def _begin(
 async def _call_about(tx: Transaction, found: Payment, one: Attempt, at: datetime) -> None:
     """A provider has said that it paid, and says now that it did not: people decide, nobody else is asked."""
     denied = Step(attention=Attention.DENIED_AFTER_SUCCESS)
-    why = f"{one.account} said before that it was paid"
+    why = why_said_paid([one])
     cause = Cause("system", reason=why, provider_reference=one.provider_reference)
     await carry_out(tx, found, denied, cause, at=at)
     await _wait(tx, found, why, at)

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, update
 from app import providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
-from app.payments.cascade import as_of_try, at_its_account, next_of_deposit
+from app.payments.cascade import as_of_try, at_its_account, columns_of_try, next_of_deposit
 from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
 from app.payments.crediting import credit, take_again
@@ -63,7 +63,6 @@ _VERDICTS: Mapping[providers.State, Verdict] = {
     providers.State.RETURNED: Verdict.TAKEN_BACK,
 }
 assert _VERDICTS.keys() == set(providers.State)
-_PEOPLE = frozenset({"people", Source.SETTLEMENT.name.lower()})  # they may have an earlier attempt in mind
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +128,10 @@ async def apply_evidence(
     found, facts, its = await as_of_try(tx, found, reference, source)
     step = legal(found, next_step(facts, evidence))
     step = replace(step, settles=step.settles and may_settle)
+    if step.credit is not None and source is Source.SETTLEMENT:
+        # Who decides with a proof may have an earlier try in mind; whose the number is, its account says.
+        found = await at_its_account(tx, found, evidence.provider_reference)
+        reference, its = found.present_attempt or reference, columns_of_try(found)
     step = await _fenced(tx, found, evidence, step)
     step, changes, detail = await next_of_deposit(tx, found, facts, evidence, step)
     if step.path:
@@ -175,7 +178,6 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
     """
     values: dict[str, object] = {}
     if step.path or cause.detail:
-        found, cause = await _at_its_account(tx, found, step, cause)
         step = await _posted(tx, found, step, at)
         values = _moved(found, step, cause, at)
     elif step.ask_again or step.settles or step.attention is not None:
@@ -238,15 +240,6 @@ def _moved(found: Payment, step: Step, cause: Cause, at: datetime) -> dict[str, 
     elif is_paid and cause.provider_reference is not None:
         values["provider_reference"] = cause.provider_reference
     return values
-
-
-async def _at_its_account(tx: Transaction, found: Payment, step: Step, cause: Cause) -> tuple[Payment, Cause]:
-    """Of a deposit that was tried at several accounts, people may credit what came by an earlier one."""
-    if step.credit is None or found.present_attempt is None or cause.source not in _PEOPLE:
-        return found, cause
-    found = await at_its_account(tx, found, cause.provider_reference)
-    its = {"account": found.account, "present_attempt": found.present_attempt}
-    return found, replace(cause, changes={**cause.changes, **its})
 
 
 async def _posted(tx: Transaction, found: Payment, step: Step, at: datetime) -> Step:

@@ -71,7 +71,7 @@ class Application(FastAPI):
 
     @cached_property
     def _named(self) -> dict[tuple[str, str], Direct]:
-        """Direct routes whose path has no parameters, by method and path."""
+        """Direct routes whose path has no parameters, by method and path; they come before all patterns."""
         routes = [one for one in self.routes if isinstance(one, Direct) and not one.param_convertors]
         return {(method, one.path): one for one in reversed(routes) for method in one.methods or ()}
 

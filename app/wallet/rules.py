@@ -54,7 +54,6 @@ class Page:
         grants: free rounds that are asked for, by wallet and campaign.
         opened_at: since when the sessions are open that they are asked for in.
         floats: what the operator has prepaid, by currency, where a deposit must stay within it.
-        is_begun: a sheet with operations was torn off.
     """
 
     at: datetime
@@ -70,7 +69,6 @@ class Page:
     touched_wallets: dict[int, Wallet] = field(default_factory=dict)
     touched_rounds: dict[RoundKey, Round] = field(default_factory=dict)
     touched_grants: dict[tuple[int, str], Grant] = field(default_factory=dict)
-    is_begun: bool = False
     _ids: Iterator[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,11 +119,10 @@ class Page:
         Args:
             is_last: it is the last, and has the money of all: that locks the account of the house.
         """
-        self.is_begun |= bool(self.written)
-        if not self.written and not (is_last and self.is_begun and self.moved):
+        if not self.written and not (is_last and self.moved):
             return None
         wallets, rounds = list(self.touched_wallets.values()), list(self.touched_rounds.values())
-        moved = self.moved if is_last else []
+        moved, self.moved = (self.moved, []) if is_last else ([], self.moved)
         sheet = Sheet(self.at, self.written, moved, wallets, rounds, list(self.touched_grants.values()))
         self.written, self.touched_wallets, self.touched_rounds, self.touched_grants = [], {}, {}, {}
         return sheet

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app import methods, payments, providers
+from app import methods, payments, providers, staff
 from app.providers.gateways import GATEWAYS
 from tests.payments.world import ACCOUNT, REFUSED, Provider, World, paid
 
@@ -19,10 +19,10 @@ def listed(monkeypatch: pytest.MonkeyPatch, name: str) -> Provider:
     return told
 
 
-async def through_both_accounts(world: World) -> None:
-    """The site's order is main, then second; the third account is there."""
+async def with_accounts(world: World, *names: str) -> None:
+    """Open accounts of the site, each at the gateway of its name."""
     async with world.database.transaction() as tx:
-        for name in (SECOND, THIRD):
+        for name in names:
             await providers.open_account(
                 tx,
                 world.site_id,
@@ -31,12 +31,23 @@ async def through_both_accounts(world: World) -> None:
                 base_url=f"https://{name}.example.com",
                 credentials={"secret": "s"},
             )
+
+
+async def through_both_accounts(world: World) -> None:
+    """The site's order is main, then second; the third account is there."""
+    await with_accounts(world, SECOND, THIRD)
     await order(world, ACCOUNT, SECOND)
 
 
 async def order(world: World, *accounts: str) -> None:
     async with world.database.transaction() as tx:
         await methods.order_accounts(tx, world.site_id, "card", "KZT", accounts)
+
+
+async def order_out(world: World, *accounts: str, method: str = "e_wallet") -> None:
+    out = methods.Direction.PAYOUT
+    async with world.database.transaction() as tx:
+        await methods.order_accounts(tx, world.site_id, method, "KZT", accounts, direction=out)
 
 
 async def tries(world: World) -> list[Any]:
@@ -79,3 +90,36 @@ async def left_waiting(world: World, provider: Provider, monkeypatch: pytest.Mon
     with monkeypatch.context() as patched:
         patched.setattr("app.payments.deposit_sending._send_on", nothing)
         await world.ask()
+
+
+async def raised(world: World) -> payments.Case:
+    """A case that somebody raises about the payment."""
+    found, [by] = await world.payment(), await _people(world, 1)
+    return await payments.raise_case(world.pipes, world.site_id, found.payment_id, by, reason="a letter")
+
+
+async def decided(
+    world: World,
+    resolution: payments.Resolution,
+    *,
+    its: payments.Case | None = None,
+    **more: Any,  # noqa: ANN401  fields of a proposal
+) -> None:
+    """Let two people decide a case: the newest that is open, where none is named."""
+    maker, checker = await _people(world, 2)
+    if its is None:
+        async with world.database.reading() as reader:
+            its = (await payments.cases_of_site(reader, world.site_id))[-1]
+    proposal = payments.Proposal(resolution, "the statement", "ab" * 32, **more)
+    await payments.propose_resolution(world.pipes, world.site_id, its.case_id, maker, proposal)
+    await payments.decide_case(world.pipes, world.site_id, its.case_id, checker, staff.Verdict.APPROVE)
+
+
+async def _people(world: World, count: int) -> list[staff.Operator]:
+    made = []
+    async with world.database.transaction() as tx:
+        before = len(await staff.operators_of(tx))
+        for number in range(before, before + count):
+            new = staff.NewOperator(f"person{number}", "A Person", frozenset({staff.Role.FINANCE}))
+            made.append((await staff.create_operator(tx, new, at=world.clock.now()))[0])
+    return made

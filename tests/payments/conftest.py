@@ -8,10 +8,11 @@ from app.kernel.clock import MovableClock
 from app.plumbing.database import Database
 from app.providers.gateways import GATEWAYS
 from tests import invariants
+from tests.payments.accounts import SECOND, THIRD, listed, through_both_accounts, tries
 from tests.payments.desk import Desk, at_desk
 from tests.payments.stage import Bank, Stage
 from tests.payments.stage import opened as opened_stage
-from tests.payments.world import Provider, World, opened
+from tests.payments.world import REFUSED, Provider, World, awaiting, opened
 
 
 @pytest.fixture
@@ -83,3 +84,31 @@ async def seamless(database: Database, clock: MovableClock, provider: Provider) 
     """The same where the merchant keeps the players' balances."""
     async with at_desk(database, clock, provider, seamless=True) as made:
         yield made
+
+
+@pytest.fixture
+def second(monkeypatch: pytest.MonkeyPatch) -> Provider:
+    return listed(monkeypatch, SECOND)
+
+
+@pytest.fixture
+def third(monkeypatch: pytest.MonkeyPatch) -> Provider:
+    return listed(monkeypatch, THIRD)
+
+
+@pytest.fixture
+async def through_both(world: World, second: Provider, third: Provider) -> None:
+    await through_both_accounts(world)
+
+
+@pytest.fixture
+async def both_tried(
+    world: World, provider: Provider, second: Provider, through_both: None
+) -> tuple[str, str]:
+    """The first refused; the second awaits its player. The references of both."""
+    provider.answers, second.answers = [REFUSED], [awaiting("https://second.example.com/2")]
+    provider.statuses = [REFUSED]
+    second.statuses = [awaiting("https://second.example.com/2")]
+    await world.deposit()
+    first, next_one = await tries(world)
+    return first.attempt_id, next_one.attempt_id

@@ -5,15 +5,15 @@ from datetime import timedelta
 import pytest
 
 from app import payments, providers, staff
+from app.merchants.model import ATTEMPTS_LIMIT
+from app.methods.model import ACCOUNTS_AT_MOST
 from tests.payments.accounts import (
     SECOND,
     THIRD,
     asked,
     cases,
-    listed,
     order,
     switch_off,
-    through_both_accounts,
     tries,
     why,
 )
@@ -31,22 +31,8 @@ from tests.payments.world import (
     paid,
 )
 
+pytestmark = pytest.mark.usefixtures("through_both")
 State = providers.State
-
-
-@pytest.fixture
-def second(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    return listed(monkeypatch, SECOND)
-
-
-@pytest.fixture
-def third(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    return listed(monkeypatch, THIRD)
-
-
-@pytest.fixture(autouse=True)
-async def through_both(world: World, second: Provider, third: Provider) -> None:
-    await through_both_accounts(world)
 
 
 # What the first account answers, and whether the second is asked.
@@ -285,3 +271,35 @@ async def test_when_the_players_time_is_over_it_goes_nowhere(
 async def test_one_account_keeps_no_address_with_a_token_in_it(world: World) -> None:
     await order(world, ACCOUNT)
     assert (await world.deposit()).return_url is None
+
+
+async def test_who_was_asked_for_with_one_account_stays_with_it(
+    world: World, provider: Provider, second: Provider
+) -> None:
+    """Another may be named meanwhile; it would have no address to send the player's browser back to."""
+    await order(world, ACCOUNT)
+    await world.deposit()
+    await order(world, ACCOUNT, SECOND)
+    provider.statuses = [REFUSED]
+    await asked(world)
+    assert ((await world.payment()).sub_status, second.orders) == ("declined", [])
+    assert await why(world) == ["it was asked for with one account"]
+
+
+@pytest.mark.parametrize("answer", [State.NOT_FOUND, State.PROCESSING])
+async def test_not_found_yet_and_a_question_without_an_answer_are_no_doubt_about_the_order(
+    world: World, provider: Provider, second: Provider, answer: State
+) -> None:
+    """It was not there yet, or it was pending: who then declines it had not left it in doubt before."""
+    provider.answers = [just(answer)]
+    provider.statuses = [UNKNOWN if answer is State.PROCESSING else just(answer)]
+    await world.deposit()
+    await asked(world)
+    assert second.orders == []
+    provider.statuses = [REFUSED]
+    await asked(world)
+    assert ((await world.payment()).sub_status, len(second.orders)) == ("completed", 1)
+
+
+def test_a_site_may_want_as_many_attempts_as_a_method_has_accounts_at_most() -> None:
+    assert ATTEMPTS_LIMIT == ACCOUNTS_AT_MOST

@@ -9,13 +9,10 @@ from app import payments, providers, staff
 from app.plumbing import switches
 from tests.payments.accounts import (
     SECOND,
-    THIRD,
     asked,
     cases,
     left_waiting,
-    listed,
     switch_off,
-    through_both_accounts,
     tries,
     why,
 )
@@ -26,39 +23,13 @@ from tests.payments.world import (
     UNKNOWN,
     Provider,
     World,
-    awaiting,
     fact,
     just,
     paid,
 )
 
+pytestmark = pytest.mark.usefixtures("through_both")
 State = providers.State
-
-
-@pytest.fixture
-def second(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    return listed(monkeypatch, SECOND)
-
-
-@pytest.fixture
-def third(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    return listed(monkeypatch, THIRD)
-
-
-@pytest.fixture(autouse=True)
-async def through_both(world: World, second: Provider, third: Provider) -> None:
-    await through_both_accounts(world)
-
-
-@pytest.fixture
-async def both_tried(world: World, provider: Provider, second: Provider) -> tuple[str, str]:
-    """The first refused; the second awaits its player. The references of both."""
-    provider.answers, second.answers = [REFUSED], [awaiting("https://second.example.com/2")]
-    provider.statuses = [REFUSED]
-    second.statuses = [awaiting("https://second.example.com/2")]
-    await world.deposit()
-    first, next_one = await tries(world)
-    return first.attempt_id, next_one.attempt_id
 
 
 @pytest.mark.parametrize("by_notice", [True, False])

@@ -1,37 +1,54 @@
 """A withdrawal at two provider accounts: each part goes on where one refuses for certain; it is paid once."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app import providers
-from tests.payments.banks import (
-    SECOND,
-    another_bank,
-    cases,
-    in_two_parts,
-    sent,
-    through_both_banks,
-    tries,
-    why,
-)
+from app import payments, providers
+from app.kernel.money import Money
+from app.payments.requests import LegPlan
+from app.providers.gateways import GATEWAYS
+from tests.payments.accounts import SECOND, THIRD, cases, decided, order_out, tries, why, with_accounts
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import ACCOUNT, AMOUNT, HERE
 
 State = providers.State
+R = payments.Resolution
 CLOSED = providers.ProviderError("78", "the account is closed", undeliverable=True)
 
 
 @pytest.fixture
 def second(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    return another_bank(bank, monkeypatch)
+    """Another bank, whose payments are counted with the first one's."""
+    made = Bank("second", moved=bank.moved, numbers=bank.numbers, no=HERE)
+    bank.no = HERE
+    monkeypatch.setitem(GATEWAYS, made.name, made)
+    return made
+
+
+@pytest.fixture
+def third(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    made = Bank("third", moved=bank.moved, numbers=bank.numbers, no=HERE)
+    monkeypatch.setitem(GATEWAYS, made.name, made)
+    return made
 
 
 @pytest.fixture(autouse=True)
-async def through_both(stage: Stage, second: Bank) -> None:
-    await through_both_banks(stage)
+async def through_both(stage: Stage, second: Bank, third: Bank) -> None:
+    await with_accounts(stage, SECOND, THIRD)
+    for method in ("e_wallet", "card"):
+        await order_out(stage, ACCOUNT, SECOND, method=method)
+    await stage.fund()
+
+
+async def sent(stage: Stage, **wish: Any) -> Any:  # noqa: ANN401  a row
+    found = await stage.withdraw(**wish)
+    await stage.work()
+    return await stage.row(found.payment_id)
 
 
 # What the first bank does and why it says no; whether the second is asked; how it ends.
@@ -122,6 +139,17 @@ async def test_the_database_itself_keeps_a_token_at_its_account(stage: Stage, ba
     with pytest.raises(DBAPIError, match="goes to a token of the account main"):
         async with stage.database.transaction() as tx:
             await tx.execute(text("UPDATE payout_leg SET account = 'second'"))
+
+
+async def test_what_waits_in_the_queue_for_the_same_account_again_has_not_ended(
+    stage: Stage, bank: Bank
+) -> None:
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["never hears", "pays"]
+    found = await sent(stage)
+    await stage.later(timedelta(minutes=10))
+    assert ((await stage.row(found.payment_id)).sub_status, len(await tries(stage))) == ("completed", 2)
+    assert await why(stage) == [], "nothing says that no other attempt is made"
 
 
 async def test_the_float_of_the_next_account_counts_for_it(stage: Stage, bank: Bank, second: Bank) -> None:
@@ -284,6 +312,42 @@ async def test_people_end_what_an_earlier_bank_made_doubtful_again(
     assert (len(second.payouts), await stage.credited()) == (1, FUNDS - AMOUNT.minor)
 
 
+@pytest.mark.parametrize("when", ["before the second declines", "after it, and nothing is sent yet"])
+async def test_who_has_ever_said_paid_keeps_it_from_every_other_account(
+    stage: Stage, bank: Bank, second: Bank, third: Bank, when: str
+) -> None:
+    """Its signed notice says so, its status denies it, and people have noted that: the money may be there."""
+    await order_out(stage, ACCOUNT, SECOND, THIRD)
+    bank.manners, second.manners, third.float_minor = ["declines"], ["accepts"], 0
+    found = await sent(stage)
+    first, next_one = await tries(stage)
+
+    async def says_paid() -> None:
+        await stage.store_notice(bank.fact(first.attempt_id))
+        await stage.work()
+        assert await cases(stage) == ["second_payment"]
+        await decided(stage, R.NOTED)
+
+    if when.startswith("before"):
+        await says_paid()
+    second.book[next_one.attempt_id].state = State.FAILED
+    await stage.store_notice(second.fact(next_one.attempt_id, "failed", code="91"), account=SECOND)
+    await stage.work()
+    if when.startswith("after"):
+        assert (await stage.leg(found.payment_id)).account == THIRD
+        await says_paid()
+    third.float_minor = FUNDS
+    await stage.later(timedelta(minutes=10))
+    await stage.later(timedelta(minutes=10))
+    assert (third.payouts, len(await tries(stage))) == ([], 2)
+    now = await stage.row(found.payment_id)
+    said = f"{ACCOUNT} said before that it was paid"
+    if when.startswith("before"):
+        assert (now.sub_status, (await why(stage))[-1]) == ("declined", said)
+    else:
+        assert (now.sub_status, now.reason, await stage.held()) == ("allocated", said, AMOUNT.minor)
+
+
 class Died(BaseException):
     """The process is gone."""
 
@@ -312,7 +376,21 @@ async def test_who_dies_between_storing_the_next_try_and_sending_it_sends_nothin
 async def test_each_part_goes_on_by_itself(
     stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await in_two_parts(stage, monkeypatch)
+    async def split(_tx: object, _site: int, _player: str, leg: LegPlan) -> list[LegPlan]:
+        return [
+            replace(
+                leg,
+                amount=Money(part, "KZT"),
+                destination={"wallet": name},
+                masked=f"*{name}",
+                fingerprint=name,
+                instrument_id=None,
+            )
+            for part, name in ((100_000, "one"), (leg.amount.minor - 100_000, "two"))
+        ]
+
+    monkeypatch.setattr("app.payments.payouts.looped", split)
+    await stage.policy(closed_loop=True)
     bank.manners = ["pays", "declines"]
     found = await sent(stage)
     assert (found.sub_status, found.captured_minor) == ("completed", AMOUNT.minor)

@@ -18,7 +18,7 @@ submitted         declined, about the provider     | may
 awaiting_player   declined, about the provider     | may
 provider_pending  declined, about the provider     | may
 unknown           declined, about the provider     | for a while nobody knew of it
-conflicted        declined, about the provider     | for a while nobody knew of it
+conflicted        declined, about the provider     | it was in conflict
 submitted         declined                         | the decline is final
 provider_pending  declined                         | the decline is final
 submitted         declined, cannot be delivered    | the destination cannot receive

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from app import methods, payments, providers
+from app import methods, providers
 from app.kernel.money import Money
 from app.payments.requests import LegPlan
 from app.providers.gateways import GATEWAYS
+from tests.payments.accounts import SECOND
 from tests.payments.stage import Bank, Stage
 from tests.payments.world import ACCOUNT, HERE
 
-SECOND = "second"
 PART = 100_000  # of a withdrawal in two parts, the first one
 
 
@@ -63,30 +63,11 @@ async def in_two_parts(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     await stage.policy(closed_loop=True)
 
 
-async def tries(stage: Stage) -> list[Any]:
-    return await stage.rows("SELECT * FROM attempt ORDER BY number")
-
-
 async def parts(stage: Stage) -> list[Any]:
     return await stage.rows("SELECT * FROM payout_leg ORDER BY leg")
-
-
-async def why(stage: Stage) -> list[str]:
-    """Why each try was made, or none was made."""
-    rows = await stage.rows("SELECT detail FROM payment_event ORDER BY sequence")
-    return [
-        str(row.detail.get("next_account") or row.detail["why_last"])
-        for row in rows
-        if "next_account" in row.detail or "why_last" in row.detail
-    ]
 
 
 async def sent(stage: Stage, **wish: Any) -> Any:  # noqa: ANN401  a row
     found = await stage.withdraw(**wish)
     await stage.work()
     return await stage.row(found.payment_id)
-
-
-async def cases(stage: Stage) -> list[str]:
-    async with stage.database.reading() as reader:
-        return [one.kind.value for one in await payments.cases_of_site(reader, stage.site_id)]

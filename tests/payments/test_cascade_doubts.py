@@ -8,16 +8,8 @@ from app import payments, providers
 from app.kernel.money import Money
 from app.payments import sending
 from app.plumbing.http import HttpClient
-from tests.payments.banks import (
-    SECOND,
-    another_bank,
-    cases,
-    in_two_parts,
-    parts,
-    sent,
-    through_both_banks,
-    tries,
-)
+from tests.payments.accounts import SECOND, cases, tries
+from tests.payments.banks import another_bank, in_two_parts, parts, sent, through_both_banks
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import AMOUNT, NEVER_LEFT, UNKNOWN
 

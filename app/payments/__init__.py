@@ -32,7 +32,7 @@ from app.payments.refund_requests import RefundWish, refund, refunds_of, request
 from app.payments.refund_sending import REFUNDS
 from app.payments.refunds import approve_refund, cancel_refund, end_expired_refunds, reject_refund
 from app.payments.requests import available
-from app.payments.resolutions import Proposal, Resolution
+from app.payments.proposals import Proposal, Resolution
 from app.payments.sending import PAYOUTS
 from app.payments.states import DisputeState, Kind, LegState, Status, SubStatus
 from app.payments.sweeps import ask_soon, end_abandoned, sweep_due

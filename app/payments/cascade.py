@@ -25,6 +25,7 @@ __all__ = [
     "next_of_deposit",
     "next_of_leg",
     "says_nothing_came",
+    "try_meant",
     "why_said_paid",
 ]
 
@@ -139,6 +140,30 @@ async def at_its_account(tx: Transaction, found: Payment, provider_reference: st
     if not numbered or found.present_attempt in {one.attempt_id for one in numbered}:
         return found
     return at_try(found, numbered[-1])
+
+
+def try_meant(
+    tries: Sequence[Attempt], present: Attempt, number: str, known: str | None, *, is_earlier: bool
+) -> Attempt:
+    """The try that people speak of: the present one, or one at another account whose number they name.
+
+    Args:
+        tries: of the same payment, or part of it.
+        present: the one that counts now.
+        number: the provider's, of what they speak of; empty where there is none.
+        known: the provider's number under which the present one was paid.
+        is_earlier: the case is about another try than the present one, also where both have that number.
+    """
+    if not is_earlier and number in {"", known, present.provider_reference}:
+        return present
+    elsewhere = [one for one in tries if one.account != present.account]
+    if number:
+        numbered = [one for one in elsewhere if one.provider_reference == number]
+        if numbered or not is_earlier or number in {known, present.provider_reference}:
+            return (numbered or [present])[-1]
+    # It said that it was paid, and under no number: then any that is named now may be its own.
+    nameless = [one for one in elsewhere if one.said_paid and one.provider_reference is None]
+    return nameless[0] if len(nameless) == 1 else present
 
 
 def at_try(found: Payment, one: Attempt) -> Payment:

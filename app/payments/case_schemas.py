@@ -10,7 +10,7 @@ from app.kernel.money import MAX_MINOR
 from app.payments.access import SiteNumber, Text
 from app.payments.casebook import Case
 from app.payments.model import CaseKind, CaseState
-from app.payments.resolutions import Resolution
+from app.payments.proposals import Resolution
 from app.payments.states import DisputeState
 
 __all__ = [

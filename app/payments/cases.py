@@ -15,17 +15,9 @@ from app.kernel.errors import Refusal
 from app.payments.case_tables import payment_cases
 from app.payments.casebook import Case, case, case_of, open_case, other_cases, tell_resolved
 from app.payments.model import Attention, CaseKind, CaseState, Step
+from app.payments.proposals import LONGEST_NOTE, BadProposal, Proposal, check, content_of, proposal_of
 from app.payments.queries import Payment, payment
-from app.payments.resolutions import (
-    LONGEST_NOTE,
-    BadProposal,
-    Proposal,
-    answers,
-    check,
-    content_of,
-    execute,
-    proposal_of,
-)
+from app.payments.resolutions import answers, execute
 from app.payments.steps import Cause, carry_out, remember
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes

@@ -64,10 +64,9 @@ async def apply_to_leg(
     [leg] = [part for part in parts if part.leg == attempt.leg]
     tries = [one for one in await attempts_of(tx, found) if one.leg == leg.leg]
     evidence = evidence_of(result, source, at)
-    if source is Source.SETTLEMENT:
-        # Who decides with a proof speaks of the leg, not of a try of it; the number may be an earlier one's.
-        numbered = [one for one in tries if evidence.provider_reference == one.provider_reference is not None]
-        attempt = replace(attempt, account=(numbered or _counting(leg, tries))[-1].account)
+    if source is Source.SETTLEMENT and attempt.account != leg.account:
+        # The number that is known is the other account's: what is said now is no second payment to it.
+        leg = replace(leg, provider_reference=None)
     is_superseded = source is not Source.SETTLEMENT and _is_superseded(leg, attempt, tries)
     facts = facts_of(found, leg, is_superseded=is_superseded)
     # What it says is about the account of this try, also while the leg waits for the next one.
@@ -124,6 +123,8 @@ async def accept_leg(
     [leg] = [part for part in parts if part.leg == attempt.leg]
     if leg.state not in {LegState.CONFLICTED, LegState.RETURNED}:
         return f"it is {leg.state.value}, and only what is in conflict or came back can be"
+    # It may be another try than the present one that was paid: its account has the books, and its number.
+    leg = replace(leg, account=attempt.account)
     # What came back was told as paid before.
     step = Step((SubStatus.COMPLETED,), paid=paid, is_late=leg.state is LegState.RETURNED)
     step = await _fenced(tx, found, leg, cause.provider_reference, step)

@@ -4,56 +4,30 @@ What two people decide with a proof ranks with a settlement file (payments.md se
 the same table as the provider's word. What cannot be done as proposed is refused, and nothing is changed.
 """
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
-from app import providers, staff
+from app import providers
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.asking import apply
-from app.payments.cascade import at_its_account, at_try, columns_of_try
+from app.payments.cascade import at_its_account, at_try, columns_of_try, try_meant
 from app.payments.casebook import Case, open_about_notice
 from app.payments.disputes import apply_dispute
 from app.payments.fences import taken
 from app.payments.leg_steps import accept_leg
 from app.payments.legs import attempts_of, legs_of
 from app.payments.model import CaseKind, Source, Step
+from app.payments.proposals import Proposal, Resolution
 from app.payments.queries import Attempt, Payment, payment, taken_again
 from app.payments.refund_steps import accept_refund
 from app.payments.states import Kind, LegState, Status, SubStatus, checked_path
 from app.payments.steps import Cause, carry_on_soon, carry_out
 from app.plumbing.database import Transaction
 
-__all__ = [
-    "BadProposal",
-    "Proposal",
-    "Resolution",
-    "ResolutionImpossible",
-    "answers",
-    "check",
-    "content_of",
-    "execute",
-    "proposal_of",
-]
-
-LONGEST_NOTE: Final = 2_000
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-
-
-class Resolution(StrEnum):
-    """What people can decide."""
-
-    NOTED = "noted"
-    PAID = "paid"
-    NOT_PAID = "not_paid"
-    ACCEPTED = "accepted"
-    MONEY_RETURNED = "money_returned"
-    MATCHED = "matched"
-
+__all__ = ["ResolutionImpossible", "answers", "execute"]
 
 # Whether it was paid in the end: of these cases all ask it, and of these decisions each answers it.
 _WAS_IT_PAID: Final = frozenset(
@@ -65,91 +39,8 @@ _WAS_IT_PAID: Final = frozenset(
 _IT_WAS_OR_NOT: Final = frozenset({Resolution.PAID, Resolution.NOT_PAID, Resolution.ACCEPTED})
 
 
-class BadProposal(Refusal):
-    """{field}: {rule}."""
-
-    def __init__(self, *, field: str, rule: str) -> None:
-        """Name the field and the rule that it broke."""
-        super().__init__(field=field, rule=rule)
-        self.param = field
-
-
 class ResolutionImpossible(Refusal):
     """It cannot be resolved as {resolution}: {why}."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """How somebody would resolve a case.
-
-    Args:
-        resolution: NOTED, nothing moves; PAID or NOT_PAID, what became of it at the provider, to the sum that
-            was ordered; ACCEPTED, a deposit is credited with what really came, and of a withdrawal or refund
-            counts what really went; MONEY_RETURNED, what came for a deposit went back to the payer; MATCHED,
-            a notice of nobody is about a payment of ours.
-        note: why, for colleagues and auditors.
-        attachment: the SHA-256 of the proof, 64 hexadecimal digits.
-        amount: what really came or went, for ACCEPTED.
-        provider_reference: the provider's number in the proof; empty: the one that is known already.
-        leg: of a payout with several parts, which one.
-        payment_id: whose the notice is, for MATCHED.
-    """
-
-    resolution: Resolution
-    note: str
-    attachment: str
-    amount: Money | None = None
-    provider_reference: str = ""
-    leg: int | None = None
-    payment_id: str = ""
-
-
-def check(proposal: Proposal) -> None:
-    """Refuse what nobody could decide about.
-
-    Raises:
-        BadProposal: a field that is missing, malformed, or said of a resolution that has no use for it (422).
-        BadReason: control characters or a card number in the note (422).
-    """
-    if not proposal.note.strip() or len(proposal.note) > LONGEST_NOTE:
-        raise BadProposal(field="note", rule=f"1 to {LONGEST_NOTE} characters")
-    staff.check_text("note", proposal.note)
-    if not _SHA256.fullmatch(proposal.attachment):
-        raise BadProposal(field="attachment", rule="the SHA-256 of the proof, 64 hexadecimal digits")
-    if (proposal.amount is None) is (proposal.resolution is Resolution.ACCEPTED):
-        raise BadProposal(field="amount", rule="what was really paid; needed for accepted, and only there")
-    if proposal.amount is not None and proposal.amount.minor <= 0:
-        raise BadProposal(field="amount", rule="above zero")
-    if bool(proposal.payment_id) is not (proposal.resolution is Resolution.MATCHED):
-        raise BadProposal(field="payment_id", rule="whose it is; needed for matched, and only there")
-
-
-def content_of(proposal: Proposal) -> dict[str, Any]:
-    """What people say yes to, as plain JSON."""
-    return {
-        "resolution": proposal.resolution.value,
-        "note": proposal.note,
-        "attachment": proposal.attachment,
-        "amount_minor": proposal.amount.minor if proposal.amount else None,
-        "currency": proposal.amount.currency if proposal.amount else None,
-        "provider_reference": proposal.provider_reference,
-        "leg": proposal.leg,
-        "payment_id": proposal.payment_id,
-    }
-
-
-def proposal_of(content: Mapping[str, Any]) -> Proposal:
-    """What `content_of` has made."""
-    minor = content["amount_minor"]
-    return Proposal(
-        Resolution(content["resolution"]),
-        content["note"],
-        content["attachment"],
-        None if minor is None else Money(minor, content["currency"]),
-        content["provider_reference"],
-        content["leg"],
-        content["payment_id"],
-    )
 
 
 def answers(proposal: Proposal, its: Case, other: Case, found: Payment, *, is_new: bool) -> bool:
@@ -167,8 +58,8 @@ def answers(proposal: Proposal, its: Case, other: Case, found: Payment, *, is_ne
         return False
     if is_new:
         return True
-    if found.kind is not Kind.DEPOSIT:
-        # It may have several parts, each with tries and a number of its own.
+    if found.kind is not Kind.DEPOSIT or found.present_attempt is not None:
+        # It may have several parts or tries, and what has no number may be about another one's.
         return bool(other.about) and other.about in {its.about, proposal.provider_reference}
     return other.about in {"", its.about, proposal.provider_reference, found.provider_reference}
 
@@ -218,8 +109,10 @@ def _check_credited(now_is: Payment, proposal: Proposal) -> None:
 
 async def _said(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
     """As if the settlement file had said it."""
-    attempt, amount, known = await _attempt(tx, found, proposal)
     is_paid = proposal.resolution is Resolution.PAID
+    attempt, amount, known, is_other = await _meant(tx, its, found, proposal)
+    if is_other and not is_paid:
+        raise _impossible(proposal, f"it is about {attempt.account}, of which nothing was counted: note it")
     result = providers.Result(
         providers.State.SUCCEEDED if is_paid else providers.State.FAILED,
         # Where nobody names one it is the number that the case is about: another payment may have it.
@@ -231,6 +124,8 @@ async def _said(tx: Transaction, its: Case, found: Payment, proposal: Proposal, 
     if is_paid:
         _check_number(proposal, known)
         await _check_ordered(tx, found, attempt, proposal)
+    if is_other and found.kind is Kind.DEPOSIT:
+        found = replace(at_try(found, attempt), provider_reference=None)  # that is the other try's
     await _counted(tx, found, attempt, result, proposal, at)
 
 
@@ -261,6 +156,33 @@ async def _attempt(tx: Transaction, found: Payment, proposal: Proposal) -> tuple
     return _present(None, part.account, about), part.amount, part.provider_reference
 
 
+async def _meant(
+    tx: Transaction, its: Case, found: Payment, proposal: Proposal
+) -> tuple[Attempt, Money, str | None, bool]:
+    """The same of the try that they speak of, and whether that is another account's than the present one.
+
+    What is known of the present one stands against it, unless that came back or was taken again.
+    """
+    present, amount, known = await _attempt(tx, found, proposal)
+    if found.kind is Kind.REFUND:
+        return present, amount, known, False
+    parts = [part for part in await legs_of(tx, found) if part.leg == present.leg]
+    is_undone = found.sub_status is SubStatus.REVERSED or LegState.RETURNED in {one.state for one in parts}
+    is_second = its.kind is CaseKind.SECOND_PAYMENT and (is_undone or its.about != known)
+    number = proposal.provider_reference or (its.about if is_second or known is None else "")
+    tries = [one for one in await attempts_of(tx, found) if one.leg == present.leg]
+    meant = try_meant(tries, present, number, known, is_earlier=is_second)
+    if meant.account == present.account:
+        if is_second and len({one.account for one in tries}) > 1:
+            _check_number(proposal, known, number or "another's")  # it may be any account's
+        return present, amount, known, False
+    if known is not None and not is_undone:
+        _check_number(proposal, known, number or "another's")
+    if not number and known is not None:
+        raise _impossible(proposal, f"name the provider's number of it at {meant.account}")
+    return meant, amount, meant.provider_reference, True
+
+
 def _present(attempt_id: str | None, account: str | None, tries: Sequence[Attempt]) -> Attempt:
     """The try that counts now, named or at this account: the last, unless an earlier one was paid late."""
     counting = [one for one in tries if attempt_id == one.attempt_id or account == one.account]
@@ -272,6 +194,10 @@ async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Propos
     assert proposal.amount is not None
     reference = proposal.provider_reference or its.about or found.provider_reference
     _check_currency(proposal, found)
+    if its.kind is CaseKind.SECOND_PAYMENT and found.sub_status is not SubStatus.CONFLICTED:
+        attempt, _, known, is_other = await _meant(tx, its, found, proposal)
+        if is_other:
+            found, reference = at_try(found, attempt), proposal.provider_reference or known or its.about
     found = await at_its_account(tx, found, reference)
     others = await taken(tx, found, reference)
     if others.reference or others.order:
@@ -285,7 +211,7 @@ async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Pr
     """Of a withdrawal or refund in conflict, or a withdrawal that came back, counts what really went."""
     assert proposal.amount is not None
     _check_currency(proposal, found)
-    attempt, _, known = await _attempt(tx, found, proposal)
+    attempt, _, known, _ = await _meant(tx, its, found, proposal)
     _check_number(proposal, known)
     number = proposal.provider_reference or known or its.about
     cause = _cause(replace(proposal, provider_reference=number))
@@ -302,8 +228,8 @@ def _check_currency(proposal: Proposal, found: Payment) -> None:
         raise _impossible(proposal, "it is counted in its own currency")
 
 
-def _check_number(proposal: Proposal, known: str | None) -> None:
-    if known is not None and proposal.provider_reference not in {"", known}:
+def _check_number(proposal: Proposal, known: str | None, number: str = "") -> None:
+    if known is not None and (number or proposal.provider_reference) not in {"", known}:
         raise _impossible(proposal, f"the provider's number of it is {known}, and another is another payment")
 
 

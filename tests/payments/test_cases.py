@@ -8,7 +8,8 @@ from app import payments, staff
 from app.payments.casebook import CaseNotFound
 from app.payments.cases import CaseClosed
 from app.payments.model import CaseKind
-from app.payments.resolutions import BadProposal, ResolutionImpossible
+from app.payments.proposals import BadProposal
+from app.payments.resolutions import ResolutionImpossible
 from app.plumbing import web
 from tests.payments.casework import (
     REJECT,

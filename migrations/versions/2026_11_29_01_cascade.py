@@ -74,6 +74,8 @@ def upgrade() -> None:
             comment="its provider has said that money moved, whatever it says now",
         ),
     )
+    # Of the tries before, what their providers say now is all that is known of what they said.
+    op.execute("UPDATE attempt SET said_paid = true WHERE state IN ('succeeded', 'returned', 'reversed')")
     # What was asked for stays as it was written; through which account it goes may change.
     op.execute("GRANT UPDATE (account, next_account, present_attempt, return_url) ON payment TO cashier_app")
     op.execute("GRANT UPDATE (account) ON payout_leg TO cashier_app")

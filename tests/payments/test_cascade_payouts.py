@@ -1,6 +1,5 @@
 """A withdrawal at two provider accounts: each part goes on where one refuses for certain; it is paid once."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,10 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app import payments, providers
-from app.kernel.money import Money
-from app.payments.requests import LegPlan
 from app.providers.gateways import GATEWAYS
 from tests.payments.accounts import SECOND, THIRD, cases, decided, order_out, tries, why, with_accounts
+from tests.payments.banks import another_bank, in_two_parts
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import ACCOUNT, AMOUNT, HERE
 
@@ -23,11 +21,7 @@ CLOSED = providers.ProviderError("78", "the account is closed", undeliverable=Tr
 
 @pytest.fixture
 def second(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    """Another bank, whose payments are counted with the first one's."""
-    made = Bank("second", moved=bank.moved, numbers=bank.numbers, no=HERE)
-    bank.no = HERE
-    monkeypatch.setitem(GATEWAYS, made.name, made)
-    return made
+    return another_bank(bank, monkeypatch)
 
 
 @pytest.fixture
@@ -376,21 +370,7 @@ async def test_who_dies_between_storing_the_next_try_and_sending_it_sends_nothin
 async def test_each_part_goes_on_by_itself(
     stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def split(_tx: object, _site: int, _player: str, leg: LegPlan) -> list[LegPlan]:
-        return [
-            replace(
-                leg,
-                amount=Money(part, "KZT"),
-                destination={"wallet": name},
-                masked=f"*{name}",
-                fingerprint=name,
-                instrument_id=None,
-            )
-            for part, name in ((100_000, "one"), (leg.amount.minor - 100_000, "two"))
-        ]
-
-    monkeypatch.setattr("app.payments.payouts.looped", split)
-    await stage.policy(closed_loop=True)
+    await in_two_parts(stage, monkeypatch)
     bank.manners = ["pays", "declines"]
     found = await sent(stage)
     assert (found.sub_status, found.captured_minor) == ("completed", AMOUNT.minor)

@@ -1,11 +1,10 @@
 """Who calls: the site behind a bearer token, what the token may do, and what the site has decided.
 
-A token is looked up once in `_KEPT_SECONDS` and kept in this process: a revoked token or a changed policy
-takes effect within that time.
+A token is looked up about once in `_KEPT_SECONDS` and remembered in this process: a revoked token or a changed
+policy takes effect within that time.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,6 +23,7 @@ from app.plumbing.batching import Overloaded
 from app.plumbing.database import BUSY_SQLSTATES, DatabaseDown, sqlstate
 from app.plumbing.limits import Buckets, TooManyRequests
 from app.plumbing.pipes import Pipes
+from app.plumbing.remembered import Remembered
 from app.wallet.contract import MEANINGS, Refused, envelope, rendered
 from app.wallet.queries import listed_games, policies_of
 from app.wallet.terms import Code, Policy
@@ -72,12 +72,13 @@ class Access:
     """The door of the wallet's surface."""
 
     pipes: Pipes
-    _known: "OrderedDict[str, tuple[int | float, Caller]]" = field(default_factory=OrderedDict)
+    _callers: Remembered[Caller] = field(init=False)
     _buckets: Buckets = field(init=False)
     _asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_ASKING))
 
     def __post_init__(self) -> None:
-        """Count per site."""
+        """Know nobody yet; count per site."""
+        self._callers = Remembered(self._found, self.pipes.clock, seconds=_KEPT_SECONDS, most=_MOST_KEPT)
         self._buckets = Buckets(self.pipes.clock, per_second=_PER_SECOND, burst=_PER_SECOND)
 
     async def caller(self, request: Request, scopes: frozenset[merchants.Scope]) -> Caller:
@@ -93,7 +94,10 @@ class Access:
         header = request.headers.get("authorization", "")
         if not header.startswith(_BEARER):
             raise Refused(Code.UNAUTHENTICATED)
-        found = await self._found(header[len(_BEARER) :].strip())
+        try:
+            found = await self._callers(header[len(_BEARER) :].strip())
+        except merchants.NotAuthentic as refusal:
+            raise Refused(Code.UNAUTHENTICATED) from refusal
         if found.scope not in scopes:
             _security.warning("token.scope", site_id=found.site_id, scope=found.scope)
             raise Refused(Code.FORBIDDEN)
@@ -108,25 +112,13 @@ class Access:
         self._buckets.charge(str(caller.site_id), max(0, operations - 1))
 
     async def _found(self, token: str) -> Caller:
-        now = self.pipes.clock.monotonic()
-        known = self._known.get(token)
-        if known is not None and now - known[0] < _KEPT_SECONDS:
-            return known[1]
         # Strangers' tokens wait for each other, not for the connections that known callers need.
         async with self._asking, self.pipes.database.reading() as reader:
-            try:
-                site, scope = await merchants.bearer(reader, token)
-            except merchants.NotAuthentic as refusal:
-                self._known.pop(token, None)
-                raise Refused(Code.UNAUTHENTICATED) from refusal
+            site, scope = await merchants.bearer(reader, token)
             policies = await policies_of(reader, site.site_id)
             listed = any(policy.listed_games_only for policy in policies.values())
             games = await listed_games(reader, site.site_id) if listed else frozenset()
-            caller = Caller(site, scope, policies, games, _differ_on_rollbacks(policies))
-        self._known[token] = (now, caller)
-        if len(self._known) > _MOST_KEPT:
-            self._known.popitem(last=False)
-        return caller
+            return Caller(site, scope, policies, games, _differ_on_rollbacks(policies))
 
 
 def _differ_on_rollbacks(policies: Mapping[str, Policy]) -> bool:

@@ -7,11 +7,13 @@ Callers who wait for their answers come in convoys: what was answered together a
 it comes, the first of a convoy makes a batch of one and all others the next, and handler and callers wait for
 each other by turns. So a batch waits for the rest of its convoy, a few milliseconds at most, and takes only
 its share of what is waiting and under way, so that the batches abreast are of one size.
+
+What would be in each other's way has one key, and is never in two batches at once.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, Self, TypeVar
 
@@ -45,18 +47,22 @@ class Batcher(Generic[Item, Answer]):
         most: items in one batch.
         waiting: items that may wait; a further one is refused.
         abreast: batches under way at once. With two, one is decided while the other commits.
+        key: what an item is about. One whose key is under way waits for that batch to end; those of one key
+            stay in their order.
     """
 
     handler: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | BaseException]]]
     most: int = 128
     waiting: int = 4096
     abreast: int = 1
+    key: Callable[[Item], Hashable] | None = None
     _queue: "deque[tuple[Item, asyncio.Future[Answer]]]" = field(default_factory=deque)
     _workers: "set[asyncio.Task[None]]" = field(default_factory=set)
     # Counted apart from the tasks: a worker that found the queue empty is done before its task is.
     _busy: int = 0
     _is_gathering: bool = False
     _under_way: int = 0  # items that the handler has
+    _keys: set[Hashable] = field(default_factory=set)  # theirs
     _last: int = 0  # how many the batch before took
     _closed: bool = False
 
@@ -96,13 +102,15 @@ class Batcher(Generic[Item, Answer]):
     async def _work(self) -> None:
         # Begun in the context of whoever came first: what is logged of a batch is none of that one request.
         structlog.contextvars.clear_contextvars()
+        is_needed = True
         try:
-            while self._queue and not self._is_gathering:
+            while self._queue and not self._is_gathering and is_needed:
                 await self._gather()
-                await self._batch()
+                is_needed = await self._batch()
         finally:
             self._busy -= 1
-            self._begin()  # whom a batch that was cancelled has left behind
+            if is_needed:
+                self._begin()  # whom a batch that was cancelled has left behind
 
     async def _gather(self) -> None:
         """Wait until there are as many as in the batch before, or nobody comes any more."""
@@ -117,15 +125,15 @@ class Batcher(Generic[Item, Answer]):
         finally:
             self._is_gathering = False
 
-    async def _batch(self) -> None:
-        # One that takes long counts as if its callers came back soon: nobody knows better.
-        share = len(self._queue) + self._under_way
-        if share >= self.abreast * _LEAST_SHARE:
-            share = -(-share // self.abreast)
-        count = min(len(self._queue), self.most, share)
-        taken = [self._queue.popleft() for _ in range(count)]
-        self._last = count
-        self._under_way += count
+    async def _batch(self) -> bool:
+        """Handle one batch; false when all that wait are about what is under way: they are that worker's."""
+        taken = self._taken()
+        if not taken:
+            return False
+        keys = {self.key(item) for item, _ in taken} if self.key else set()
+        self._last = len(taken)
+        self._under_way += len(taken)
+        self._keys |= keys
         self._begin()  # what is left has a worker of its own, if there is one
         try:
             answered = list(zip(taken, await self.handler([item for item, _ in taken]), strict=True))
@@ -136,9 +144,29 @@ class Batcher(Generic[Item, Answer]):
             for (_, future), answer in answered:
                 _tell(future, answer)
         finally:
-            self._under_way -= count
+            self._under_way -= len(taken)
+            self._keys -= keys
             for _, future in taken:
                 future.cancel()  # of no effect where there is an answer; nobody may wait for ever
+        return True
+
+    def _taken(self) -> "list[tuple[Item, asyncio.Future[Answer]]]":
+        """Take this batch's share of what waits and is in nobody's way."""
+        # One that takes long counts as if its callers came back soon: nobody knows better.
+        share = len(self._queue) + self._under_way
+        if share >= self.abreast * _LEAST_SHARE:
+            share = -(-share // self.abreast)
+        share = min(share, self.most)
+        taken: list[tuple[Item, asyncio.Future[Answer]]] = []
+        passed: list[tuple[Item, asyncio.Future[Answer]]] = []
+        while self._queue and len(taken) < share:
+            one = self._queue.popleft()
+            (passed if self._is_in_the_way(one[0]) else taken).append(one)
+        self._queue.extendleft(reversed(passed))
+        return taken
+
+    def _is_in_the_way(self, item: Item) -> bool:
+        return bool(self._keys) and self.key is not None and self.key(item) in self._keys
 
 
 def _tell(future: "asyncio.Future[Answer]", answer: Answer | BaseException) -> None:

@@ -32,8 +32,8 @@ class Remembered(Generic[Value]):
     """Answers by name; none is told when it is older than `seconds`.
 
     Args:
-        ask: finds an answer. What it raises reaches everybody who waits; a refusal takes the place of what was
-            known, after any other failure that is told until it is too old.
+        ask: finds an answer. What it raises reaches everybody who waits; a refusal takes the place of what
+            was known, after any other failure that is told until it is too old.
         clock: tells how old an answer is.
         seconds: how long an answer is told. From half of it on, who wants it makes it asked again.
         most: answers that are kept; the one asked for longest ago is forgotten.
@@ -57,7 +57,7 @@ class Remembered(Generic[Value]):
             # Who goes away must not take the answer away from the others.
             return await asyncio.shield(self._asked(name, now))
         if now - known.asked_at >= self.seconds / 2:
-            self._asked(name, now)
+            _ = self._asked(name, now)
         return known.value
 
     def _asked(self, name: str, now: float) -> "asyncio.Task[Value]":

@@ -1,7 +1,7 @@
 """Who calls: the site behind a bearer token, what the token may do, and what the site has decided.
 
-A token is looked up about once in `_KEPT_SECONDS` and remembered in this process: a revoked token or a changed
-policy takes effect within that time.
+A token is looked up about once in `_KEPT_SECONDS` and remembered in this process: a revoked token or a
+changed policy takes effect within that time.
 """
 
 import asyncio

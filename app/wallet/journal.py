@@ -1,23 +1,23 @@
 """The journal: many callers, one transaction. Every operation of every wallet is decided and written here.
 
-Concurrent calls of a site share a transaction: lock, look everything up, decide each in plain Python, write
-all with two statements, commit, answer. One refused item never harms its neighbours. A batch that fails runs
-again, then in halves, down to the one that cannot; a commit whose fate is unknown is asked about by running
-the same batch again: what was written is then repeated from its rows, what was not is done now.
+Concurrent calls of a site share a transaction (`batches`). One refused item never harms its neighbours. A
+batch that fails runs again, then in halves, down to the one that cannot; a commit whose fate is unknown is
+asked about by running the same batch again: what was written is then repeated from its rows, what was not is
+done now.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
 
 import asyncpg
 import structlog
 
 from app.kernel import ids
-from app.plumbing import metrics
 from app.plumbing.batching import Batcher, Overloaded
 from app.plumbing.database import (
     BUSY_SQLSTATES,
@@ -25,17 +25,14 @@ from app.plumbing.database import (
     CommitUnknown,
     DatabaseDown,
     Lanes,
-    Turns,
     pause_seconds,
     sqlstate,
 )
 from app.plumbing.pipes import Pipes
-from app.wallet import statements
+from app.wallet.batches import Batches
 from app.wallet.contract import Answer, Refused
 from app.wallet.queries import operation_of
-from app.wallet.rules import SUCCESSES, Page
-from app.wallet.sheets import Moved, Sheet
-from app.wallet.terms import Ask, Code, Leg, Operation
+from app.wallet.terms import Ask, Code, Operation
 
 __all__ = ["Journal"]
 
@@ -65,32 +62,28 @@ SELECT o.*, q.site_login FROM wallet_operation o
 _log = structlog.get_logger("wallet")
 
 
-class _Undone(Exception):
-    """Ends a transaction whose items were to be done all or none."""
-
-
 @dataclass
 class Journal:
     """What the wallet's routes, sweeps and commands post to.
 
     Args:
         pipes: the database and the clock.
-        part: operations of a batch that are looked up and written at once: while one part is decided,
-            PostgreSQL is at another.
+        part: operations of a batch that are looked up and written at once.
         lanes: batches that may be under way at once in this process.
     """
 
     pipes: Pipes
     part: int = 200
     lanes: Lanes = field(init=False)
+    _batches: Batches = field(init=False)
     _batchers: dict[int, Batcher[Ask, Answer]] = field(default_factory=dict)
-    _houses: statements.Houses = field(default_factory=dict)
     _running: Counter[int] = field(default_factory=Counter)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LANES - 1))
 
     def __post_init__(self) -> None:
         """Connect nothing yet."""
         self.lanes = Lanes(self.pipes.database, size=_LANES)
+        self._batches = Batches(self.lanes, self.pipes.clock, self.part)
 
     async def aclose(self) -> None:
         """Finish what has queued, and close the connections."""
@@ -109,7 +102,11 @@ class Journal:
         batcher = self._batchers.get(site_id)
         if batcher is None:
             batcher = Batcher(
-                lambda asks: self._done(site_id, asks), most=_MOST_TOGETHER, waiting=_MOST_WAITING, abreast=2
+                lambda asks: self._done(site_id, asks),
+                most=_MOST_TOGETHER,
+                waiting=_MOST_WAITING,
+                abreast=2,
+                key=attrgetter("player"),
             )
             self._batchers[site_id] = batcher
         return await batcher(ask)
@@ -188,7 +185,9 @@ class Journal:
         for run in range(1, RETRY_LIMIT + 1):
             answers: list[Answer] = []
             try:
-                await self._once(site_id, asks, answers, all_or_none=all_or_none)
+                await self._batches.carry_out(
+                    site_id, asks, answers, all_or_none=all_or_none, is_first=run == 1
+                )
             except (CommitUnknown, DatabaseDown) as error:
                 may_be_done |= isinstance(error, CommitUnknown)
                 if not may_be_done:
@@ -231,70 +230,3 @@ class Journal:
             return await self._done(site_id, asks)
         except (CommitUnknown, DatabaseDown) as error:
             return [error for _ in asks]
-
-    async def _once(
-        self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool
-    ) -> None:
-        """Decide and write everything in one transaction; `answers` has them before the commit."""
-        undone: set[str] = set()
-        rare: list[Moved] = []
-        try:
-            async with self.lanes.transaction(rows=len(asks)) as raw, Turns() as turns:
-                page = Page(self.pipes.clock.now())
-                parts = [asks[at : at + self.part] for at in range(0, len(asks), self.part)]
-                locks = {ask.player for ask in asks}
-                loaded = turns.next(statements.load(raw, site_id, parts[0], locks, at=page.at))
-                for number, part in enumerate(parts, 1):
-                    seats = statements.seats_of(page, part, await loaded)
-                    if number < len(parts):
-                        loaded = turns.next(statements.load(raw, site_id, parts[number], (), at=page.at))
-                        await asyncio.sleep(0)  # it is on its way while this part is decided
-                    for further in statements.further(raw, site_id, page, part, seats):
-                        await turns.next(further)
-                    for ask, seat in zip(part, seats, strict=True):
-                        code, operation, wallet, duplicate, wrong = page.post(ask, seat)
-                        answers.append(Answer(ask, code, wallet, operation, duplicate, wrong))
-                    sheet = page.torn_off(is_last=number == len(parts))
-                    if sheet is not None:
-                        undone.update([one.operation_id for one in sheet.written] if all_or_none else ())
-                        rare += await self._write(raw, turns, site_id, page, sheet)
-                await turns.all()
-                if all_or_none and any(answer.code not in SUCCESSES for answer in answers):
-                    raise _Undone
-        except _Undone:
-            answers[:] = [_not_done(one, undone) for one in answers]
-        else:
-            _flag(site_id, rare)
-
-    async def _write(
-        self, raw: asyncpg.Connection, turns: Turns, site_id: int, page: Page, sheet: Sheet
-    ) -> list[Moved]:
-        """Send a sheet on its way; returns what a person should look at."""
-        if not statements.know_houses(self._houses, site_id, page):
-            await turns.next(statements.find_houses(raw, site_id, self._houses))
-        rare = statements.rare(sheet)
-        if rare:
-            await turns.next(statements.open_rare(raw, site_id, rare, at=sheet.at))
-        _ = turns.next(statements.write(raw, site_id, sheet, self._houses))
-        if sheet.grants:
-            _ = turns.next(statements.count(raw, site_id, sheet.grants))
-        if held := [one for one in rare if one.leg is Leg.HOLD_WIN]:
-            _ = turns.next(statements.hold(raw, site_id, held))
-        return rare
-
-
-def _flag(site_id: int, rare: Sequence[Moved]) -> None:
-    """Let a person look at wins over a cap, and at wins whose money was gone (rules 33, 45)."""
-    for operation_id, leg, amount, wallet in rare:
-        what = "win_held" if leg is Leg.HOLD_WIN else "wallet_debt"
-        metrics.ALARMS.labels(what).inc()
-        told = {"operation_id": operation_id, "player_id": wallet.player_id, "amount_minor": amount}
-        _log.warning(f"wallet.{what}", site_id=site_id, currency=wallet.currency, **told)
-
-
-def _not_done(answer: Answer, undone: Collection[str]) -> Answer:
-    """An answer of a batch that was undone; what had been done before the batch stays done, and is told."""
-    known = answer.operation if answer.duplicate else None
-    if known is not None and known.operation_id in undone:
-        known = None
-    return Answer(answer.ask, answer.code, None, known, known is not None, answer.field)

@@ -58,6 +58,7 @@ _DEFAULTS: Final = {field.name: field.default for field in fields(Policy)}
 SOURCES: Final = ("operator", "game", "cashier", "desk")
 # migrations/sql/ledger_journal.sql
 _LOCK: Final = "SELECT account_id FROM ledger_lock($1, $2)"
+_REVISE: Final = "SELECT wallet_revise($1, $2)"  # migrations/sql/wallet_confirm.sql
 # Of how many operations one id of theirs may be the name: one in each namespace.
 _MOST_NAMESAKES: Final = 100
 
@@ -340,13 +341,17 @@ async def purses(reader: Reader, site_id: int, player_id: str) -> dict[str, Purs
 
 
 async def lock_wallets(tx: Transaction, site_id: int, player_id: str) -> None:
-    """Lock the accounts of all the player's wallets, as batches do: what is in flight ends first."""
+    """Lock the accounts of all the player's wallets, for who changes what may be done with them.
+
+    A batch that is being written ends first; one that is only being decided looks everything up again.
+    """
     rows = await tx.all(
         select(wallets.c.cash_account_id, wallets.c.bonus_account_id).where(
             wallets.c.site_id == site_id, wallets.c.player_id == player_id
         )
     )
     await tx.raw.fetch(_LOCK, site_id, [account for row in rows for account in row])
+    await tx.raw.execute(_REVISE, site_id, [player_id])
 
 
 async def session_of(

@@ -31,6 +31,7 @@ __all__ = [
     "open_rare",
     "rare",
     "seats_of",
+    "seen",
     "write",
 ]
 
@@ -49,6 +50,13 @@ _ROUNDS: Final = ("bigint", *("text",) * 5, "boolean", "integer", *("bigint",) *
 _COLUMNS: Final = (*_OPERATIONS, *_WALLETS, *_ROUNDS)
 _WRITE: Final = f"SELECT wallet_write($1, $2, {arrays.placed(_COLUMNS, 3)})"
 _MOVE: Final = f"{_WRITE}, {ledger.move_call(3 + len(_COLUMNS))}"
+# The same, once it is sure that what was decided upon still stands; migrations/sql/wallet_confirm.sql.
+_SEEN: Final = ("bigint",) * 6
+_SURE_WRITE: Final = (
+    f"SELECT wallet_confirm($1, {arrays.placed(_SEEN, 3)}),"
+    f" wallet_write($1, $2, {arrays.placed(_COLUMNS, 3 + len(_SEEN))})"
+)
+_SURE_MOVE: Final = f"{_SURE_WRITE}, {ledger.move_call(3 + len(_SEEN) + len(_COLUMNS))}"
 _HOUSE: Final = """
 SELECT purpose, currency, account_id FROM account
  WHERE site_id = $1 AND owner = 'site' AND purpose = ANY ('{house_gaming,operator_float}')
@@ -98,7 +106,8 @@ async def load(
         raw: a connection inside the batch's transaction.
         site_id: whose.
         asks: to be decided next.
-        locks: players whose money is locked first; with the first part of a batch, all of its players.
+        locks: players whose money is locked first; with the first part of a batch, all of its players. None
+            where what was looked up is confirmed when it is written.
         at: this instant.
     """
     asked = [
@@ -124,7 +133,27 @@ def seats_of(page: Page, asks: Sequence[Ask], rows: Sequence[Any]) -> list[Seat]
     return [_seated(page, ask, row) for ask, row in zip(asks, rows, strict=True)]
 
 
-def write(raw: asyncpg.Connection, site_id: int, sheet: Sheet, houses: Houses) -> Coroutine[Any, Any, Any]:
+def seen(rows: Sequence[Any]) -> list[tuple[int, ...]]:
+    """What was looked up of each wallet that changes whenever anything does that a decision depends on."""
+    found = {}
+    for row in rows:
+        own = row["wallet"]
+        if own is not None and own["wallet_id"] not in found:
+            found[own["wallet_id"]] = (
+                *(own["wallet_id"], own["cash_account_id"], row["cash_version"]),
+                *(own["sequence"], own["revision"], row["debt_minor"]),
+            )
+    return list(found.values())
+
+
+def write(
+    raw: asyncpg.Connection,
+    site_id: int,
+    sheet: Sheet,
+    houses: Houses,
+    *,
+    upon: Sequence[tuple[int, ...]] | None = None,
+) -> Coroutine[Any, Any, Any]:
     """The call that writes what was decided: operations, wallets, rounds, and the money.
 
     Its arguments are written here and now, so that they are ready when its turn comes.
@@ -134,15 +163,18 @@ def write(raw: asyncpg.Connection, site_id: int, sheet: Sheet, houses: Houses) -
         site_id: whose.
         sheet: of the batch's page.
         houses: the house's accounts, by `find_houses`.
+        upon: what was `seen` where nothing was locked; if it is so no more, the call fails with a
+            serialization failure and nothing is written.
     """
-    arguments = arrays.written(_COLUMNS, _columns(sheet))
-    if not sheet.moved:
-        without_money: Coroutine[Any, Any, Any] = raw.execute(_WRITE, site_id, sheet.at, *arguments)
-        return without_money
-    moves = [chart.move(*one, _across(one, site_id, houses)) for one in sheet.moved]
-    arguments += ledger.move_arguments(moves, source="wallet", actor="wallet")
-    with_money: Coroutine[Any, Any, Any] = raw.execute(_MOVE, site_id, sheet.at, *arguments)
-    return with_money
+    arguments = [] if upon is None else arrays.written(_SEEN, _transposed(upon, len(_SEEN)))
+    arguments += arrays.written(_COLUMNS, _columns(sheet))
+    statement = _WRITE if upon is None else _SURE_WRITE
+    if sheet.moved:
+        statement = _MOVE if upon is None else _SURE_MOVE
+        moves = [chart.move(*one, _across(one, site_id, houses)) for one in sheet.moved]
+        arguments += ledger.move_arguments(moves, source="wallet", actor="wallet")
+    call: Coroutine[Any, Any, Any] = raw.execute(statement, site_id, sheet.at, *arguments)
+    return call
 
 
 async def find_houses(raw: asyncpg.Connection, site_id: int, houses: Houses) -> None:

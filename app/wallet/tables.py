@@ -71,6 +71,13 @@ wallets = Table(
         DateTime(timezone=True),
         comment="the instant of its last operation; the next is not before it",
     ),
+    Column(
+        "revision",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="counts what changes what may be done and moves no money",
+    ),
     UniqueConstraint("site_id", "player_id", "currency"),
     UniqueConstraint("site_id", "cash_account_id"),
     UniqueConstraint("site_id", "bonus_account_id"),

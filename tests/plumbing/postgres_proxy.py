@@ -1,7 +1,8 @@
-"""Stands between a client and PostgreSQL's Unix socket, and does something to the answer to COMMIT."""
+"""Stands between a client and PostgreSQL's Unix socket, and does something to the answer to what commits."""
 
 import asyncio
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -14,10 +15,12 @@ from sqlalchemy import make_url
 
 SOCKET = ".s.PGSQL.5432"
 CHUNK = 65_536
+# A statement that is its own transaction, prepared; the driver binds it by its name.
+CONFIRMS = re.compile(rb"(__asyncpg_stmt_\w+__)\0SELECT wallet_confirm")
 
 
 class Mischief(Enum):
-    """What happens to the next COMMIT."""
+    """What happens to the next COMMIT, or statement that commits by itself."""
 
     NONE = auto()
     CUT_BEFORE = auto()  # it never reaches the server
@@ -43,26 +46,33 @@ class Proxy:
         self._serving.add(task)
         server, to_server = await asyncio.open_unix_connection(self.target)
         self._writers |= {to_client, to_server}
-        back = asyncio.create_task(self._answers(server, to_client))
+        committing, confirming = asyncio.Event(), b"COMMIT;"
+        back = asyncio.create_task(self._answers(server, to_client, committing))
         with contextlib.suppress(ConnectionError):
             while data := await client.read(CHUNK):
-                if b"COMMIT;" in data:
+                if prepared := CONFIRMS.search(data):
+                    confirming = prepared[1]
+                elif b"COMMIT;" in data or confirming in data:
                     self.seen.set()
                     if self.mischief is Mischief.CUT_BEFORE:
                         break
+                    committing.set()
                 to_server.write(data)
                 await to_server.drain()
         to_client.close()
         to_server.close()
         await back
 
-    async def _answers(self, server: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+    async def _answers(
+        self, server: asyncio.StreamReader, to_client: asyncio.StreamWriter, committing: asyncio.Event
+    ) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await server.read(CHUNK):
-                if b"COMMIT\0" in data and self.mischief is Mischief.CUT_AFTER:
+                if committing.is_set() and self.mischief is Mischief.CUT_AFTER:
                     break
-                if b"COMMIT\0" in data and self.mischief is Mischief.HOLD:
+                if committing.is_set() and self.mischief is Mischief.HOLD:
                     await self.release.wait()
+                committing.clear()
                 to_client.write(data)
                 await to_client.drain()
         to_client.close()

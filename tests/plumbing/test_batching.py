@@ -259,3 +259,63 @@ async def test_a_batch_is_logged_as_no_callers_own() -> None:
             await asyncio.gather(batcher(1), batcher(2))
         assert structlog.contextvars.get_contextvars() == {"request_id": "req_first"}
     assert seen == [{}]
+
+
+async def test_items_of_one_key_are_never_in_two_batches_at_once() -> None:
+    doubling = Doubling()
+    doubling.may_go_on.clear()
+    async with Batcher(doubling, abreast=2, key=lambda number: number % 10) as batcher:
+        callers = [asyncio.create_task(batcher(number)) for number in (1, 2, 11)]
+        await turns(10)
+        callers += [asyncio.create_task(batcher(number)) for number in (21, 3, 31, 12, 4)]
+        await turns(10)
+        assert doubling.batches == [[1, 2, 11], [3, 4]], "together, or one after the other"
+        doubling.may_go_on.set()
+        await asyncio.gather(*callers)
+    assert doubling.batches[2:] == [[21, 31, 12]]
+
+
+async def test_those_of_one_key_stay_in_their_order() -> None:
+    handled: list[int] = []
+
+    async def slowly(items: Sequence[int]) -> list[int]:
+        handled.extend(items)
+        await turns(items[0] % 7)
+        return list(items)
+
+    async with Batcher(slowly, most=4, abreast=3, key=lambda number: number % 5) as batcher:
+        await asyncio.gather(*(batcher(number) for number in range(200)))
+    assert sorted(handled) == list(range(200))
+    for key in range(5):
+        own = [number for number in handled if number % 5 == key]
+        assert own == sorted(own)
+
+
+async def test_one_key_alone_goes_on_by_itself() -> None:
+    """Whoever finds that all are in the way leaves them to the batch that is, and does not spin."""
+    doubling = Doubling()
+    doubling.may_go_on.clear()
+    async with Batcher(doubling, most=2, abreast=2, key=lambda _: "same") as batcher:
+        callers = [asyncio.create_task(batcher(number)) for number in range(7)]
+        await turns(50)
+        assert doubling.batches == [[0, 1]]
+        assert len(batcher._workers) == 1
+        doubling.may_go_on.set()
+        assert await asyncio.gather(*callers) == [2 * number for number in range(7)]
+    assert [item for batch in doubling.batches for item in batch] == list(range(7))
+
+
+async def test_a_cancelled_batch_lets_its_keys_go() -> None:
+    async def cancelled(items: Sequence[int]) -> list[int]:
+        await turns(5)
+        if 1 in items:
+            raise asyncio.CancelledError
+        return list(items)
+
+    async with Batcher(cancelled, abreast=2, key=lambda _: "same") as batcher:
+        calling = asyncio.create_task(batcher(1))
+        await turns(3)
+        behind = asyncio.create_task(batcher(2))
+        await asyncio.wait({calling, behind}, timeout=1)
+        assert (calling.cancelled(), behind.done()) == (True, True)
+        assert await behind == 2

@@ -284,7 +284,8 @@ async def test_a_half_that_is_done_is_answered_although_the_other_half_is_lost(
     counter: Counter, owner_database: Database
 ) -> None:
     await planted(owner_database, key="g-poison", state="22000")
-    await planted(owner_database, key="g-end", state="57P01")  # as of a server that shuts down
+    # As of a server that shuts down; whether before it has committed, nobody knows.
+    await planted(owner_database, key="g-end", state="57P01")
     keys = ["g-1", "g-2", "g-poison", "g-end"]
     posted = [counter.journal.post(counter.site_id, bet(key)) for key in keys]
     *done, poisoned, lost = await asyncio.gather(*posted, return_exceptions=True)
@@ -292,7 +293,7 @@ async def test_a_half_that_is_done_is_answered_although_the_other_half_is_lost(
         assert isinstance(answer, Answer), "it was done, and must not be told as not done"
         await check_once(counter, answer, -100)
     assert isinstance(poisoned, asyncpg.DataError)
-    assert isinstance(lost, DatabaseDown)
+    assert isinstance(lost, CommitUnknown)
     assert not {"g-poison", "g-end"} & (await by_key(counter)).keys()
 
 
@@ -353,14 +354,14 @@ async def test_a_full_queue_answers_503_and_executes_nothing(
         body |= {"gameCode": "aviator", "providerId": "acme"}
         asked = []
         async with locked(clone_url, "aigerim"):
-            for number in range(6):
+            for number in range(5):
                 call = counter.http.post(
                     "/v1/game/bet", json={**body, "transactionId": f"g-{number}"}, headers=headers
                 )
                 asked.append(asyncio.create_task(call))
-                # Two batches are under way; who comes now waits.
-                if number < 2:
-                    await blocked(clone_url, number + 1)
+                # One of this player's is under way; who comes now waits.
+                if number == 0:
+                    await blocked(clone_url)
             await asyncio.sleep(0.1)
             refused = await counter.http.post(
                 "/v1/game/bet", json={**body, "transactionId": "g-late"}, headers=headers
@@ -368,11 +369,11 @@ async def test_a_full_queue_answers_503_and_executes_nothing(
         assert (refused.status_code, refused.json()["code"]) == (503, "OVERLOADED")
         assert (refused.headers["retry-after"], refused.json()["data"]["retryAfter"]) == ("1", 1)
         assert refused.json()["data"]["final"] is False
-        assert [(await call).json()["code"] for call in asked] == ["OK"] * 6
+        assert [(await call).json()["code"] for call in asked] == ["OK"] * 5
         assert "g-late" not in await by_key(counter)
         answer = await counter.play("bet", "g-late", amount=10, roundId="r")
         assert (answer["code"], answer["data"]["duplicate"]) == ("OK", False)
-        assert await balance(counter) == 930
+        assert await balance(counter) == 940
 
 
 async def test_too_many_batches_of_callers_are_refused_before_anything_is_done(

@@ -22,7 +22,7 @@ from app.plumbing.database.engine import (
     pause_seconds,
     sqlstate,
 )
-from app.plumbing.database.lanes import Lanes
+from app.plumbing.database.lanes import Lanes, committed
 from app.plumbing.database.transactions import Reader, Transaction
 from app.plumbing.database.turns import Turns
 
@@ -44,6 +44,7 @@ __all__ = [
     "Write",
     "asyncpg_dsn",
     "checked",
+    "committed",
     "forbid_network",
     "metadata",
     "pause_seconds",

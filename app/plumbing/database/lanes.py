@@ -6,10 +6,10 @@ once and is thrown away when anything about it is in doubt.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import asyncpg
 
@@ -29,7 +29,9 @@ from app.plumbing.database.engine import (
 )
 from app.plumbing.fence import transaction_is_open
 
-__all__ = ["Lanes"]
+__all__ = ["Lanes", "committed"]
+
+T = TypeVar("T")
 
 # The plans of a batch: lookups by index, made once for many batches, since planning one costs more than a
 # batch of thirty itself. But a plan made while the tables were empty takes any index that begins with the
@@ -88,38 +90,42 @@ class Lanes:
             TransactionAlreadyOpen: inside another transaction of the same task.
             CommitUnknown: the connection was lost at COMMIT.
         """
+        async with self.connection(rows=rows) as connection:
+            await connection.execute("BEGIN;")
+            yield connection
+            await committed(connection, connection.execute("COMMIT;"))
+
+    @asynccontextmanager
+    async def connection(self, *, rows: int = 1) -> AsyncIterator[asyncpg.Connection]:
+        """Hand out a connection without a transaction: each statement is one, so what writes is `committed`.
+
+        Args:
+            rows: as for `transaction`.
+
+        Raises:
+            DatabaseDown: no connection could be had, or it was lost while nothing was being written.
+            TransactionAlreadyOpen: inside another transaction of the same task.
+        """
         if transaction_is_open.get():
             raise TransactionAlreadyOpen
         async with self._free:
             opened = transaction_is_open.set(True)
             try:
-                async with self._begun(rows) as connection:
+                async with self._lent(rows) as connection:
                     yield connection
             finally:
                 transaction_is_open.reset(opened)
 
     @asynccontextmanager
-    async def _begun(self, rows: int) -> AsyncIterator[asyncpg.Connection]:
+    async def _lent(self, rows: int) -> AsyncIterator[asyncpg.Connection]:
         connection = await self._connected()
         try:
             await self._count(connection, rows)
-            await connection.execute("BEGIN;")
             yield connection
         except BaseException as error:
             await to_the_end(self._given_up(connection, error))
             if _is_lost(connection, error):
                 raise DatabaseDown("the database was lost") from error
-            raise
-        try:
-            await to_the_end(connection.execute("COMMIT;"))
-        except FAILURES as error:
-            if sqlstate(error) and not _is_lost(connection, error):
-                await to_the_end(self._given_up(connection, error))
-                raise  # the server lives and refused, so it certainly did not commit
-            self._dropped(connection)
-            raise CommitUnknown("the connection was lost at COMMIT") from error
-        except BaseException:
-            self._dropped(connection)
             raise
         self._idle.append(connection)
 
@@ -169,6 +175,20 @@ def _of_lane(settings: SessionSettings) -> dict[str, str]:
     # A batch waits for its slowest lock, and so does everybody in it: soon given up, then tried in halves.
     lock_timeout = min(settings.lock_timeout, _LOCK_MILLISECONDS)
     return {**settings.as_server_settings(), **_PLANS, "lock_timeout": str(lock_timeout)}
+
+
+async def committed(connection: asyncpg.Connection, last: Coroutine[Any, Any, T]) -> T:
+    """Await the statement that commits, to its end; what it raises otherwise was certainly not committed.
+
+    Raises:
+        CommitUnknown: the connection was lost meanwhile.
+    """
+    try:
+        return await to_the_end(last)
+    except FAILURES as error:
+        if sqlstate(error) and not _is_lost(connection, error):
+            raise  # the server lives and refused
+        raise CommitUnknown("the connection was lost at COMMIT") from error
 
 
 def _is_lost(connection: asyncpg.Connection, error: BaseException) -> bool:

@@ -1,0 +1,178 @@
+"""One batch, decided and written: without a lock where that can be, else behind locks.
+
+Without: one statement looks everything up, plain Python decides, and one statement locks, makes sure that
+nothing of it has changed, and writes all. Two trips, and nobody waits for locks while we think. Behind locks:
+begin, lock and look up, decide, write, commit: for rollbacks, what must read more, what is done all or none,
+large batches, and those whose players somebody else has moved meanwhile.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import asyncpg
+import structlog
+
+from app.kernel.clock import Clock
+from app.plumbing import metrics
+from app.plumbing.database import Lanes, Turns, committed, sqlstate
+from app.wallet import statements
+from app.wallet.contract import Answer
+from app.wallet.rules import SUCCESSES, Page
+from app.wallet.sheets import Moved, Seat, Sheet
+from app.wallet.terms import Ask, Leg, Type
+
+__all__ = ["Batches"]
+
+# A rollback depends on what is not there: a bet that comes meanwhile changes nothing that it has seen.
+_BEHIND_LOCKS: Final = frozenset({Type.ROLLBACK, Type.REVERSE_WIN})
+_CHANGED: Final = "40001"  # by `wallet_confirm`
+_log = structlog.get_logger("wallet")
+
+
+class _Undone(Exception):
+    """Ends a transaction whose items were to be done all or none."""
+
+
+@dataclass(slots=True)
+class Batches:
+    """Carries batches out.
+
+    Args:
+        lanes: the connections, and so how many batches may be under way at once.
+        clock: what operations are dated by.
+        part: operations that are looked up and written at once: while one part is decided, PostgreSQL is at
+            another.
+    """
+
+    lanes: Lanes
+    clock: Clock
+    part: int
+    _houses: statements.Houses = field(default_factory=dict)
+
+    async def carry_out(
+        self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool, is_first: bool
+    ) -> None:
+        """Decide and write everything in one transaction.
+
+        Args:
+            site_id: whose.
+            asks: in their order.
+            answers: empty; has those of the asks before the commit.
+            all_or_none: one refusal undoes all.
+            is_first: it was not tried before, so its players may well be still.
+
+        Raises:
+            DatabaseDown: nothing was done.
+            CommitUnknown: it may have been done.
+            asyncpg.PostgresError: the database refused; nothing was done.
+        """
+        needs_locks = all_or_none or len(asks) > self.part or any(map(_needs_locks, asks))
+        if not needs_locks and is_first and await self._unlocked(site_id, asks, answers):
+            return
+        answers.clear()
+        await self._locked(site_id, asks, answers, all_or_none=all_or_none)
+
+    async def _unlocked(self, site_id: int, asks: Sequence[Ask], answers: list[Answer]) -> bool:
+        """Decide upon what is read without locks; false, and nothing done, where that will not do."""
+        async with self.lanes.connection(rows=len(asks)) as raw:
+            page = Page(self.clock.now())
+            rows = await statements.load(raw, site_id, asks, (), at=page.at)
+            seats = statements.seats_of(page, asks, rows)
+            for further in statements.further(raw, site_id, page, asks, seats):
+                further.close()
+                return False
+            if not statements.know_houses(self._houses, site_id, page):
+                await statements.find_houses(raw, site_id, self._houses)
+            answers += _decided(page, asks, seats)
+            sheet = page.torn_off(is_last=True)
+            if sheet is None:
+                return True
+            if sheet.grants or statements.rare(sheet):
+                return False
+            writing = statements.write(raw, site_id, sheet, self._houses, upon=statements.seen(rows))
+            try:
+                await committed(raw, writing)
+            except asyncpg.PostgresError as error:
+                if sqlstate(error) != _CHANGED:
+                    raise
+                _log.debug("journal.changed", site_id=site_id, items=len(asks))
+                return False
+        return True
+
+    async def _locked(
+        self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool
+    ) -> None:
+        undone: set[str] = set()
+        rare: list[Moved] = []
+        try:
+            async with self.lanes.transaction(rows=len(asks)) as raw, Turns() as turns:
+                page = Page(self.clock.now())
+                parts = [asks[at : at + self.part] for at in range(0, len(asks), self.part)]
+                locks = {ask.player for ask in asks}
+                loaded = turns.next(statements.load(raw, site_id, parts[0], locks, at=page.at))
+                for number, part in enumerate(parts, 1):
+                    seats = statements.seats_of(page, part, await loaded)
+                    if number < len(parts):
+                        loaded = turns.next(statements.load(raw, site_id, parts[number], (), at=page.at))
+                        await asyncio.sleep(0)  # it is on its way while this part is decided
+                    for further in statements.further(raw, site_id, page, part, seats):
+                        await turns.next(further)
+                    answers += _decided(page, part, seats)
+                    sheet = page.torn_off(is_last=number == len(parts))
+                    if sheet is not None:
+                        undone.update([one.operation_id for one in sheet.written] if all_or_none else ())
+                        rare += await self._write(raw, turns, site_id, page, sheet)
+                await turns.all()
+                if all_or_none and any(answer.code not in SUCCESSES for answer in answers):
+                    raise _Undone
+        except _Undone:
+            answers[:] = [_not_done(one, undone) for one in answers]
+        else:
+            _flag(site_id, rare)
+
+    async def _write(
+        self, raw: asyncpg.Connection, turns: Turns, site_id: int, page: Page, sheet: Sheet
+    ) -> list[Moved]:
+        """Send a sheet on its way; returns what a person should look at."""
+        if not statements.know_houses(self._houses, site_id, page):
+            await turns.next(statements.find_houses(raw, site_id, self._houses))
+        rare = statements.rare(sheet)
+        if rare:
+            await turns.next(statements.open_rare(raw, site_id, rare, at=sheet.at))
+        _ = turns.next(statements.write(raw, site_id, sheet, self._houses))
+        if sheet.grants:
+            _ = turns.next(statements.count(raw, site_id, sheet.grants))
+        if held := [one for one in rare if one.leg is Leg.HOLD_WIN]:
+            _ = turns.next(statements.hold(raw, site_id, held))
+        return rare
+
+
+def _needs_locks(ask: Ask) -> bool:
+    return ask.type in _BEHIND_LOCKS
+
+
+def _decided(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[Answer]:
+    decided = []
+    for ask, seat in zip(asks, seats, strict=True):
+        code, operation, wallet, duplicate, wrong = page.post(ask, seat)
+        decided.append(Answer(ask, code, wallet, operation, duplicate, wrong))
+    return decided
+
+
+def _flag(site_id: int, rare: Sequence[Moved]) -> None:
+    """Let a person look at wins over a cap, and at wins whose money was gone (rules 33, 45)."""
+    for operation_id, leg, amount, wallet in rare:
+        what = "win_held" if leg is Leg.HOLD_WIN else "wallet_debt"
+        metrics.ALARMS.labels(what).inc()
+        told = {"operation_id": operation_id, "player_id": wallet.player_id, "amount_minor": amount}
+        _log.warning(f"wallet.{what}", site_id=site_id, currency=wallet.currency, **told)
+
+
+def _not_done(answer: Answer, undone: Collection[str]) -> Answer:
+    """An answer of a batch that was undone; what had been done before the batch stays done, and is told."""
+    known = answer.operation if answer.duplicate else None
+    if known is not None and known.operation_id in undone:
+        known = None
+    return Answer(answer.ask, answer.code, None, known, known is not None, answer.field)

@@ -1,0 +1,300 @@
+"""What was decided without a lock is written only if nobody has changed any of it meanwhile.
+
+Each test lets one call be decided, then does something else to the player, through another journal or another
+room, and then lets the call go on: it must answer as if it had come after.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import Context
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from app import ledger
+from app.kernel.clock import MovableClock
+from app.kernel.money import Money
+from app.plumbing.database import Database, committed
+from app.wallet import batches
+from app.wallet.batches import Batches
+from app.wallet.queries import lock_wallets
+from app.wallet.schemas import game_ask
+from app.wallet.sweeps import grant_bonus
+from app.wallet.terms import Code, Policy, Type
+from tests import invariants
+from tests.wallet.counter import Counter, Json, opened
+from tests.wallet.test_journal import blocked
+
+Deed = Callable[[Counter], Awaitable[object]]
+
+
+@pytest.fixture
+async def counter(database: Database, clock: MovableClock) -> AsyncIterator[Counter]:
+    """A player with 1000 tenge and a bet of 100 in the round r-1; and with dollars, opened first."""
+    async with opened(database, clock) as made:
+        await made.player(currency="USD", cash=1)
+        await made.player(cash=1100)
+        assert (await made.play("bet", "b-1", amount=100))["code"] == "OK"
+        yield made
+    await invariants.hold(database)
+
+
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many asks each batch had that went behind locks."""
+    found, behind = [], Batches._locked
+
+    async def counted(self: Batches, site_id: int, asks: Any, *more: Any, **options: Any) -> None:
+        found.append(len(asks))
+        await behind(self, site_id, asks, *more, **options)
+
+    monkeypatch.setattr(Batches, "_locked", counted)
+    return found
+
+
+@contextmanager
+def meanwhile(monkeypatch: pytest.MonkeyPatch, counter: Counter, deed: Deed) -> Iterator[None]:
+    """Do something once the next batch is decided, before it is written."""
+    left = [deed]
+
+    async def after_the_deed(raw: asyncpg.Connection, writing: Coroutine[Any, Any, Any]) -> object:
+        if left:
+            # As another process: this one's task has a connection already.
+            await asyncio.create_task(_done(left.pop(), counter), context=Context())
+        return await committed(raw, writing)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batches, "committed", after_the_deed)
+        yield
+    assert not left, "nothing was written without locks"
+
+
+async def _done(deed: Deed, counter: Counter) -> None:
+    await deed(counter)
+
+
+def play(kind: Type, key: str, **more: object) -> Deed:
+    """A platform's operation that reaches another process."""
+    body: Json = {"transactionId": key, "playerExternalId": "aigerim", "providerId": "acme"}
+    if kind is not Type.ROLLBACK:
+        body |= {"currency": "KZT", "roundId": "r-1", "gameCode": "aviator"}
+
+    async def deed(counter: Counter) -> None:
+        ask = game_ask(kind, body | more, lambda _: Policy(), "req_other")
+        [answer] = await counter.journal.run(counter.site_id, [ask])
+        assert answer.code in {Code.OK, Code.NOTHING_TO_REVERSE}
+
+    return deed
+
+
+async def hold_all(counter: Counter) -> None:
+    """A withdrawal from the cashier's page, which moves the cash in another room."""
+    who = await player(counter)
+    async with counter.pipes.database.transaction() as tx:
+        wish = ledger.HoldRequest("payments", "h-1", who, Money(950, "KZT"), "wdr_1")
+        assert isinstance(await ledger.hold(tx, counter.site_id, wish, at=counter.clock.now()), ledger.Hold)
+
+
+async def dispute(counter: Counter, key: str = "d-1") -> None:
+    """A lost dispute of somebody who has nothing: it moves no cash."""
+    who = await player(counter)
+    async with counter.pipes.database.transaction() as tx:
+        demand = ledger.Demand("payments", key, ledger.CHARGEBACK, Money(70, "KZT"), who, "psp", "dsp_1")
+        await ledger.take(tx, counter.site_id, demand, at=counter.clock.now())
+
+
+async def close_the_round(counter: Counter) -> None:
+    """The house ends a round that its platform has forgotten."""
+    who = await player(counter)
+    async with counter.pipes.database.transaction() as tx:
+        await lock_wallets(tx, counter.site_id, who)
+        await tx.execute(text("UPDATE wallet_round SET state = 'completed' WHERE round_id = 'r-1'"))
+
+
+async def player(counter: Counter) -> str:
+    return str((await counter.rows("SELECT player_id FROM player"))[0].player_id)
+
+
+async def test_nobody_waits_for_locks_where_nothing_changes(counter: Counter, locked: list[int]) -> None:
+    for number in range(3):
+        assert (await counter.play("bet", amount=100, roundId=f"r-{number + 2}"))["code"] == "OK"
+    assert (await counter.play("win", referenceId="b-1", amount=50))["code"] == "OK"
+    assert (await counter.deposit(10))["code"] == "OK"
+    assert (await counter.transfer("withdraw", 10))["code"] == "OK"
+    assert (await counter.play("bet", amount=5000, roundId="r-9"))["code"] == "INSUFFICIENT_FUNDS"
+    assert locked == []
+
+
+async def test_rollbacks_are_decided_behind_locks(counter: Counter, locked: list[int]) -> None:
+    assert (await counter.play("rollback", referenceId="b-1"))["code"] == "OK"
+    assert locked == [1]
+
+
+MEANWHILE: list[tuple[str, Deed, str, Json, str]] = [
+    (
+        "a bet takes the money",
+        play(Type.BET, "o-1", amount=950),
+        "bet",
+        {"amount": 100},
+        "INSUFFICIENT_FUNDS",
+    ),
+    ("a hold takes the money", hold_all, "bet", {"amount": 100}, "INSUFFICIENT_FUNDS"),
+    ("the round is closed", close_the_round, "bet", {"amount": 100}, "ROUND_CLOSED"),
+    (
+        "the bet is rolled back before it has come",
+        play(Type.ROLLBACK, "o-1", referenceId="ours"),
+        "bet",
+        {"amount": 100},
+        "ROLLED_BACK",
+    ),
+    (
+        "the bet of the win is rolled back",
+        play(Type.ROLLBACK, "o-1", referenceId="b-1"),
+        "win",
+        {"amount": 100, "referenceId": "b-1"},
+        "ROLLED_BACK",
+    ),
+    (
+        "the win is rolled back before it has come",
+        play(Type.ROLLBACK, "o-1", referenceId="ours"),
+        "win",
+        {"amount": 100, "referenceId": "b-1"},
+        "ROLLED_BACK",
+    ),
+    (
+        "the win ends the round",
+        play(Type.WIN, "o-1", amount=10, referenceId="b-1", isRoundFinished=True),
+        "bet",
+        {"amount": 100},
+        "ROUND_CLOSED",
+    ),
+    (
+        "the same id with other content",
+        play(Type.BET, "ours", amount=7),
+        "bet",
+        {"amount": 100},
+        "ID_CONFLICT",
+    ),
+    ("the same bet", play(Type.BET, "ours", amount=100), "bet", {"amount": 100}, "OK"),
+]
+
+
+@pytest.mark.parametrize(
+    ("deed", "kind", "body", "code"), [one[1:] for one in MEANWHILE], ids=[one[0] for one in MEANWHILE]
+)
+async def test_a_call_answers_as_if_it_had_come_after(
+    counter: Counter,
+    monkeypatch: pytest.MonkeyPatch,
+    locked: list[int],
+    deed: Deed,
+    kind: str,
+    body: Json,
+    code: str,
+) -> None:
+    with meanwhile(monkeypatch, counter, deed):
+        answer = await counter.play(kind, "ours", **body)
+    assert answer["code"] == code
+    assert locked[-1:] == [1]
+    rows = await counter.rows("SELECT applied FROM wallet_operation WHERE key = 'ours'")
+    assert len(rows) == 1, "the one that was there, or what was decided behind locks"
+
+
+async def test_a_session_that_ends_meanwhile_has_no_bet_behind_its_final_balance(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"playerExternalId": "aigerim", "currency": "KZT", "gameCode": "aviator", "providerId": "acme"}
+    _, launched = await counter.post("/v1/game/launch", {**asked, "returnUrl": "https://shop.example.com/"})
+    session = launched["data"]["sessionId"]
+    ended: list[Json] = []
+
+    async def end(counter: Counter) -> None:
+        ended.append((await counter.post("/v1/session/end", {"sessionId": session}))[1])
+
+    with meanwhile(monkeypatch, counter, end):
+        answer = await counter.play("bet", amount=100, sessionId=session)
+    assert answer["code"] == "SESSION_EXPIRED"
+    assert (ended[0]["data"]["finalBalance"], answer["data"]["balance"]) == (1000, 1000)
+
+
+async def test_a_debt_that_is_made_meanwhile_is_paid_by_what_comes_in(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await counter.transfer("withdraw", 1000))["code"] == "OK"
+    with meanwhile(monkeypatch, counter, dispute):
+        told = await counter.deposit(100)
+    assert (told["data"]["balanceAfter"], told["data"]["balance"]) == (100, 30)
+    # And one that grows, where there was one before.
+    await counter.transfer("withdraw", 30)
+    await dispute(counter, "d-2")
+    with meanwhile(monkeypatch, counter, lambda counter: dispute(counter, "d-3")):
+        told = await counter.deposit(200)
+    assert told["data"]["balance"] == 60
+
+
+async def test_a_refusal_too_is_given_only_if_it_still_holds(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bonus money moves no cash, and a refusal no sequence: only the wallet's own tells that it has come."""
+
+    async def gift(counter: Counter) -> None:
+        await grant_bonus(counter.pipes, counter.site_id, "dana", Money(1000, "KZT"), "gift")
+
+    await counter.player("dana")
+    with meanwhile(monkeypatch, counter, gift):
+        answer = await counter.play("bet", amount=100, playerExternalId="dana", roundId="r-2")
+    assert (answer["code"], answer["data"]["balance"]) == ("OK", 900)
+
+
+async def test_who_is_writing_just_now_is_waited_for(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, clone_url: str
+) -> None:
+    who, is_held, holding = await player(counter), asyncio.Event(), []
+
+    async def hold_until_somebody_waits() -> None:
+        async with counter.pipes.database.transaction() as tx:
+            wish = ledger.HoldRequest("payments", "h-1", who, Money(950, "KZT"), "wdr_1")
+            await ledger.hold(tx, counter.site_id, wish, at=counter.clock.now())
+            is_held.set()
+            await blocked(clone_url)
+
+    async def begin(_: Counter) -> None:
+        holding.append(asyncio.create_task(hold_until_somebody_waits()))
+        await is_held.wait()
+
+    with meanwhile(monkeypatch, counter, begin):
+        answer = await counter.play("bet", amount=100)
+    await holding[0]
+    assert (answer["code"], answer["data"]["balance"]) == ("INSUFFICIENT_FUNDS", 50)
+
+
+async def test_who_did_nothing_is_not_in_the_way(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, locked: list[int]
+) -> None:
+    await counter.player("bolat", cash=500)
+    with meanwhile(monkeypatch, counter, play(Type.BET, "o-1", amount=100, playerExternalId="bolat")):
+        assert (await counter.play("bet", amount=100))["code"] == "OK"
+    assert locked == [], "another player's bet changes nothing for this one"
+
+
+async def test_in_one_process_nobody_is_in_two_batches_at_once(counter: Counter, locked: list[int]) -> None:
+    for _ in range(10):
+        calls = [counter.play("bet", amount=10, roundId=f"q-{number}") for number in range(3)]
+        assert {answer["code"] for answer in await asyncio.gather(*calls)} == {"OK"}
+    assert locked == [], "no batch met what another had written"
+
+
+async def test_a_rule_that_is_broken_meanwhile_stops_the_whole_batch(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, locked: list[int]
+) -> None:
+    """The neighbours are decided anew beside it, and each is done once."""
+    await counter.player("bolat", cash=500)
+    await asyncio.sleep(0)
+    with meanwhile(monkeypatch, counter, play(Type.BET, "o-1", amount=950)):
+        asks = [counter.play("bet", amount=100, playerExternalId=name) for name in ("aigerim", "bolat")]
+        answers = await asyncio.gather(*asks)
+    assert [answer["code"] for answer in answers] == ["INSUFFICIENT_FUNDS", "OK"]
+    assert locked == [2]
+    assert answers[1]["data"]["balance"] == 400

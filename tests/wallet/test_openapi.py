@@ -87,7 +87,7 @@ async def _anywhere(
         if Code.WRONG_WALLET_MODE in codes:
             found[Code.WRONG_WALLET_MODE] = await ask(seamless, call, {})
         with monkeypatch.context() as patch, capture_logs():
-            patch.setattr(Access, "_found", _fails)
+            patch.setattr(Access, "caller", _fails)
             found[Code.INTERNAL] = await ask(counter, call, {})
         _note(told[call.name], found)
     await _worn_out(theatre, told, monkeypatch)

@@ -1,5 +1,10 @@
 """The `cashier` command: run the processes, open sites, look after the ledger and the webhooks."""
 
+from typing import Final
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+
 from app.cli import deposits, simulation, staff
 from app.cli.asking import NAME_IT, fail
 from app.cli.cases import case
@@ -13,11 +18,13 @@ from app.cli.webhooks import webhook
 from app.kernel.errors import Refusal
 from app.plumbing import logs
 from app.plumbing.addresses import BadPeerAddress
-from app.plumbing.database import CommitUnknown, DatabaseDown, NotCommitted
+from app.plumbing.database import CommitUnknown, DatabaseDown, NotCommitted, sqlstate
 from app.settings import BadSetting
 from app.wallet import Refused
 
 __all__ = ["main", "program"]
+
+_DATA: Final = "22"  # the class of data exceptions: a number too large, a character that no text may have
 
 program.info.help = __doc__
 for _name, _group in {
@@ -52,3 +59,7 @@ def main() -> None:
         fail(f"{error}; nothing was changed.")
     except (BadSetting, Refusal, Refused, DatabaseDown) as error:
         fail(str(error))
+    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        if not sqlstate(error).startswith(_DATA):
+            raise
+        fail("a number or a text is none that the database can hold; nothing was changed.")

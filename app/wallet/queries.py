@@ -184,7 +184,7 @@ def _fields(row: Any) -> Mapping[str, Any]:  # noqa: ANN401  asyncpg has no type
 
 
 def wallet_of(row: Any, player: str) -> Wallet:  # noqa: ANN401  asyncpg has no types
-    """A wallet as `wallet_load` locked it: with the money and the versions of its accounts now.
+    """A wallet as `wallet_load` found it: with the money and the versions of its accounts.
 
     Args:
         row: of `wallet_load`, with a wallet in it.

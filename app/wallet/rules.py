@@ -1,6 +1,6 @@
 """How one transaction's worth of operations is decided, each upon what the earlier ones left. Pure.
 
-A `Page` holds what a transaction has locked and looked up. `Page.post` decides one ask after the other and
+A `Page` holds what was looked up for a transaction. `Page.post` decides one ask after the other and
 collects what is to be written: operations, what moves, and how wallets and rounds stand. Nothing here touches
 a database; one operation at the desk and a thousand in a batch run through the same lines.
 """
@@ -46,7 +46,7 @@ class Page:
     """What one transaction knows and has decided.
 
     Args:
-        at: this instant, not before the last movement of any account locked.
+        at: this instant, not before the last movement of any account on it.
         wallets: by their numbers, every wallet an ask or its reference is about.
         operations: those already recorded, by what they are known by.
         tombstoned: bets that were rolled back before they came.

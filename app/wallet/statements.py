@@ -1,4 +1,6 @@
-"""What a batch asks the database and what it tells it: one call that locks and looks up, one that writes.
+"""What a batch asks the database and what it tells it: one call that looks up, one that writes.
+
+Either the first one locks, inside a transaction, or the second, which then confirms what the first has seen.
 
 A large batch is looked up and written in parts, so that one part is decided here while PostgreSQL is at
 another; what it all means together stands on one `Page`.
@@ -103,10 +105,10 @@ async def load(
     """Look up what is known around some asks; one row for each, for `seats_of`.
 
     Args:
-        raw: a connection inside the batch's transaction.
+        raw: a connection, inside the batch's transaction where it locks.
         site_id: whose.
         asks: to be decided next.
-        locks: players whose money is locked first; with the first part of a batch, all of its players. None
+        locks: players whose money is locked first; with the first part of a batch, all of its players. Nobody
             where what was looked up is confirmed when it is written.
         at: this instant.
     """

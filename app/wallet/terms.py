@@ -193,7 +193,7 @@ class Ask:
 
 @dataclass(slots=True)
 class Wallet:
-    """A player's money in one currency, as locked, then as each decision leaves it; who owes has no cash."""
+    """A player's money in one currency, as found, then as each decision leaves it; who owes has no cash."""
 
     wallet_id: int
     player_id: str
@@ -344,7 +344,7 @@ class Leg(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known around one ask, after the locks.
+    """What is known around one ask.
 
     Args:
         known: what its own key stands for already.

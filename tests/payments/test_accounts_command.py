@@ -1,5 +1,9 @@
 """The order of a method's accounts, and how many are asked, by command: clear refusals, and the diary."""
 
+import asyncio
+import os
+import sys
+
 import pytest
 
 from app import merchants, methods, providers
@@ -88,3 +92,20 @@ async def test_a_site_that_there_is_not_has_no_accounts(desk: Desk, clone_url: s
 async def test_a_number_of_attempts_that_cannot_be_is_refused(desk: Desk, clone_url: str, most: int) -> None:
     failed = await run(clone_url, "site", "attempts", desk.site_id, "--", most)
     assert isinstance(failed.exception, merchants.BadAttempts)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [("attempts", "99999999999"), ("show", "99999999999"), ("accounts", "{site}", "K\udcffT", "card")],
+)
+async def test_what_no_database_can_hold_is_a_sentence(
+    desk: Desk, clone_url: str, asked: tuple[str, ...]
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app.cli", "site", *(part.format(site=desk.site_id) for part in asked)),
+        env={**os.environ, "CASHIER_DATABASE_URL": clone_url},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said_of_it = await process.communicate()
+    expected = "error: a number or a text is none that the database can hold; nothing was changed.\n"
+    assert (process.returncode, said_of_it.decode()) == (1, expected)

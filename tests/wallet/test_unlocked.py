@@ -5,7 +5,7 @@ room, and then lets the call go on: it must answer as if it had come after.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
 from typing import Any
@@ -20,10 +20,11 @@ from app.kernel.money import Money
 from app.plumbing.database import Database, committed
 from app.wallet import batches
 from app.wallet.batches import Batches
+from app.wallet.contract import Answer
 from app.wallet.queries import lock_wallets
 from app.wallet.schemas import game_ask
 from app.wallet.sweeps import grant_bonus
-from app.wallet.terms import Code, Policy, Type
+from app.wallet.terms import Ask, Code, Policy, Type
 from tests import invariants
 from tests.wallet.counter import Counter, Json, opened
 from tests.wallet.test_journal import blocked
@@ -47,9 +48,11 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many asks each batch had that went behind locks."""
     found, behind = [], Batches._locked
 
-    async def counted(self: Batches, site_id: int, asks: Any, *more: Any, **options: Any) -> None:
+    async def counted(
+        self: Batches, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool
+    ) -> None:
         found.append(len(asks))
-        await behind(self, site_id, asks, *more, **options)
+        await behind(self, site_id, asks, answers, all_or_none=all_or_none)
 
     monkeypatch.setattr(Batches, "_locked", counted)
     return found

@@ -150,7 +150,7 @@ class Batches:
 
 
 def _needs_locks(ask: Ask) -> bool:
-    return ask.type in _BEHIND_LOCKS
+    return ask.type in _BEHIND_LOCKS or ask.free_round is not None
 
 
 def _decided(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[Answer]:

@@ -1,8 +1,8 @@
 """What can be done around money: wallets opened, games launched, sessions ended, policies decided.
 
 Each function is one deed in the caller's transaction. Who opens a wallet or ends a session first locks the
-accounts of all the player's wallets, in the order in which batches lock them, and makes batches look again
-that have looked already; so no operation in flight is passed.
+accounts of all the player's wallets, in the order in which batches lock them; batches that have only looked
+them up look again. So no operation in flight is passed.
 """
 
 import hashlib

@@ -58,7 +58,6 @@ _DEFAULTS: Final = {field.name: field.default for field in fields(Policy)}
 SOURCES: Final = ("operator", "game", "cashier", "desk")
 # migrations/sql/ledger_journal.sql
 _LOCK: Final = "SELECT account_id FROM ledger_lock($1, $2)"
-_REVISE: Final = "SELECT wallet_revise($1, $2)"  # migrations/sql/wallet_confirm.sql
 # Of how many operations one id of theirs may be the name: one in each namespace.
 _MOST_NAMESAKES: Final = 100
 
@@ -341,9 +340,9 @@ async def purses(reader: Reader, site_id: int, player_id: str) -> dict[str, Purs
 
 
 async def lock_wallets(tx: Transaction, site_id: int, player_id: str) -> None:
-    """Lock the accounts of all the player's wallets, for who changes what may be done with them.
+    """Lock the accounts of all the player's wallets: a batch that is being written ends first.
 
-    A batch that is being written ends first; one that is only being decided looks everything up again.
+    For who changes what may be done with them; a trigger makes batches that have looked look again.
     """
     rows = await tx.all(
         select(wallets.c.cash_account_id, wallets.c.bonus_account_id).where(
@@ -351,7 +350,6 @@ async def lock_wallets(tx: Transaction, site_id: int, player_id: str) -> None:
         )
     )
     await tx.raw.fetch(_LOCK, site_id, [account for row in rows for account in row])
-    await tx.raw.execute(_REVISE, site_id, [player_id])
 
 
 async def session_of(

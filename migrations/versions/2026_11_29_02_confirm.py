@@ -27,7 +27,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '2s'")
-    op.execute("DROP TRIGGER wallet_operation_tombstoned ON wallet_operation")
-    for function in ("wallet_revise_tombstoned", "wallet_confirm", "wallet_revise"):
+    op.execute("DROP TRIGGER wallet_round_ended ON wallet_round")
+    op.execute("DROP TRIGGER game_session_ended ON game_session")
+    for statement in statements("wallet_journal.sql"):
+        if "FUNCTION wallet_write" in statement:
+            op.execute(statement.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
+    for function in ("wallet_revise_its", "wallet_confirm", "wallet_revise"):
         op.execute(f"DROP FUNCTION {function}")
     op.drop_column("wallet", "revision")

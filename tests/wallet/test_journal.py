@@ -239,6 +239,17 @@ async def test_what_passes_by_itself_is_run_again(
     await check_once(counter, answer, -100)
 
 
+@pytest.mark.parametrize("state", ["53100", "53200"])
+async def test_a_full_disk_did_nothing_and_says_so(
+    counter: Counter, owner_database: Database, state: str
+) -> None:
+    await planted(owner_database, key="g-full", state=state)
+    with pytest.raises(DatabaseDown):
+        await counter.journal.post(counter.site_id, bet("g-full"))
+    assert "g-full" not in await by_key(counter)
+    await check_once(counter, await counter.journal.post(counter.site_id, bet("g-1")), -100)
+
+
 async def test_a_deadlock_costs_only_time(counter: Counter, clone_url: str) -> None:
     """Another transaction locks two accounts in the other order."""
     async with locked(clone_url) as other:

@@ -301,3 +301,10 @@ async def test_a_rule_that_is_broken_meanwhile_stops_the_whole_batch(
     assert [answer["code"] for answer in answers] == ["INSUFFICIENT_FUNDS", "OK"]
     assert locked == [2]
     assert answers[1]["data"]["balance"] == 400
+
+
+async def test_what_names_a_free_round_is_decided_behind_locks(counter: Counter, locked: list[int]) -> None:
+    """A decision takes its free round from an ask that has none: a second run would not know of it."""
+    await counter.decide(free_rounds="platform")
+    told = await counter.play("bet", amount=0, roundId="r-2", freeRoundId="gift")
+    assert (told["code"], locked) == ("OK", [1])

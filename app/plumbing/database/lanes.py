@@ -46,6 +46,7 @@ _PLANS: Final[Mapping[str, str]] = {
     "enable_memoize": "off",
 }
 _LOCK_MILLISECONDS: Final = 500
+_FULL: Final = "53"  # no room on the disk or in memory
 _PLANNED_FIRST_FOR: Final = 128
 _PLANNED_FOR: Final = 4_096
 
@@ -188,6 +189,8 @@ async def committed(connection: asyncpg.Connection, last: Coroutine[Any, Any, T]
     except FAILURES as error:
         if sqlstate(error) and not _is_lost(connection, error):
             raise  # the server lives and refused
+        if sqlstate(error).startswith(_FULL) and not connection.is_closed():
+            raise  # so it did here; the connection is given up all the same
         raise CommitUnknown("the connection was lost at COMMIT") from error
 
 

@@ -1,12 +1,7 @@
 """The `cashier` command: run the processes, open sites, look after the ledger and the webhooks."""
 
-from typing import Final
-
-import asyncpg
-from sqlalchemy.exc import DBAPIError
-
 from app.cli import deposits, simulation, staff
-from app.cli.asking import NAME_IT, fail
+from app.cli.asking import DATABASE_REFUSALS, NAME_IT, fail, fail_at
 from app.cli.cases import case
 from app.cli.payouts import payout
 from app.cli.processes import program
@@ -18,13 +13,11 @@ from app.cli.webhooks import webhook
 from app.kernel.errors import Refusal
 from app.plumbing import logs
 from app.plumbing.addresses import BadPeerAddress
-from app.plumbing.database import CommitUnknown, DatabaseDown, NotCommitted, sqlstate
+from app.plumbing.database import CommitUnknown, DatabaseDown, NotCommitted
 from app.settings import BadSetting
 from app.wallet import Refused
 
 __all__ = ["main", "program"]
-
-_DATA: Final = "22"  # the class of data exceptions: a number too large, a character that no text may have
 
 program.info.help = __doc__
 for _name, _group in {
@@ -59,7 +52,5 @@ def main() -> None:
         fail(f"{error}; nothing was changed.")
     except (BadSetting, Refusal, Refused, DatabaseDown) as error:
         fail(str(error))
-    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        if not sqlstate(error).startswith(_DATA):
-            raise
-        fail("a number or a text is none that the database can hold; nothing was changed.")
+    except DATABASE_REFUSALS as error:
+        fail_at(error)

@@ -7,23 +7,27 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NoReturn, TypeVar
 
+import asyncpg
 import typer
 from rich.console import Console
 from rich.markup import escape
+from sqlalchemy.exc import DBAPIError
 
 from app import merchants, wiring
 from app.demo.facts import Demo
 from app.demo.prepare import DATABASE
 from app.plumbing import embedded
-from app.plumbing.database import Reader, Transaction
+from app.plumbing.database import Reader, Transaction, sqlstate
 from app.plumbing.pipes import Pipes
 from app.settings import BadSetting, Settings
 
 __all__ = [
+    "DATABASE_REFUSALS",
     "NAME_IT",
     "done",
     "err",
     "fail",
+    "fail_at",
     "group",
     "out",
     "private_peers",
@@ -36,6 +40,8 @@ __all__ = [
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Reader)
+DATABASE_REFUSALS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_DATA = "22"  # the class of data exceptions: a number too large, a character that no text may have
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 NAME_IT = (
@@ -48,6 +54,13 @@ def fail(sentence: str) -> NoReturn:
     """Say what went wrong, as it is: it may hold what others wrote, which is no markup."""
     err.print("[bold red]error:[/]", escape(sentence))
     raise SystemExit(1)
+
+
+def fail_at(error: Exception) -> NoReturn:
+    """Say that a value is none that the database can hold; whatever else the database refused is raised."""
+    if not sqlstate(error).startswith(_DATA):
+        raise error
+    fail("a number or a text is none that the database can hold; nothing was changed.")
 
 
 def group(about: str) -> typer.Typer:

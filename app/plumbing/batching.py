@@ -47,8 +47,8 @@ class Batcher(Generic[Item, Answer]):
         most: items in one batch.
         waiting: items that may wait; a further one is refused.
         abreast: batches under way at once. With two, one is decided while the other commits.
-        key: what an item is about. One whose key is under way waits for that batch to end; those of one key
-            stay in their order.
+        key: what an item is about. One whose key is under way is parked until that batch ends; those of one
+            key stay in their order.
     """
 
     handler: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | BaseException]]]
@@ -57,12 +57,14 @@ class Batcher(Generic[Item, Answer]):
     abreast: int = 1
     key: Callable[[Item], Hashable] | None = None
     _queue: "deque[tuple[Item, asyncio.Future[Answer]]]" = field(default_factory=deque)
+    # By keys that are under way: what waits for them, and is in nobody's convoy.
+    _parked: "dict[Hashable, deque[tuple[Item, asyncio.Future[Answer]]]]" = field(default_factory=dict)
+    _parked_items: int = 0
     _workers: "set[asyncio.Task[None]]" = field(default_factory=set)
     # Counted apart from the tasks: a worker that found the queue empty is done before its task is.
     _busy: int = 0
     _is_gathering: bool = False
     _under_way: int = 0  # items that the handler has
-    _keys: set[Hashable] = field(default_factory=set)  # theirs
     _last: int = 0  # how many the batch before took
     _closed: bool = False
 
@@ -84,11 +86,12 @@ class Batcher(Generic[Item, Answer]):
         """
         if self._closed:
             raise RuntimeError("the batcher is closed")
-        if len(self._queue) >= self.waiting:
+        if len(self._queue) + self._parked_items >= self.waiting:
             raise Overloaded(retry_after_seconds=1)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.append((item, future))
-        self._begin()
+        if not self._is_parked((item, future)):
+            self._queue.append((item, future))
+            self._begin()
         return await future
 
     def _begin(self) -> None:
@@ -102,15 +105,13 @@ class Batcher(Generic[Item, Answer]):
     async def _work(self) -> None:
         # Begun in the context of whoever came first: what is logged of a batch is none of that one request.
         structlog.contextvars.clear_contextvars()
-        is_needed = True
         try:
-            while self._queue and not self._is_gathering and is_needed:
+            while self._queue and not self._is_gathering:
                 await self._gather()
-                is_needed = await self._batch()
+                await self._batch()
         finally:
             self._busy -= 1
-            if is_needed:
-                self._begin()  # whom a batch that was cancelled has left behind
+            self._begin()  # whom a batch that was cancelled has left behind
 
     async def _gather(self) -> None:
         """Wait until there are as many as in the batch before, or nobody comes any more."""
@@ -125,15 +126,16 @@ class Batcher(Generic[Item, Answer]):
         finally:
             self._is_gathering = False
 
-    async def _batch(self) -> bool:
-        """Handle one batch; false when all that wait are about what is under way: they are that worker's."""
-        taken = self._taken()
-        if not taken:
-            return False
-        keys = {self.key(item) for item, _ in taken} if self.key else set()
-        self._last = len(taken)
-        self._under_way += len(taken)
-        self._keys |= keys
+    async def _batch(self) -> None:
+        # One that takes long counts as if its callers came back soon: nobody knows better.
+        share = len(self._queue) + self._under_way
+        if share >= self.abreast * _LEAST_SHARE:
+            share = -(-share // self.abreast)
+        count = min(len(self._queue), self.most, share)
+        taken = [self._queue.popleft() for _ in range(count)]
+        keys = self._parted(taken)
+        self._last = count
+        self._under_way += count
         self._begin()  # what is left has a worker of its own, if there is one
         try:
             answered = list(zip(taken, await self.handler([item for item, _ in taken]), strict=True))
@@ -144,29 +146,38 @@ class Batcher(Generic[Item, Answer]):
             for (_, future), answer in answered:
                 _tell(future, answer)
         finally:
-            self._under_way -= len(taken)
-            self._keys -= keys
+            self._under_way -= count
+            self._joined(keys)
             for _, future in taken:
                 future.cancel()  # of no effect where there is an answer; nobody may wait for ever
+
+    def _is_parked(self, one: "tuple[Item, asyncio.Future[Answer]]") -> bool:
+        """Park it if its key is under way."""
+        if self.key is None or not self._parked:
+            return False
+        waiting = self._parked.get(self.key(one[0]))
+        if waiting is None:
+            return False
+        waiting.append(one)
+        self._parked_items += 1
         return True
 
-    def _taken(self) -> "list[tuple[Item, asyncio.Future[Answer]]]":
-        """Take this batch's share of what waits and is in nobody's way."""
-        # One that takes long counts as if its callers came back soon: nobody knows better.
-        share = len(self._queue) + self._under_way
-        if share >= self.abreast * _LEAST_SHARE:
-            share = -(-share // self.abreast)
-        share = min(share, self.most)
-        taken: list[tuple[Item, asyncio.Future[Answer]]] = []
-        passed: list[tuple[Item, asyncio.Future[Answer]]] = []
-        while self._queue and len(taken) < share:
-            one = self._queue.popleft()
-            (passed if self._is_in_the_way(one[0]) else taken).append(one)
-        self._queue.extendleft(reversed(passed))
-        return taken
+    def _parted(self, taken: "Sequence[tuple[Item, asyncio.Future[Answer]]]") -> set[Hashable]:
+        """Mark the keys of a batch as under way, and park who waits for one of them."""
+        if self.key is None:
+            return set()
+        keys = {self.key(item) for item, _ in taken}
+        self._parked |= {key: deque() for key in keys}
+        if self._queue:
+            self._queue = deque([one for one in self._queue if not self._is_parked(one)])
+        return keys
 
-    def _is_in_the_way(self, item: Item) -> bool:
-        return bool(self._keys) and self.key is not None and self.key(item) in self._keys
+    def _joined(self, keys: set[Hashable]) -> None:
+        """Let go of keys; who was parked for them has waited longest."""
+        for key in keys:
+            waiting = self._parked.pop(key)
+            self._parked_items -= len(waiting)
+            self._queue.extendleft(reversed(waiting))
 
 
 def _tell(future: "asyncio.Future[Answer]", answer: Answer | BaseException) -> None:

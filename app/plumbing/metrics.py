@@ -19,6 +19,7 @@ from prometheus_client import (
 
 __all__ = [
     "ALARMS",
+    "BATCHES",
     "CALLS",
     "CALL_SECONDS",
     "JOBS",
@@ -44,6 +45,11 @@ JOBS = Counter("cashier_jobs_total", "Jobs by name and how they ended", ["job", 
 PAYMENTS = Counter("cashier_payments_total", "Payment status changes", ["kind", "sub_status"])
 NOTICES = Counter("cashier_notices_total", "Provider notices", ["provider", "result"])
 WEBHOOKS = Counter("cashier_webhook_attempts_total", "Webhook attempts", ["result"])
+BATCHES = Counter(
+    "cashier_wallet_batches_total",
+    "Batches of the wallet: unlocked, locked, or disturbed and then locked",
+    ["way"],
+)
 ALARMS = Counter("cashier_alarms_total", "Things a person should look at", ["kind"])
 SEAL_LAG = Gauge("cashier_ledger_seal_lag", "Ledger rows not yet sealed", multiprocess_mode="mostrecent")
 

@@ -6,14 +6,15 @@ instant, every few seconds, and the last would wait behind them all.
 """
 
 import asyncio
-import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 from app.kernel.clock import Clock
 from app.kernel.errors import Refusal
+from app.plumbing.batching import Overloaded
 
 __all__ = ["Remembered"]
 
@@ -37,53 +38,62 @@ class Remembered(Generic[Value]):
         clock: tells how old an answer is.
         seconds: how long an answer is told. From half of it on, who wants it makes it asked again.
         most: answers that are kept; the one asked for longest ago is forgotten.
+        waiting: names that are asked about at once; a further one that is not known is refused.
     """
 
     ask: Callable[[str], Awaitable[Value]]
     clock: Clock
     seconds: float
     most: int
+    waiting: int
     _known: "OrderedDict[str, _Known[Value]]" = field(default_factory=OrderedDict)
-    _under_way: "dict[str, asyncio.Task[Value]]" = field(default_factory=dict)
+    _under_way: "dict[str, asyncio.Task[_Known[Value]]]" = field(default_factory=dict)
 
     async def __call__(self, name: str) -> Value:
         """The answer for a name.
 
         Raises:
+            Overloaded: too many strangers are asked about; nothing was asked.
             Exception: whatever `ask` raises, where there is no answer young enough.
         """
         known, now = self._known.get(name), self.clock.monotonic()
-        if known is None or now - known.asked_at >= self.seconds:
+        if known is None and len(self._under_way) >= self.waiting and name not in self._under_way:
+            raise Overloaded(retry_after_seconds=1)
+        while known is None or now - known.asked_at >= self.seconds:
             # Who goes away must not take the answer away from the others.
-            return await asyncio.shield(self._asked(name, now))
+            known = await asyncio.shield(self._asked(name))
         if now - known.asked_at >= self.seconds / 2:
-            _ = self._asked(name, now)
+            _ = self._asked(name)
         return known.value
 
-    def _asked(self, name: str, now: float) -> "asyncio.Task[Value]":
+    def knows(self, name: str) -> bool:
+        """Whether there was an answer, however old."""
+        return name in self._known
+
+    def _asked(self, name: str) -> "asyncio.Task[_Known[Value]]":
         """The asking that is under way, begun if there is none."""
         asking = self._under_way.get(name)
         if asking is None:
-            asking = self._under_way[name] = asyncio.create_task(self._ask(name, now))
-            asking.add_done_callback(_heard)
+            # Nobody's own: not inside a transaction of whoever came first, and none of that request's log.
+            asking = asyncio.create_task(self._ask(name), context=Context())
+            self._under_way[name] = asking
+            asking.add_done_callback(lambda done: self._ended(name, done))
         return asking
 
-    async def _ask(self, name: str, now: float) -> Value:
+    async def _ask(self, name: str) -> "_Known[Value]":
+        asked_at = self.clock.monotonic()
         try:
             value = await self.ask(name)
         except Refusal:
             self._known.pop(name, None)  # what was known is so no more
             raise
-        finally:
-            del self._under_way[name]
-        self._known[name] = _Known(value, now)
+        known = self._known[name] = _Known(value, asked_at)
         self._known.move_to_end(name)
         if len(self._known) > self.most:
             self._known.popitem(last=False)
-        return value
+        return known
 
-
-def _heard(asking: "asyncio.Task[Value]") -> None:
-    """Look at a failure that nobody waits for; who wants the answer next asks again."""
-    with contextlib.suppress(asyncio.CancelledError):
-        asking.exception()
+    def _ended(self, name: str, asking: "asyncio.Task[_Known[Value]]") -> None:
+        del self._under_way[name]
+        if not asking.cancelled():
+            asking.exception()  # looked at: nobody may be waiting; who wants the answer next asks again

@@ -1,7 +1,7 @@
 """Who calls: the site behind a bearer token, what the token may do, and what the site has decided.
 
-A token is looked up about once in `_KEPT_SECONDS` and remembered in this process: a revoked token or a
-changed policy takes effect within that time.
+A token in use is looked up once a second and remembered in this process: a revoked token or a changed
+policy takes effect within `_KEPT_SECONDS`.
 """
 
 import asyncio
@@ -33,7 +33,8 @@ __all__ = ["Access", "Caller", "Direct", "Enveloped"]
 # Long enough that thousands of calls a second read no token; short enough for a revocation to matter.
 _KEPT_SECONDS: Final = 2
 _MOST_KEPT: Final = 10_000
-_MOST_ASKING: Final = 3
+_MOST_ASKING: Final = 2  # of the ten connections that a process has
+_MOST_WAITING: Final = 1_000
 _BEARER: Final = "Bearer "
 # Generous: a platform's peak. Who is over it hears 429 and has lost nothing.
 _PER_SECOND: Final = 20_000
@@ -74,11 +75,15 @@ class Access:
     pipes: Pipes
     _callers: Remembered[Caller] = field(init=False)
     _buckets: Buckets = field(init=False)
-    _asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_ASKING))
+    # Strangers wait for each other, not for who is known; and both leave connections to what they ask for.
+    _strangers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_ASKING))
+    _known: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_ASKING))
 
     def __post_init__(self) -> None:
         """Know nobody yet; count per site."""
-        self._callers = Remembered(self._found, self.pipes.clock, seconds=_KEPT_SECONDS, most=_MOST_KEPT)
+        self._callers = Remembered(
+            self._found, self.pipes.clock, seconds=_KEPT_SECONDS, most=_MOST_KEPT, waiting=_MOST_WAITING
+        )
         self._buckets = Buckets(self.pipes.clock, per_second=_PER_SECOND, burst=_PER_SECOND)
 
     async def caller(self, request: Request, scopes: frozenset[merchants.Scope]) -> Caller:
@@ -112,8 +117,8 @@ class Access:
         self._buckets.charge(str(caller.site_id), max(0, operations - 1))
 
     async def _found(self, token: str) -> Caller:
-        # Strangers' tokens wait for each other, not for the connections that known callers need.
-        async with self._asking, self.pipes.database.reading() as reader:
+        place = self._known if self._callers.knows(token) else self._strangers
+        async with place, self.pipes.database.reading() as reader:
             site, scope = await merchants.bearer(reader, token)
             policies = await policies_of(reader, site.site_id)
             listed = any(policy.listed_games_only for policy in policies.values())

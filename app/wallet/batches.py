@@ -25,8 +25,6 @@ from app.wallet.terms import Ask, Leg, Type
 
 __all__ = ["Batches"]
 
-# A rollback depends on what is not there: a bet that comes meanwhile changes nothing that it has seen.
-_BEHIND_LOCKS: Final = frozenset({Type.ROLLBACK, Type.REVERSE_WIN})
 _CHANGED: Final = "40001"  # by `wallet_confirm`
 _log = structlog.get_logger("wallet")
 
@@ -52,16 +50,15 @@ class Batches:
     _houses: statements.Houses = field(default_factory=dict)
 
     async def carry_out(
-        self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool, is_first: bool
+        self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool
     ) -> None:
-        """Decide and write everything in one transaction.
+        """Decide everything, and write it in one transaction.
 
         Args:
             site_id: whose.
             asks: in their order.
             answers: empty; has those of the asks before the commit.
             all_or_none: one refusal undoes all.
-            is_first: it was not tried before, so its players may well be still.
 
         Raises:
             DatabaseDown: nothing was done.
@@ -69,10 +66,12 @@ class Batches:
             asyncpg.PostgresError: the database refused; nothing was done.
         """
         needs_locks = all_or_none or len(asks) > self.part or any(map(_needs_locks, asks))
-        if not needs_locks and is_first and await self._unlocked(site_id, asks, answers):
+        if not needs_locks and await self._unlocked(site_id, asks, answers):
+            metrics.BATCHES.labels("unlocked").inc()
             return
         answers.clear()
         await self._locked(site_id, asks, answers, all_or_none=all_or_none)
+        metrics.BATCHES.labels("locked" if needs_locks else "disturbed").inc()
 
     async def _unlocked(self, site_id: int, asks: Sequence[Ask], answers: list[Answer]) -> bool:
         """Decide upon what is read without locks; false, and nothing done, where that will not do."""
@@ -88,8 +87,9 @@ class Batches:
             answers += _decided(page, asks, seats)
             sheet = page.torn_off(is_last=True)
             if sheet is None:
-                return True
-            if sheet.grants or statements.rare(sheet):
+                # Nothing confirms a refusal that is not stored; what it misses may be on its way just now.
+                return all(one.duplicate or one.wallet is None for one in answers)
+            if statements.rare(sheet):
                 return False
             writing = statements.write(raw, site_id, sheet, self._houses, upon=statements.seen(rows))
             try:
@@ -97,7 +97,6 @@ class Batches:
             except asyncpg.PostgresError as error:
                 if sqlstate(error) != _CHANGED:
                     raise
-                _log.debug("journal.changed", site_id=site_id, items=len(asks))
                 return False
         return True
 
@@ -150,7 +149,9 @@ class Batches:
 
 
 def _needs_locks(ask: Ask) -> bool:
-    return ask.type in _BEHIND_LOCKS or ask.free_round is not None
+    """What depends on what is not there, as a rollback does, or reads more than is confirmed."""
+    is_prepaid = ask.policy.prepaid_float and ask.type is Type.DEPOSIT
+    return ask.type is Type.ROLLBACK or ask.free_round is not None or is_prepaid
 
 
 def _decided(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[Answer]:

@@ -185,9 +185,7 @@ class Journal:
         for run in range(1, RETRY_LIMIT + 1):
             answers: list[Answer] = []
             try:
-                await self._batches.carry_out(
-                    site_id, asks, answers, all_or_none=all_or_none, is_first=run == 1
-                )
+                await self._batches.carry_out(site_id, asks, answers, all_or_none=all_or_none)
             except (CommitUnknown, DatabaseDown) as error:
                 may_be_done |= isinstance(error, CommitUnknown)
                 if not may_be_done:

@@ -340,10 +340,7 @@ async def purses(reader: Reader, site_id: int, player_id: str) -> dict[str, Purs
 
 
 async def lock_wallets(tx: Transaction, site_id: int, player_id: str) -> None:
-    """Lock the accounts of all the player's wallets: a batch that is being written ends first.
-
-    For who changes what may be done with them; a trigger makes batches that have looked look again.
-    """
+    """Lock the accounts of all the player's wallets, as batches do: what is being written ends first."""
     rows = await tx.all(
         select(wallets.c.cash_account_id, wallets.c.bonus_account_id).where(
             wallets.c.site_id == site_id, wallets.c.player_id == player_id

@@ -1,7 +1,6 @@
 """What a batch asks the database and what it tells it: one call that looks up, one that writes.
 
 Either the first one locks, inside a transaction, or the second, which then confirms what the first has seen.
-
 A large batch is looked up and written in parts, so that one part is decided here while PostgreSQL is at
 another; what it all means together stands on one `Page`.
 """

@@ -4,9 +4,12 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+import structlog
 
 from app.kernel.clock import MovableClock
 from app.kernel.errors import Refusal
+from app.plumbing.batching import Overloaded
+from app.plumbing.fence import transaction_is_open
 from app.plumbing.remembered import Remembered
 
 
@@ -24,7 +27,7 @@ class Registry:
         self.fails: Exception | None = None
         self.open = asyncio.Event()
         self.open.set()
-        self.find = Remembered(self._answer, self.clock, seconds=2, most=3)
+        self.find = Remembered(self._answer, self.clock, seconds=2, most=3, waiting=50)
 
     async def _answer(self, name: str) -> str:
         self.asked.append(name)
@@ -94,12 +97,12 @@ async def test_a_renewed_answer_is_as_old_as_its_question() -> None:
 async def test_a_slow_renewal_does_not_make_an_answer_live_longer() -> None:
     registry = Registry()
     await registry.find("a")
-    registry.clock.advance(1)
+    registry.clock.advance(1.2)
     registry.said = "second"
     registry.open.clear()
     await registry.find("a")
     await _turns()
-    registry.clock.advance(1)
+    registry.clock.advance(0.8)
     late = asyncio.create_task(registry.find("a"))
     await _turns()
     assert not late.done(), "what is known is too old, so it waits for the renewal"
@@ -164,6 +167,17 @@ async def test_the_one_asked_for_longest_ago_is_forgotten() -> None:
     assert registry.asked[4:] == ["a"]
 
 
+async def test_one_that_is_renewed_is_no_more_the_oldest() -> None:
+    registry = Registry()
+    for name in ("a", "b", "c"):
+        await registry.find(name)
+    registry.clock.advance(1)
+    await registry.find("a")
+    await _turns()
+    await registry.find("d")
+    assert [name for name in "abcd" if registry.find.knows(name)] == ["a", "c", "d"]
+
+
 @pytest.mark.parametrize("fails", [Unknown(), ConnectionError()])
 async def test_a_renewal_that_fails_is_no_unheard_exception(
     fails: Exception, caplog: pytest.LogCaptureFixture
@@ -175,3 +189,63 @@ async def test_a_renewal_that_fails_is_no_unheard_exception(
     await registry.find("a")
     await _turns()
     assert "never retrieved" not in caplog.text
+
+
+async def test_who_joins_late_hears_no_answer_that_is_too_old() -> None:
+    registry = Registry()
+    registry.open.clear()
+    first = asyncio.create_task(registry.find("a"))
+    await _turns()
+    registry.said = "revoked"
+    registry.clock.advance(2.5)
+    late = asyncio.create_task(registry.find("a"))
+    await _turns()
+    registry.open.set()
+    assert (await first, await late) == ("first", "revoked")
+    assert len(registry.asked) == 2
+
+
+async def test_strangers_are_asked_about_a_few_at_a_time_and_who_is_known_is_served() -> None:
+    registry = Registry()
+    await registry.find("known")
+    registry.open.clear()
+    gone = [asyncio.create_task(registry.find(f"stranger-{number}")) for number in range(1000)]
+    await _turns()
+    for one in gone:
+        one.cancel()
+    answers = await asyncio.gather(*gone, return_exceptions=True)
+    assert len(registry.find._under_way) == 50
+    assert sum(isinstance(answer, Overloaded) for answer in answers) == 950
+    registry.clock.advance(1)
+    assert await registry.find("known") == "first"
+    await _turns()
+    assert registry.asked[-1] == "known", "renewed all the same"
+    registry.open.set()
+    await _turns()
+    assert not registry.find._under_way
+
+
+async def test_asking_is_nobodys_own() -> None:
+    """Neither in the transaction of whoever came first, nor under the id of that request."""
+    seen: list[object] = []
+
+    async def look(_: str) -> str:
+        seen.append((transaction_is_open.get(), structlog.contextvars.get_contextvars()))
+        return "found"
+
+    find = Remembered(look, MovableClock(datetime(2026, 1, 1, tzinfo=UTC)), seconds=2, most=3, waiting=3)
+    opened = transaction_is_open.set(True)
+    with structlog.contextvars.bound_contextvars(request_id="req_first"):
+        assert await find("a") == "found"
+    transaction_is_open.reset(opened)
+    assert seen == [(False, {})]
+
+
+async def test_an_asking_that_is_cancelled_before_it_begins_is_forgotten() -> None:
+    registry = Registry()
+    waiting = asyncio.create_task(registry.find("a"))
+    await asyncio.sleep(0)
+    registry.find._under_way["a"].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await registry.find("a") == "first"

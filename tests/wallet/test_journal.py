@@ -16,7 +16,6 @@ from app.plumbing.database import (
     Database,
     DatabaseDown,
     SessionSettings,
-    asyncpg_dsn,
 )
 from app.wallet import journal as journal_module
 from app.wallet.contract import Answer
@@ -26,6 +25,7 @@ from app.wallet.terms import Ask, Code, Policy, Type
 from tests import invariants
 from tests.plumbing.postgres_proxy import Mischief, Proxy, standing_before
 from tests.wallet.counter import Counter, Json, opened
+from tests.wallet.locking import blocked, lock, locked
 
 LOGINS = ("aigerim", "bolat", "dana")
 OPERATIONS = "SELECT key, type, code, applied, operation_id FROM wallet_operation ORDER BY recorded_in, key"
@@ -89,41 +89,6 @@ async def once(proxy: Proxy, mischief: Mischief) -> None:
         while len(proxy._serving) == served:  # noqa: ASYNC110  what is waited for is in another task
             await asyncio.sleep(0)
     proxy.mischief = Mischief.NONE
-
-
-@asynccontextmanager
-async def locked(url: str, *logins: str) -> AsyncIterator[asyncpg.Connection]:
-    """Hold the cash accounts of players in a transaction of the test's own."""
-    connection = await asyncpg.connect(asyncpg_dsn(url))
-    await connection.execute("BEGIN")
-    try:
-        for login in logins:
-            await lock(connection, login)
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def lock(connection: asyncpg.Connection, login: str) -> None:
-    found = await connection.fetch(
-        """SELECT 1 FROM account a JOIN player p ON p.player_id = a.owner
-            WHERE p.site_login = $1 AND a.purpose = 'player_cash' FOR UPDATE OF a""",
-        login,
-    )
-    assert found
-
-
-async def blocked(url: str, sessions: int = 1) -> None:
-    """Wait until so many sessions wait for a lock."""
-    connection = await asyncpg.connect(asyncpg_dsn(url))
-    query = """SELECT count(*) FROM pg_stat_activity
-                WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-    try:
-        async with asyncio.timeout(5):
-            while await connection.fetchval(query) < sessions:  # noqa: ASYNC110  they are other processes
-                await asyncio.sleep(0.01)
-    finally:
-        await connection.close()
 
 
 async def planted(owner: Database, key: str, state: str, times: int = 10**6) -> None:

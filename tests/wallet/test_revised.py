@@ -21,7 +21,7 @@ from app.wallet.sheets import Moved, Sheet
 from app.wallet.terms import Code, Policy, Type
 from tests import invariants
 from tests.wallet.counter import Counter, opened
-from tests.wallet.test_journal import blocked
+from tests.wallet.locking import blocked
 
 SEQUENCES = "SELECT currency, sequence FROM wallet"
 # One in tenge like the one that there is.

@@ -13,9 +13,9 @@ from app.wallet.contract import Refused
 from app.wallet.sweeps import grant_bonus
 from tests import invariants
 from tests.wallet.counter import Counter, Json, opened
+from tests.wallet.locking import blocked, locked
 from tests.wallet.test_free_rounds import grant
 from tests.wallet.test_held_wins import decided, held, purse
-from tests.wallet.test_journal import blocked, locked
 
 # Of each round: what it says was won, and what its operations say.
 SUMS = """

@@ -5,9 +5,10 @@ room, and then lets the call go on: it must answer as if it had come after.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -18,7 +19,7 @@ from app import ledger
 from app.kernel.clock import MovableClock
 from app.kernel.money import Money
 from app.plumbing.database import Database, committed
-from app.wallet import batches
+from app.wallet import batches, statements
 from app.wallet.batches import Batches
 from app.wallet.contract import Answer
 from app.wallet.queries import lock_wallets
@@ -27,7 +28,7 @@ from app.wallet.sweeps import grant_bonus
 from app.wallet.terms import Ask, Code, Policy, Type
 from tests import invariants
 from tests.wallet.counter import Counter, Json, opened
-from tests.wallet.test_journal import blocked
+from tests.wallet.locking import blocked
 
 Deed = Callable[[Counter], Awaitable[object]]
 
@@ -282,11 +283,48 @@ async def test_who_did_nothing_is_not_in_the_way(
     assert locked == [], "another player's bet changes nothing for this one"
 
 
-async def test_in_one_process_nobody_is_in_two_batches_at_once(counter: Counter, locked: list[int]) -> None:
-    for _ in range(10):
-        calls = [counter.play("bet", amount=10, roundId=f"q-{number}") for number in range(3)]
-        assert {answer["code"] for answer in await asyncio.gather(*calls)} == {"OK"}
-    assert locked == [], "no batch met what another had written"
+async def test_in_one_process_nobody_is_in_two_batches_at_once(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, locked: list[int]
+) -> None:
+    """The second call waits for the first one's batch; it does not decide upon what that is changing."""
+    second = []
+
+    async def another(counter: Counter) -> None:
+        second.append(asyncio.create_task(counter.play("bet", amount=20, roundId="q-2")))
+        await asyncio.sleep(0.1)
+
+    with meanwhile(monkeypatch, counter, another):
+        first = await counter.play("bet", amount=10, roundId="q-1")
+    assert (first["data"]["balance"], (await second[0])["data"]["balance"]) == (990, 970)
+    assert locked == []
+
+
+async def test_a_refusal_that_is_not_stored_is_not_given_past_what_is_on_its_way(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, locked: list[int]
+) -> None:
+    """A bet is just being written by another process, and its win comes here: final is what locks say."""
+    load, left = statements.load, [play(Type.BET, "b-2", amount=10)]
+
+    async def then_the_bet(
+        raw: asyncpg.Connection, site_id: int, asks: Sequence[Ask], locks: Collection[str], *, at: datetime
+    ) -> object:
+        rows = await load(raw, site_id, asks, locks, at=at)
+        if left:
+            await asyncio.create_task(_done(left.pop(), counter), context=Context())
+        return rows
+
+    monkeypatch.setattr(statements, "load", then_the_bet)
+    answer = await counter.play("win", "w-2", amount=5, referenceId="b-2")
+    assert (answer["code"], locked) == ("OK", [1])
+
+
+async def test_who_owes_is_decided_without_locks_too(counter: Counter, locked: list[int]) -> None:
+    await counter.transfer("withdraw", 1000)
+    await dispute(counter)
+    assert (await counter.deposit(100))["data"]["balance"] == 30
+    await dispute(counter, "d-2")
+    assert (await counter.deposit(100))["data"]["balance"] == 60
+    assert locked == []
 
 
 async def test_a_rule_that_is_broken_meanwhile_stops_the_whole_batch(
@@ -294,7 +332,6 @@ async def test_a_rule_that_is_broken_meanwhile_stops_the_whole_batch(
 ) -> None:
     """The neighbours are decided anew beside it, and each is done once."""
     await counter.player("bolat", cash=500)
-    await asyncio.sleep(0)
     with meanwhile(monkeypatch, counter, play(Type.BET, "o-1", amount=950)):
         asks = [counter.play("bet", amount=100, playerExternalId=name) for name in ("aigerim", "bolat")]
         answers = await asyncio.gather(*asks)

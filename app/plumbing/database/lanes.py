@@ -1,4 +1,4 @@
-"""Few connections for batches: begin, two or three set-based statements, commit; nothing else on the wire.
+"""Few connections for batches: two or three set-based statements and what begins and commits; nothing else.
 
 A pooled SQLAlchemy connection asks whether it lives, sets its lock time-out and resets itself around every
 transaction: five round trips that a batch of thirty operations would pay for in full. A lane sets itself up
@@ -134,7 +134,8 @@ class Lanes:
         """Roll back and keep the connection after a failed statement; after anything else throw it away."""
         if isinstance(error, asyncpg.PostgresError) and not _is_lost(connection, error):
             try:
-                await connection.execute("ROLLBACK;")
+                if connection.is_in_transaction():
+                    await connection.execute("ROLLBACK;")
             except FAILURES:
                 self._dropped(connection)
             else:
@@ -178,14 +179,14 @@ def _of_lane(settings: SessionSettings) -> dict[str, str]:
     return {**settings.as_server_settings(), **_PLANS, "lock_timeout": str(lock_timeout)}
 
 
-async def committed(connection: asyncpg.Connection, last: Coroutine[Any, Any, T]) -> T:
+async def committed(connection: asyncpg.Connection, statement: Coroutine[Any, Any, T]) -> T:
     """Await the statement that commits, to its end; what it raises otherwise was certainly not committed.
 
     Raises:
         CommitUnknown: the connection was lost meanwhile.
     """
     try:
-        return await to_the_end(last)
+        return await to_the_end(statement)
     except FAILURES as error:
         if sqlstate(error) and not _is_lost(connection, error):
             raise  # the server lives and refused

@@ -60,7 +60,7 @@ def fail_at(error: Exception) -> NoReturn:
     """Say that a value is none that the database can hold; whatever else the database refused is raised."""
     if not sqlstate(error).startswith(_DATA):
         raise error
-    fail("a number or a text is none that the database can hold; nothing was changed.")
+    fail("a number or a text is none that the database can hold.")
 
 
 def group(about: str) -> typer.Typer:

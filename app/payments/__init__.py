@@ -15,8 +15,7 @@ from app.payments.cases import decide_case, proposal_waiting, propose_resolution
 from app.payments.contract import SOURCE_TYPES
 from app.payments.deposit_sending import DEPOSITS, ask_provider
 from app.payments.deposits import DepositsStopped, DepositWish, request_deposit
-from app.payments.dispute_telling import Dispute, public_dispute
-from app.payments.dispute_telling import disputes_of
+from app.payments.dispute_telling import Dispute, disputes_of, public_dispute
 from app.payments.disputes import move_dispute, open_disputes
 from app.payments.initiation import Initiated, initiate
 from app.payments.legs import Leg, attempts_of, legs_of, payout, payouts_of_site, policy

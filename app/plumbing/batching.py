@@ -89,7 +89,7 @@ class Batcher(Generic[Item, Answer]):
         if len(self._queue) + self._parked_items >= self.waiting:
             raise Overloaded(retry_after_seconds=1)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if not self._is_parked((item, future)):
+        if not self._parks((item, future)):
             self._queue.append((item, future))
             self._begin()
         return await future
@@ -151,8 +151,8 @@ class Batcher(Generic[Item, Answer]):
             for _, future in taken:
                 future.cancel()  # of no effect where there is an answer; nobody may wait for ever
 
-    def _is_parked(self, one: "tuple[Item, asyncio.Future[Answer]]") -> bool:
-        """Park it if its key is under way."""
+    def _parks(self, one: "tuple[Item, asyncio.Future[Answer]]") -> bool:
+        """Park it if its key is under way; whether that was done."""
         if self.key is None or not self._parked:
             return False
         waiting = self._parked.get(self.key(one[0]))
@@ -169,7 +169,7 @@ class Batcher(Generic[Item, Answer]):
         keys = {self.key(item) for item, _ in taken}
         self._parked |= {key: deque() for key in keys}
         if self._queue:
-            self._queue = deque([one for one in self._queue if not self._is_parked(one)])
+            self._queue = deque([one for one in self._queue if not self._parks(one)])
         return keys
 
     def _joined(self, keys: set[Hashable]) -> None:

@@ -34,7 +34,7 @@ __all__ = ["Access", "Caller", "Direct", "Enveloped"]
 _KEPT_SECONDS: Final = 2
 _MOST_KEPT: Final = 10_000
 _MOST_ASKING: Final = 2  # of the ten connections that a process has
-_MOST_WAITING: Final = 1_000
+_MOST_WAITING: Final = 1_000  # tokens that nobody knows: so many in memory; who comes on top hears 503
 _BEARER: Final = "Bearer "
 # Generous: a platform's peak. Who is over it hears 429 and has lost nothing.
 _PER_SECOND: Final = 20_000

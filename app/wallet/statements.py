@@ -160,7 +160,7 @@ def write(
     Its arguments are written here and now, so that they are ready when its turn comes.
 
     Args:
-        raw: a connection inside the batch's transaction.
+        raw: a connection, inside the batch's transaction unless the call confirms what was seen.
         site_id: whose.
         sheet: of the batch's page.
         houses: the house's accounts, by `find_houses`.

@@ -107,5 +107,5 @@ async def test_what_no_database_can_hold_is_a_sentence(
         stderr=asyncio.subprocess.PIPE,
     )
     _, said_of_it = await process.communicate()
-    expected = "error: a number or a text is none that the database can hold; nothing was changed.\n"
+    expected = "error: a number or a text is none that the database can hold.\n"
     assert (process.returncode, said_of_it.decode()) == (1, expected)

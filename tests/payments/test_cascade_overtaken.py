@@ -11,7 +11,6 @@ from tests.payments.accounts import (
     THIRD,
     asked,
     left_waiting,
-    listed,
     order,
     through_both_accounts,
     tries,
@@ -31,16 +30,6 @@ from tests.payments.world import (
 )
 
 State = providers.State
-
-
-@pytest.fixture
-def second(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    return listed(monkeypatch, SECOND)
-
-
-@pytest.fixture
-def third(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    return listed(monkeypatch, THIRD)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import structlog
@@ -123,14 +123,15 @@ async def test_closing_answers_what_has_queued_and_takes_nothing_more() -> None:
         await batcher(2)
 
 
-async def test_a_handler_that_was_cancelled_leaves_nobody_waiting() -> None:
+@pytest.mark.parametrize("key", [None, lambda _: "same"])
+async def test_a_handler_that_was_cancelled_leaves_nobody_waiting(key: Callable[[int], str] | None) -> None:
     async def cancelled(items: Sequence[int]) -> list[int]:
         await turns(5)
         if 1 in items:
             raise asyncio.CancelledError
         return list(items)
 
-    async with Batcher(cancelled) as batcher:
+    async with Batcher(cancelled, key=key) as batcher:
         for _ in range(2):
             calling = asyncio.create_task(batcher(1))
             await turns(3)
@@ -305,22 +306,6 @@ async def test_one_key_alone_goes_on_by_itself() -> None:
         doubling.may_go_on.set()
         assert await asyncio.gather(*callers) == [2 * number for number in range(7)]
     assert [item for batch in doubling.batches for item in batch] == list(range(7))
-
-
-async def test_a_cancelled_batch_lets_its_keys_go() -> None:
-    async def cancelled(items: Sequence[int]) -> list[int]:
-        await turns(5)
-        if 1 in items:
-            raise asyncio.CancelledError
-        return list(items)
-
-    async with Batcher(cancelled, abreast=2, key=lambda _: "same") as batcher:
-        calling = asyncio.create_task(batcher(1))
-        await turns(3)
-        behind = asyncio.create_task(batcher(2))
-        await asyncio.wait({calling, behind}, timeout=1)
-        assert (calling.cancelled(), behind.done()) == (True, True)
-        assert await behind == 2
 
 
 async def test_who_is_parked_is_in_nobodys_convoy() -> None:

@@ -174,9 +174,10 @@ async def test_it_is_written_before_it_is_sent_and_known_as_ours(room: Room) -> 
 async def test_no_usable_answer_is_unknown(
     room: Room, manner: Manner, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "DEADLINE_SECONDS", 0.3)
+    if reason == "no answer: timed_out":  # the others answer, if the machine is slow in their own time
+        monkeypatch.setattr(operations, "DEADLINE_SECONDS", 0.3)
     room.server.manner = manner
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         answer = await room.ask()
     assert (answer.state, answer.reason) == (CalloutState.UNKNOWN, reason)
     assert len(room.server.heard) == 1, "one attempt, and no redirect is followed"

@@ -6,14 +6,18 @@ of section 6.2), and keeps 62 random bits. `seeded` makes all of it repeatable f
 """
 
 import math
+import os
 import random
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, NewType
 from uuid import UUID
+
+from typing_extensions import override
 
 from app.kernel.errors import Refusal
 
@@ -53,8 +57,37 @@ _DRAWN_AT_ONCE: Final = 64
 _MOST_MILLISECONDS: Final = (1 << 48) - 1
 _LEAST_SECRET_BYTES: Final = 16  # 128 bits cannot be guessed; fewer are an oversight
 
+_WORD_BITS: Final = 64
+_WORDS: Final = struct.Struct("128Q")
+
+
+class _System(random.SystemRandom):
+    """The operating system's chance, a page at a time: asking it for a few bytes takes longer than an id."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._words: list[int] = []
+        # Two processes may not draw the same.
+        os.register_at_fork(after_in_child=self._words.clear)
+
+    @override
+    def getrandbits(self, k: int) -> int:
+        if k > 2 * _WORD_BITS:
+            return super().getrandbits(k)
+        number, missing = 0, k
+        while missing > 0:
+            try:
+                word = self._words.pop()  # by one thread alone
+            except IndexError:
+                self._words.extend(_WORDS.unpack(os.urandom(_WORDS.size)))
+                continue
+            number = number << _WORD_BITS | word
+            missing -= _WORD_BITS
+        return number >> -missing
+
+
 _source: ContextVar[random.Random | None] = ContextVar("source of chance", default=None)
-_system: Final = random.SystemRandom()
+_system: Final = _System()
 
 
 class MalformedId(Refusal):
@@ -99,12 +132,12 @@ def series(prefix: str, *, at: datetime) -> Iterator[str]:
     number = milliseconds << 80 | _VERSION_7 | fraction << 64 | _VARIANT
     # The first half of the digits has nothing but the instant.
     same, rest = divmod(number, 1 << _HALF_BITS)
-    begin = f"{prefix}_{_written(same, _BASE32, _ID_LENGTH // 2)}"
+    begin = f"{prefix}_{_half(same)}"
     drawn_at_once = 1
     while True:
         drawn = _chance().getrandbits(_RANDOM_BITS * drawn_at_once)
         for _ in range(drawn_at_once):
-            yield begin + _written(rest | drawn & _RANDOM, _BASE32, _ID_LENGTH // 2)
+            yield begin + _half(rest | drawn & _RANDOM)
             drawn >>= _RANDOM_BITS
         drawn_at_once = _DRAWN_AT_ONCE
 
@@ -160,6 +193,15 @@ def seeded(source: random.Random) -> Iterator[None]:
 def _chance() -> random.Random:
     """Return who decides: the handed-in generator, or the operating system."""
     return _source.get() or _system
+
+
+def _half(number: int) -> str:
+    """The same as `_written` for half an id, in a third of the time: every operation has one."""
+    two = _PAIRS[_BASE32]
+    first = (
+        _BASE32[number >> 60] + two[number >> 50 & 1023] + two[number >> 40 & 1023] + two[number >> 30 & 1023]
+    )
+    return first + two[number >> 20 & 1023] + two[number >> 10 & 1023] + two[number & 1023]
 
 
 def _written(number: int, alphabet: str, length: int) -> str:

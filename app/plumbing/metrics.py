@@ -47,7 +47,7 @@ NOTICES = Counter("cashier_notices_total", "Provider notices", ["provider", "res
 WEBHOOKS = Counter("cashier_webhook_attempts_total", "Webhook attempts", ["result"])
 BATCHES = Counter(
     "cashier_wallet_batches_total",
-    "Batches of the wallet: unlocked, locked, or disturbed and then locked",
+    "Batches of the wallet: remembered, unlocked, locked, or disturbed and then locked",
     ["way"],
 )
 ALARMS = Counter("cashier_alarms_total", "Things a person should look at", ["kind"])

@@ -17,15 +17,17 @@ import structlog
 from app.kernel.clock import Clock
 from app.plumbing import metrics
 from app.plumbing.database import Lanes, Turns, committed, sqlstate
-from app.wallet import statements
+from app.wallet import further, statements
 from app.wallet.contract import Answer
+from app.wallet.memory import Memory, Recalled
 from app.wallet.rules import SUCCESSES, Page
 from app.wallet.sheets import Moved, Seat, Sheet
 from app.wallet.terms import Ask, Leg, Type
 
 __all__ = ["Batches"]
 
-_CHANGED: Final = "40001"  # by `wallet_confirm`
+_CHANGED: Final = "40001"  # by `wallet_confirm` and `wallet_expect`
+_KNOWN: Final = "23505"
 _log = structlog.get_logger("wallet")
 
 
@@ -47,6 +49,7 @@ class Batches:
     lanes: Lanes
     clock: Clock
     part: int
+    memory: Memory = field(default_factory=Memory)
     _houses: statements.Houses = field(default_factory=dict)
 
     async def carry_out(
@@ -66,39 +69,60 @@ class Batches:
             asyncpg.PostgresError: the database refused; nothing was done.
         """
         needs_locks = all_or_none or len(asks) > self.part or any(map(_needs_locks, asks))
-        if not needs_locks and await self._unlocked(site_id, asks, answers):
-            metrics.BATCHES.labels("unlocked").inc()
-            return
-        answers.clear()
-        await self._locked(site_id, asks, answers, all_or_none=all_or_none)
-        metrics.BATCHES.labels("locked" if needs_locks else "disturbed").inc()
+        way = "locked" if needs_locks else await self._unlocked(site_id, asks, answers)
+        if way in {"locked", "disturbed"}:
+            answers.clear()
+            self.memory.forget(site_id, asks)
+            await self._locked(site_id, asks, answers, all_or_none=all_or_none)
+        metrics.BATCHES.labels(way).inc()
 
-    async def _unlocked(self, site_id: int, asks: Sequence[Ask], answers: list[Answer]) -> bool:
-        """Decide upon what is read without locks; false, and nothing done, where that will not do."""
+    async def _unlocked(self, site_id: int, asks: Sequence[Ask], answers: list[Answer]) -> str:
+        """Decide upon what is remembered, or read without locks; how it went.
+
+        Returns:
+            remembered: nothing was looked up; unlocked; or disturbed: nothing is done, that would not do.
+        """
         async with self.lanes.connection(rows=len(asks)) as raw:
             page = Page(self.clock.now())
-            rows = await statements.load(raw, site_id, asks, (), at=page.at)
-            seats = statements.seats_of(page, asks, rows)
-            for further in statements.further(raw, site_id, page, asks, seats):
-                further.close()
-                return False
+            recalled = self.memory.recall(site_id, asks, page)
+            seats, upon = await self._looked_up(raw, site_id, page, asks, recalled)
+            for one in further.lookups(raw, site_id, page, asks, seats):
+                one.close()
+                return "disturbed"
             if not statements.know_houses(self._houses, site_id, page):
                 await statements.find_houses(raw, site_id, self._houses)
             answers += _decided(page, asks, seats)
             sheet = page.torn_off(is_last=True)
             if sheet is None:
                 # Nothing confirms a refusal that is not stored; what it misses may be on its way just now.
-                return all(one.duplicate or one.wallet is None for one in answers)
+                is_sure = all(one.duplicate or one.wallet is None for one in answers)
+                return "unlocked" if is_sure else "disturbed"
             if statements.rare(sheet):
-                return False
-            writing = statements.write(raw, site_id, sheet, self._houses, upon=statements.seen(rows))
+                return "disturbed"
+            writing = statements.write(
+                raw, site_id, sheet, self._houses, upon=upon, expected=recalled.expected
+            )
             try:
                 await committed(raw, writing)
             except asyncpg.PostgresError as error:
-                if sqlstate(error) != _CHANGED:
+                # An id that is recorded already was not looked for where its player was remembered.
+                if sqlstate(error) != _CHANGED and not (recalled.left and sqlstate(error) == _KNOWN):
                     raise
-                return False
-        return True
+                if recalled.left:
+                    self.memory.doubt()
+                return "disturbed"
+        self.memory.keep(site_id, page, answers, upon, recalled)
+        return "unlocked" if None in recalled.seats else "remembered"
+
+    async def _looked_up(
+        self, raw: asyncpg.Connection, site_id: int, page: Page, asks: Sequence[Ask], recalled: Recalled
+    ) -> tuple[list[Seat], list[tuple[int, ...]]]:
+        """Seats for all, and what was seen of whom: of those who are not remembered it is looked up."""
+        strange = [ask for ask, seat in zip(asks, recalled.seats, strict=True) if seat is None]
+        rows = await statements.load(raw, site_id, strange, (), at=page.at) if strange else ()
+        found = iter(statements.seats_of(page, strange, rows))
+        seats = [next(found) if seat is None else seat for seat in recalled.seats]
+        return seats, [*recalled.seen(), *statements.seen(rows)]
 
     async def _locked(
         self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool
@@ -116,8 +140,8 @@ class Batches:
                     if number < len(parts):
                         loaded = turns.next(statements.load(raw, site_id, parts[number], (), at=page.at))
                         await asyncio.sleep(0)  # it is on its way while this part is decided
-                    for further in statements.further(raw, site_id, page, part, seats):
-                        await turns.next(further)
+                    for one in further.lookups(raw, site_id, page, part, seats):
+                        await turns.next(one)
                     answers += _decided(page, part, seats)
                     sheet = page.torn_off(is_last=number == len(parts))
                     if sheet is not None:

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from app import ledger, staff
 from app.plumbing.database import Reader, Transaction
-from app.wallet import statements
+from app.wallet import further, statements
 from app.wallet.contract import Refused, instant
 from app.wallet.queries import operation_by_id, policies_of
 from app.wallet.rules import Page
@@ -155,8 +155,8 @@ async def _locked(
     page = Page(at)
     rows = await statements.load(tx.raw, site_id, [ask], [ask.player], at=at)
     seats = statements.seats_of(page, [ask], rows)
-    for further in statements.further(tx.raw, site_id, page, [ask], seats):
-        await further
+    for one in further.lookups(tx.raw, site_id, page, [ask], seats):
+        await one
     # Its platform may have been taking it back until the locks were ours.
     if page.operations[won.key].is_reversed:
         why = "Its platform has taken this win back already: release it, so that it pays what is owed."

@@ -5,7 +5,8 @@ A large batch is looked up and written in parts, so that one part is decided her
 another; what it all means together stands on one `Page`.
 """
 
-from collections.abc import Collection, Coroutine, Iterator, Sequence
+import itertools
+from collections.abc import Collection, Coroutine, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,18 +15,16 @@ import asyncpg
 from app import ledger
 from app.plumbing.database import arrays
 from app.wallet import chart
-from app.wallet.campaigns import grant_of
+from app.wallet.memory import Expected
 from app.wallet.queries import operation_of, round_of, wallet_of
 from app.wallet.rules import Page
 from app.wallet.sheets import Moved, Seat, Sheet
-from app.wallet.states import campaign_of
-from app.wallet.terms import SWEEPERS, Ask, Grant, Leg, Operation, OperationKey, Type
+from app.wallet.terms import Ask, Grant, Leg, Operation, OperationKey, Type
 
 __all__ = [
     "Houses",
     "count",
     "find_houses",
-    "further",
     "hold",
     "know_houses",
     "load",
@@ -53,35 +52,19 @@ _WRITE: Final = f"SELECT wallet_write($1, $2, {arrays.placed(_COLUMNS, 3)})"
 _MOVE: Final = f"{_WRITE}, {ledger.move_call(3 + len(_COLUMNS))}"
 # The same, once it is sure that what was decided upon still stands; migrations/sql/wallet_confirm.sql.
 _SEEN: Final = ("bigint",) * 6
+_EXPECTED: Final = (*("text",) * 3, "bigint", *("text",) * 2, "bigint", *("text",) * 2)
+_SURE: Final = (*_SEEN, *_EXPECTED)
 _SURE_WRITE: Final = (
     f"SELECT wallet_confirm($1, {arrays.placed(_SEEN, 3)}),"
-    f" wallet_write($1, $2, {arrays.placed(_COLUMNS, 3 + len(_SEEN))})"
+    f" wallet_expect($1, $2, {arrays.placed(_EXPECTED, 3 + len(_SEEN))}),"
+    f" wallet_write($1, $2, {arrays.placed(_COLUMNS, 3 + len(_SURE))})"
 )
-_SURE_MOVE: Final = f"{_SURE_WRITE}, {ledger.move_call(3 + len(_SEEN) + len(_COLUMNS))}"
+_SURE_MOVE: Final = f"{_SURE_WRITE}, {ledger.move_call(3 + len(_SURE) + len(_COLUMNS))}"
 _HOUSE: Final = """
 SELECT purpose, currency, account_id FROM account
  WHERE site_id = $1 AND owner = 'site' AND purpose = ANY ('{house_gaming,operator_float}')
 """
 
-# What is asked about free rounds, and since when the sessions are open that they are asked for in.
-_GRANTS: Final = """
-SELECT x.session_id, s.launched_at, f.*
-  FROM unnest($2::bigint[], $3::text[], $4::text[]) AS x (wallet, campaign, session_id)
-  LEFT JOIN free_round f ON f.site_id = $1 AND f.wallet_id = x.wallet AND f.campaign_id = x.campaign
-  LEFT JOIN game_session s ON s.site_id = $1 AND s.session_id = x.session_id
-"""
-# What persons took of wins while they were held, and whether their platform has taken the rest back since.
-_TAKEN: Final = """
-SELECT x.source, x.within, x.key,
-       (sum(r.amount_minor) FILTER (WHERE starts_with(r.key, $5)))::bigint AS taken,
-       bool_or(NOT starts_with(r.key, $5)) AS is_reversed
-  FROM unnest($2::text[], $3::text[], $4::text[]) AS x (source, within, key)
-  JOIN wallet_operation r
-    ON r.site_id = $1 AND r.source = x.source AND r.within = x.within AND r.reference = x.key
-   AND r.code = 'OK' AND r.type = 'reverse_win' AND r.applied
- GROUP BY x.source, x.within, x.key
-"""
-_FLOATS: Final = "SELECT purpose, currency, balance_minor FROM wallet_lock_floats($1)"
 _COUNT: Final = """
 UPDATE free_round f SET used = x.used, won_minor = x.won, paid_minor = x.paid
   FROM unnest($2::bigint[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])
@@ -154,6 +137,7 @@ def write(
     houses: Houses,
     *,
     upon: Sequence[tuple[int, ...]] | None = None,
+    expected: Expected | None = None,
 ) -> Coroutine[Any, Any, Any]:
     """The call that writes what was decided: operations, wallets, rounds, and the money.
 
@@ -166,8 +150,12 @@ def write(
         houses: the house's accounts, by `find_houses`.
         upon: what was `seen` where nothing was locked; if it is so no more, the call fails with a
             serialization failure and nothing is written.
+        expected: what was not even looked up; the same.
     """
-    arguments = [] if upon is None else arrays.written(_SEEN, _transposed(upon, len(_SEEN)))
+    arguments = []
+    if upon is not None:
+        columns = [_transposed(one, 3) for one in expected or ([], [], [])]
+        arguments += arrays.written(_SURE, [*_transposed(upon, len(_SEEN)), *itertools.chain(*columns)])
     arguments += arrays.written(_COLUMNS, _columns(sheet))
     statement = _WRITE if upon is None else _SURE_WRITE
     if sheet.moved:
@@ -182,92 +170,6 @@ async def find_houses(raw: asyncpg.Connection, site_id: int, houses: Houses) -> 
     """Look up the house's accounts of a site; those of a currency are opened with its first wallet."""
     for purpose, currency, account_id in await raw.fetch(_HOUSE, site_id):
         houses[site_id, ledger.Purpose(purpose), currency] = account_id
-
-
-def further(
-    raw: asyncpg.Connection, site_id: int, page: Page, asks: Sequence[Ask], seats: Sequence[Seat]
-) -> Iterator[Coroutine[Any, Any, None]]:
-    """What else must be looked up before these are decided: mostly nothing.
-
-    Args:
-        raw: a connection inside the batch's transaction.
-        site_id: whose.
-        page: with what `seats_of` laid onto it; what is found is laid there too.
-        asks: to be decided next.
-        seats: theirs, by `seats_of`.
-
-    Returns:
-        the calls to be made, each before the next is asked for.
-    """
-    if free := _free_asks(page, asks, seats):
-        yield _load_grants(raw, site_id, page, free)
-    if wins := _partly_taken(page, asks):
-        yield _load_taken(raw, site_id, page, wins)
-    if _asks_float(page, asks):
-        yield _load_floats(raw, site_id, page)
-
-
-def _free_asks(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[tuple[int, str, str | None]]:
-    """Which free rounds these are about: wallet, campaign, and the session they are played in."""
-    found = []
-    for ask, seat in zip(asks, seats, strict=True):
-        if ask.free_round is None and ask.reference_key is None:
-            continue
-        reference = page.operations.get(ask.reference_key) if ask.reference_key is not None else None
-        campaign = campaign_of(ask, reference)
-        if campaign is None:
-            continue
-        wallet_id = seat.wallet.wallet_id if seat.wallet is not None else None
-        if reference is not None and reference.wallet_id is not None:
-            wallet_id = reference.wallet_id
-        if wallet_id is not None:
-            found.append((wallet_id, campaign, ask.session))
-    return found
-
-
-async def _load_grants(
-    raw: asyncpg.Connection, site_id: int, page: Page, wanted: Sequence[tuple[int, str, str | None]]
-) -> None:
-    """Lay free rounds onto the page; whoever holds the wallets counts them."""
-    for row in await raw.fetch(_GRANTS, site_id, *zip(*wanted, strict=True)):
-        if row["wallet_id"] is not None:
-            grant = grant_of(row)
-            page.grants.setdefault((grant.wallet_id, grant.campaign), grant)
-        if row["launched_at"] is not None:
-            page.opened_at[row["session_id"]] = row["launched_at"]
-
-
-def _asks_float(page: Page, asks: Sequence[Ask]) -> bool:
-    """Whether a deposit must stay within what the operator has prepaid, and that is not known yet."""
-    return not page.floats and any(ask.policy.prepaid_float and ask.type is Type.DEPOSIT for ask in asks)
-
-
-async def _load_floats(raw: asyncpg.Connection, site_id: int, page: Page) -> None:
-    """Lay what the operator has prepaid onto the page; it stays as it is until the batch is written."""
-    for purpose, currency, balance in await raw.fetch(_FLOATS, site_id):
-        if purpose == ledger.Purpose.OPERATOR_FLOAT:
-            page.floats[currency] = balance
-
-
-def _partly_taken(page: Page, asks: Sequence[Ask]) -> list[OperationKey]:
-    """Wins that are to be rolled back and may have been taken in part: what was held of them, their cash."""
-    keys = [one.reference_key for one in asks if one.type is Type.ROLLBACK]
-    found = {key: page.operations.get(key) for key in keys if key is not None}
-    return [
-        key
-        for key, won in found.items()
-        if won is not None and won.type is Type.WIN and won.is_reversed and won.bonus and not won.taken
-    ]
-
-
-async def _load_taken(
-    raw: asyncpg.Connection, site_id: int, page: Page, wins: Sequence[OperationKey]
-) -> None:
-    """Lay onto the page what persons took of wins; the rest of such a win still stands."""
-    for row in await raw.fetch(_TAKEN, site_id, *zip(*wins, strict=True), SWEEPERS):
-        won = page.operations[OperationKey(row["source"], row["within"], row["key"])]
-        if row["taken"] and not row["is_reversed"]:
-            won.taken, won.is_reversed = row["taken"], False
 
 
 def count(raw: asyncpg.Connection, site_id: int, grants: Sequence[Grant]) -> Coroutine[Any, Any, Any]:

@@ -113,20 +113,20 @@ def counted(
             if not has_spin:
                 return Decision(Code.LIMIT_EXCEEDED, amount=decision.amount)
             legs = () if together else decision.legs
-            return replace(decision, spins=1, free_win=ask.win, legs=legs)
+            return decision._replace(spins=1, free_win=ask.win, legs=legs)
         case Type.WIN if ask.kind is Kind.FREE_ROUND:
             if grant is None or grant.provider != ask.provider:
                 return _UNKNOWN
             # Together: what it pays was won and counted before.
-            return replace(decision, free_win=0 if together else decision.amount)
+            return decision._replace(free_win=0 if together else decision.amount)
         case Type.WIN if ask.kind is Kind.WIN and grant is not None:
-            return replace(decision, free_win=decision.amount, legs=() if together else decision.legs)
+            return decision._replace(free_win=decision.amount, legs=() if together else decision.legs)
         case Type.ROLLBACK if decision.turned is None:
-            return replace(decision, spins=-1)
+            return decision._replace(spins=-1)
         case Type.ROLLBACK | Type.REVERSE_WIN if reference is not None:
             # A payment of what was won together takes back what it paid alone: the spins have won it.
             is_payment = together and _is_apart(reference)
-            return replace(decision, free_win=0 if is_payment else -_taken_out(ask, reference))
+            return decision._replace(free_win=0 if is_payment else -_taken_out(ask, reference))
         case _:
             return decision
 
@@ -158,7 +158,7 @@ def capped(decision: Decision, ask: Ask, grant: Grant | None) -> Decision:
         is_over |= 0 < grant.max_win < grant.won_in_all
     if not is_over:
         return decision
-    return replace(decision, held=sum(minor for leg, minor in decision.legs if leg is Leg.WIN_CASH))
+    return decision._replace(held=sum(minor for leg, minor in decision.legs if leg is Leg.WIN_CASH))
 
 
 def count(grant: Grant, decision: Decision) -> None:
@@ -204,7 +204,7 @@ def _is_apart(won: Operation) -> bool:
 def _believed(decision: Decision, ask: Ask) -> Decision:
     """Of a platform that counts alone: what it will pay together is not credited before (rule 59)."""
     is_counted = ask.type is Type.BETWIN or (ask.type is Type.WIN and ask.kind is Kind.WIN)
-    return replace(decision, legs=()) if is_counted else decision
+    return decision._replace(legs=()) if is_counted else decision
 
 
 def _take_back(around: Round | None, ask: Ask, won: Operation) -> None:

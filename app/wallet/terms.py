@@ -342,8 +342,7 @@ class Leg(StrEnum):
     GRANT_BONUS = "grant_bonus"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What is known around one ask.
 
     Args:
@@ -365,8 +364,7 @@ class Facts:
     round_open: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What is to be answered and done.
 
     Args:

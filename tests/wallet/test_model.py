@@ -109,7 +109,7 @@ def test_a_known_key_is_replayed_or_conflicts_whatever_else_is_wrong(
     facts = Facts(known=known, round=round_, session_ok=False, is_tombstoned=True)
     assert decide(ask(what), wallet(0, blocked=True), facts) == REPLAYED
     other = dataclasses.replace(known, fingerprint=OTHER_PRINT)
-    assert decide(ask(what), wallet(0), dataclasses.replace(facts, known=other)) == CONFLICT
+    assert decide(ask(what), wallet(0), facts._replace(known=other)) == CONFLICT
 
 
 def test_a_void_answers_to_whatever_comes_with_its_id() -> None:

@@ -31,7 +31,7 @@ def test_a_win_names_the_round_and_the_platform_of_its_bet(round_id: str, provid
     facts = Facts(reference=BET, round=COMPLETED)
     assert decide(won, wallet(), facts) == unstored(Code.VALIDATION, field=field)
     # What became of the bet is told first.
-    gone = dataclasses.replace(facts, reference=REVERSED)
+    gone = facts._replace(reference=REVERSED)
     assert decide(won, wallet(), gone) == refused(Code.ROLLED_BACK)
 
 

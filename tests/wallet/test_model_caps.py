@@ -1,6 +1,5 @@
 """The decision about a win over a cap: it is credited, and its cash is held."""
 
-import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -11,7 +10,7 @@ from tests.wallet.examples import NOON, ask
 
 LEGS = ((Leg.BET_CASH, 7), (Leg.WIN_CASH, 60), (Leg.WIN_BONUS, 40))
 MADE = Decision(Code.OK, applied=True, amount=100, legs=LEGS)
-HELD = dataclasses.replace(MADE, held=60)
+HELD = MADE._replace(held=60)
 
 
 def gift(won: int, most: int) -> Grant:
@@ -23,8 +22,8 @@ def test_a_win_over_the_cap_is_held(most: int, decision: Decision) -> None:
     policy = Policy(max_win=most)
     assert capped(MADE, ask(Type.WIN, policy=policy), None) == decision
     # Of a bet with its win, the win alone counts.
-    both = dataclasses.replace(MADE, amount=1000)
-    expected = dataclasses.replace(both, held=decision.held)
+    both = MADE._replace(amount=1000)
+    expected = both._replace(held=decision.held)
     assert capped(both, ask(Type.BETWIN, win=100, policy=policy), None) == expected
 
 

@@ -26,7 +26,7 @@ PLATFORM = Policy(free_rounds=FreeRounds.PLATFORM)
 GRANT = Grant("gift", 1, "acme", "", 10, 3, 100, 40, 0, NOON + timedelta(days=1), None)
 LEGS = ((Leg.WIN_CASH, 20), (Leg.WIN_BONUS, 5))
 MADE = Decision(Code.OK, applied=True, amount=25, legs=LEGS)
-TURNED = dataclasses.replace(MADE, turned=Type.REVERSE_WIN)
+TURNED = MADE._replace(turned=Type.REVERSE_WIN)
 UNKNOWN = unstored(Code.VALIDATION, field="freeRoundId")
 OF_GIFT = dataclasses.replace(BET, detail="gift")
 
@@ -88,7 +88,7 @@ def test_what_is_refused_or_left_to_the_platform_is_not_counted(asked: Ask) -> N
 @pytest.mark.parametrize("what", [Type.BET, Type.BETWIN])
 def test_a_spin_is_taken_of_what_was_granted_there(what: Type) -> None:
     spin = ask(what, game="plinko", win=6)
-    taken = dataclasses.replace(MADE, spins=1, free_win=6)
+    taken = MADE._replace(spins=1, free_win=6)
     assert of(spin) == of(spin, dataclasses.replace(GRANT, game="plinko")) == taken
     assert of(spin, None) == UNKNOWN
     assert of(spin, dataclasses.replace(GRANT, game="dice")) == UNKNOWN
@@ -99,7 +99,7 @@ def test_a_spin_is_taken_of_what_was_granted_there(what: Type) -> None:
 
 def test_a_win_of_a_free_round_is_of_what_was_granted_there() -> None:
     won = ask(Type.WIN, kind=Kind.FREE_ROUND)
-    assert of(won) == dataclasses.replace(MADE, free_win=25)
+    assert of(won) == MADE._replace(free_win=25)
     assert of(won, None) == UNKNOWN
     assert of(won, dataclasses.replace(GRANT, provider="other")) == UNKNOWN
     # The spins may be over, and the game is not said again.
@@ -116,7 +116,7 @@ def test_wins_that_are_paid_together_move_nothing_yet(what: Type) -> None:
 def test_what_is_paid_together_was_won_before(won: int, paid: int) -> None:
     grant = dataclasses.replace(GRANT, won=won, paid=paid)
     payment = ask(Type.WIN, kind=Kind.FREE_ROUND, policy=TOGETHER)
-    assert of(payment, grant) == dataclasses.replace(MADE, free_win=0)
+    assert of(payment, grant) == MADE._replace(free_win=0)
 
 
 @pytest.mark.parametrize(("won", "paid", "in_all"), [(100, 0, 100), (24, 25, 25), (60, 60, 60)])
@@ -125,7 +125,7 @@ def test_what_was_paid_above_the_wins_counts_as_won(won: int, paid: int, in_all:
 
 
 def test_a_win_of_a_spin_is_counted_where_the_spin_was_granted() -> None:
-    assert of(ask(Type.WIN)) == dataclasses.replace(MADE, free_win=25)
+    assert of(ask(Type.WIN)) == MADE._replace(free_win=25)
     assert of(ask(Type.WIN), None) == MADE
     assert of(ask(Type.WIN, kind=Kind.JACKPOT)) == MADE
 
@@ -133,7 +133,7 @@ def test_a_win_of_a_spin_is_counted_where_the_spin_was_granted() -> None:
 def test_a_platform_that_counts_alone_is_paid_together_only() -> None:
     alone = dataclasses.replace(PLATFORM, free_wins=FreeWins.TOGETHER)
     for waits in (ask(Type.BETWIN, policy=alone), ask(Type.WIN, policy=alone)):
-        assert of(waits, None) == dataclasses.replace(MADE, legs=())
+        assert of(waits, None) == MADE._replace(legs=())
     for at_once in (ask(Type.WIN, kind=Kind.FREE_ROUND, policy=alone), ask(Type.BET, policy=alone)):
         assert of(at_once, None) == MADE
 
@@ -143,15 +143,15 @@ def test_a_payment_that_is_taken_back_leaves_what_the_spins_have_won() -> None:
     for policy, less in ((TOGETHER, 0), (EACH, -100)):
         back = ask(Type.ROLLBACK, policy=policy)
         made = counted(TURNED, back, GRANT, payment, has_spin=True)
-        assert made == dataclasses.replace(TURNED, free_win=less)
+        assert made == TURNED._replace(free_win=less)
 
 
 def test_a_rollback_gives_the_spin_back_or_takes_the_win_out() -> None:
-    assert of(ask(Type.ROLLBACK)) == dataclasses.replace(MADE, spins=-1)
+    assert of(ask(Type.ROLLBACK)) == MADE._replace(spins=-1)
     # Of the win all that was counted, though not all of it need have been credited.
     for policy in (EACH, TOGETHER):
         back = ask(Type.ROLLBACK, policy=policy)
-        assert of(back, made=TURNED) == dataclasses.replace(TURNED, free_win=-100)
+        assert of(back, made=TURNED) == TURNED._replace(free_win=-100)
     assert counted(TURNED, ask(Type.ROLLBACK), GRANT, None, has_spin=True) == TURNED
 
 
@@ -160,17 +160,17 @@ def test_what_a_person_takes_of_a_win_is_taken_out() -> None:
     assert campaign_of(take, dataclasses.replace(OF_GIFT, type=Type.WIN)) == "gift"
     for policy in (EACH, TOGETHER):
         made = of(dataclasses.replace(take, policy=policy), made=TURNED)
-        assert made == dataclasses.replace(TURNED, free_win=-60)
+        assert made == TURNED._replace(free_win=-60)
     both = dataclasses.replace(WON, type=Type.BETWIN, reference=None)
     payment = dataclasses.replace(WON, reference=None)
     take.policy = TOGETHER
     for won, less in ((both, -60), (payment, 0)):
-        assert counted(TURNED, take, GRANT, won, has_spin=True) == dataclasses.replace(TURNED, free_win=less)
+        assert counted(TURNED, take, GRANT, won, has_spin=True) == TURNED._replace(free_win=less)
     nothing = ask(Type.REVERSE_WIN, amount=None)
-    assert of(nothing, made=TURNED) == dataclasses.replace(TURNED, free_win=0)
+    assert of(nothing, made=TURNED) == TURNED._replace(free_win=0)
     # The rest of it is its platform's to take.
     rest = counted(TURNED, ask(Type.ROLLBACK), GRANT, dataclasses.replace(WON, taken=60), has_spin=True)
-    assert rest == dataclasses.replace(TURNED, free_win=-40)
+    assert rest == TURNED._replace(free_win=-40)
 
 
 def test_what_is_no_play_is_not_counted() -> None:
@@ -180,12 +180,12 @@ def test_what_is_no_play_is_not_counted() -> None:
 @pytest.mark.parametrize(
     ("decision", "used", "won", "paid"),
     [
-        (dataclasses.replace(MADE, spins=1, free_win=6), 4, 106, 65),
-        (dataclasses.replace(MADE, legs=((Leg.BET_CASH, 9), (Leg.WIN_CASH, 2)), spins=1), 4, 100, 42),
-        (dataclasses.replace(MADE, legs=((Leg.REFUND_CASH, 9),), spins=-1), 2, 100, 40),
-        (dataclasses.replace(MADE, legs=(), spins=-4), 0, 100, 40),
-        (dataclasses.replace(TURNED, legs=((Leg.REVERSE_CASH, 9),), free_win=-30), 3, 70, 15),
-        (dataclasses.replace(TURNED, amount=41, free_win=-101), 3, 0, 0),
+        (MADE._replace(spins=1, free_win=6), 4, 106, 65),
+        (MADE._replace(legs=((Leg.BET_CASH, 9), (Leg.WIN_CASH, 2)), spins=1), 4, 100, 42),
+        (MADE._replace(legs=((Leg.REFUND_CASH, 9),), spins=-1), 2, 100, 40),
+        (MADE._replace(legs=(), spins=-4), 0, 100, 40),
+        (TURNED._replace(legs=((Leg.REVERSE_CASH, 9),), free_win=-30), 3, 70, 15),
+        (TURNED._replace(amount=41, free_win=-101), 3, 0, 0),
     ],
 )
 def test_a_decision_is_added_to_the_grant(decision: Decision, used: int, won: int, paid: int) -> None:

@@ -5,7 +5,7 @@ room, and then lets the call go on: it must answer as if it had come after.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
 from datetime import datetime
@@ -13,7 +13,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import text
 
 from app import ledger
 from app.kernel.clock import MovableClock
@@ -22,19 +21,25 @@ from app.plumbing.database import Database, committed
 from app.wallet import batches, statements
 from app.wallet.batches import Batches
 from app.wallet.contract import Answer
-from app.wallet.queries import lock_wallets
-from app.wallet.schemas import game_ask
+from app.wallet.memory import Memory
 from app.wallet.sweeps import grant_bonus
-from app.wallet.terms import Ask, Code, Policy, Type
+from app.wallet.terms import Ask, Type
 from tests import invariants
 from tests.wallet.counter import Counter, Json, opened
+from tests.wallet.deeds import CHANGES, Deed, dispute, play, player
 from tests.wallet.locking import blocked
 
-Deed = Callable[[Counter], Awaitable[object]]
+
+@pytest.fixture(params=["remembered", "looked up"])
+def remembers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether wallets are decided upon as they were left; otherwise each is looked up."""
+    if request.param == "looked up":
+        monkeypatch.setattr(Memory, "keep", lambda *_: None)
+    return bool(request.param == "remembered")
 
 
 @pytest.fixture
-async def counter(database: Database, clock: MovableClock) -> AsyncIterator[Counter]:
+async def counter(database: Database, clock: MovableClock, remembers: bool) -> AsyncIterator[Counter]:
     """A player with 1000 tenge and a bet of 100 in the round r-1; and with dollars, opened first."""
     async with opened(database, clock) as made:
         await made.player(currency="USD", cash=1)
@@ -80,48 +85,6 @@ async def _done(deed: Deed, counter: Counter) -> None:
     await deed(counter)
 
 
-def play(kind: Type, key: str, **more: object) -> Deed:
-    """A platform's operation that reaches another process."""
-    body: Json = {"transactionId": key, "playerExternalId": "aigerim", "providerId": "acme"}
-    if kind is not Type.ROLLBACK:
-        body |= {"currency": "KZT", "roundId": "r-1", "gameCode": "aviator"}
-
-    async def deed(counter: Counter) -> None:
-        ask = game_ask(kind, body | more, lambda _: Policy(), "req_other")
-        [answer] = await counter.journal.run(counter.site_id, [ask])
-        assert answer.code in {Code.OK, Code.NOTHING_TO_REVERSE}
-
-    return deed
-
-
-async def hold_all(counter: Counter) -> None:
-    """A withdrawal from the cashier's page, which moves the cash in another room."""
-    who = await player(counter)
-    async with counter.pipes.database.transaction() as tx:
-        wish = ledger.HoldRequest("payments", "h-1", who, Money(950, "KZT"), "wdr_1")
-        assert isinstance(await ledger.hold(tx, counter.site_id, wish, at=counter.clock.now()), ledger.Hold)
-
-
-async def dispute(counter: Counter, key: str = "d-1") -> None:
-    """A lost dispute of somebody who has nothing: it moves no cash."""
-    who = await player(counter)
-    async with counter.pipes.database.transaction() as tx:
-        demand = ledger.Demand("payments", key, ledger.CHARGEBACK, Money(70, "KZT"), who, "psp", "dsp_1")
-        await ledger.take(tx, counter.site_id, demand, at=counter.clock.now())
-
-
-async def close_the_round(counter: Counter) -> None:
-    """The house ends a round that its platform has forgotten."""
-    who = await player(counter)
-    async with counter.pipes.database.transaction() as tx:
-        await lock_wallets(tx, counter.site_id, who)
-        await tx.execute(text("UPDATE wallet_round SET state = 'completed' WHERE round_id = 'r-1'"))
-
-
-async def player(counter: Counter) -> str:
-    return str((await counter.rows("SELECT player_id FROM player"))[0].player_id)
-
-
 async def test_nobody_waits_for_locks_where_nothing_changes(counter: Counter, locked: list[int]) -> None:
     for number in range(3):
         assert (await counter.play("bet", amount=100, roundId=f"r-{number + 2}"))["code"] == "OK"
@@ -137,57 +100,8 @@ async def test_rollbacks_are_decided_behind_locks(counter: Counter, locked: list
     assert locked == [1]
 
 
-MEANWHILE: list[tuple[str, Deed, str, Json, str]] = [
-    (
-        "a bet takes the money",
-        play(Type.BET, "o-1", amount=950),
-        "bet",
-        {"amount": 100},
-        "INSUFFICIENT_FUNDS",
-    ),
-    ("a hold takes the money", hold_all, "bet", {"amount": 100}, "INSUFFICIENT_FUNDS"),
-    ("the round is closed", close_the_round, "bet", {"amount": 100}, "ROUND_CLOSED"),
-    (
-        "the bet is rolled back before it has come",
-        play(Type.ROLLBACK, "o-1", referenceId="ours"),
-        "bet",
-        {"amount": 100},
-        "ROLLED_BACK",
-    ),
-    (
-        "the bet of the win is rolled back",
-        play(Type.ROLLBACK, "o-1", referenceId="b-1"),
-        "win",
-        {"amount": 100, "referenceId": "b-1"},
-        "ROLLED_BACK",
-    ),
-    (
-        "the win is rolled back before it has come",
-        play(Type.ROLLBACK, "o-1", referenceId="ours"),
-        "win",
-        {"amount": 100, "referenceId": "b-1"},
-        "ROLLED_BACK",
-    ),
-    (
-        "the win ends the round",
-        play(Type.WIN, "o-1", amount=10, referenceId="b-1", isRoundFinished=True),
-        "bet",
-        {"amount": 100},
-        "ROUND_CLOSED",
-    ),
-    (
-        "the same id with other content",
-        play(Type.BET, "ours", amount=7),
-        "bet",
-        {"amount": 100},
-        "ID_CONFLICT",
-    ),
-    ("the same bet", play(Type.BET, "ours", amount=100), "bet", {"amount": 100}, "OK"),
-]
-
-
 @pytest.mark.parametrize(
-    ("deed", "kind", "body", "code"), [one[1:] for one in MEANWHILE], ids=[one[0] for one in MEANWHILE]
+    ("deed", "kind", "body", "code"), [one[1:] for one in CHANGES], ids=[one[0] for one in CHANGES]
 )
 async def test_a_call_answers_as_if_it_had_come_after(
     counter: Counter,
@@ -318,13 +232,15 @@ async def test_a_refusal_that_is_not_stored_is_not_given_past_what_is_on_its_way
     assert (answer["code"], locked) == ("OK", [1])
 
 
-async def test_who_owes_is_decided_without_locks_too(counter: Counter, locked: list[int]) -> None:
+async def test_who_owes_is_decided_without_locks_too(
+    counter: Counter, locked: list[int], remembers: bool
+) -> None:
     await counter.transfer("withdraw", 1000)
     await dispute(counter)
     assert (await counter.deposit(100))["data"]["balance"] == 30
     await dispute(counter, "d-2")
     assert (await counter.deposit(100))["data"]["balance"] == 60
-    assert locked == []
+    assert locked == ([1] if remembers else []), "a wallet that owes is not remembered"
 
 
 async def test_a_rule_that_is_broken_meanwhile_stops_the_whole_batch(

@@ -1,6 +1,6 @@
 """What a batch must look up beside the usual, before it decides: mostly nothing.
 
-Free rounds, what persons took of wins, what an operator has prepaid; none of it is confirmed, so behind locks.
+Free rounds, what persons took of wins, what an operator has prepaid: none of it confirmed, all behind locks.
 """
 
 from collections.abc import Coroutine, Iterator, Sequence

@@ -116,6 +116,7 @@ def run(settings: Settings, *, processes: int = 1) -> None:
         if processes > 1:
             # Must be in the environment before the processes import prometheus_client.
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+            os.environ.setdefault("CASHIER_WEB_PROCESSES", str(processes))
         uvicorn.run(
             "app.main:serve",
             factory=True,
@@ -139,7 +140,10 @@ def serve() -> FastAPI:
     logs.configure(settings.log_level, as_json=settings.log_json)
     _spare_the_collector()
     pipes = wiring.pipes(settings, name="cashier web")
-    composed = create_app(pipes, production=settings.production, metrics_token=settings.metrics_token)
+    journal = wallet.Journal(pipes, abreast=1 if settings.web_processes > 1 else 2)
+    composed = create_app(
+        pipes, production=settings.production, metrics_token=settings.metrics_token, journal=journal
+    )
     opened = composed.router.lifespan_context
 
     @asynccontextmanager

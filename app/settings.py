@@ -55,6 +55,8 @@ class Settings:
     """CASHIER_LOG_FORMAT=json|console."""
     pool_size: int = 10
     """CASHIER_POOL_SIZE: database connections of each process."""
+    web_processes: int = 1
+    """CASHIER_WEB_PROCESSES: web processes on this database; `cashier web --processes` says so to its own."""
     job_stale_seconds: int = 30
     """CASHIER_JOB_STALE_SECONDS: a job of a worker silent for so long is taken up by another."""
 
@@ -96,6 +98,7 @@ class Settings:
             )
             == "json",
             pool_size=_number(environ, "CASHIER_POOL_SIZE", 10, 2, 100),
+            web_processes=_number(environ, "CASHIER_WEB_PROCESSES", 1, 1, 1000),
             job_stale_seconds=_number(environ, "CASHIER_JOB_STALE_SECONDS", 30, 1, 600),
         )
 

@@ -34,6 +34,7 @@ def test_everything_can_be_set() -> None:
             "CASHIER_METRICS_TOKEN": TOKEN,
             "CASHIER_LIMIT_CONCURRENCY": "10",
             "CASHIER_POOL_SIZE": "2",
+            "CASHIER_WEB_PROCESSES": "3",
             "CASHIER_JOB_STALE_SECONDS": "600",
         }
     )
@@ -52,6 +53,7 @@ def test_everything_can_be_set() -> None:
         metrics_token=TOKEN,
         limit_concurrency=10,
         pool_size=2,
+        web_processes=3,
         job_stale_seconds=600,
     )
     assert PASSWORD not in repr(read)
@@ -79,6 +81,7 @@ def test_the_older_spelling_of_a_postgresql_address_is_read() -> None:
         ),
         ("CASHIER_POOL_SIZE", "1", "CASHIER_POOL_SIZE must be a number from 2 to 100, not '1'"),
         ("CASHIER_POOL_SIZE", "101", "CASHIER_POOL_SIZE must be a number from 2 to 100, not '101'"),
+        ("CASHIER_WEB_PROCESSES", "0", "CASHIER_WEB_PROCESSES must be a number from 1 to 1000, not '0'"),
         (
             "CASHIER_LIMIT_CONCURRENCY",
             "9",

@@ -69,11 +69,13 @@ class Journal:
     Args:
         pipes: the database and the clock.
         part: operations of a batch that are looked up and written at once.
-        lanes: batches that may be under way at once in this process.
+        abreast: batches of one site's single calls that may be under way at once. With two, one is decided
+            while the other is written; where several processes do that for each other, one is larger.
     """
 
     pipes: Pipes
     part: int = 200
+    abreast: int = 2
     lanes: Lanes = field(init=False)
     _batches: Batches = field(init=False)
     _batchers: dict[int, Batcher[Ask, Answer]] = field(default_factory=dict)
@@ -105,7 +107,7 @@ class Journal:
                 lambda asks: self._done(site_id, asks),
                 most=_MOST_TOGETHER,
                 waiting=_MOST_WAITING,
-                abreast=2,
+                abreast=self.abreast,
                 key=attrgetter("player"),
             )
             self._batchers[site_id] = batcher

@@ -27,6 +27,7 @@ _MOST: Final = 10_000  # wallets; some 2 kB each
 _LAST: Final = 2
 # Batches. Where it is wrong each time, this many are looked up for each that is decided twice.
 _LONGEST_DOUBT: Final = 128
+_OFTEN: Final = 4
 
 # Site, the site's id of the player, currency.
 _Name = tuple[int, str, str]
@@ -141,7 +142,7 @@ class Memory:
             upon: what was seen, and confirmed.
             recalled: what the batch had of memory.
         """
-        if recalled.left and self._doubt > 1:
+        if self._doubt > 1 and None not in recalled.seats:
             self._doubt -= 1
         revisions = {one[0]: one[4] for one in upon}
         for its in _as_left(page, answers, revisions, recalled):
@@ -151,6 +152,8 @@ class Memory:
 
     def doubt(self) -> None:
         """It was wrong, and a batch was decided for nothing."""
+        if self._doubt >= _OFTEN:
+            self._left.clear()  # most likely somebody else has moved them all
         self._doubted = self._doubt
         self._doubt = min(2 * self._doubt, _LONGEST_DOUBT)
 

@@ -134,10 +134,11 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
         if _is_over(found, pipes.clock.now()) or await _nothing_came(pipes, found, tries, accounts):
             await _send_on(pipes, found, tries[-1].attempt_id)
         return
+    asked_at = pipes.clock.now()
     words = [await _said_of(pipes, found, accounts[one.account], one.attempt_id) for one in tries]
     all_spoke = all(result.state is not providers.State.UNKNOWN for result in words)
     for one, result in zip(tries, words, strict=True):
-        await _heard(pipes, found, one.attempt_id, result, may_settle=all_spoke)
+        await _heard(pipes, found, one.attempt_id, result, asked_at=asked_at, may_settle=all_spoke)
 
 
 async def _follow(
@@ -151,7 +152,9 @@ async def _follow(
 
 
 async def _ask_of(pipes: Pipes, found: Payment, account: providers.ProviderAccount, reference: str) -> None:
-    await _heard(pipes, found, reference, await _said_of(pipes, found, account, reference))
+    asked_at = pipes.clock.now()
+    result = await _said_of(pipes, found, account, reference)
+    await _heard(pipes, found, reference, result, asked_at=asked_at)
 
 
 async def _said_of(
@@ -170,7 +173,13 @@ async def _said_of(
 
 
 async def _heard(
-    pipes: Pipes, found: Payment, reference: str, result: providers.Result, *, may_settle: bool = True
+    pipes: Pipes,
+    found: Payment,
+    reference: str,
+    result: providers.Result,
+    *,
+    asked_at: datetime,
+    may_settle: bool = True,
 ) -> None:
     """Let what a try's provider says of it count, and go on to the next account where it says no."""
     site_id, payment_id, now = found.site_id, found.payment_id, pipes.clock.now()
@@ -183,9 +192,8 @@ async def _heard(
         if is_awaited and _is_over(found, now) and result.state in _UNDECIDED:
             await carry_out(tx, found, Step(path=(SubStatus.EXPIRED,)), Cause("clock"), at=now)
             return Step()
-        return await apply_evidence(
-            tx, found, reference, result, Source.STATUS_QUERY, at=now, may_settle=may_settle
-        )
+        word = (reference, result, Source.STATUS_QUERY)
+        return await apply_evidence(tx, found, *word, at=now, asked_at=asked_at, may_settle=may_settle)
 
     step = await pipes.database.retried(conclude)
     if step.path[-1:] == (SubStatus.SUBMITTED,):
@@ -202,14 +210,20 @@ async def _nothing_came(
     for one in tries:
         account = accounts[one.account]
         gateway = providers.gateway_of(account)
+        asked_at = pipes.clock.now()
         result = providers.judged(account, await gateway.status(pipes.http, account, one.attempt_id))
         if says_nothing_came(result, never_left=one.never_left):
             continue
 
-        async def conclude(tx: Transaction, one: Attempt = one, result: providers.Result = result) -> None:
+        async def conclude(
+            tx: Transaction,
+            one: Attempt = one,
+            result: providers.Result = result,
+            asked_at: datetime = asked_at,
+        ) -> None:
             now_is = await payment(tx, found.site_id, found.payment_id, lock=True)
-            at = pipes.clock.now()
-            await apply_evidence(tx, now_is, one.attempt_id, result, Source.STATUS_QUERY, at=at)
+            word = (one.attempt_id, result, Source.STATUS_QUERY)
+            await apply_evidence(tx, now_is, *word, at=pipes.clock.now(), asked_at=asked_at)
 
         await pipes.database.retried(conclude)
         return False

@@ -19,7 +19,7 @@ from app.payments.model import Attention, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import next_step, of_legs
 from app.payments.states import LegState, SubStatus
-from app.payments.steps import Cause, carry_on_soon, carry_out, evidence_of, legal
+from app.payments.steps import Cause, as_ranked, carry_on_soon, carry_out, evidence_of, legal
 from app.payments.tables import attempts, legs
 from app.plumbing.database import Transaction
 
@@ -50,11 +50,13 @@ async def apply_to_leg(
     source: Source,
     *,
     at: datetime,
+    asked_at: datetime | None = None,
     may_settle: bool = True,
 ) -> Step:
     """Let one piece of evidence about a try of a leg do what the table says.
 
-    Without `may_settle` it ends no question about a success: the question may be one about another try.
+    `asked_at` is when the provider was asked, of an answer to our question. Without `may_settle` it ends no
+    question about a success: the question may be one about another try.
 
     Returns:
         The step taken. `ask_again`: the provider should be asked now; `send_again`: the same order should be
@@ -63,7 +65,7 @@ async def apply_to_leg(
     parts = await legs_of(tx, found)
     [leg] = [part for part in parts if part.leg == attempt.leg]
     tries = [one for one in await attempts_of(tx, found) if one.leg == leg.leg]
-    evidence = evidence_of(result, source, at)
+    evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
     if source is Source.SETTLEMENT and attempt.account != leg.account:
         # The number that is known is the other account's: what is said now is no second payment to it.
         leg = replace(leg, provider_reference=None)

@@ -124,9 +124,10 @@ async def _ask(pipes: Pipes, found: Payment) -> None:
         tries = await _worth_asking(reader, found)
         accounts = {one.account: await providers.account(reader, found.site_id, one.account) for one in tries}
     for one in tries:
-        account = accounts[one.account]
+        account, asked_at = accounts[one.account], pipes.clock.now()
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
-        step = await _conclude(pipes, found, one, providers.judged(account, result), Source.STATUS_QUERY)
+        word = (providers.judged(account, result), Source.STATUS_QUERY)
+        step = await _conclude(pipes, found, one, *word, asked_at=asked_at)
         if step.send_again:
             await _send_again(pipes, found, one)
 
@@ -140,12 +141,18 @@ async def _worth_asking(reader: Reader, found: Payment) -> list[Attempt]:
 
 
 async def _conclude(
-    pipes: Pipes, found: Payment, attempt: Attempt, result: providers.Result, source: Source
+    pipes: Pipes,
+    found: Payment,
+    attempt: Attempt,
+    result: providers.Result,
+    source: Source,
+    *,
+    asked_at: datetime | None = None,
 ) -> Step:
     async def conclude(tx: Transaction) -> Step:
         now_is = await refund(tx, found.site_id, found.payment_id, lock=True)
         at = pipes.clock.now()
-        step = await apply_to_refund(tx, now_is, attempt, result, source, at=at)
+        step = await apply_to_refund(tx, now_is, attempt, result, source, at=at, asked_at=asked_at)
         if step.path[-1:] == (SubStatus.APPROVED,):
             # Nothing left us: it waits in the queue again.
             again = at + ask_delay(Kind.REFUND, now_is.asked)

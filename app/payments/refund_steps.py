@@ -18,7 +18,7 @@ from app.payments.model import Attention, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.rules import in_conflict, next_step
 from app.payments.states import Kind, Status, SubStatus
-from app.payments.steps import Cause, carry_out, evidence_of, legal, remember
+from app.payments.steps import Cause, as_ranked, carry_out, evidence_of, legal, remember
 from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 
@@ -42,10 +42,14 @@ async def apply_to_refund(
     source: Source,
     *,
     at: datetime,
+    asked_at: datetime | None = None,
 ) -> Step:
-    """Let one piece of evidence about a refund's try do what the table says; returns the step taken."""
+    """Let one piece of evidence about a refund's try do what the table says; returns the step taken.
+
+    `asked_at` is when the provider was asked, of an answer to our question.
+    """
     tries = await attempts_of(tx, found)
-    evidence = evidence_of(result, source, at)
+    evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
     facts = replace(found.facts, is_superseded=tries[-1].attempt_id != attempt.attempt_id)
     step = legal(found, next_step(facts, evidence))
     if step.keeps_number and await reference_is_taken(tx, found, evidence.provider_reference):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from app.payments.matrix import Arrival, Effect, judge
-from app.payments.model import Attention, Evidence, Facts, Step, Verdict
+from app.payments.model import Attention, Evidence, Facts, Source, Step, Verdict
 from app.payments.states import Kind, LegState, SubStatus
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "next_step",
     "of_legs",
     "question_delay",
+    "rank_of_answer",
     "why_last",
 ]
 
@@ -278,6 +279,22 @@ def next_question(
     if kind is Kind.DEPOSIT and sub_status is S.DECLINED and ended_at is not None:
         return late_question(ended_at, at)
     return None
+
+
+def rank_of_answer(asked_at: datetime, changed_at: datetime, ask_at: datetime | None, at: datetime) -> Source:
+    """How much a provider's answer to our question proves (payments.md section 1.4).
+
+    What arrived while the provider was being asked is later than its answer: then that proves no more than a
+    notice does, and where that is too little the provider is asked again.
+
+    Args:
+        asked_at: when the provider was asked.
+        changed_at: when the payment was changed last.
+        ask_at: when its provider is to be asked next; a question that was opened meanwhile is due at once.
+        at: this instant.
+    """
+    is_late = changed_at > asked_at or (ask_at is not None and asked_at < ask_at <= at)
+    return Source.NOTICE if is_late else Source.STATUS_QUERY
 
 
 def question_delay(asked: int) -> timedelta:

@@ -117,14 +117,15 @@ async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
         accounts = {
             name: await providers.account(reader, site_id, name) for name in {one.account for one in tries}
         }
-    words = []
+    asked_at, words = pipes.clock.now(), []
     for one in tries:
         account = accounts[one.account]
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
         words.append(providers.judged(account, result))
     all_spoke = all(result.state is not providers.State.UNKNOWN for result in words)
     for one, result in zip(tries, words, strict=True):
-        step = await _conclude(pipes, found, one, result, Source.STATUS_QUERY, may_settle=all_spoke)
+        word = (result, Source.STATUS_QUERY)
+        step = await _conclude(pipes, found, one, *word, asked_at=asked_at, may_settle=all_spoke)
         if step.send_again:
             await _send_again(pipes, found, one, accounts[one.account])
 
@@ -171,11 +172,11 @@ async def _nothing_arrived(
             for name in {one.account for one in tries}
         }
     for one in tries:
-        account = accounts[one.account]
+        account, asked_at = accounts[one.account], pipes.clock.now()
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
-        word = providers.judged(account, result)
+        word = (providers.judged(account, result), Source.STATUS_QUERY)
         # A look before sending settles nothing: the row keeps saying when to look next.
-        await _conclude(pipes, found, one, word, Source.STATUS_QUERY, may_settle=False)
+        await _conclude(pipes, found, one, *word, asked_at=asked_at, may_settle=False)
         never_left = one.never_left and one.account != goes_to[one.leg or 0]
         if not says_nothing_came(result, never_left=never_left):
             return False
@@ -324,12 +325,14 @@ async def _conclude(
     result: providers.Result,
     source: Source,
     *,
+    asked_at: datetime | None = None,
     may_settle: bool = True,
 ) -> Step:
     async def conclude(tx: Transaction) -> Step:
         now_is = await payout(tx, found.site_id, found.payment_id, lock=True)
         at = pipes.clock.now()
-        step = await apply_to_leg(tx, now_is, attempt, result, source, at=at, may_settle=may_settle)
+        word = (attempt, result, source)
+        step = await apply_to_leg(tx, now_is, *word, at=at, asked_at=asked_at, may_settle=may_settle)
         if SubStatus.ALLOCATED in step.path:
             # Nothing left us: the queue's own schedule, not the provider's.
             await remember(tx, now_is, {"ask_at": pipes.clock.now() + ask_delay(Kind.PAYOUT, now_is.asked)})

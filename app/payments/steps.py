@@ -21,7 +21,7 @@ from app.payments.crediting import credit, take_again
 from app.payments.fences import taken
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Payment, payment_of
-from app.payments.rules import in_conflict, next_question, next_step
+from app.payments.rules import in_conflict, next_question, next_step, rank_of_answer
 from app.payments.sources import remember_source
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import payment_events, payments
@@ -33,6 +33,7 @@ __all__ = [
     "CARRY_ON",
     "Cause",
     "apply_evidence",
+    "as_ranked",
     "carry_on_soon",
     "carry_out",
     "evidence_of",
@@ -106,6 +107,14 @@ def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evide
     )
 
 
+def as_ranked(evidence: Evidence, found: Payment, asked_at: datetime | None) -> Evidence:
+    """The evidence, as much as it proves of the payment as it is now; `asked_at`: when it was asked for."""
+    if asked_at is None:
+        return evidence
+    rank = rank_of_answer(asked_at, found.changed_at, found.ask_at, evidence.at)
+    return replace(evidence, source=rank)
+
+
 async def apply_evidence(
     tx: Transaction,
     found: Payment,
@@ -114,17 +123,19 @@ async def apply_evidence(
     source: Source,
     *,
     at: datetime,
+    asked_at: datetime | None = None,
     may_settle: bool = True,
 ) -> Step:
     """Let one piece of evidence do what the model says, and write the provider's answer beside its try.
 
-    Without `may_settle` it ends no question about a success: the question may be one about another try.
+    `asked_at` is when the provider was asked, of an answer to our question. Without `may_settle` it ends no
+    question about a success: the question may be one about another try.
 
     Returns:
         The step taken. `ask_again` tells the caller that the provider should be asked now, or the next one;
         the row says so too, so that a caller who dies loses only time.
     """
-    evidence = evidence_of(result, source, at)
+    evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
     found, facts, its = await as_of_try(tx, found, reference, source)
     step = legal(found, next_step(facts, evidence))
     step = replace(step, settles=step.settles and may_settle)

@@ -4,7 +4,7 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +69,8 @@ class Provider:
     float_minor: int | None = 10**12
     tokenised: providers.ProviderError | None = None
     during_deposit: Callable[[providers.DepositOrder], Any] | None = None
+    # While its answer is on its way, which it has given already; once.
+    during_status: Callable[[], Awaitable[object]] | None = None
 
     async def deposit(
         self, http: HttpClient, account: providers.ProviderAccount, order: providers.DepositOrder
@@ -105,7 +107,11 @@ class Provider:
     async def status(
         self, http: HttpClient, account: providers.ProviderAccount, reference: str
     ) -> providers.Result:
-        return self._say("status", self.statuses, reference)
+        said = self._say("status", self.statuses, reference)
+        if self.during_status is not None:
+            meanwhile, self.during_status = self.during_status, None
+            await meanwhile()
+        return said
 
     async def cancel(
         self, http: HttpClient, account: providers.ProviderAccount, reference: str

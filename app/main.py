@@ -116,7 +116,7 @@ def run(settings: Settings, *, processes: int = 1) -> None:
         if processes > 1:
             # Must be in the environment before the processes import prometheus_client.
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
-            os.environ.setdefault("CASHIER_WEB_PROCESSES", str(processes))
+            os.environ["CASHIER_WEB_PROCESSES"] = str(max(processes, settings.web_processes))
         uvicorn.run(
             "app.main:serve",
             factory=True,
@@ -140,7 +140,7 @@ def serve() -> FastAPI:
     logs.configure(settings.log_level, as_json=settings.log_json)
     _spare_the_collector()
     pipes = wiring.pipes(settings, name="cashier web")
-    journal = wallet.Journal(pipes, abreast=1 if settings.web_processes > 1 else 2)
+    journal = wallet.Journal(pipes, abreast=wallet.abreast(settings.web_processes))
     composed = create_app(
         pipes, production=settings.production, metrics_token=settings.metrics_token, journal=journal
     )

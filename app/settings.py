@@ -56,7 +56,7 @@ class Settings:
     pool_size: int = 10
     """CASHIER_POOL_SIZE: database connections of each process."""
     web_processes: int = 1
-    """CASHIER_WEB_PROCESSES: web processes on this database; `cashier web --processes` says so to its own."""
+    """CASHIER_WEB_PROCESSES: how many serve this database; `cashier web --processes` says so to its own."""
     job_stale_seconds: int = 30
     """CASHIER_JOB_STALE_SECONDS: a job of a worker silent for so long is taken up by another."""
 

@@ -282,15 +282,12 @@ def next_question(
 
 
 def rank_of_answer(asked_at: datetime, changed_at: datetime, ask_at: datetime | None, at: datetime) -> Source:
-    """How much a provider's answer to our question proves (payments.md section 1.4).
-
-    What arrived while the provider was being asked is later than its answer: then that proves no more than a
-    notice does, and where that is too little the provider is asked again.
+    """How much a provider's answer proves (section 1.4): after what came meanwhile no more than a notice does.
 
     Args:
         asked_at: when the provider was asked.
         changed_at: when the payment was changed last.
-        ask_at: when its provider is to be asked next; a question that was opened meanwhile is due at once.
+        ask_at: when it is to be asked about next; a question opened meanwhile is due at once.
         at: this instant.
     """
     is_late = changed_at > asked_at or (ask_at is not None and asked_at < ask_at <= at)

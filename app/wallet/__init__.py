@@ -9,7 +9,7 @@ from app.wallet.audit import Balance, Closing, Debt, closing, debts, mode_blocke
 from app.wallet.campaigns import FreeRoundsWish, cancel_free_rounds, free_rounds_of, grant_free_rounds
 from app.wallet.contract import Refused
 from app.wallet.held import HeldWin, held_wins, let_go, take_back
-from app.wallet.journal import Journal
+from app.wallet.journal import Journal, abreast
 from app.wallet.operations import add_game, decide
 from app.wallet.prepaid import float_of, fund_float, return_float
 from app.wallet.queries import Game
@@ -28,6 +28,7 @@ __all__ = [
     "Journal",
     "Policy",
     "Refused",
+    "abreast",
     "add_game",
     "cancel_free_rounds",
     "closing",

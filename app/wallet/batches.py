@@ -1,14 +1,17 @@
 """One batch, decided and written: without a lock where that can be, else behind locks.
 
-Without: one statement looks everything up, plain Python decides, and one statement locks, makes sure that
-nothing of it has changed, and writes all. Two trips, and nobody waits for locks while we think. Behind locks:
-begin, lock and look up, decide, write, commit: for rollbacks, what must read more, what is done all or none,
-large batches, and those whose players somebody else has moved meanwhile.
+Without: plain Python decides upon what is remembered or, of whom it is not, was looked up by one statement;
+one statement locks, makes sure that nothing of it has changed, and writes all. One trip or two, and nobody
+waits for locks while we think. Behind locks: begin, lock and look up, decide, write, commit: for rollbacks,
+what must read more, what is done all or none, large batches, and those whose players somebody else has moved
+meanwhile.
 """
 
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 import asyncpg
@@ -16,19 +19,29 @@ import structlog
 
 from app.kernel.clock import Clock
 from app.plumbing import metrics
-from app.plumbing.database import Lanes, Turns, committed, sqlstate
+from app.plumbing.database import CommitUnknown, DatabaseDown, Lanes, Turns, committed, sqlstate
 from app.wallet import further, statements
 from app.wallet.contract import Answer
 from app.wallet.memory import Memory, Recalled
 from app.wallet.rules import SUCCESSES, Page
-from app.wallet.sheets import Moved, Seat, Sheet
+from app.wallet.sheets import Moved, Seat, Seen, Sheet
 from app.wallet.terms import Ask, Leg, Type
 
 __all__ = ["Batches"]
 
-_CHANGED: Final = "40001"  # by `wallet_confirm` and `wallet_expect`
-_KNOWN: Final = "23505"
+_CHANGED: Final = "40001"  # by `wallet_confirm`, and `wallet_write` of a row that it missed
+# By `wallet_expect`; or an id that is recorded, which is not looked for where its player is remembered.
+_UNEXPECTED: Final = frozenset({"W0001", "23505"})
 _log = structlog.get_logger("wallet")
+
+
+class _Way(StrEnum):
+    """How a batch went."""
+
+    REMEMBERED = "remembered"
+    UNLOCKED = "unlocked"
+    LOCKED = "locked"
+    DISTURBED = "disturbed"  # nothing was done, and then it was locked
 
 
 class _Undone(Exception):
@@ -44,6 +57,7 @@ class Batches:
         clock: what operations are dated by.
         part: operations that are looked up and written at once: while one part is decided, PostgreSQL is at
             another.
+        memory: of this process; nobody else's batches may keep in it.
     """
 
     lanes: Lanes
@@ -69,57 +83,68 @@ class Batches:
             asyncpg.PostgresError: the database refused; nothing was done.
         """
         needs_locks = all_or_none or len(asks) > self.part or any(map(_needs_locks, asks))
-        way = "locked" if needs_locks else await self._unlocked(site_id, asks, answers)
-        if way in {"locked", "disturbed"}:
-            answers.clear()
-            self.memory.forget(site_id, asks)
-            await self._locked(site_id, asks, answers, all_or_none=all_or_none)
+        try:
+            way = _Way.LOCKED if needs_locks else await self._unlocked(site_id, asks, answers)
+            if way in {_Way.LOCKED, _Way.DISTURBED}:
+                answers.clear()
+                self.memory.forget(site_id, asks)
+                await self._locked(site_id, asks, answers, all_or_none=all_or_none)
+        except (CommitUnknown, DatabaseDown):
+            self.memory.clear()
+            raise
         metrics.BATCHES.labels(way).inc()
 
-    async def _unlocked(self, site_id: int, asks: Sequence[Ask], answers: list[Answer]) -> str:
-        """Decide upon what is remembered, or read without locks; how it went.
-
-        Returns:
-            remembered: nothing was looked up; unlocked; or disturbed: nothing is done, that would not do.
-        """
+    async def _unlocked(self, site_id: int, asks: Sequence[Ask], answers: list[Answer]) -> _Way:
+        """Decide upon what is remembered, or read without locks; nothing is done where that will not do."""
         async with self.lanes.connection(rows=len(asks)) as raw:
-            page = Page(self.clock.now())
+            now = self.clock.now()
+            page = Page(now)
             recalled = self.memory.recall(site_id, asks, page)
-            seats, upon = await self._looked_up(raw, site_id, page, asks, recalled)
-            for one in further.lookups(raw, site_id, page, asks, seats):
-                one.close()
-                return "disturbed"
+            seats, upon = await self._looked_up(raw, site_id, page, asks, recalled, now)
+            if further.is_needed(page, asks, seats):
+                return _Way.DISTURBED
             if not statements.know_houses(self._houses, site_id, page):
                 await statements.find_houses(raw, site_id, self._houses)
             answers += _decided(page, asks, seats)
+            of_memory = zip(answers, recalled.seats, strict=True)
+            if any(seat is not None and answer.operation is None for answer, seat in of_memory):
+                return (
+                    _Way.DISTURBED
+                )  # not stored, so its id, which nobody has looked for, would refuse nothing
             sheet = page.torn_off(is_last=True)
             if sheet is None:
                 # Nothing confirms a refusal that is not stored; what it misses may be on its way just now.
                 is_sure = all(one.duplicate or one.wallet is None for one in answers)
-                return "unlocked" if is_sure else "disturbed"
+                return _Way.UNLOCKED if is_sure else _Way.DISTURBED
             if statements.rare(sheet):
-                return "disturbed"
+                return _Way.DISTURBED
             writing = statements.write(
                 raw, site_id, sheet, self._houses, upon=upon, expected=recalled.expected
             )
             try:
                 await committed(raw, writing)
             except asyncpg.PostgresError as error:
-                # An id that is recorded already was not looked for where its player was remembered.
-                if sqlstate(error) != _CHANGED and not (recalled.left and sqlstate(error) == _KNOWN):
+                if sqlstate(error) == _CHANGED:
+                    if recalled.wallets:
+                        self.memory.was_old(site_id)
+                elif not recalled.wallets or sqlstate(error) not in _UNEXPECTED:
                     raise
-                if recalled.left:
-                    self.memory.doubt()
-                return "disturbed"
-        self.memory.keep(site_id, page, answers, upon, recalled)
-        return "unlocked" if None in recalled.seats else "remembered"
+                return _Way.DISTURBED
+        self.memory.keep(site_id, page, sheet, answers, upon, recalled)
+        return _Way.UNLOCKED if None in recalled.seats else _Way.REMEMBERED
 
     async def _looked_up(
-        self, raw: asyncpg.Connection, site_id: int, page: Page, asks: Sequence[Ask], recalled: Recalled
-    ) -> tuple[list[Seat], list[tuple[int, ...]]]:
+        self,
+        raw: asyncpg.Connection,
+        site_id: int,
+        page: Page,
+        asks: Sequence[Ask],
+        recalled: Recalled,
+        now: datetime,
+    ) -> tuple[list[Seat], list[Seen]]:
         """Seats for all, and what was seen of whom: of those who are not remembered it is looked up."""
         strange = [ask for ask, seat in zip(asks, recalled.seats, strict=True) if seat is None]
-        rows = await statements.load(raw, site_id, strange, (), at=page.at) if strange else ()
+        rows = await statements.load(raw, site_id, strange, (), at=now) if strange else ()
         found = iter(statements.seats_of(page, strange, rows))
         seats = [next(found) if seat is None else seat for seat in recalled.seats]
         return seats, [*recalled.seen(), *statements.seen(rows)]

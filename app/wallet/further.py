@@ -15,7 +15,7 @@ from app.wallet.sheets import Seat
 from app.wallet.states import campaign_of
 from app.wallet.terms import SWEEPERS, Ask, OperationKey, Type
 
-__all__ = ["lookups"]
+__all__ = ["is_needed", "lookups"]
 
 # What is asked about free rounds, and since when the sessions are open that they are asked for in.
 _GRANTS: Final = """
@@ -36,6 +36,11 @@ SELECT x.source, x.within, x.key,
  GROUP BY x.source, x.within, x.key
 """
 _FLOATS: Final = "SELECT purpose, currency, balance_minor FROM wallet_lock_floats($1)"
+
+
+def is_needed(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> bool:
+    """Whether anything must be; arguments as for `lookups`."""
+    return bool(_free_asks(page, asks, seats) or _partly_taken(page, asks) or _asks_float(page, asks))
 
 
 def lookups(

@@ -62,6 +62,15 @@ SELECT o.*, q.site_login FROM wallet_operation o
 _log = structlog.get_logger("wallet")
 
 
+def abreast(web_processes: int) -> int:
+    """How many batches of a site one process has under way at once, where so many processes serve it.
+
+    Of two, one is decided while the other is written. Several processes do that for each other: then one
+    larger batch in each is better than two that meet the others' more often.
+    """
+    return 1 if web_processes > 1 else 2
+
+
 @dataclass
 class Journal:
     """What the wallet's routes, sweeps and commands post to.
@@ -69,8 +78,7 @@ class Journal:
     Args:
         pipes: the database and the clock.
         part: operations of a batch that are looked up and written at once.
-        abreast: batches of one site's single calls that may be under way at once. With two, one is decided
-            while the other is written; where several processes do that for each other, one is larger.
+        abreast: batches of one site's single calls that may be under way at once.
     """
 
     pipes: Pipes

@@ -1,11 +1,12 @@
-"""What this process remembers of wallets: as its own last batch left them.
+"""What this process remembers of wallets: a cache that makes nothing true.
 
 Whoever has just played will most likely play on, and nobody else will have moved the money: then there is
-nothing to look up. What a decision from memory takes for granted, the statement that writes it makes sure
-of: that the wallet stands as it was left (`wallet_confirm`), and what was never looked up (`Expected`). So
-memory makes nothing true; where it is wrong, nothing is written, and the batch is decided anew.
+nothing to look up. A decision from memory is optimistic, as one from a look-up is: the statement that writes
+it makes sure that the wallet stands as it was left (`wallet_confirm`), and that what was never looked up is
+as it nearly always is (`wallet_expect`, what is `Expected`). Otherwise nothing is written.
 
-A wallet is remembered by one batch at a time: it is taken out, and put back once the batch has committed.
+A player is remembered by one batch at a time: taken out when it is recalled, put back once the batch has
+committed. So whatever fails is forgotten.
 """
 
 from collections import OrderedDict
@@ -17,46 +18,60 @@ from typing import Final, NamedTuple
 from app.wallet.contract import Answer
 from app.wallet.model import BETS
 from app.wallet.rules import Page
-from app.wallet.sheets import Seat, copied
+from app.wallet.sheets import Seat, Seen, Sheet, copied
 from app.wallet.terms import Ask, Code, Operation, OperationKey, Round, RoundKey, Type, Wallet
 
 __all__ = ["Expected", "Memory", "Recalled"]
 
-_MOST: Final = 10_000  # wallets; some 2 kB each
-# Of each wallet: the last bets, which wins name, and their rounds.
+_MOST: Final = 10_000  # players; some 2 kB each
+# Of each player: the last bets, which wins name, the rounds that were played last, and what was told last.
 _LAST: Final = 2
-# Batches. Where it is wrong each time, this many are looked up for each that is decided twice.
+_LAST_TOLD: Final = 4
+# Batches, of one site. Where memory is old each time, so many are looked up for each that is decided twice.
 _LONGEST_DOUBT: Final = 128
-_OFTEN: Final = 4
+_OFTEN: Final = 4  # the doubt that it has come to when it was old three times, and not right in between
 
-# Site, the site's id of the player, currency.
-_Name = tuple[int, str, str]
+# Site, and the site's id of the player.
+_Name = tuple[int, str]
 
 
 class Expected(NamedTuple):
     """What was not looked up, and is as it nearly always is.
 
     Args:
-        keys: of bets that were not rolled back before they came.
+        keys: of operations that were not rolled back before they came.
         rounds: which are not recorded yet.
         sessions: wallet, platform and id; they live.
+        wallets: with the instant of their last operation.
     """
 
     keys: list[OperationKey]
     rounds: list[RoundKey]
     sessions: list[tuple[int, str, str]]
+    wallets: list[tuple[int, datetime | None]]
 
 
 @dataclass(slots=True)
-class _Left:
-    """A wallet without debt, as a batch left it; the session it played in, its last bets, their rounds."""
+class _Remembered:
+    """The wallet that a player moved last, without debt. Not frozen: there is one for each call.
+
+    Args:
+        moved_at: of its last operation.
+        session: the last one that lived.
+        told: the keys of the last calls.
+        bets: the last ones.
+        rounds: those played last.
+        joins: some round of it had several bets: then a round that is not remembered may well be recorded.
+    """
 
     wallet: Wallet
     revision: int
-    at: datetime
-    session: str | None
-    bets: tuple[Operation, ...]
-    rounds: tuple[Round, ...]
+    moved_at: datetime | None
+    session: str | None = None
+    told: tuple[str, ...] = ()
+    bets: tuple[Operation, ...] = ()
+    rounds: tuple[Round, ...] = ()
+    joins: bool = False
 
 
 class Recalled(NamedTuple):
@@ -64,44 +79,48 @@ class Recalled(NamedTuple):
 
     Args:
         seats: one for each ask; None where it must be looked up.
-        left: of the wallets on the seats, by their numbers.
+        wallets: those on the seats, by their numbers.
         expected: of the asks that have a seat.
+        joining: players without a seat whose rounds had several bets.
     """
 
     seats: list[Seat | None]
-    left: dict[int, _Left]
+    wallets: dict[int, _Remembered]
     expected: Expected
+    joining: set[str]
 
-    def seen(self) -> list[tuple[int, ...]]:
-        """What changes whenever anything does, as `statements.seen`."""
-        return [
-            (
-                number,
-                its.wallet.cash_account_id,
-                its.wallet.cash_version,
-                its.wallet.sequence,
-                its.revision,
-                0,
-            )
-            for number, its in self.left.items()
-        ]
+    def seen(self) -> list[Seen]:
+        """What the writing statement holds them against."""
+        found = []
+        for its in self.wallets.values():
+            own = its.wallet
+            numbers = (own.wallet_id, own.cash_account_id, own.cash_version, own.sequence, its.revision, 0)
+            found.append(Seen(*numbers, its.moved_at))
+        return found
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """How much a site's memory is worth: exponential back-off."""
+
+    left: int = 0  # batches for which nothing is recalled
+    longer: int = 1  # for how many, the next time it is old
 
 
 @dataclass(slots=True)
 class Memory:
-    """Remembers wallets as long as that helps: whenever it was wrong, it is left alone for a while.
+    """Remembers players, the least recently served forgotten first, as long as that helps a site.
 
-    Where several processes move the same players' money it is often wrong, and a batch that is decided twice
-    costs more than one that is looked up.
+    Where several processes move the same players' money, memory is mostly old, and a batch that is decided
+    twice costs more than one that is looked up. So it is left alone, each time for twice as long.
 
     Args:
-        most: wallets; those that moved longest ago are forgotten.
+        most: players.
     """
 
     most: int = _MOST
-    _left: "OrderedDict[_Name, _Left]" = field(default_factory=OrderedDict)
-    _doubted: int = 0  # batches for which nothing is recalled
-    _doubt: int = 1  # for how many, the next time it was wrong
+    _players: "OrderedDict[_Name, _Remembered]" = field(default_factory=OrderedDict)
+    _doubts: dict[int, _Doubt] = field(default_factory=dict)
 
     def recall(self, site_id: int, asks: Sequence[Ask], page: Page) -> Recalled:
         """Lay what is remembered onto the page; it is forgotten until it is kept again.
@@ -111,17 +130,22 @@ class Memory:
             asks: none of those that need locks.
             page: empty.
         """
-        is_doubted, found = self._doubted > 0, self._left
-        self._doubted -= is_doubted
-        left: dict[_Name, _Left | None] = {}
+        doubt = self._doubts.setdefault(site_id, _Doubt())
+        is_doubted, players = doubt.left > 0, self._players
+        doubt.left -= is_doubted
+        recalled = Recalled([], {}, Expected([], [], [], []), set())
+        found: dict[str, _Remembered | None] = {}
         # All of a player's asks are decided upon one source.
         for ask in asks:
-            name = (site_id, ask.player, ask.currency)
-            its = left[name] if name in left else found.pop(name, None)
-            left[name] = its if its is not None and not is_doubted and _fits(its, ask) else None
-        recalled = Recalled([], {}, Expected([], [], []))
+            player = ask.player
+            its = found[player] if player in found else players.pop((site_id, player), None)
+            if its is not None and (is_doubted or not _fits(its, ask)):
+                if its.joins:
+                    recalled.joining.add(player)
+                its = None
+            found[player] = its
         for ask in asks:
-            its = left[site_id, ask.player, ask.currency]
+            its = found[ask.player]
             recalled.seats.append(None if its is None else _seated(page, ask, its, recalled))
         return recalled
 
@@ -129,8 +153,9 @@ class Memory:
         self,
         site_id: int,
         page: Page,
+        sheet: Sheet,
         answers: Iterable[Answer],
-        upon: Iterable[tuple[int, ...]],
+        upon: Iterable[Seen],
         recalled: Recalled,
     ) -> None:
         """Remember how a batch left its wallets, now that it is written.
@@ -138,122 +163,149 @@ class Memory:
         Args:
             site_id: whose.
             page: the batch's.
+            sheet: what was written.
             answers: the batch's; whoever was refused anything, or told again, is looked up the next time.
             upon: what was seen, and confirmed.
             recalled: what the batch had of memory.
         """
-        if self._doubt > 1 and None not in recalled.seats:
-            self._doubt -= 1
-        revisions = {one[0]: one[4] for one in upon}
-        for its in _as_left(page, answers, revisions, recalled):
-            self._left[site_id, its.wallet.player, its.wallet.currency] = its
-        while len(self._left) > self.most:
-            self._left.popitem(last=False)
+        doubt = self._doubts[site_id]
+        if doubt.longer > 1 and 2 * recalled.seats.count(None) < len(recalled.seats):
+            doubt.longer -= 1
+        moved = {wallet.wallet_id for wallet in sheet.wallets}
+        confirmed = {
+            one.wallet_id: (one.revision, sheet.at if one.wallet_id in moved else one.moved_at)
+            for one in upon
+        }
+        for its in _as_left(page, answers, confirmed, recalled):
+            self._players[site_id, its.wallet.player] = its
+        while len(self._players) > self.most:
+            self._players.popitem(last=False)
 
-    def doubt(self) -> None:
-        """It was wrong, and a batch was decided for nothing."""
-        if self._doubt >= _OFTEN:
-            self._left.clear()  # most likely somebody else has moved them all
-        self._doubted = self._doubt
-        self._doubt = min(2 * self._doubt, _LONGEST_DOUBT)
+    def was_old(self, site_id: int) -> None:
+        """Somebody else has moved what was remembered, and a batch was decided for nothing."""
+        doubt = self._doubts.setdefault(site_id, _Doubt())
+        if doubt.longer >= _OFTEN:
+            # As after a switch from one process to another: most of it is old.
+            for name in [one for one in self._players if one[0] == site_id]:
+                del self._players[name]
+        doubt.left = doubt.longer
+        doubt.longer = min(2 * doubt.longer, _LONGEST_DOUBT)
+
+    def clear(self) -> None:
+        """Forget all: behind a lost connection there may be another database, without the last commits."""
+        self._players.clear()
 
     def forget(self, site_id: int, asks: Iterable[Ask]) -> None:
-        """Forget whose money is about to be moved by what does not keep them."""
+        """Forget whose money is moved by what does not keep them."""
         for ask in asks:
-            self._left.pop((site_id, ask.player, ask.currency), None)
+            self._players.pop((site_id, ask.player), None)
 
 
-def _fits(left: _Left, ask: Ask) -> bool:
+def _fits(its: _Remembered, ask: Ask) -> bool:
     """Whether all that a decision depends on is remembered, or expected."""
-    if ask.session is not None and ask.session != left.session:
+    if ask.currency != its.wallet.currency or (ask.session is not None and ask.session != its.session):
         return False
     if ask.type is Type.WITHDRAW and not ask.policy.withdraw_while_round_open:
         return False
-    for told in left.bets:
-        if told.key.key == ask.key:
-            return False  # and is told again, most likely
+    if ask.key in its.told:
+        return False  # it is told again, most likely
     if ask.reference is None:
         # A bet's round is expected to be new; any other names one that is there.
-        return (
-            ask.round_id is None or ask.type in BETS or _round(left, ask.provider, ask.round_id) is not None
-        )
-    bet = _bet(left, ask.reference_key)
-    return bet is not None and (bet.round_id is None or _round(left, bet.provider, bet.round_id) is not None)
+        is_new = ask.type in BETS and not its.joins
+        return is_new or ask.round_id is None or _round(its, ask.provider, ask.round_id) is not None
+    bet = _bet(its, ask.reference_key)
+    return bet is not None and (bet.round_id is None or _round(its, bet.provider, bet.round_id) is not None)
 
 
-def _bet(left: _Left, key: OperationKey | None) -> Operation | None:
-    for bet in left.bets:
+def _bet(its: _Remembered, key: OperationKey | None) -> Operation | None:
+    for bet in its.bets:
         if bet.key == key:
             return bet
     return None
 
 
-def _round(left: _Left, provider: str, round_id: str) -> Round | None:
-    for around in left.rounds:
+def _round(its: _Remembered, provider: str, round_id: str) -> Round | None:
+    for around in its.rounds:
         if around.key.round_id == round_id and around.key.provider == provider:
             return around
     return None
 
 
-def _seated(page: Page, ask: Ask, left: _Left, recalled: Recalled) -> Seat:
+def _seated(page: Page, ask: Ask, its: _Remembered, recalled: Recalled) -> Seat:
     """Lay one ask's surroundings onto the page, and note what is expected of them."""
-    wallet, expected = left.wallet, recalled.expected
+    wallet, expected = its.wallet, recalled.expected
     number = wallet.wallet_id
-    recalled.left[number] = left
-    page.wallets[number] = wallet
-    page.at = max(page.at, left.at)
+    if number not in recalled.wallets:
+        recalled.wallets[number] = its
+        expected.wallets.append((number, its.moved_at))
+        page.wallets[number] = wallet
+        if its.moved_at is not None:
+            page.at = max(page.at, its.moved_at)
     expected.keys.append(ask.operation_key)
     if ask.session is not None:
         expected.sessions.append((number, ask.provider, ask.session))
     provider, round_id = ask.provider, ask.round_id
     if ask.reference is not None:
-        bet = _bet(left, ask.reference_key)
+        bet = _bet(its, ask.reference_key)
         assert bet is not None, "it fits"
         page.operations[bet.key] = bet
         provider, round_id = bet.provider, bet.round_id
     if round_id is not None:
-        around = _round(left, provider, round_id)
+        around = _round(its, provider, round_id)
         if around is None:
             expected.rounds.append(RoundKey(number, provider, round_id))
         else:
             page.rounds[around.key] = around
-    return Seat(True, wallet, True, False)  # noqa: FBT003  known; its session lives; no round is in the way
+    return Seat(is_known=True, wallet=wallet, session_ok=True, round_open=False)
 
 
 def _as_left(
-    page: Page, answers: Iterable[Answer], revisions: Mapping[int, int], recalled: Recalled
-) -> Iterator[_Left]:
-    """Wallets as a batch left them."""
-    found: dict[int, _Left | None] = {}
+    page: Page,
+    answers: Iterable[Answer],
+    confirmed: Mapping[int, tuple[int, datetime | None]],
+    recalled: Recalled,
+) -> Iterator[_Remembered]:
+    """Wallets as a batch left them; `confirmed`: their revision, and the instant of their last operation."""
+    found: dict[int, _Remembered | None] = {}
     for answer in answers:
         wallet = answer.wallet
         if wallet is None:
             continue
         number = wallet.wallet_id
-        its = found[number] if number in found else _begun(wallet, revisions[number], page, recalled)
+        its = found[number] if number in found else _begun(wallet, confirmed.get(number), recalled)
         found[number] = its if its is not None and _goes_on(its, answer) else None
     for key, around in page.rounds.items():
         its = found.get(key.wallet_id)
-        if its is not None and _round(its, key.provider, key.round_id) is None:
-            its.rounds = (*its.rounds, around)[-_LAST:]
+        if its is not None:
+            # Played now, so it is the last one.
+            others = [one for one in its.rounds if one is not around]
+            its.rounds = (*others, around)[-_LAST:]
+            its.joins |= around.open_bets > 1
     return (its for its in found.values() if its is not None)
 
 
-def _begun(wallet: Wallet, revision: int, page: Page, recalled: Recalled) -> _Left:
+def _begun(
+    wallet: Wallet, confirmed: tuple[int, datetime | None] | None, recalled: Recalled
+) -> _Remembered | None:
     """One wallet as a batch left it, and what is known of it from before."""
-    before = recalled.left.get(wallet.wallet_id)
-    # A copy: the answers are still to be told, and the next batch changes what it finds.
-    its = copied(wallet)
-    if before is None:
-        return _Left(its, revision, page.at, None, (), ())
-    return _Left(its, revision, page.at, before.session, before.bets, before.rounds)
+    if confirmed is None:
+        return None
+    before = recalled.wallets.get(wallet.wallet_id)
+    # A copy: the answers are still to be told, and the next batch changes what it finds. Of a bet it changes
+    # nothing that is told: nothing is rolled back without locks.
+    its = _Remembered(copied(wallet), *confirmed, joins=wallet.player in recalled.joining)
+    if before is not None:
+        its.session, its.told, its.joins = before.session, before.told, before.joins
+        its.bets, its.rounds = before.bets, before.rounds
+    return its
 
 
-def _goes_on(left: _Left, answer: Answer) -> bool:
+def _goes_on(its: _Remembered, answer: Answer) -> bool:
     """Add what one answer tells; false where the next call had better look."""
-    if answer.code is not Code.OK or answer.duplicate or left.wallet.debt:
+    if answer.code is not Code.OK or answer.duplicate or its.wallet.debt:
         return False
-    left.session = answer.ask.session or left.session
+    its.session = answer.ask.session or its.session
+    its.told = (*its.told, answer.ask.key)[-_LAST_TOLD:]
     if answer.operation is not None and answer.operation.type in BETS:
-        left.bets = (*left.bets, answer.operation)[-_LAST:]
+        its.bets = (*its.bets, answer.operation)[-_LAST:]
     return True

@@ -126,7 +126,7 @@ async def create_player(
 
 
 async def _open_wallet(tx: Transaction, site_id: int, player_id: str, currency: str, at: datetime) -> None:
-    """Open a wallet at zero.
+    """Open a wallet at zero, the player's row being locked: who is blocked just now is so in this wallet too.
 
     What the cashier has credited to the player before is taken into its sequence by the first operation, like
     everything that another room moves: so a wallet's history always begins with nothing.

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from app.wallet.terms import Code, Grant, Leg, Operation, Round, Wallet
 
-__all__ = ["Moved", "Seat", "Sheet", "Verdict", "copied", "gained"]
+__all__ = ["Moved", "Seat", "Seen", "Sheet", "Verdict", "copied", "gained"]
 
 # What each leg adds to cash, to bonus, and to what is owed.
 _GAINS: Final = {
@@ -36,6 +36,27 @@ class Seat(NamedTuple):
     wallet: Wallet | None
     session_ok: bool
     round_open: bool
+
+
+class Seen(NamedTuple):
+    """A wallet as it was when a batch was decided about it without a lock: what tells that it has changed.
+
+    Args:
+        cash_version: of its cash account, which other rooms move too.
+        sequence: of its last operation.
+        revision: counts what moves no money and changes what may be done.
+        debt: what is owed; minor units.
+        moved_at: of its last operation; of a wallet that is remembered it tells one history of the database
+            from another, whose numbers may be the same.
+    """
+
+    wallet_id: int
+    cash_account_id: int
+    cash_version: int
+    sequence: int
+    revision: int
+    debt: int
+    moved_at: datetime | None
 
 
 class Moved(NamedTuple):

@@ -18,7 +18,7 @@ from app.wallet import chart
 from app.wallet.memory import Expected
 from app.wallet.queries import operation_of, round_of, wallet_of
 from app.wallet.rules import Page
-from app.wallet.sheets import Moved, Seat, Sheet
+from app.wallet.sheets import Moved, Seat, Seen, Sheet
 from app.wallet.terms import Ask, Grant, Leg, Operation, OperationKey, Type
 
 __all__ = [
@@ -48,18 +48,40 @@ _OPERATIONS: Final = (
 _WALLETS: Final = ("bigint",) * 5
 _ROUNDS: Final = ("bigint", *("text",) * 5, "boolean", "integer", *("bigint",) * 5)
 _COLUMNS: Final = (*_OPERATIONS, *_WALLETS, *_ROUNDS)
-_WRITE: Final = f"SELECT wallet_write($1, $2, {arrays.placed(_COLUMNS, 3)})"
-_MOVE: Final = f"{_WRITE}, {ledger.move_call(3 + len(_COLUMNS))}"
-# The same, once it is sure that what was decided upon still stands; migrations/sql/wallet_confirm.sql.
+# The same, once it is sure that what was seen still stands (wallet_confirm.sql), and that what was not looked
+# for is as it was expected to be (wallet_memory.sql).
 _SEEN: Final = ("bigint",) * 6
-_EXPECTED: Final = (*("text",) * 3, "bigint", *("text",) * 2, "bigint", *("text",) * 2)
-_SURE: Final = (*_SEEN, *_EXPECTED)
-_SURE_WRITE: Final = (
-    f"SELECT wallet_confirm($1, {arrays.placed(_SEEN, 3)}),"
-    f" wallet_expect($1, $2, {arrays.placed(_EXPECTED, 3 + len(_SEEN))}),"
-    f" wallet_write($1, $2, {arrays.placed(_COLUMNS, 3 + len(_SURE))})"
+_EXPECTED: Final = (
+    *(*("text",) * 3, "bigint", *("text",) * 2, "bigint", *("text",) * 2),
+    *("bigint", "timestamptz"),
 )
-_SURE_MOVE: Final = f"{_SURE_WRITE}, {ledger.move_call(3 + len(_SURE) + len(_COLUMNS))}"
+_CONFIRM: Final = f"wallet_confirm($1, {arrays.placed(_SEEN, 3)})"
+_EXPECT: Final = f"wallet_expect($1, $2, {arrays.placed(_EXPECTED, 3 + len(_SEEN))})"
+
+
+def _writing(before: Sequence[str], taken: int, *, moves: bool) -> str:
+    """The statement that writes: what is made sure of before it, and whether any money moves.
+
+    Args:
+        before: calls.
+        taken: how many arrays they have.
+        moves: whether the ledger has a part in it.
+    """
+    calls = [*before, f"wallet_write($1, $2, {arrays.placed(_COLUMNS, 3 + taken)})"]
+    if moves:
+        calls.append(ledger.move_call(3 + taken + len(_COLUMNS)))
+    return f"SELECT {', '.join(calls)}"
+
+
+# By what is made sure of, and by whether money moves.
+_LOCKED: Final[tuple[str, ...]] = ()
+_CONFIRMED: Final[tuple[str, ...]] = (_CONFIRM,)
+_ALL_SURE: Final[tuple[str, ...]] = (_CONFIRM, _EXPECT)
+_WRITING: Final = {
+    (before, moves): _writing(before, taken, moves=moves)
+    for before, taken in ((_LOCKED, 0), (_CONFIRMED, len(_SEEN)), (_ALL_SURE, len(_SEEN) + len(_EXPECTED)))
+    for moves in (False, True)
+}
 _HOUSE: Final = """
 SELECT purpose, currency, account_id FROM account
  WHERE site_id = $1 AND owner = 'site' AND purpose = ANY ('{house_gaming,operator_float}')
@@ -117,15 +139,15 @@ def seats_of(page: Page, asks: Sequence[Ask], rows: Sequence[Any]) -> list[Seat]
     return [_seated(page, ask, row) for ask, row in zip(asks, rows, strict=True)]
 
 
-def seen(rows: Sequence[Any]) -> list[tuple[int, ...]]:
+def seen(rows: Sequence[Any]) -> list[Seen]:
     """What was looked up of each wallet that changes whenever anything does that a decision depends on."""
     found = {}
     for row in rows:
         own = row["wallet"]
         if own is not None and own["wallet_id"] not in found:
-            found[own["wallet_id"]] = (
+            found[own["wallet_id"]] = Seen(
                 *(own["wallet_id"], own["cash_account_id"], row["cash_version"]),
-                *(own["sequence"], own["revision"], row["debt_minor"]),
+                *(own["sequence"], own["revision"], row["debt_minor"], own["moved_at"]),
             )
     return list(found.values())
 
@@ -136,7 +158,7 @@ def write(
     sheet: Sheet,
     houses: Houses,
     *,
-    upon: Sequence[tuple[int, ...]] | None = None,
+    upon: Sequence[Seen] | None = None,
     expected: Expected | None = None,
 ) -> Coroutine[Any, Any, Any]:
     """The call that writes what was decided: operations, wallets, rounds, and the money.
@@ -152,16 +174,21 @@ def write(
             serialization failure and nothing is written.
         expected: what was not even looked up; the same.
     """
-    arguments = []
+    before, arguments = _LOCKED, []
     if upon is not None:
-        columns = [_transposed(one, 3) for one in expected or ([], [], [])]
-        arguments += arrays.written(_SURE, [*_transposed(upon, len(_SEEN)), *itertools.chain(*columns)])
+        before = _CONFIRMED
+        arguments += arrays.written(_SEEN, _transposed(upon, len(_SEEN) + 1)[:-1])
+        if expected is not None and any(expected):
+            before = _ALL_SURE
+            # Keys, rounds and sessions are of three parts each, a wallet and its instant of two.
+            parts: Sequence[Sequence[tuple[Any, ...]]] = expected
+            columns = [_transposed(rows, width) for rows, width in zip(parts, (3, 3, 3, 2), strict=True)]
+            arguments += arrays.written(_EXPECTED, list(itertools.chain(*columns)))
     arguments += arrays.written(_COLUMNS, _columns(sheet))
-    statement = _WRITE if upon is None else _SURE_WRITE
     if sheet.moved:
-        statement = _MOVE if upon is None else _SURE_MOVE
         moves = [chart.move(*one, _across(one, site_id, houses)) for one in sheet.moved]
         arguments += ledger.move_arguments(moves, source="wallet", actor="wallet")
+    statement = _WRITING[before, bool(sheet.moved)]
     call: Coroutine[Any, Any, Any] = raw.execute(statement, site_id, sheet.at, *arguments)
     return call
 

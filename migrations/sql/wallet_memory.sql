@@ -1,17 +1,25 @@
 -- A process that has just moved a wallet's money decides upon what it remembers, without a look; what it takes for granted is made
 -- sure of here, where it is written, behind the locks of wallet_confirm.
 
--- Refuse a batch where anything is not as it nearly always is: keys that nobody rolled back before they came, rounds that are not
--- recorded, sessions that live.
+-- Refuse a batch whose wallets were moved last at other instants than is remembered: counters alone fit again where a standby that
+-- lacks the last commits has taken over, and others have moved on. And one where anything is not as it nearly always is: keys that
+-- nobody rolled back before they came, rounds that are not recorded, sessions that live. That has a code of its own: nobody has moved
+-- what is remembered.
 CREATE FUNCTION wallet_expect(
   the_site integer, at timestamptz, sources text[], withins text[], keys text[],
   round_wallets bigint[], round_providers text[], round_names text[],
-  session_wallets bigint[], session_providers text[], session_ids text[])
+  session_wallets bigint[], session_providers text[], session_ids text[], wallet_ids bigint[], moved_ats timestamptz[])
   RETURNS void LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   is_wrong boolean := false;
 BEGIN
+  IF EXISTS (
+    SELECT FROM unnest(wallet_ids, moved_ats) AS x (wallet_id, moved_at),
+      LATERAL (SELECT w.moved_at FROM wallet w WHERE w.site_id = the_site AND w.wallet_id = x.wallet_id LIMIT 1) w
+     WHERE w.moved_at IS DISTINCT FROM x.moved_at) THEN
+    RAISE EXCEPTION 'what this batch was decided upon has changed' USING ERRCODE = 'serialization_failure';
+  END IF;
   IF cardinality(keys) > 0 THEN
     is_wrong := EXISTS (
       SELECT FROM unnest(sources, withins, keys) AS x (source, within, key),
@@ -34,7 +42,7 @@ BEGIN
        WHERE s.lives IS NOT TRUE);
   END IF;
   IF is_wrong THEN
-    RAISE EXCEPTION 'what this batch took for granted is not so' USING ERRCODE = 'serialization_failure';
+    RAISE EXCEPTION 'what this batch took for granted is not so' USING ERRCODE = 'W0001';
   END IF;
 END $$
 -- ;;

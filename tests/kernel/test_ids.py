@@ -3,6 +3,8 @@
 import asyncio
 import random
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -125,3 +127,27 @@ async def test_seeded_chance_is_seen_by_own_tasks_only() -> None:
     with ids.seeded(random.Random(2)):
         assert ids.secret() == inside
     assert await outside != inside
+
+
+def test_chance_has_as_many_bits_as_were_asked_for() -> None:
+    for bits in (1, 62, 63, 64, 65, 127, 128, 129, 4000):
+        drawn = [ids._system.getrandbits(bits) for _ in range(40)]
+        assert all(number < 1 << bits for number in drawn)
+        assert max(drawn) >> bits - 1 == 1, "and the highest is among them"
+
+
+def test_two_processes_do_not_draw_the_same() -> None:
+    """A page of chance that was drawn before they parted is nobody's."""
+    program = """
+import os
+from app.kernel import ids
+ids.secret()
+reading, writing = os.pipe()
+if os.fork():
+    os.wait()
+    print(ids.secret(), os.read(reading, 100).decode())
+else:
+    os.write(writing, ids.secret().encode())
+"""
+    ours, theirs = subprocess.check_output([sys.executable, "-c", program], text=True).split()
+    assert ours != theirs

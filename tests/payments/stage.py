@@ -145,17 +145,8 @@ class Bank(Provider):
         return providers.Result(order.state, order.theirs, order.amount, error=error)
 
     @override
-    async def status(
-        self, http: HttpClient, account: providers.ProviderAccount, reference: str
-    ) -> providers.Result:
-        self.asked.append(("status", reference))
-        said = self._said(reference)
-        if self.during_status is not None:
-            meanwhile, self.during_status = self.during_status, None
-            await meanwhile()
-        return said
-
     def _said(self, reference: str) -> providers.Result:
+        self.asked.append(("status", reference))
         word = self.words.pop(0) if len(self.words) > 1 else self.words[0]
         order = self.book.get(reference)
         match word:

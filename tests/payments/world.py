@@ -107,11 +107,14 @@ class Provider:
     async def status(
         self, http: HttpClient, account: providers.ProviderAccount, reference: str
     ) -> providers.Result:
-        said = self._say("status", self.statuses, reference)
+        said = self._said(reference)
         if self.during_status is not None:
             meanwhile, self.during_status = self.during_status, None
             await meanwhile()
         return said
+
+    def _said(self, reference: str) -> providers.Result:
+        return self._say("status", self.statuses, reference)
 
     async def cancel(
         self, http: HttpClient, account: providers.ProviderAccount, reference: str

@@ -9,10 +9,10 @@ from app import ledger
 from app.kernel.money import Money
 from app.wallet.queries import lock_wallets
 from app.wallet.schemas import game_ask
-from app.wallet.terms import Code, Policy, Type
+from app.wallet.terms import Ask, Code, Policy, Type
 from tests.wallet.counter import Counter, Json
 
-__all__ = ["CHANGES", "Deed", "close_the_round", "dispute", "hold_all", "play", "player"]
+__all__ = ["CHANGES", "Deed", "close_the_round", "deposit", "dispute", "hold_all", "play", "player"]
 
 Deed = Callable[[Counter], Awaitable[object]]
 
@@ -29,6 +29,11 @@ def play(kind: Type, key: str, **more: object) -> Deed:
         assert answer.code in {Code.OK, Code.NOTHING_TO_REVERSE}
 
     return deed
+
+
+def deposit(key: str, player: str = "aigerim") -> Ask:
+    """Ten minor units, as a batch is asked for them."""
+    return Ask(Type.DEPOSIT, "operator", key, player, Policy(), b"print", "req_x", currency="KZT", amount=10)
 
 
 async def hold_all(counter: Counter) -> None:

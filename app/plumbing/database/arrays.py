@@ -6,6 +6,7 @@ the text about as fast as the binary form.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 __all__ = ["placed", "written"]
@@ -20,7 +21,7 @@ def written(kinds: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[str]
     """The arrays that `placed` has places for; None is NULL.
 
     Args:
-        kinds: `text`, `bytea`, `boolean`, or any whole number of PostgreSQL.
+        kinds: `text`, `bytea`, `boolean`, `timestamptz`, or any whole number of PostgreSQL.
         columns: the elements of each; no text holds NUL, which PostgreSQL cannot keep.
     """
     return [_WRITERS.get(kind, _plain)(column) for kind, column in zip(kinds, columns, strict=True)]
@@ -32,6 +33,10 @@ def _plain(values: Sequence[object]) -> str:
 
 def _blobs(values: Sequence[bytes]) -> str:
     return '{"\\\\x' + '","\\\\x'.join([value.hex() for value in values]) + '"}' if values else "{}"
+
+
+def _instants(values: Sequence[datetime | None]) -> str:
+    return _texts([None if value is None else value.isoformat() for value in values])
 
 
 def _texts(values: Sequence[str | None]) -> str:
@@ -52,4 +57,8 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"') if "\\" in text or '"' in text else text
 
 
-_WRITERS: Final[Mapping[str, Callable[[Sequence[Any]], str]]] = {"text": _texts, "bytea": _blobs}
+_WRITERS: Final[Mapping[str, Callable[[Sequence[Any]], str]]] = {
+    "text": _texts,
+    "bytea": _blobs,
+    "timestamptz": _instants,
+}

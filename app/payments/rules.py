@@ -282,7 +282,7 @@ def next_question(
 
 
 def rank_of_answer(asked_at: datetime, changed_at: datetime, ask_at: datetime | None, at: datetime) -> Source:
-    """How much a provider's answer proves (section 1.4): after what came meanwhile no more than a notice does.
+    """How much a provider's answer proves (section 1.4): after what came meanwhile as little as a notice.
 
     Args:
         asked_at: when the provider was asked.

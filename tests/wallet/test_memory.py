@@ -48,7 +48,8 @@ async def counter(database: Database, clock: MovableClock) -> AsyncIterator[Coun
 @pytest.fixture
 def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """How each batch went that did not need locks from the start."""
-    found, unlocked = [], Batches._unlocked
+    found: list[str] = []
+    unlocked = Batches._unlocked
 
     async def counted(self: Batches, site_id: int, asks: Sequence[Ask], answers: list[Answer]) -> str:
         found.append(await unlocked(self, site_id, asks, answers))
@@ -279,7 +280,7 @@ async def test_an_id_that_is_recorded_is_told_at_once(
     counter: Counter, ways: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is old: the rest of the site is remembered on, and nobody waits for a further run."""
-    again = []
+    again: list[int] = []
     monkeypatch.setattr("app.wallet.journal.pause_seconds", again.append)
     for number in (2, 3, 4, 5, 6):
         await counter.play("bet", f"b-{number}", amount=10, roundId=f"r-{number}")
@@ -338,7 +339,7 @@ async def test_a_session_is_judged_by_this_instant_not_by_a_neighbours_last(
     await journal.run(site, [deposit("ahead")])
     ways.clear()
     journal._batches.clock = MovableClock(now)
-    bet = {"transactionId": "s-1", "playerExternalId": "bolat", "providerId": "acme", "currency": "KZT"}
+    bet: Json = {"transactionId": "s-1", "playerExternalId": "bolat", "providerId": "acme", "currency": "KZT"}
     bet |= {"roundId": "r-1", "gameCode": "aviator", "amount": 1, "sessionId": launched["data"]["sessionId"]}
     ask = game_ask(Type.BET, bet, lambda _: Policy(), "req_x")
     answers = await journal.run(site, [deposit("neighbour"), ask])

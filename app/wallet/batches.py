@@ -108,9 +108,8 @@ class Batches:
             answers += _decided(page, asks, seats)
             of_memory = zip(answers, recalled.seats, strict=True)
             if any(seat is not None and answer.operation is None for answer, seat in of_memory):
-                return (
-                    _Way.DISTURBED
-                )  # not stored, so its id, which nobody has looked for, would refuse nothing
+                # Not stored: its id, which nobody has looked for, would refuse nothing.
+                return _Way.DISTURBED
             sheet = page.torn_off(is_last=True)
             if sheet is None:
                 # Nothing confirms a refusal that is not stored; what it misses may be on its way just now.

@@ -23,7 +23,7 @@ from app.wallet.terms import Ask, Code, Operation, OperationKey, Round, RoundKey
 
 __all__ = ["Expected", "Memory", "Recalled"]
 
-_MOST: Final = 10_000  # players; some 2 kB each
+_MOST: Final = 10_000  # players; 2.4 kB each
 # Of each player: the last bets, which wins name, the rounds that were played last, and what was told last.
 _LAST: Final = 2
 _LAST_TOLD: Final = 4

@@ -3,7 +3,8 @@
 
 Source: payments.md sections 1.4 (who may overrule whom) and 1.5 (late and contradicting evidence). Rows are
 where the payment stands, columns what arrives. A cell names an effect and the rank of evidence it takes; what
-ranks lower does the other, and what ranks highest may do a third. `docs/payments.md` shows the same table, made
+ranks lower does the other, and what ranks highest may do a third. A hint makes us ask at most, whatever it
+says. `docs/payments.md` shows the same table, made
 from this one.
 """
 
@@ -116,7 +117,7 @@ class Cell:
 
     effect: Effect
     proof: Source = Source.ANSWER
-    otherwise: Effect = Effect.STAY
+    otherwise: Effect = Effect.ASK
     settled: Effect | None = None
 
     def of(self, source: Source) -> Effect:
@@ -131,7 +132,7 @@ def _needs(proof: Source, effect: Effect, otherwise: Effect = Effect.ASK) -> Cel
 
 
 _N, _Q = Source.NOTICE, Source.STATUS_QUERY
-stay = Cell(Effect.STAY)
+stay = Cell(Effect.STAY, Source.HINT)
 done = _needs(_Q, Effect.SETTLE, Effect.STAY)
 pend, await_ = Cell(Effect.PEND), Cell(Effect.AWAIT_PLAYER)
 doubt, fail, end, unsent = (
@@ -140,6 +141,8 @@ doubt, fail, end, unsent = (
     Cell(Effect.END_ORDER),
     Cell(Effect.NOTHING_LEFT),
 )
+# Once the provider has said that it has the order, the answer to sending it is no later word.
+nofail, noend = _needs(_N, Effect.FAIL), _needs(_N, Effect.END_ORDER)
 again, gone = Cell(Effect.SEND_AGAIN), Cell(Effect.CALL_VANISHED)
 amount, second = Cell(Effect.CALL_AMOUNT), Cell(Effect.CALL_SECOND)
 # While it is open a signed notice is enough for a success; the direct answer makes us ask.
@@ -157,7 +160,7 @@ denied, cancel, back = (
 reopen, revive = _needs(_Q, Effect.REOPEN), _needs(_Q, Effect.CALL_REVIVED)
 # The two stories of a conflict are ended by a third that outranks both: it was paid as ordered after all; it was
 # not, or went back to us; what came for a deposit went back to its payer. Another amount stays with people.
-cpaid = Cell(Effect.SETTLE, _Q, settled=Effect.PAY)
+cpaid = Cell(Effect.SETTLE, _Q, Effect.STAY, Effect.PAY)
 cnot = Cell(Effect.CALL_DENIED, _Q, Effect.ASK, Effect.FAIL)
 cback = Cell(Effect.CALL_TAKEN_BACK, _Q, Effect.ASK, Effect.FAIL)
 cgone = Cell(Effect.CALL_TAKEN_BACK, _Q, Effect.ASK, Effect.MONEY_WENT_BACK)
@@ -165,9 +168,9 @@ cgone = Cell(Effect.CALL_TAKEN_BACK, _Q, Effect.ASK, Effect.MONEY_WENT_BACK)
 # outranks its word.
 repaid = Cell(Effect.CALL_REVIVED, _Q, Effect.ASK, Effect.PAY_LATE)
 return_, undo = _needs(_Q, Effect.RETURN), _needs(_Q, Effect.UNDO)
-# That an attempt is paid whose place another has taken calls people on anybody's word: it moves nothing, and a
-# question about it might be forgotten when the present attempt ends.
-twice = Cell(Effect.CALL_SECOND)
+# That an attempt is paid whose place another has taken calls people on anybody's word, a hint's too: it moves
+# nothing, and a question about it might be forgotten when the present attempt ends.
+twice = Cell(Effect.CALL_SECOND, Source.HINT)
 
 T = Standing
 # fmt: off
@@ -175,8 +178,8 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
     #                      paid   other   again   declin. cancel. back     pending  player   unknown  not yet  not fnd  not sent
     T.DEPOSIT_UNSENT:     (stay,  stay,   stay,   stay,   stay,   stay,    stay,    stay,    stay,    stay,    stay,    stay),
     T.DEPOSIT_SUBMITTED:  (pay_,  clash_, clash_, fail,   end,    unpay,   pend,    await_,  doubt,   stay,    unsent,  unsent),
-    T.DEPOSIT_AWAITING:   (pay,   clash,  clash,  fail,   end,    back,    pend,    stay,    stay,    gone,    gone,    unsent),
-    T.DEPOSIT_PENDING:    (pay,   clash,  clash,  fail,   end,    unpay,   stay,    await_,  stay,    gone,    gone,    unsent),
+    T.DEPOSIT_AWAITING:   (pay,   clash,  clash,  nofail, noend,  back,    pend,    stay,    stay,    gone,    gone,    unsent),
+    T.DEPOSIT_PENDING:    (pay,   clash,  clash,  nofail, noend,  unpay,   stay,    await_,  stay,    gone,    gone,    unsent),
     T.DEPOSIT_UNKNOWN:    (pay,   clash,  clash,  fail,   end,    unpay,   pend,    await_,  stay,    stay,    unsent,  unsent),
     T.DEPOSIT_CONFLICTED: (cpaid, amount, second, cnot,   cnot,   cgone,   stay,    stay,    stay,    stay,    stay,    stay),
     T.DEPOSIT_COMPLETED:  (done,  amount, second, denied, denied, back,    stay,    stay,    stay,    stay,    stay,    stay),
@@ -188,7 +191,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
 
     T.PAYOUT_UNSENT:      (qpay,  qclash, qclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),
     T.PAYOUT_SUBMITTED:   (pay_,  clash_, clash_, fail,   fail,   unpay,   pend,    doubt,   doubt,   stay,    again,   unsent),
-    T.PAYOUT_PENDING:     (pay,   clash,  clash,  fail,   fail,   unpay,   stay,    stay,    stay,    gone,    gone,    stay),
+    T.PAYOUT_PENDING:     (pay,   clash,  clash,  nofail, nofail, unpay,   stay,    stay,    stay,    gone,    gone,    stay),
     T.PAYOUT_UNKNOWN:     (pay,   clash,  clash,  fail,   fail,   unpay,   pend,    stay,    stay,    stay,    again,   stay),
     T.PAYOUT_CONFLICTED:  (cpaid, amount, second, cnot,   cnot,   cback,   stay,    stay,    stay,    stay,    stay,    stay),
     T.PAYOUT_COMPLETED:   (done,  amount, second, return_,return_,return_, stay,    stay,    stay,    stay,    stay,    stay),
@@ -199,7 +202,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
 
     T.REFUND_UNSENT:      (qpay,  qclash, qclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),
     T.REFUND_SUBMITTED:   (pay_,  clash_, clash_, fail,   fail,   unpay,   pend,    doubt,   doubt,   stay,    again,   unsent),
-    T.REFUND_PENDING:     (pay,   clash,  clash,  fail,   fail,   unpay,   stay,    stay,    stay,    gone,    gone,    stay),
+    T.REFUND_PENDING:     (pay,   clash,  clash,  nofail, nofail, unpay,   stay,    stay,    stay,    gone,    gone,    stay),
     T.REFUND_UNKNOWN:     (pay,   clash,  clash,  fail,   fail,   unpay,   pend,    stay,    stay,    stay,    again,   stay),
     T.REFUND_CONFLICTED:  (cpaid, amount, second, cnot,   cnot,   cback,   stay,    stay,    stay,    stay,    stay,    stay),
     T.REFUND_COMPLETED:   (done,  amount, second, undo,   undo,   undo,    stay,    stay,    stay,    stay,    stay,    stay),

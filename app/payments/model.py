@@ -28,7 +28,8 @@ __all__ = [
 class Source(IntEnum):
     """Where a piece of evidence comes from; a higher rank may overrule a lower (payments.md section 1.4)."""
 
-    # 1 would be the player's browser coming back: it proves nothing, so it only makes us ask.
+    # The player's browser coming back, or an answer that something has overtaken: neither proves anything.
+    HINT = 1
     ANSWER = 2
     NOTICE = 3
     STATUS_QUERY = 4

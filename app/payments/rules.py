@@ -282,7 +282,7 @@ def next_question(
 
 
 def rank_of_answer(asked_at: datetime, changed_at: datetime, ask_at: datetime | None, at: datetime) -> Source:
-    """How much a provider's answer proves (section 1.4): after what came meanwhile as little as a notice.
+    """How much a provider's answer proves (section 1.4): once something has overtaken it, a mere hint.
 
     Args:
         asked_at: when the provider was asked.
@@ -291,7 +291,7 @@ def rank_of_answer(asked_at: datetime, changed_at: datetime, ask_at: datetime | 
         at: this instant.
     """
     is_late = changed_at > asked_at or (ask_at is not None and asked_at < ask_at <= at)
-    return Source.NOTICE if is_late else Source.STATUS_QUERY
+    return Source.HINT if is_late else Source.STATUS_QUERY
 
 
 def question_delay(asked: int) -> timedelta:

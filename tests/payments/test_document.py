@@ -14,7 +14,7 @@ END: Final = "\n<!-- end -->"
 
 
 def written(cell: Cell) -> str:
-    if cell.proof is Source.ANSWER:
+    if cell.proof <= Source.ANSWER:
         return cell.effect.value
     settled = f" / {int(Source.SETTLEMENT)}: {cell.settled.value}" if cell.settled else ""
     return f"{cell.otherwise.value} / {int(cell.proof)}: {cell.effect.value}{settled}"

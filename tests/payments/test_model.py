@@ -20,13 +20,13 @@ AMOUNT, OTHER_AMOUNT, OTHER_CURRENCY = Money(150_000, "KZT"), Money(149_999, "KZ
 PAID_AS = "theirs-1"
 
 # What evidence does. Rows: states; columns: verdicts. `a|b` is before and after the provider's patience
-# (120 s), or from a source that is not enough and one that is: for "paid" while open that is a notice, for everything
-# after the end a status query. A third is what a settlement does, or what two people with a proof do. `>x` moves there; `ask` asks the provider, `settled`: it has answered; `!x` calls a person.
+# (120 s), or from a source that is not enough and one that is: for "paid" and a no while open that is a notice, for
+# everything after the end a status query. A hint makes us ask wherever something else would follow. A third is what a settlement does, or what two people with a proof do. `>x` moves there; `ask` asks the provider, `settled`: it has answered; `!x` calls a person.
 AT_PROVIDER = "needs_player      pending            paid             declined   cancelled   not_found               not_sent         unknown  taken_back"
 EVIDENCE = """
 submitted         >awaiting_player  >provider_pending  >provider_pending+ask|credit  >declined     >by_player    stay|>provider_error  >provider_error  >unknown  ask|>declined
-awaiting_player   stay              >provider_pending  ask|credit                    >declined     >by_player    !order_vanished       >provider_error  stay  ask|!taken_back
-provider_pending  >awaiting_player  stay               ask|credit                    >declined     >by_player    !order_vanished       >provider_error  stay  ask|>declined
+awaiting_player   stay              >provider_pending  ask|credit                    ask|>declined ask|>by_player !order_vanished       >provider_error  stay  ask|!taken_back
+provider_pending  >awaiting_player  stay               ask|credit                    ask|>declined ask|>by_player !order_vanished       >provider_error  stay  ask|>declined
 unknown           >awaiting_player  >provider_pending  ask|credit                    >declined     >by_player    stay|>provider_error  >provider_error  stay  ask|>declined
 conflicted        stay              stay               stay|settled|credit           ask|!denied_after_success|>declined  ask|!denied_after_success|>declined  stay  stay  stay  ask|!taken_back|>refunded
 completed         stay              stay               stay|settled                  ask|reverse   ask|reverse   stay  stay   stay  ask|!taken_back
@@ -53,6 +53,7 @@ STILL = {
 }
 OPEN_AT_PROVIDER = {"submitted", "awaiting_player", "provider_pending", "unknown"}
 PAID_ONCE = {"completed", "conflicted", "refunded", "charged_back", "reversed"}
+ASK = Step(ask_again=True)
 STEPS = {
     "stay": Step(),
     "settled": Step(settles=True),
@@ -90,6 +91,11 @@ def said(
 
 
 def expected(state: str, verdict: str, source: int, at: datetime) -> Step:
+    step = proven(state, verdict, source, at)
+    return ASK if source == Source.HINT and step != Step() and not step.ask_again else step
+
+
+def proven(state: str, verdict: str, source: int, at: datetime) -> Step:
     if state in STILL:
         return Step()
     before, *more = CELLS[state, verdict].split("|")
@@ -100,7 +106,7 @@ def expected(state: str, verdict: str, source: int, at: datetime) -> Step:
     after = more[0]
     if verdict == "not_found" and state in OPEN_AT_PROVIDER:
         return step_of(before if at < LATER else after)
-    is_open = state in OPEN_AT_PROVIDER and verdict == "paid"
+    is_open = state in OPEN_AT_PROVIDER and verdict in {"paid", "declined", "cancelled"}
     enough = Source.NOTICE if is_open else Source.STATUS_QUERY
     return step_of(after if source >= enough else before)
 
@@ -115,7 +121,7 @@ def cells() -> Iterator[tuple[str, str, int]]:
 def test_the_tables_of_this_test_are_complete() -> None:
     assert set(VERDICTS) == {verdict.value for verdict in Verdict}
     assert {state for state, _ in CELLS} | STILL == set(DEPOSITS)
-    assert len(list(cells())) == 22 * 9 * 4
+    assert len(list(cells())) == 22 * 9 * 5
 
 
 @pytest.mark.parametrize("at", [SOON, LATER], ids=["soon", "later"])
@@ -152,7 +158,11 @@ def test_another_amount_or_currency_is_a_conflict(state: str, amount: Money | No
     assert rules.next_step(deposit(state), said("paid", Source.STATUS_QUERY, amount=amount)) == conflict
 
 
-@pytest.mark.parametrize("source", list(Source))
+def test_a_hint_of_a_second_payment_makes_us_ask() -> None:
+    assert rules.next_step(deposit("completed"), said("paid", Source.HINT, reference="theirs-2")) == ASK
+
+
+@pytest.mark.parametrize("source", [one for one in Source if one > Source.HINT])
 def test_a_second_payment_is_never_a_second_credit(source: Source) -> None:
     again = rules.next_step(deposit("completed"), said("paid", source, reference="theirs-2"))
     assert again == Step(attention=Attention.SECOND_PAYMENT)

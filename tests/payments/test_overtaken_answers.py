@@ -22,11 +22,11 @@ SECOND = timedelta(seconds=1)
     [
         (-1, None, Source.STATUS_QUERY),
         (0, None, Source.STATUS_QUERY),
-        (1, None, Source.NOTICE),
+        (1, None, Source.HINT),
         (-1, 60, Source.STATUS_QUERY),
         (-1, 0, Source.STATUS_QUERY),
-        (-1, 1, Source.NOTICE),
-        (-1, 2, Source.NOTICE),
+        (-1, 1, Source.HINT),
+        (-1, 2, Source.HINT),
     ],
 )
 def test_what_came_after_it_was_asked_for_makes_it_older(changed: int, ask: int | None, rank: Source) -> None:
@@ -117,3 +117,93 @@ async def test_a_no_from_before_a_refund_was_paid_undoes_nothing(desk: Desk) -> 
     await desk.carry_on(refund.payment_id)
     now_is = await desk.found(refund.payment_id)
     assert (now_is.sub_status.value, now_is.attention) == ("completed", None)
+
+
+async def test_a_no_from_before_a_deposit_was_under_way_ends_nothing(
+    world: World, provider: Provider
+) -> None:
+    payment_id = (await world.deposit()).payment_id
+    provider.statuses = [just(State.FAILED), paid()]
+    provider.during_status = then_a_notice(world, fact(await world.reference(), "processing"))
+    await payments.carry_on(world.pipes, world.site_id, payment_id)
+    found = await world.payment()
+    assert (found.sub_status, found.ask_at) == ("provider_pending", world.clock.now()), "it is asked again"
+    await payments.carry_on(world.pipes, world.site_id, payment_id)
+    found = await world.payment()
+    assert (found.sub_status, found.is_late, await world.credited()) == ("completed", False, 150_000)
+    assert await world.told() == [4]
+
+
+async def test_a_no_to_an_open_deposit_that_comes_again_counts(world: World, provider: Provider) -> None:
+    payment_id = (await world.deposit()).payment_id
+    provider.statuses = [just(State.FAILED)]
+    provider.during_status = then_a_notice(world, fact(await world.reference(), "processing"))
+    for state in ("provider_pending", "declined"):
+        await payments.carry_on(world.pipes, world.site_id, payment_id)
+        assert (await world.payment()).sub_status == state
+
+
+async def test_a_no_from_before_a_payout_was_under_way_gives_nothing_back(stage: Stage) -> None:
+    await stage.fund()
+    stage.bank.manners, stage.bank.words = ["accepts silently"], ["failed", "truth"]
+    found = await stage.withdraw()
+    await stage.work()
+    [reference] = await stage.references(found.payment_id)
+    assert await stage.state(found.payment_id) == ("unknown", None)
+    stage.bank.during_status = then_a_notice(stage, stage.bank.fact(reference, "processing"))
+    await payments.carry_on(stage.pipes, stage.site_id, found.payment_id)
+    assert await stage.state(found.payment_id) == ("provider_pending", None)
+    assert (await stage.held(), (await stage.row(found.payment_id)).ask_at) == (150_000, stage.clock.now())
+    stage.bank.pay(stage.bank.book[reference])
+    await payments.carry_on(stage.pipes, stage.site_id, found.payment_id)
+    assert await stage.state(found.payment_id) == ("completed", None)
+    await stage.settle()
+
+
+async def test_a_no_from_before_a_refund_was_under_way_ends_nothing(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    desk.provider.answers = [UNKNOWN]
+    refund = await desk.sent(deposit)
+    reference = desk.provider.refunds[0].reference
+    desk.provider.statuses = [just(State.FAILED), paid("back-1")]
+    desk.provider.during_status = then_a_notice(desk.world, fact(reference, "processing"))
+    await desk.carry_on(refund.payment_id)
+    assert (await desk.found(refund.payment_id)).sub_status.value == "provider_pending"
+    await desk.carry_on(refund.payment_id)
+    now_is = await desk.found(refund.payment_id)
+    assert (now_is.sub_status.value, now_is.attention) == ("completed", None)
+
+
+async def test_an_order_that_was_not_found_yet_is_not_sent_again_once_it_is_heard_of(stage: Stage) -> None:
+    """Asked, the bank does not know it; then its notice says that it does: no case, and no second sending."""
+    await stage.fund()
+    stage.bank.manners, stage.bank.words = ["accepts silently"], ["not_found", "truth"]
+    found = await stage.withdraw()
+    await stage.work()
+    [reference] = await stage.references(found.payment_id)
+    stage.clock.advance(121)
+    stage.bank.during_status = then_a_notice(stage, stage.bank.fact(reference, "processing"))
+    await payments.carry_on(stage.pipes, stage.site_id, found.payment_id)
+    assert (await stage.state(found.payment_id), len(stage.bank.payouts)) == (("provider_pending", None), 1)
+
+
+async def test_the_answer_to_a_deposits_order_is_no_later_word_than_a_notice(
+    world: World, provider: Provider
+) -> None:
+    async def under_way(order: providers.DepositOrder) -> None:
+        await world.notice(fact(order.reference, "processing"))
+
+    provider.answers, provider.statuses, provider.during_deposit = [just(State.FAILED)], [paid()], under_way
+    found = await world.deposit()
+    assert (found.sub_status, found.attention) == ("completed", None), "asked at once, it says what is true"
+
+
+async def test_the_answer_to_a_payouts_order_is_no_later_word_than_a_notice(stage: Stage) -> None:
+    async def under_way(order: providers.PayoutOrder) -> None:
+        await stage.notice(stage.bank.fact(order.reference, "processing"))
+
+    await stage.fund()
+    stage.bank.manners, stage.bank.before, stage.bank.words = ["declines"], under_way, ["processing"]
+    found = await stage.withdraw()
+    await stage.work()
+    assert (await stage.state(found.payment_id), await stage.held()) == (("provider_pending", None), 150_000)

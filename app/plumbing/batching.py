@@ -61,8 +61,6 @@ class Batcher(Generic[Item, Answer]):
     _parked: "dict[Hashable, deque[tuple[Item, asyncio.Future[Answer]]]]" = field(default_factory=dict)
     _parked_items: int = 0
     _workers: "set[asyncio.Task[None]]" = field(default_factory=set)
-    # Counted apart from the tasks: a worker that found the queue empty is done before its task is.
-    _busy: int = 0
     _is_gathering: bool = False
     _under_way: int = 0  # items that the handler has
     _last: int = 0  # how many the batch before took
@@ -96,22 +94,23 @@ class Batcher(Generic[Item, Answer]):
 
     def _begin(self) -> None:
         """Start a worker if one is needed; it takes nothing before this turn of the loop is over."""
-        if self._queue and self._busy < self.abreast and not self._is_gathering:
-            self._busy += 1
+        if self._queue and len(self._workers) < self.abreast and not self._is_gathering:
             worker = asyncio.create_task(self._work())
             self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            # Not at the end of the work: a task that is cancelled before its first step has neither.
+            worker.add_done_callback(self._ended)
+
+    def _ended(self, worker: "asyncio.Task[None]") -> None:
+        """Replace a worker that has left somebody behind: it was cancelled, or they came as it ended."""
+        self._workers.discard(worker)
+        self._begin()
 
     async def _work(self) -> None:
         # Begun in the context of whoever came first: what is logged of a batch is none of that one request.
         structlog.contextvars.clear_contextvars()
-        try:
-            while self._queue and not self._is_gathering:
-                await self._gather()
-                await self._batch()
-        finally:
-            self._busy -= 1
-            self._begin()  # whom a batch that was cancelled has left behind
+        while self._queue and not self._is_gathering:
+            await self._gather()
+            await self._batch()
 
     async def _gather(self) -> None:
         """Wait until there are as many as in the batch before, or nobody comes any more."""

@@ -377,6 +377,6 @@ async def test_whatever_happens_nobody_waits_for_ever_and_keys_stay_apart(seed: 
     done, waiting = await asyncio.wait(callers, timeout=5)
     assert not waiting
     await turns(5)
-    assert (batcher._parked, batcher._parked_items, batcher._busy, batcher._under_way) == ({}, 0, 0, 0)
+    assert (batcher._parked, batcher._parked_items, batcher._workers, batcher._under_way) == ({}, 0, set(), 0)
     unexpected = [one for one in done if not one.cancelled() and isinstance(one.exception(), AssertionError)]
     assert unexpected == []

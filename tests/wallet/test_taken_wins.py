@@ -150,18 +150,6 @@ async def test_the_day_closes_with_it(counter: Counter) -> None:
     assert day.is_balanced
 
 
-async def test_books_that_are_held_against_ours_hear_of_it(counter: Counter) -> None:
-    since = counter.clock.now().isoformat()
-    await counter.play("win", "w-1", referenceId="b-1", amount=600)
-    await take(counter)
-    counter.clock.advance(1)
-    items = [{"id": "w-1", "amount": 600, "currency": "KZT"}]
-    period = {"from": since, "to": counter.clock.now().isoformat()}
-    _, told = await counter.post("/v1/reconcile", {"items": items, "period": period, "source": "game"})
-    [only_here] = [one for one in told["data"]["differences"] if one["here"]["type"] == "reverse_win"]
-    assert (only_here["difference"], only_here["here"]["amount"]) == ("missing_there", 600)
-
-
 async def test_a_win_without_a_bet_is_taken_too(counter: Counter) -> None:
     await counter.decide(reverse_wins="true")
     await counter.play("win", "w-1", kind="jackpot", amount=600)

@@ -4,14 +4,14 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import ARRAY, BindParameter, Text, all_, any_, literal
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Text, all_, and_, any_, literal, or_
 
 from app.kernel import ids
 from app.plumbing.database import Reader
 from app.wallet.queries import select_operations, with_player
 from app.wallet.rules import SUCCESSES
 from app.wallet.tables import operations
-from app.wallet.terms import Operation
+from app.wallet.terms import SWEEPERS, Operation, Type
 
 __all__ = ["Difference", "Item", "differences"]
 
@@ -33,7 +33,14 @@ def _texts(values: Iterable[str]) -> BindParameter[list[str]]:
 
 
 class Difference(NamedTuple):
-    """A line on which two books disagree; None: the line is missing in that book."""
+    """A line on which two books disagree; None: the line is missing in that book.
+
+    Args:
+        key: its id.
+        why: what is different: "amount" or "currency"; "refused_here": it moved no money here;
+            "missing_here" and "missing_there"; "made_here": the house's own, which nobody has sent.
+        here, there: the line in our book, and in theirs.
+    """
 
     key: str
     why: str
@@ -57,12 +64,13 @@ async def differences(
         site_id: whose operations.
         items: their book.
         sources: the namespaces of their ids; an id that stands in several may agree with any of them.
-        period: what moved money here in it must stand in their book too; None: only their lines count.
+        period: what moved money here in it must stand in their book too, or is told as made here; None: only
+            their lines count.
         limit: differences at most.
     """
     here: dict[str, list[Operation]] = {}
     asked = select_operations(site_id).where(
-        operations.c.source.in_(sources), operations.c.key == any_(_texts([item.key for item in items]))
+        _is_of(sources), operations.c.key == any_(_texts([item.key for item in items]))
     )
     for row in await reader.all(asked):
         operation = with_player(row)
@@ -71,8 +79,26 @@ async def differences(
     if period is not None:
         theirs = {item.key for item in items}
         missing = await _only_here(reader, site_id, sources, period, theirs, limit)
-        found += [Difference(one.key.key, "missing_there", one, None) for one in missing]
+        found += [Difference(one.key.key, _why_only_here(one), one, None) for one in missing]
     return found[:limit]
+
+
+def _is_of(sources: Sequence[str]) -> ColumnElement[bool]:
+    """What a book of these namespaces must have: of games also what people took of bets with their wins."""
+    if "game" not in sources:
+        return operations.c.source.in_(sources)
+    # The sources by themselves, as the index of ids is sorted by them.
+    is_play = or_(operations.c.source != "desk", operations.c.type == Type.REVERSE_WIN)
+    return and_(operations.c.source.in_([*sources, "desk"]), is_play)
+
+
+def _why_only_here(operation: Operation) -> str:
+    """Whether a line is missing in their book, or cannot be in it: no platform may send such an id.
+
+    What is left for them is to write it into their book as well, under our id.
+    """
+    is_own = operation.key.source != "operator" and operation.key.key.startswith(SWEEPERS)
+    return "made_here" if is_own else "missing_there"
 
 
 def _compared(item: Item, here: Sequence[Operation]) -> Difference | None:
@@ -108,7 +134,7 @@ async def _only_here(
     first, last = ids.new("wop", at=since - _MARGIN), ids.new("wop", at=until + _MARGIN)
     asked = select_operations(site_id).where(
         operations.c.applied,
-        operations.c.source.in_(sources),
+        _is_of(sources),
         operations.c.operation_id.between(first, last),
         operations.c.recorded_at >= since,
         operations.c.recorded_at < until,

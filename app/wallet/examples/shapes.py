@@ -355,6 +355,7 @@ class _Here(TypedDict):
     amount: Minor
     currency: str
     code: Code
+    referenceId: NotRequired[Annotated[str, Field(description="The operation it is about.")]]
 
 
 class _There(TypedDict):
@@ -364,7 +365,10 @@ class _There(TypedDict):
 
 class _Difference(TypedDict):
     id: str
-    difference: str
+    difference: Annotated[
+        Literal["amount", "currency", "refused_here", "missing_here", "missing_there", "made_here"],
+        Field(description="made_here: the house did it by itself, gave back a bet or took back a win."),
+    ]
     here: _Here | None
     there: _There | None
 

@@ -32,7 +32,8 @@ def mount(routes: APIRouter, pipes: Pipes, access: Access) -> None:
     async def reconcile(request: Request) -> Response:
         """Hold a list of ids and amounts against what was recorded; only the differences come back.
 
-        With a period, what moved money in it and is not in the list is a difference too.
+        With a period, what moved money in it and is not in the list is a difference too: `missing_there`, or
+        `made_here` where the house did it by itself, to the operation that its `referenceId` names.
         """
         caller = await access.caller(request, READERS)
         body = read_body(await request.body())
@@ -99,6 +100,8 @@ def _told(one: Difference, caller: Caller) -> dict[str, object]:
             "currency": one.here.currency,
             "code": one.here.code,
         }
+        if one.here.reference is not None:
+            here["referenceId"] = one.here.reference
     if one.there is not None:
         amount = units(caller.policy(), one.there.currency)(one.there.amount)
         there = {"amount": amount, "currency": one.there.currency}

@@ -210,7 +210,10 @@ def _check(wish: FreeRoundsWish, at: datetime) -> None:
         if not _is_id(getattr(wish, name)):
             raise Refused(Code.VALIDATION, f"{name} must be 1-{ID_LENGTH} printable characters.", field=name)
     if wish.campaign in set(Kind):
-        raise Refused(Code.VALIDATION, "campaign must not be the name of a kind of win.", field="campaign")
+        # Both stand in an operation's `detail`: its wins would be those of the kind.
+        kinds = ", ".join(Kind)
+        why = f"campaign must not be one of {kinds}: these name kinds of wins."
+        raise Refused(Code.VALIDATION, why, field="campaign")
     if wish.game and not _is_id(wish.game):
         raise Refused(Code.VALIDATION, f"game must be 1-{ID_LENGTH} printable characters.", field="game")
     if not 0 < wish.spins <= MOST_SPINS:

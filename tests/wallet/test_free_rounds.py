@@ -10,6 +10,7 @@ from app import wallet
 from app.kernel.clock import MovableClock
 from app.plumbing.database import Database
 from app.wallet.contract import Refused
+from app.wallet.terms import Kind
 from tests import invariants
 from tests.wallet.counter import Counter, Json, opened
 
@@ -187,14 +188,20 @@ async def test_a_payment_above_the_wins_that_is_taken_back_leaves_nothing_behind
 async def test_a_win_that_is_none_of_a_campaign_is_not_counted_in_it(counter: Counter, pays: str) -> None:
     """Its bet decides, or its kind; not the campaign that it names beside (rules 34, 59)."""
     await counter.decide(reverse_wins="true", free_wins=pays)
-    await counter.deposit(10)
+    # It has won something, which what is taken back must not make less.
+    await spin(counter)
+    await counter.play("win", "w-0", referenceId="f-1", amount=70, roundId="r-f-1")
+    await counter.play("win", "w-all", kind="free_round", freeRoundId="gift", amount=70)
+    stood = await stands(counter)
+    balance = (await counter.deposit(10))["data"]["balance"]
     await counter.play("bet", "b-1", amount=10)
     await counter.play("win", "w-1", referenceId="b-1", amount=30, freeRoundId="gift")
-    won = await counter.play("win", "w-2", kind="jackpot", amount=5, freeRoundId="gift")
-    assert (won["data"]["balance"], await stands(counter)) == (35, (0, 0, 0))
-    for key in ("w-1", "w-2"):
+    await counter.play("win", "w-2", kind="jackpot", amount=5, freeRoundId="gift")
+    won = await counter.play("win", "w-3", kind="promo", amount=2, freeRoundId="gift")
+    assert (won["data"]["balance"], await stands(counter)) == (balance + 27, stood)
+    for key in ("w-1", "w-2", "w-3"):
         assert (await counter.play("rollback", referenceId=key))["code"] == "OK"
-    assert await stands(counter) == (0, 0, 0)
+    assert await stands(counter) == stood
 
 
 async def test_what_was_counted_otherwise_is_taken_back_all_the_same(counter: Counter) -> None:
@@ -284,7 +291,6 @@ async def test_the_same_is_granted_once(counter: Counter) -> None:
         ({"player": "nobody"}, "PLAYER_NOT_FOUND"),
         ({"currency": "USD"}, "CURRENCY_MISMATCH"),
         ({"campaign": ""}, "VALIDATION"),
-        ({"campaign": "jackpot"}, "VALIDATION"),
         ({"spins": 0}, "VALIDATION"),
         ({"provider": "a\nb"}, "VALIDATION"),
         ({"max_win": -1}, "VALIDATION"),
@@ -294,6 +300,15 @@ async def test_what_cannot_be_granted(counter: Counter, wish: Json, code: str) -
     with pytest.raises(Refused) as refused:
         await grant(counter, **{"campaign": "new", **wish})
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+async def test_no_campaign_has_the_name_of_a_kind_of_win(counter: Counter, kind: Kind) -> None:
+    with pytest.raises(Refused, match="these name kinds of wins") as refused:
+        await grant(counter, kind.value)
+    assert (refused.value.code, refused.value.data) == ("VALIDATION", {"field": "campaign"})
+    [kept] = await counter.rows("SELECT campaign_id FROM free_round")
+    assert kept.campaign_id == "gift"
 
 
 async def test_a_campaign_that_is_not_there_is_not_cancelled(counter: Counter) -> None:

@@ -60,15 +60,17 @@ def main() -> int:
 
 def _asked(words: list[str]) -> str:
     """How the run was asked for; where its document went is nobody's business."""
-    kept = [word for word in words if not word.startswith("--write=")]
-    if "--write" in kept:
-        at = kept.index("--write")
-        del kept[at : at + 2]
+    kept, is_path = [], False
+    for word in words:
+        if not is_path and word != "--write" and not word.startswith("--write="):
+            kept.append(word)
+        is_path = word == "--write"
     return " ".join(kept)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    # In full only: under a shorter name the path of the document would be told in it.
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="a smoke run of two minutes; no large database")
     parser.add_argument("--only", help=f"figures to measure, by commas: {', '.join(FIGURES)}")
     parser.add_argument("--fill", type=int, help="transfers of the old database (5,000,000)")

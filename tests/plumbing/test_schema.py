@@ -41,6 +41,12 @@ UNION ALL SELECT 'schema ' || nspname || ' ' || coalesce(nspacl::text, '') FROM 
 UNION ALL SELECT 'default ' || defaclobjtype::text || ' ' || defaclacl::text FROM pg_default_acl
 ORDER BY 1
 """
+# One try of a payment of its own for each word of a provider, or none yet.
+ATTEMPTS = """
+INSERT INTO attempt (site_id, attempt_id, payment_id, number, account, state, is_over, sent_at)
+SELECT 1, 'att_' || x.number, 'dep_' || x.number, 1, 'main', x.state, false, now()
+  FROM unnest($1::text[]) WITH ORDINALITY AS x (state, number)
+"""
 numbers = itertools.count(1)
 
 
@@ -124,6 +130,23 @@ async def test_the_second_waits_as_long_as_the_first_needs(scratch: str) -> None
         await second
     finally:
         await first.close()
+
+
+async def test_of_the_tries_before_it_is_kept_whose_provider_said_that_money_moved(scratch: str) -> None:
+    await asyncio.to_thread(schema.upgrade, scratch, "leg_sums")
+    moved = ["succeeded", "returned", "reversed"]
+    others = ["requires_action", "processing", "failed", "cancelled", "not_found", "unknown", None]
+    connection = await asyncpg.connect(asyncpg_dsn(scratch))
+    try:
+        # Without the payments and accounts that they belong to, which do not matter here.
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(ATTEMPTS, [*moved, *others])
+        await asyncio.to_thread(schema.upgrade, scratch, "cascade")
+        rows = await connection.fetch("SELECT state, said_paid FROM attempt")
+    finally:
+        await connection.close()
+    assert {row["state"] for row in rows if row["said_paid"]} == set(moved)
+    assert {row["state"] for row in rows if not row["said_paid"]} == set(others)
 
 
 async def test_a_database_says_its_revision(scratch: str) -> None:

@@ -262,6 +262,21 @@ async def test_a_dispute_of_nobody_is_matched_to_its_deposit(desk: Desk) -> None
         await resolve(desk, again.case_id, R.MATCHED, payment_id=deposit)
 
 
+async def test_a_matched_dispute_that_cannot_follow_is_refused_and_changes_nothing(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    reference, told = await desk.world.reference(), {"number": "cb-1", "minor": 50_000}
+    for stage in ("opened", "won"):
+        await desk.world.notice(fact(reference, "unknown", dispute={**told, "stage": stage}), mark=stage)
+    its = await orphan(desk, fact("att_of_nobody", "unknown", dispute={**told, "stage": "submitted"}))
+    with pytest.raises(ResolutionImpossible, match="the dispute does not fit this payment"):
+        await resolve(desk, its.case_id, R.MATCHED, payment_id=deposit)
+    assert [one.case_id for one in await open_cases(desk)] == [its.case_id]
+    assert ((await desk.found(deposit)).attention, await desk.figures(deposit)) == (None, (150_000, 0, 0, 0))
+    async with desk.world.database.reading() as reader:
+        [dispute] = await payments.disputes_of(reader, desk.site_id, deposit)
+    assert dispute.state is payments.DisputeState.WON
+
+
 async def test_what_does_not_match_changes_nothing(desk: Desk) -> None:
     deposit = await desk.deposit()
     its = await orphan(desk)

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import methods, payments, providers
+from app import methods, payments, providers, staff
 from app.kernel.money import Money
 from app.payments.closed_loop import Paid, plan
 from app.payments.policies import set_policy
 from app.payments.sources import paid_by
 from tests.payments.desk import Desk, kzt
-from tests.payments.world import ACCOUNT, paid
+from tests.payments.peers import answering
+from tests.payments.world import ACCOUNT, NEVER_LEFT, State, just, paid
 
 
 def source(name: str, deposited: int, returned: int = 0, *, can_be_paid: bool = True) -> Paid:
@@ -225,6 +226,28 @@ async def test_what_is_cancelled_counts_again(desk: Desk) -> None:
         [card] = await paid_by(reader, desk.site_id, row.player_id, "KZT")
         assert await paid_by(reader, desk.site_id, row.player_id, "USD") == []
     assert card.returned == kzt(0)
+
+
+async def test_a_part_that_was_given_back_counts_again_beside_one_that_was_paid(desk: Desk) -> None:
+    await pay_in(desk, "4242", 100_000)
+    await pay_in(desk, "5556", 50_000)
+    async with desk.world.database.transaction() as tx:
+        rules = payments.PayoutPolicy(auto_below=kzt(10**9), needs_initiation=False, closed_loop=True)
+        await set_policy(tx, desk.site_id, "KZT", rules, by=staff.SYSTEM, at=desk.world.clock.now())
+    desk.world.shop.manner = answering({"code": 50, "external_id": "withdrawal_1"})
+    assert [leg.amount_minor for leg in await withdraw(desk, 150_000)] == [100_000, 50_000]
+    [row] = await desk.world.rows("SELECT payment_id, player_id FROM payment WHERE kind = 'payout'")
+    desk.provider.answers, nothing = [NEVER_LEFT], just(State.NOT_FOUND)
+    await desk.carry_on(row.payment_id)
+    await payments.cancel_for_staff(desk.pipes, desk.site_id, row.payment_id, desk.second, reason="asked for")
+    # The first part was paid all the same, and the second never came.
+    desk.provider.statuses = [paid("out-1", kzt(100_000)), nothing]
+    await desk.carry_on(row.payment_id)
+    found = await desk.found(row.payment_id)
+    assert (found.sub_status.value, found.captured) == ("completed", kzt(100_000))
+    async with desk.world.database.reading() as reader:
+        cards = await paid_by(reader, desk.site_id, row.player_id, "KZT")
+    assert [card.returned for card in cards] == [kzt(100_000), kzt(0)]
 
 
 async def test_a_card_without_a_token_is_passed_over_in_words(desk: Desk) -> None:

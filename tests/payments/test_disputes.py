@@ -314,6 +314,31 @@ async def test_what_was_refunded_and_is_taken_as_well_is_a_case(desk: Desk) -> N
     assert await desk.figures(deposit) == (150_000, 0, 100_000, 0)
 
 
+async def test_lost_beside_a_part_that_was_refunded_nothing_is_left(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    desk.provider.answers = desk.provider.statuses = [paid("back-1", kzt(50_000))]
+    await desk.sent(deposit, 50_000)
+    await say(desk, deposit, "lost", 100_000)
+    assert await desk.figures(deposit) == (150_000, 0, 50_000, 100_000)
+    assert (await desk.found(deposit)).sub_status.value == "charged_back"
+    await say(desk, deposit, "won", 100_000)
+    assert await desk.figures(deposit) == (150_000, 0, 50_000, 0)
+    assert (await desk.found(deposit)).sub_status.value == "completed"
+
+
+async def test_a_refund_that_was_under_way_is_paid_beside_a_part_that_was_lost(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    desk.provider.answers = [just(State.PROCESSING)]
+    asked = await desk.sent(deposit, 50_000)
+    await say(desk, deposit, "lost", 100_000)
+    assert (await desk.found(deposit)).sub_status.value == "completed"
+    desk.provider.statuses = [paid("back-1", kzt(50_000))]
+    await desk.carry_on(asked.payment_id)
+    assert await desk.figures(deposit) == (150_000, 0, 50_000, 100_000)
+    assert (await desk.found(deposit)).sub_status.value == "refunded"
+    assert await desk.balances() == {}
+
+
 async def test_a_dispute_of_what_was_never_paid_is_a_case(desk: Desk) -> None:
     row = await desk.world.deposit()
     desk.provider.statuses = [just(State.PROCESSING)]

@@ -21,6 +21,7 @@ from app.payments.initiation import Initiated, initiate
 from app.payments.legs import Leg, attempts_of, legs_of, payout, payouts_of_site, policy
 from app.payments.model import Attention, CaseKind, CaseState, PayoutPolicy
 from app.payments.notices import read_notice
+from app.payments.obstacles import PAYOUTS
 from app.payments.payouts import PayoutWish, PayoutsStopped, request_payout
 from app.payments.policies import change_policy, set_accounts, set_most_attempts, set_policy
 from app.payments.previews import PayoutPart, PayoutPreview, preview_payout
@@ -32,7 +33,6 @@ from app.payments.refund_sending import REFUNDS
 from app.payments.refunds import approve_refund, cancel_refund, end_expired_refunds, reject_refund
 from app.payments.requests import available
 from app.payments.proposals import Proposal, Resolution
-from app.payments.sending import PAYOUTS
 from app.payments.states import DisputeState, Kind, LegState, Status, SubStatus
 from app.payments.sweeps import ask_soon, end_abandoned, sweep_due
 from app.payments.telling import public_object

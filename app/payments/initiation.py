@@ -17,9 +17,10 @@ from app.payments.approvals import is_ready, review
 from app.payments.contract import SOURCE_TYPES
 from app.payments.legs import lock_player, payout, payout_of_order, policy
 from app.payments.model import Step
+from app.payments.obstacles import PAYOUTS, why_barred
 from app.payments.queries import Payment
 from app.payments.requests import LegPlan, PayoutPlan, reserve, write_payout
-from app.payments.sending import PAYOUTS, WithdrawalsLocked, why_barred
+from app.payments.sending import WithdrawalsLocked
 from app.payments.states import Status, SubStatus
 from app.payments.steps import Cause, carry_on_soon, carry_out
 from app.plumbing import switches

@@ -16,7 +16,7 @@ from app import callouts, ledger, merchants, methods, players, providers, staff
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
-from app.payments import approvals, sending
+from app.payments import approvals, obstacles, sending
 from app.payments.leg_steps import give_back
 from app.payments.legs import (
     lock_player,
@@ -276,14 +276,14 @@ async def ensure_possible(
 
 async def _admit(tx: Transaction, session: players.Session, wish: PayoutWish, at: datetime) -> None:
     site_id, player = session.player.site_id, session.player
-    if await switches.is_stopped(tx, site_id, sending.PAYOUTS):
+    if await switches.is_stopped(tx, site_id, obstacles.PAYOUTS):
         raise PayoutsStopped
     offer = await methods.offer(
         tx, site_id, session.currency, wish.method, direction=methods.Direction.PAYOUT
     )
     methods.check_amount(methods.narrowed(offer, session.wishes.get("payout_range", "")), wish.amount)
     await lock_player(tx, player.player_id)
-    if await sending.why_barred(tx, site_id, player.player_id):
+    if await obstacles.why_barred(tx, site_id, player.player_id):
         raise WithdrawalsLocked
     if await open_payouts(tx, site_id, player.player_id) >= OPEN_AT_MOST:
         raise TooManyOpenPayouts(most=OPEN_AT_MOST)

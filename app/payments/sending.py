@@ -14,28 +14,26 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import update
 
-from app import ledger, players, providers
+from app import providers
 from app.kernel import ids
 from app.kernel.errors import Refusal
-from app.kernel.money import Money
 from app.payments.approvals import is_ready
 from app.payments.cascade import says_nothing_came, why_said_paid
-from app.payments.casebook import is_denied
 from app.payments.leg_steps import apply_to_leg
-from app.payments.legs import Leg, attempts_of, content_of, is_disputed, legs_of, payout, policy
+from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy
 from app.payments.model import Attention, Source, Step
+from app.payments.obstacles import short_of_money, waits, why_not_sent, why_stopped
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import ask_delay, of_legs
 from app.payments.states import Kind, LegState, Status, SubStatus
 from app.payments.steps import Cause, carry_out, remember
 from app.payments.tables import attempts, legs
-from app.plumbing import idempotency, metrics, switches
+from app.plumbing import idempotency, metrics
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = ["PAYOUTS", "WithdrawalsLocked", "ask_payout", "send", "why_barred"]
+__all__ = ["WithdrawalsLocked", "ask_payout", "send"]
 
-PAYOUTS = "payouts"  # the stop switch that requests and sending obey
 _log = structlog.get_logger("payments")
 # Where a leg may wait to be sent; beside legs that are at the provider already, but not beside a conflict.
 _SENDING = frozenset(
@@ -82,7 +80,7 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
     """Send every leg that waits, where nothing stands against it; safe at any time, however often."""
     async with pipes.database.reading() as reader:
         found = await payout(reader, site_id, payment_id)
-        waiting = [leg for leg in await legs_of(reader, found) if _waits(leg)]
+        waiting = [leg for leg in await legs_of(reader, found) if waits(leg)]
         names = sorted({leg.account for leg in waiting})
         accounts = [await providers.account(reader, site_id, name) for name in names]
         tries = await attempts_of(reader, found)
@@ -91,7 +89,7 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
     if not await _nothing_arrived(pipes, found, waiting, tries):
         return
     seen = _seen(waiting, tries)
-    short = await _short_of_money(pipes, accounts, waiting)
+    short = await short_of_money(pipes, accounts, waiting)
     references = [ids.new("att", at=pipes.clock.now()) for _ in waiting]
 
     async def begin(tx: Transaction) -> list[_Order]:
@@ -128,32 +126,6 @@ async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
         step = await _conclude(pipes, found, one, *word, asked_at=asked_at, may_settle=all_spoke)
         if step.send_again:
             await _send_again(pipes, found, one, accounts[one.account])
-
-
-async def why_barred(reader: Reader, site_id: int, player_id: str) -> str:
-    """Why nothing is paid out to a player at present, for staff; empty where nothing stands against it."""
-    known = await players.player(reader, site_id, player_id)
-    _, standing = await players.player_of_login(reader, site_id, known.site_login)
-    if standing is not players.PlayerStatus.ACTIVE:
-        return f"the player is {standing.value}"
-    if await is_disputed(reader, site_id, player_id):
-        return "a deposit of the player is disputed"
-    if await is_denied(reader, site_id, player_id):
-        return "the provider denies a deposit of the player, and nobody has closed the case"
-    return ""
-
-
-async def _why_not_sent(reader: Reader, found: Payment) -> str:
-    """As `why_barred`; besides, who owes is paid out nothing: what he owed was repaid before it was held."""
-    owed = await ledger.debt(reader, found.site_id, found.player_id, found.amount.currency)
-    barred = await why_barred(reader, found.site_id, found.player_id)
-    return barred or (
-        f"the player owes {owed}: reject it, and what is held is there to repay it" if owed.minor else ""
-    )
-
-
-def _waits(leg: Leg) -> bool:
-    return leg.state is LegState.PLANNED and not leg.is_released
 
 
 async def _nothing_arrived(
@@ -216,7 +188,7 @@ async def _begin(
         return []
     parts = await legs_of(tx, found)
     tries = await attempts_of(tx, found)
-    if _seen([part for part in parts if _waits(part)], tries) != seen:
+    if _seen([part for part in parts if waits(part)], tries) != seen:
         return []
     if idempotency.fingerprint(content_of(found, parts)) != found.approved_hash:
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
@@ -226,7 +198,7 @@ async def _begin(
     if said_paid:
         await _call_about(tx, found, said_paid[-1], at)
         return []
-    why = await _stopped(tx, site_id, parts) or await _why_not_sent(tx, found) or short
+    why = await why_stopped(tx, site_id, parts) or await why_not_sent(tx, found) or short
     if why:
         await _wait(tx, found, why, at)
         return []
@@ -242,18 +214,6 @@ async def _call_about(tx: Transaction, found: Payment, one: Attempt, at: datetim
     await _wait(tx, found, why, at)
 
 
-async def _stopped(tx: Transaction, site_id: int, parts: Sequence[Leg]) -> str:
-    """Which switch keeps it from being sent: the site's, or that of a provider account."""
-    if await switches.is_stopped(tx, site_id, PAYOUTS):
-        return "withdrawals are stopped"
-    for name in sorted({part.account for part in parts if _waits(part)}):
-        try:
-            await providers.account(tx, site_id, name, must_be_enabled=True)
-        except providers.AccountNotFound:
-            return f"the provider account {name} is switched off"
-    return ""
-
-
 async def _write_tries(
     tx: Transaction,
     pipes: Pipes,
@@ -265,7 +225,7 @@ async def _write_tries(
 ) -> list[_Order]:
     live = {one.leg for one in tries if not one.is_over}
     orders = []
-    waiting = [part for part in parts if _waits(part) and part.leg not in live]
+    waiting = [part for part in parts if waits(part) and part.leg not in live]
     for number, (leg, reference) in enumerate(zip(waiting, references, strict=False), len(tries) + 1):
         account = await providers.account(tx, found.site_id, leg.account)
         attempt = Attempt(reference, found.payment_id, leg.account, leg.leg, is_over=False)
@@ -356,7 +316,7 @@ async def _send_again(
             gone = Step(attention=Attention.ORDER_VANISHED)
             await carry_out(tx, now_is, gone, Cause("system"), at=at)
             return None
-        why = await _why_not_sent(tx, now_is)
+        why = await why_not_sent(tx, now_is)
         if why:
             await _wait(tx, now_is, why, at)
             return None
@@ -368,29 +328,6 @@ async def _send_again(
     order = _order(pipes, found, leg, attempt.attempt_id)
     result = await providers.gateway_of(account).pay_out(pipes.http, account, order)
     await _conclude(pipes, found, attempt, providers.judged(account, result), Source.ANSWER)
-
-
-async def _short_of_money(
-    pipes: Pipes, accounts: Sequence[providers.ProviderAccount], waiting: Sequence[Leg]
-) -> str:
-    """Why the provider could not pay it now, as far as it tells: the queue is held rather than declined.
-
-    A balance that could not be had holds nothing up: the provider itself will say.
-    """
-    for account in accounts:
-        gateway = providers.gateway_of(account)
-        needed: dict[str, Money] = {}
-        for leg in waiting:
-            if leg.account == account.account:
-                before = needed.get(leg.amount.currency, Money(0, leg.amount.currency))
-                needed[leg.amount.currency] = before + leg.amount
-        if providers.Cap.BALANCE not in gateway.caps:
-            continue
-        for currency, amount in needed.items():
-            there = await gateway.balance(pipes.http, account, currency)
-            if there is not None and there < amount:
-                return f"the provider account {account.account} holds {there}, {amount} is needed"
-    return ""
 
 
 async def _wait(tx: Transaction, found: Payment, why: str, at: datetime) -> None:

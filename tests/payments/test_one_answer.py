@@ -5,7 +5,7 @@ import pytest
 from app import payments, staff
 from app.payments.cases import CaseClosed
 from app.payments.model import CaseKind
-from app.payments.sending import why_barred
+from app.payments.obstacles import why_barred
 from app.webhooks import endpoints
 from tests.payments.casework import PROOF, R, decide, only, open_cases, orphan, propose, resolve
 from tests.payments.desk import Desk, kzt

@@ -1,0 +1,79 @@
+"""What stands in the way of a withdrawal that waits: its player, a stop, too little money at a provider."""
+
+from collections.abc import Sequence
+
+from app import ledger, players, providers
+from app.kernel.money import Money
+from app.payments.casebook import is_denied
+from app.payments.legs import Leg, is_disputed
+from app.payments.queries import Payment
+from app.payments.states import LegState
+from app.plumbing import switches
+from app.plumbing.database import Reader, Transaction
+from app.plumbing.pipes import Pipes
+
+__all__ = ["PAYOUTS", "short_of_money", "waits", "why_barred", "why_not_sent", "why_stopped"]
+
+PAYOUTS = "payouts"  # the stop switch that requests and sending obey
+
+
+def waits(leg: Leg) -> bool:
+    """Whether nothing of a leg is at a provider, and its money is held."""
+    return leg.state is LegState.PLANNED and not leg.is_released
+
+
+async def why_barred(reader: Reader, site_id: int, player_id: str) -> str:
+    """Why nothing is paid out to a player at present, for staff; empty where nothing stands against it."""
+    known = await players.player(reader, site_id, player_id)
+    _, standing = await players.player_of_login(reader, site_id, known.site_login)
+    if standing is not players.PlayerStatus.ACTIVE:
+        return f"the player is {standing.value}"
+    if await is_disputed(reader, site_id, player_id):
+        return "a deposit of the player is disputed"
+    if await is_denied(reader, site_id, player_id):
+        return "the provider denies a deposit of the player, and nobody has closed the case"
+    return ""
+
+
+async def why_not_sent(reader: Reader, found: Payment) -> str:
+    """As `why_barred`; besides, who owes is paid out nothing: what he owed was repaid before it was held."""
+    owed = await ledger.debt(reader, found.site_id, found.player_id, found.amount.currency)
+    barred = await why_barred(reader, found.site_id, found.player_id)
+    return barred or (
+        f"the player owes {owed}: reject it, and what is held is there to repay it" if owed.minor else ""
+    )
+
+
+async def why_stopped(tx: Transaction, site_id: int, parts: Sequence[Leg]) -> str:
+    """Which switch keeps it from being sent: the site's, or that of a provider account."""
+    if await switches.is_stopped(tx, site_id, PAYOUTS):
+        return "withdrawals are stopped"
+    for name in sorted({part.account for part in parts if waits(part)}):
+        try:
+            await providers.account(tx, site_id, name, must_be_enabled=True)
+        except providers.AccountNotFound:
+            return f"the provider account {name} is switched off"
+    return ""
+
+
+async def short_of_money(
+    pipes: Pipes, accounts: Sequence[providers.ProviderAccount], waiting: Sequence[Leg]
+) -> str:
+    """Why the provider could not pay it now, as far as it tells: the queue is held rather than declined.
+
+    A balance that could not be had holds nothing up: the provider itself will say.
+    """
+    for account in accounts:
+        gateway = providers.gateway_of(account)
+        needed: dict[str, Money] = {}
+        for leg in waiting:
+            if leg.account == account.account:
+                before = needed.get(leg.amount.currency, Money(0, leg.amount.currency))
+                needed[leg.amount.currency] = before + leg.amount
+        if providers.Cap.BALANCE not in gateway.caps:
+            continue
+        for currency, amount in needed.items():
+            there = await gateway.balance(pipes.http, account, currency)
+            if there is not None and there < amount:
+                return f"the provider account {account.account} holds {there}, {amount} is needed"
+    return ""

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from app import merchants, providers
 from app.kernel import ids
-from app.payments.cascade import says_nothing_came, why_said_paid
+from app.payments.cascade import is_answer, says_nothing_came, why_said_paid
 from app.payments.legs import attempts_of
 from app.payments.model import Source, Step
 from app.payments.queries import Attempt, Payment, payment
@@ -136,7 +136,7 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
         return
     asked_at = pipes.clock.now()
     words = [await _said_of(pipes, found, accounts[one.account], one.attempt_id) for one in tries]
-    all_spoke = all(result.state is not providers.State.UNKNOWN for result in words)
+    all_spoke = all(is_answer(result) for result in words)
     for one, result in zip(tries, words, strict=True):
         await _heard(pipes, found, one.attempt_id, result, asked_at=asked_at, may_settle=all_spoke)
 

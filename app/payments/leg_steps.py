@@ -18,7 +18,7 @@ from app.payments.legs import Leg, attempts_of, facts_of, legs_of
 from app.payments.model import Attention, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import next_step, of_legs
-from app.payments.states import LegState, SubStatus
+from app.payments.states import FINAL, LegState, SubStatus
 from app.payments.steps import Cause, as_ranked, carry_on_soon, carry_out, evidence_of, legal
 from app.payments.tables import attempts, legs
 from app.plumbing.database import Transaction
@@ -56,7 +56,7 @@ async def apply_to_leg(
     """Let one piece of evidence about a try of a leg do what the table says.
 
     `asked_at` is when the provider was asked, of an answer to our question. Without `may_settle` it ends no
-    question about a success: the question may be one about another try.
+    question about a success: the question may be one about another try. What nobody asked for ends none.
 
     Returns:
         The step taken. `ask_again`: the provider should be asked now; `send_again`: the same order should be
@@ -74,7 +74,9 @@ async def apply_to_leg(
     # What it says is about the account of this try, also while the leg waits for the next one.
     leg = replace(leg, account=attempt.account)
     step = next_step(facts, evidence)
-    step = replace(step, settles=step.settles and may_settle)
+    if step.ask_again and facts.sub_status in FINAL:
+        # This part is over; whatever becomes of the others must not end the question.
+        step = replace(step, attention=Attention.UNCONFIRMED)
     if step.keeps_number:
         step = await _fenced(tx, found, leg, evidence.provider_reference, step)
     step, onward, changes, detail = await next_of_leg(tx, found, leg, facts, evidence, step, at=at)
@@ -91,6 +93,7 @@ async def apply_to_leg(
         changes=changes if moved is not None else {},
         detail=detail if moved is not None else {},
         beside=answer,
+        leaves_question=not may_settle or evidence.source < Source.STATUS_QUERY,
     )
     if moved is None:
         await carry_out(tx, found, replace(step, path=()), cause, at=at)

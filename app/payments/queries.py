@@ -15,7 +15,7 @@ from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.contract import event_type
 from app.payments.model import Attention, Facts
-from app.payments.states import Kind, Status, SubStatus
+from app.payments.states import FINAL, Kind, Status, SubStatus
 from app.payments.tables import attempts, payment_events, payments
 from app.plumbing.database import Built, Reader
 from app.providers import State
@@ -120,6 +120,16 @@ class Payment:
     def remaining(self) -> Money:
         """What of the money that came can still go back."""
         return self.captured - self.refund_pending - self.refunded - self.charged_back
+
+    @property
+    def is_questioned(self) -> bool:
+        """Whether its provider is asked about a success, or the end of one, after it was over.
+
+        A graver reason for attention may hide the one that says so.
+        """
+        return self.attention is Attention.UNCONFIRMED or (
+            self.sub_status in FINAL and self.ask_at is not None
+        )
 
     @property
     def told_as(self) -> SubStatus:

@@ -18,7 +18,7 @@ from app import providers
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.payments.approvals import is_ready
-from app.payments.cascade import says_nothing_came, why_said_paid
+from app.payments.cascade import is_answer, says_nothing_came, why_said_paid
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy
 from app.payments.model import Attention, Source, Step
@@ -107,7 +107,8 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
 async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
     """Ask the provider what became of each try, and let its answers count; safe however often.
 
-    While one of them is silent, what the others say ends no question about a success: it may be that one's.
+    While one of them has not answered, what the others say ends no question about a success: it may be that
+    one's.
     """
     async with pipes.database.reading() as reader:
         found = await payout(reader, site_id, payment_id)
@@ -115,15 +116,19 @@ async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
         accounts = {
             name: await providers.account(reader, site_id, name) for name in {one.account for one in tries}
         }
+        paid = {part.leg for part in await legs_of(reader, found) if part.state is LegState.COMPLETED}
     asked_at, words = pipes.clock.now(), []
     for one in tries:
         account = accounts[one.account]
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
         words.append(providers.judged(account, result))
-    all_spoke = all(result.state is not providers.State.UNKNOWN for result in words)
+    spoken = [
+        is_answer(result, is_paid=one.leg in paid and not one.is_over)
+        for one, result in zip(tries, words, strict=True)
+    ]
     for one, result in zip(tries, words, strict=True):
         word = (result, Source.STATUS_QUERY)
-        step = await _conclude(pipes, found, one, *word, asked_at=asked_at, may_settle=all_spoke)
+        step = await _conclude(pipes, found, one, *word, asked_at=asked_at, may_settle=all(spoken))
         if step.send_again:
             await _send_again(pipes, found, one, accounts[one.account])
 

@@ -21,7 +21,7 @@ from app.payments.crediting import credit, take_again
 from app.payments.fences import taken
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Payment, payment_of
-from app.payments.rules import in_conflict, next_question, next_step, rank_of_answer
+from app.payments.rules import ask_delay, in_conflict, next_question, next_step, rank_of_answer
 from app.payments.sources import remember_source
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import payment_events, payments
@@ -72,7 +72,8 @@ class Cause:
 
     `changes` are columns of the payment that change with it; `beside` is what else is written, also where
     nothing changes. With a `detail`, which the event keeps, something has happened even if the payment goes
-    nowhere.
+    nowhere. With `leaves_question` a question about a success that is open stays so: it may be one about
+    another try, whose provider has yet to answer it.
     """
 
     source: str
@@ -84,6 +85,7 @@ class Cause:
     changes: Mapping[str, object] = field(default_factory=dict)
     detail: Mapping[str, object] = field(default_factory=dict)
     beside: Sequence[Write] = ()
+    leaves_question: bool = False
 
 
 def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evidence:
@@ -129,7 +131,7 @@ async def apply_evidence(
     """Let one piece of evidence do what the model says, and write the provider's answer beside its try.
 
     `asked_at` is when the provider was asked, of an answer to our question. Without `may_settle` it ends no
-    question about a success: the question may be one about another try.
+    question about a success: the question may be one about another try. What nobody asked for ends none.
 
     Returns:
         The step taken. `ask_again` tells the caller that the provider should be asked now, or the next one;
@@ -138,7 +140,6 @@ async def apply_evidence(
     evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
     found, facts, its = await as_of_try(tx, found, reference, source)
     step = legal(found, next_step(facts, evidence))
-    step = replace(step, settles=step.settles and may_settle)
     if step.credit is not None and source is Source.SETTLEMENT:
         # Who decides with a proof may have an earlier try in mind; whose the number is, its account says.
         found = await at_its_account(tx, found, evidence.provider_reference)
@@ -161,6 +162,7 @@ async def apply_evidence(
         changes=changes,
         detail=detail,
         beside=answer,
+        leaves_question=not may_settle or evidence.source < Source.STATUS_QUERY,
     )
     await carry_out(tx, found, step, cause, at=at)
     return step
@@ -237,8 +239,7 @@ def _moved(found: Payment, step: Step, cause: Cause, at: datetime) -> dict[str, 
         values["captured_minor"] = step.credit.minor
     elif step.taken is not None:
         values["captured_minor"] = 0  # nothing of it ever came
-    shown = None if found.attention is Attention.UNCONFIRMED else found.attention
-    values["attention"] = graver(shown, step.attention)
+    values["attention"] = graver(_shown_on(found, cause), step.attention)
     if target in FINAL and step.path:
         values |= {"completed_at": at, "continue_url": None, "expires_at": None}
         if found.return_url is not None:
@@ -269,9 +270,9 @@ async def _remarked(
     values: dict[str, object] = {}
     if step.ask_again:
         values |= {"ask_at": at, "asked": 0}
-    if step.settles:
+    if step.settles and not cause.leaves_question:
         values["ask_at"] = next_question(found.kind, found.sub_status, found.asked, found.completed_at, at)
-        values["attention"] = None if found.attention is Attention.UNCONFIRMED else found.attention
+        values["attention"] = _shown_on(found, cause)
     why = step.attention
     if why is not None and not await is_noted(tx, found, why, cause.provider_reference, cause.amount):
         values |= {
@@ -303,7 +304,15 @@ async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Ste
 def _next_question(found: Payment, target: SubStatus, cause: Cause, at: datetime) -> datetime | None:
     if target is SubStatus.DECLINED and cause.source == Source.SETTLEMENT.name.lower():
         return None  # two people had the proof: the provider repeating its story must not open it again
+    if cause.leaves_question and found.is_questioned:
+        return at + ask_delay(found.kind, found.asked)
     return next_question(found.kind, target, found.asked, at, at)
+
+
+def _shown_on(found: Payment, cause: Cause) -> Attention | None:
+    """The reason for attention that is left: a question has ended, unless it may be about another try."""
+    is_ended = found.attention is Attention.UNCONFIRMED and not cause.leaves_question
+    return None if is_ended else found.attention
 
 
 def _alarm(found: Payment, why: Attention) -> None:

@@ -137,6 +137,25 @@ async def test_a_silent_first_keeps_its_question_open_whatever_the_second_says(
     assert ((await world.payment()).sub_status, await world.credited()) == ("completed", AMOUNT.minor)
 
 
+async def test_the_firsts_late_success_leaves_the_question_about_a_silent_second(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    """Both declined, both were paid. The second said so by notice, and is silent when it is asked."""
+    _, next_one = both_tried
+    await world.notice(fact(next_one, "failed"), account=SECOND)
+    provider.statuses, second.statuses = [paid("main-1")], [UNKNOWN]
+    await world.notice(fact(next_one, theirs="second-1"), account=SECOND)
+    found = await world.payment()
+    assert (found.sub_status, found.account, found.attention) == ("completed", ACCOUNT, "unconfirmed")
+    second.statuses = [paid("second-1")]
+    world.clock.advance(timedelta(hours=7))
+    assert await payments.sweep_due(world.pipes) == 1
+    await asked(world)
+    assert (await cases(world), await world.credited()) == (["second_payment"], AMOUNT.minor)
+    await asked(world)
+    assert (await world.payment()).ask_at is None
+
+
 async def test_what_the_earlier_one_brought_is_credited_by_people_at_its_own_account(
     world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
 ) -> None:

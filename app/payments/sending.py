@@ -161,14 +161,15 @@ async def _nothing_arrived(
 
 
 async def _worth_asking(reader: Reader, found: Payment) -> list[Attempt]:
-    """Tries that may still act, and those at an account that another took the place of: theirs is news too.
+    """Tries that may still act, and those at an account other than the present one: theirs is news too.
 
-    Of a payout that is over, or in doubt for people, all of them.
+    The present one may be an earlier one that is open after all. Of a payout that is over, or in doubt for
+    people, all of them.
     """
     tries = await attempts_of(reader, found)
     if found.status is Status.PROCESSING and found.attention is None:
-        now_at = {one.leg: one.account for one in tries}
-        return [one for one in tries if not one.is_over or one.account != now_at[one.leg]]
+        now_at = {part.leg: part.account for part in await legs_of(reader, found)}
+        return [one for one in tries if not one.is_over or one.account != now_at[one.leg or 0]]
     return list(tries)
 
 

@@ -132,3 +132,24 @@ async def test_the_end_of_the_last_part_leaves_the_question_about_one_that_was_p
     await stage.later(timedelta(hours=7))
     assert [part.state for part in await parts(stage)] == ["returned", "completed"]
     assert await stage.credited() == FUNDS - AMOUNT.minor + PART
+
+
+async def test_a_declined_last_try_is_asked_about_while_an_earlier_one_is_open_again(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    """Both declined; the first is at it again. What the second pays after its no, it tells nobody."""
+    bank.manners, second.manners = ["declines"], ["declines"]
+    found = await sent(stage)
+    first, next_one = await tries(stage)
+    bank.book[first.attempt_id].state = State.PROCESSING
+    await told(stage, bank, first.attempt_id, "processing")
+    assert (await stage.state(found.payment_id))[0] == "unknown"
+    second.pay(second.book[next_one.attempt_id])
+    await stage.later(timedelta(minutes=10))
+    assert await cases(stage) == ["second_payment"]
+    assert await stage.held() == AMOUNT.minor
+    second.moved.clear()
+    bank.pay(bank.book[first.attempt_id])
+    await stage.later(timedelta(minutes=40))
+    assert (await stage.row(found.payment_id)).sub_status == "completed"
+    assert await stage.credited() == FUNDS - AMOUNT.minor

@@ -43,6 +43,8 @@ def case_show(site_id: int, case_id: str) -> None:
 
     one, waiting = told(work)
     typer.echo(_line(one))
+    if one.attempt_id is not None:
+        typer.echo(f"attempt    {one.attempt_id}")
     typer.echo(f"we knew    {json.dumps(one.ours, sort_keys=True)}")
     typer.echo(f"they said  {json.dumps(one.theirs, sort_keys=True)}")
     if waiting is not None:

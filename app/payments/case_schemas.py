@@ -122,6 +122,7 @@ class CaseObject(BaseModel):
     state: CaseState
     payment_id: str | None
     notice_id: str | None
+    attempt_id: Annotated[str | None, Field(description="Which attempt the evidence was about.")]
     about: Annotated[str, Field(description="The provider's number; of an orphan, the reference it names.")]
     ours: dict[str, Any]
     theirs: dict[str, Any]
@@ -184,6 +185,7 @@ def case_object(its: Case, waiting: staff.Approval | None = None) -> CaseObject:
         state=its.state,
         payment_id=its.payment_id,
         notice_id=its.notice_id,
+        attempt_id=its.attempt_id,
         about=its.about,
         ours=dict(its.ours),
         theirs=dict(its.theirs),

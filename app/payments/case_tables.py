@@ -62,6 +62,7 @@ payment_cases = Table(
     Column("state", Text, nullable=False, server_default=CaseState.OPEN),
     Column("payment_id", Text, comment="none for a notice that belongs to none"),
     Column("notice_id", Text),
+    Column("attempt_id", Text, comment="which attempt the evidence was about, where it was one"),
     Column("about", Text, nullable=False, server_default="", comment="the provider's number it is about"),
     Column("ours", JSONB, nullable=False, comment="what we knew when it was opened"),
     Column("theirs", JSONB, nullable=False, comment="what the provider said, or the merchant"),
@@ -75,8 +76,10 @@ payment_cases = Table(
     Column("resolved_at", DateTime(timezone=True)),
     ForeignKeyConstraint(["site_id", "payment_id"], ["payment.site_id", "payment.payment_id"]),
     ForeignKeyConstraint(["site_id", "notice_id"], ["notice.site_id", "notice.notice_id"]),
+    ForeignKeyConstraint(["site_id", "attempt_id"], ["attempt.site_id", "attempt.attempt_id"]),
     Index(None, "site_id", "payment_id"),
     Index(None, "site_id", "notice_id"),
+    Index(None, "site_id", "attempt_id"),
     Index("ix_payment_case_site_id_state_opened_at", "site_id", "state", "opened_at"),
     Index(
         "uq_payment_case_open",

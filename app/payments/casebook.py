@@ -45,7 +45,11 @@ class CaseNotFound(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What people must look at, with both stories."""
+    """What people must look at, with both stories.
+
+    `attempt_id`: which attempt the evidence was about; None where it was about none: people opened it, the
+    clock did, it is about a dispute, or a notice of nobody.
+    """
 
     site_id: int
     case_id: str
@@ -53,6 +57,7 @@ class Case:
     state: CaseState
     payment_id: str | None
     notice_id: str | None
+    attempt_id: str | None
     about: str
     ours: Mapping[str, Any]
     theirs: Mapping[str, Any]
@@ -74,8 +79,20 @@ async def open_case(
     about: str,
     exposure: Money,
     at: datetime,
+    attempt_id: str | None = None,
 ) -> None:
-    """Open a case about a payment, unless one about the same is open; `found` is the payment before."""
+    """Open a case about a payment, unless one about the same is open.
+
+    Args:
+        tx: where to write.
+        found: the payment, as it was before.
+        kind: why people must look.
+        theirs: what was said, and by whom.
+        about: the provider's number of it; empty where there is none.
+        exposure: what may be lost.
+        at: this instant.
+        attempt_id: which of its attempts it was said of; None where of none.
+    """
     ours = {
         "kind": found.kind.value,
         "status": found.status.value,
@@ -92,7 +109,13 @@ async def open_case(
         tx,
         found.site_id,
         kind,
-        {"payment_id": found.payment_id, "about": about, "ours": ours, "theirs": dict(theirs)},
+        {
+            "payment_id": found.payment_id,
+            "attempt_id": attempt_id,
+            "about": about,
+            "ours": ours,
+            "theirs": dict(theirs),
+        },
         exposure,
         at,
     )
@@ -330,6 +353,7 @@ def _case(row: Row[Any]) -> Case:
         state=CaseState(row.state),
         payment_id=row.payment_id,
         notice_id=row.notice_id,
+        attempt_id=row.attempt_id,
         about=row.about,
         ours=row.ours,
         theirs=row.theirs,

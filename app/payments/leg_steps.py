@@ -94,6 +94,7 @@ async def apply_to_leg(
         detail=detail if moved is not None else {},
         beside=answer,
         leaves_question=not may_settle or evidence.source < Source.STATUS_QUERY,
+        attempt_id=attempt.attempt_id,
     )
     if moved is None:
         await carry_out(tx, found, replace(step, path=()), cause, at=at)

@@ -171,7 +171,8 @@ async def _send_again(pipes: Pipes, found: Payment, attempt: Attempt) -> None:
         if now_is.sub_status is not SubStatus.UNKNOWN:
             return None  # somebody heard of it meanwhile
         if _is_too_old(now_is, at):
-            await carry_out(tx, now_is, Step(attention=Attention.ORDER_VANISHED), Cause("system"), at=at)
+            gone = Step(attention=Attention.ORDER_VANISHED)
+            await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)
             return None
         return await _order(tx, pipes, now_is, attempt.attempt_id)
 

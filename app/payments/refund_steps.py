@@ -69,6 +69,7 @@ async def apply_to_refund(
         provider_reference=evidence.provider_reference,
         changes={"captured_minor": step.paid.minor} if step.paid is not None else {},
         beside=answer,
+        attempt_id=attempt.attempt_id,
     )
     await carry_out(tx, found, step, cause, at=at)
     if step.path:

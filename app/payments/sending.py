@@ -215,7 +215,8 @@ async def _call_about(tx: Transaction, found: Payment, one: Attempt, at: datetim
     """A provider has said that it paid, and says now that it did not: people decide, nobody else is asked."""
     denied = Step(attention=Attention.DENIED_AFTER_SUCCESS)
     why = why_said_paid([one])
-    cause = Cause("system", reason=why, provider_reference=one.provider_reference)
+    number, its_try = one.provider_reference, one.attempt_id
+    cause = Cause("system", reason=why, provider_reference=number, attempt_id=its_try)
     await carry_out(tx, found, denied, cause, at=at)
     await _wait(tx, found, why, at)
 
@@ -320,7 +321,7 @@ async def _send_again(
             return None  # somebody heard of it meanwhile
         if leg.sent_at is None or at - leg.sent_at > _SAME_ORDER_FOR:
             gone = Step(attention=Attention.ORDER_VANISHED)
-            await carry_out(tx, now_is, gone, Cause("system"), at=at)
+            await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)
             return None
         why = await why_not_sent(tx, now_is)
         if why:

@@ -73,7 +73,7 @@ class Cause:
     `changes` are columns of the payment that change with it; `beside` is what else is written, also where
     nothing changes. With a `detail`, which the event keeps, something has happened even if the payment goes
     nowhere. With `leaves_question` a question about a success that is open stays so: it may be one about
-    another try, whose provider has yet to answer it.
+    another try, whose provider has yet to answer it. `attempt_id` is the try of which it was said.
     """
 
     source: str
@@ -86,6 +86,7 @@ class Cause:
     detail: Mapping[str, object] = field(default_factory=dict)
     beside: Sequence[Write] = ()
     leaves_question: bool = False
+    attempt_id: str | None = None
 
 
 def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evidence:
@@ -163,6 +164,7 @@ async def apply_evidence(
         detail=detail,
         beside=answer,
         leaves_question=not may_settle or evidence.source < Source.STATUS_QUERY,
+        attempt_id=reference,
     )
     await carry_out(tx, found, step, cause, at=at)
     return step
@@ -370,8 +372,16 @@ async def _call_people(
     """Open the case of what people must look at."""
     theirs = {"source": cause.source, "code": cause.reason_code, "text": cause.reason}
     theirs |= {"amount": str(told) if told else "", "provider_reference": cause.provider_reference or ""}
-    about, exposure = cause.provider_reference or "", told or was.amount
-    await open_case(tx, was, CaseKind(why.value), theirs, about=about, exposure=exposure, at=at)
+    await open_case(
+        tx,
+        was,
+        CaseKind(why.value),
+        theirs,
+        about=cause.provider_reference or "",
+        exposure=told or was.amount,
+        at=at,
+        attempt_id=cause.attempt_id,
+    )
 
 
 def _money_of(step: Step) -> Money | None:

@@ -127,6 +127,8 @@ async def test_what_really_came_is_an_amount_in_the_currency_of_the_payment(
 ) -> None:
     maker, checker = await tokens(desk)
     deposit, case_id = await conflicted(desk, clone_url, maker)
+    shown = await said(clone_url, "case", "show", desk.site_id, case_id)
+    assert f"attempt    {await desk.world.reference()}\n" in shown
     more = ("--note", "the bank's letter", "--attachment", PROOF, "--amount", amount)
     await said(clone_url, "case", "resolve", desk.site_id, case_id, "accepted", *more, token=maker)
     await said(clone_url, "case", "decide", desk.site_id, case_id, "approve", token=checker)

@@ -58,6 +58,8 @@ def answers(proposal: Proposal, its: Case, other: Case, found: Payment, *, is_ne
         return False
     if is_new:
         return True
+    if its.attempt_id is not None and its.attempt_id == other.attempt_id:
+        return other.about in {"", its.about, proposal.provider_reference}
     if found.kind is not Kind.DEPOSIT or found.present_attempt is not None:
         # It may have several parts or tries, and what has no number may be about another one's.
         return bool(other.about) and other.about in {its.about, proposal.provider_reference}
@@ -111,8 +113,6 @@ async def _said(tx: Transaction, its: Case, found: Payment, proposal: Proposal, 
     """As if the settlement file had said it."""
     is_paid = proposal.resolution is Resolution.PAID
     attempt, amount, known, is_other = await _meant(tx, its, found, proposal)
-    if is_other and not is_paid:
-        raise _impossible(proposal, f"it is about {attempt.account}, of which nothing was counted: note it")
     result = providers.Result(
         providers.State.SUCCEEDED if is_paid else providers.State.FAILED,
         # Where nobody names one it is the number that the case is about: another payment may have it.
@@ -142,11 +142,18 @@ async def _counted(
         raise _impossible(proposal, f"it is {found.sub_status.value}, and nothing would change")
 
 
-async def _attempt(tx: Transaction, found: Payment, proposal: Proposal) -> tuple[Attempt, Money, str | None]:
-    """Which try it is about, what was ordered by it, and the provider's number of it where one is known."""
+async def _attempt(
+    tx: Transaction, its: Case, found: Payment, proposal: Proposal
+) -> tuple[Attempt, Money, str | None]:
+    """The present try of what it is about, what was ordered, and the provider's number where one is known.
+
+    Of a withdrawal in several parts: of the one that is named, or that the case is about.
+    """
     tries = await attempts_of(tx, found)
     parts = {part.leg: part for part in await legs_of(tx, found)}
-    about = [one for one in tries if proposal.leg is None or one.leg == proposal.leg]
+    own = [one.leg for one in tries if one.attempt_id == its.attempt_id]
+    leg = own[0] if own and proposal.leg is None else proposal.leg
+    about = [one for one in tries if leg is None or one.leg == leg]
     if not about or len({one.leg for one in about}) > 1:
         why = "name the part of the withdrawal that it is about" if about else "nothing was sent"
         raise _impossible(proposal, why)
@@ -161,9 +168,10 @@ async def _meant(
 ) -> tuple[Attempt, Money, str | None, bool]:
     """The same of the try that they speak of, and whether that is another account's than the present one.
 
-    What is known of the present one stands against it, unless that came back or was taken again.
+    It is the one that the case is about, unless they name the number of another. What is known of the present
+    one stands against it, unless that came back or was taken again.
     """
-    present, amount, known = await _attempt(tx, found, proposal)
+    present, amount, known = await _attempt(tx, its, found, proposal)
     if found.kind is Kind.REFUND:
         return present, amount, known, False
     parts = [part for part in await legs_of(tx, found) if part.leg == present.leg]
@@ -171,16 +179,30 @@ async def _meant(
     is_second = its.kind is CaseKind.SECOND_PAYMENT and (is_undone or its.about != known)
     number = proposal.provider_reference or (its.about if is_second or known is None else "")
     tries = [one for one in await attempts_of(tx, found) if one.leg == present.leg]
+    own = next((one for one in tries if one.attempt_id == its.attempt_id), None)
     meant = try_meant(tries, present, number, known, is_earlier=is_second)
+    if own is not None and _speaks_of(own, tries, proposal):
+        meant, number = own, number or own.provider_reference or ""
     if meant.account == present.account:
         if is_second and len({one.account for one in tries}) > 1:
             _check_number(proposal, known, number or "another's")  # it may be any account's
         return present, amount, known, False
+    if proposal.resolution is Resolution.NOT_PAID:
+        raise _impossible(proposal, f"it is about {meant.account}, of which nothing was counted: note it")
     if known is not None and not is_undone:
         _check_number(proposal, known, number or "another's")
     if not number and known is not None:
         raise _impossible(proposal, f"name the provider's number of it at {meant.account}")
     return meant, amount, meant.provider_reference, True
+
+
+def _speaks_of(own: Attempt, tries: Sequence[Attempt], proposal: Proposal) -> bool:
+    """Whether the number that they name is the case's own try's, or may be; they need name none."""
+    numbers = {one.provider_reference for one in tries}
+    number = proposal.provider_reference
+    return number in {"", own.provider_reference} or (
+        own.provider_reference is None and number not in numbers
+    )
 
 
 def _present(attempt_id: str | None, account: str | None, tries: Sequence[Attempt]) -> Attempt:
@@ -275,7 +297,7 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
         raise _impossible(proposal, "it is about no notice")
     account = await providers.account(tx, its.site_id, notice.account)
     told = [one for one in providers.reports_of(account, notice) if one.reference.startswith(its.about)]
-    attempt = await _attempt_at(tx, found, proposal, notice.account)
+    attempt = await _attempt_at(tx, its, found, proposal, notice.account)
     for report in told[:1]:
         if report.dispute is None:
             its_try = found if found.kind is not Kind.DEPOSIT else at_try(found, attempt)
@@ -292,13 +314,15 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
         )
 
 
-async def _attempt_at(tx: Transaction, found: Payment, proposal: Proposal, account: str) -> Attempt:
+async def _attempt_at(
+    tx: Transaction, its: Case, found: Payment, proposal: Proposal, account: str
+) -> Attempt:
     """The try that a notice which came through this account is about: the present one, if it went by it.
 
     Of a deposit that has failed any of its tries may have been paid after all. As long as the present one may
     still be paid, another's word decides nothing about the deposit.
     """
-    present, _, _ = await _attempt(tx, found, proposal)
+    present, _, _ = await _attempt(tx, its, found, proposal)
     if present.account == account:
         return present
     there = [one for one in await attempts_of(tx, found) if one.account == account]

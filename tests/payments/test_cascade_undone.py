@@ -1,6 +1,7 @@
 """Paid at the second account and undone there, then paid at the first: people say it of the first."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from app.providers.gateways import GATEWAYS
 from tests import invariants
 from tests.payments.accounts import SECOND, asked, cases, decided, order_out, raised, tries, with_accounts
 from tests.payments.stage import FUNDS, Bank, Stage
-from tests.payments.world import ACCOUNT, AMOUNT, HERE, Provider, State, World, fact, just, opened
+from tests.payments.world import ACCOUNT, AMOUNT, HERE, Provider, State, World, fact, just, opened, paid
 
 R = payments.Resolution
 
@@ -170,3 +171,20 @@ async def test_what_is_decided_of_the_second_leaves_the_doubt_about_the_first(
     now = await world.payment()
     assert (now.sub_status, now.account, now.provider_reference) == ("completed", SECOND, "second-1")
     assert (await cases(world), now.attention is None) == (["revived"], False)
+
+
+async def test_cases_of_one_attempt_without_a_number_are_answered_together(
+    world: World, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    """What was denied and then revived is one question, where both are about the same attempt."""
+    _, next_one = both_tried
+    await world.notice(fact(next_one, theirs="second-1"), account=SECOND)
+    second.statuses = [replace(just(State.FAILED), provider_reference=None)]
+    await asked(world)
+    world.clock.advance(1)
+    second.statuses = [paid("second-1")]
+    await asked(world)
+    assert await cases(world) == ["denied_after_success", "revived"]
+    await decided(world, R.PAID)
+    assert await cases(world) == []
+    assert (await world.payment()).sub_status == "completed"

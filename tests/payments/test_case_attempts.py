@@ -1,15 +1,17 @@
 """A case names the attempt that its evidence was about, and what people decide of it is about that one."""
 
+from dataclasses import replace
 
 import pytest
 
-from app import payments
+from app import payments, staff
 from app.payments.model import CaseKind
-from tests.payments.accounts import SECOND, raised, tries
-from tests.payments.banks import another_bank, sent, through_both_banks
+from app.payments.resolutions import ResolutionImpossible
+from tests.payments.accounts import SECOND, decided, raised, tries
+from tests.payments.banks import PART, another_bank, in_two_parts, parts, sent, through_both_banks
 from tests.payments.callers import calling
-from tests.payments.stage import Bank, Stage
-from tests.payments.world import AMOUNT, World, fact
+from tests.payments.stage import FUNDS, Bank, Stage
+from tests.payments.world import ACCOUNT, AMOUNT, REFUSED, Provider, State, World, fact, just
 
 R = payments.Resolution
 
@@ -61,3 +63,69 @@ async def test_of_a_withdrawal_and_of_a_notice_of_nobody(stage: Stage, second_ba
     await stage.store_notice(fact("att_of_nobody"))
     await stage.work()
     assert await named(stage) == [("amount_differs", only.attempt_id), ("orphan_notice", None)]
+
+
+async def test_which_part_of_a_withdrawal_it_is_about_the_case_says(
+    stage: Stage, bank: Bank, second_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to name the part; who names another one means that."""
+    await through_both_banks(stage)
+    await in_two_parts(stage, monkeypatch)
+    bank.manners = ["pays", "pays another amount"]
+    await sent(stage)
+    [_, other] = await tries(stage)
+    await stage.store_notice(bank.fact(other.attempt_id))
+    await stage.work()
+    assert await named(stage) == [("amount_differs", other.attempt_id)]
+    really = replace(AMOUNT, minor=AMOUNT.minor - PART - 1)
+    with pytest.raises(ResolutionImpossible, match="it is completed"):
+        await decided(stage, R.ACCEPTED, amount=really, leg=1)
+    its = await the_case(stage, CaseKind.AMOUNT_DIFFERS)
+    vera = await stage.operator("vera")
+    await payments.decide_case(
+        stage.pipes, stage.site_id, its.case_id, vera, staff.Verdict.REJECT, reason="the wrong part"
+    )
+    stage.clock.advance(1)
+    await decided(stage, R.ACCEPTED, amount=really)
+    assert [part.state for part in await parts(stage)] == ["completed", "completed"]
+    assert await stage.credited() == FUNDS - AMOUNT.minor + 1
+
+
+@pytest.mark.usefixtures("through_both")
+@pytest.mark.parametrize("resolution", [R.ACCEPTED, R.PAID])
+async def test_one_number_at_two_providers_is_booked_where_the_case_says(
+    world: World, provider: Provider, second: Provider, resolution: R
+) -> None:
+    """Both declined under the same number; the first collected after all, and only its case knows that."""
+    same = "same-1"
+    provider.answers = provider.statuses = [replace(REFUSED, provider_reference=same)]
+    second.answers = second.statuses = [replace(just(State.PROCESSING), provider_reference=same)]
+    await world.deposit()
+    first, next_one = await tries(world)
+    await world.notice(fact(first.attempt_id, theirs=same))
+    second.statuses = [replace(just(State.FAILED), provider_reference=same)]
+    await world.notice(fact(next_one.attempt_id, "failed", theirs=same), account=SECOND)
+    assert (await world.payment()).sub_status == "declined"
+    amount = AMOUNT if resolution is R.ACCEPTED else None
+    await decided(world, resolution, amount=amount)
+    now = await world.payment()
+    assert (now.sub_status, now.account, now.present_attempt) == ("completed", ACCOUNT, first.attempt_id)
+    assert await world.credited() == AMOUNT.minor
+
+
+async def test_not_paid_about_an_earlier_attempt_gives_nothing_of_the_present_one_back(
+    stage: Stage, bank: Bank, second_bank: Bank
+) -> None:
+    """The second has paid. The first says of its own that it is under way, and two people that it is not."""
+    await through_both_banks(stage)
+    bank.manners = ["declines"]
+    found = await sent(stage)
+    first, _ = await tries(stage)
+    bank.book[first.attempt_id].state = State.PROCESSING
+    await stage.store_notice(bank.fact(first.attempt_id, "processing"))
+    await stage.work()
+    assert await named(stage) == [("revived", first.attempt_id)]
+    with pytest.raises(ResolutionImpossible, match=f"it is about {ACCOUNT}"):
+        await decided(stage, R.NOT_PAID)
+    assert (await stage.row(found.payment_id)).sub_status == "completed"
+    assert await stage.credited() == FUNDS - AMOUNT.minor

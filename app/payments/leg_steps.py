@@ -14,8 +14,8 @@ from app import ledger, providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.cascade import next_of_leg
-from app.payments.legs import Leg, attempts_of, facts_of, legs_of
-from app.payments.model import Attention, Source, Step, Verdict
+from app.payments.legs import Leg, attempts_of, facts_of, legs_of, present_try
+from app.payments.model import Attention, Facts, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import next_step, of_legs
 from app.payments.states import FINAL, LegState, SubStatus
@@ -66,13 +66,7 @@ async def apply_to_leg(
     [leg] = [part for part in parts if part.leg == attempt.leg]
     tries = [one for one in await attempts_of(tx, found) if one.leg == leg.leg]
     evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
-    if source is Source.SETTLEMENT and attempt.account != leg.account:
-        # The number that is known is the other account's: what is said now is no second payment to it.
-        leg = replace(leg, provider_reference=None)
-    is_superseded = source is not Source.SETTLEMENT and _is_superseded(leg, attempt, tries)
-    facts = facts_of(found, leg, is_superseded=is_superseded)
-    # What it says is about the account of this try, also while the leg waits for the next one.
-    leg = replace(leg, account=attempt.account)
+    leg, facts = _as_of_try(found, leg, attempt, tries, source)
     step = next_step(facts, evidence)
     if step.ask_again and facts.sub_status in FINAL:
         # This part is over; whatever becomes of the others must not end the question.
@@ -105,14 +99,20 @@ async def apply_to_leg(
     return step
 
 
-def _is_superseded(leg: Leg, attempt: Attempt, tries: Sequence[Attempt]) -> bool:
-    """Whether another try of the leg has taken the place of this one: it was paid, or still may be."""
-    return leg.state not in _UNPAID and _counting(leg, tries)[-1].attempt_id != attempt.attempt_id
+def _as_of_try(
+    found: Payment, leg: Leg, attempt: Attempt, tries: Sequence[Attempt], source: Source
+) -> tuple[Leg, Facts]:
+    """A leg as evidence about one of its tries finds it, at that try's account, and what is known of it.
 
-
-def _counting(leg: Leg, tries: Sequence[Attempt]) -> Sequence[Attempt]:
-    """The tries of a leg of which the last counts: at its account, or all while it waits for another."""
-    return [one for one in tries if one.account == leg.account] or tries
+    A try is superseded while another one that has its place was paid or still may be. Who decides with a
+    proof speaks of the leg: where they mean another try, the number that is known is not that one's.
+    """
+    is_present = present_try(leg, tries).attempt_id == attempt.attempt_id
+    is_superseded = source is not Source.SETTLEMENT and leg.state not in _UNPAID and not is_present
+    if source is Source.SETTLEMENT and not is_present:
+        leg = replace(leg, provider_reference=None)
+    # Also while it waits for the next account: what is said is about the account of this try.
+    return replace(leg, account=attempt.account), facts_of(found, leg, is_superseded=is_superseded)
 
 
 async def accept_leg(
@@ -256,6 +256,7 @@ async def _write(
         "is_released": moved.is_released,
         "hold_id": moved.hold_id,
         "account": moved.account,
+        "present_attempt": attempt.attempt_id,
     }
     if step.paid is not None:
         values |= {"paid_at": moved.paid_at, "captured_minor": step.paid.minor}

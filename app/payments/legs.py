@@ -31,6 +31,7 @@ __all__ = [
     "payout_of_order",
     "payouts_of_site",
     "policy",
+    "present_try",
     "taken_within_a_day",
     "why_people",
 ]
@@ -66,6 +67,7 @@ class Leg:
     hold_id: int | None
     sent_at: datetime | None
     captured: Money
+    present_attempt: str | None
 
 
 async def payout(reader: Reader, site_id: int, payment_id: str, *, lock: bool = False) -> Payment:
@@ -120,6 +122,17 @@ async def attempts_of(reader: Reader, found: Payment) -> Sequence[Attempt]:
         .order_by(attempts.c.number)
     )
     return [attempt_of(row) for row in rows]
+
+
+def present_try(leg: Leg, tries: Sequence[Attempt]) -> Attempt:
+    """The try of a leg that counts: that which moved it last; where nobody kept it the last at its account.
+
+    Args:
+        leg: the leg.
+        tries: of it, the oldest first; at least one.
+    """
+    kept = [one for one in tries if one.attempt_id == leg.present_attempt]
+    return (kept or [one for one in tries if one.account == leg.account] or tries)[-1]
 
 
 async def policy(reader: Reader, site_id: int, currency: str) -> PayoutPolicy:
@@ -287,4 +300,5 @@ def _leg(row: Row[Any]) -> Leg:
         hold_id=row.hold_id,
         sent_at=row.sent_at,
         captured=Money(row.captured_minor, row.currency),
+        present_attempt=row.present_attempt,
     )

@@ -18,7 +18,7 @@ from app.payments.casebook import Case, open_about_notice
 from app.payments.disputes import apply_dispute
 from app.payments.fences import taken
 from app.payments.leg_steps import accept_leg
-from app.payments.legs import attempts_of, legs_of
+from app.payments.legs import attempts_of, legs_of, present_try
 from app.payments.model import CaseKind, Source, Step
 from app.payments.proposals import Proposal, Resolution
 from app.payments.queries import Attempt, Payment, payment, taken_again
@@ -158,21 +158,24 @@ async def _attempt(
         why = "name the part of the withdrawal that it is about" if about else "nothing was sent"
         raise _impossible(proposal, why)
     if about[-1].leg is None:
-        return _present(found.present_attempt, None, about), found.amount, found.provider_reference
+        kept = [one for one in about if one.attempt_id == found.present_attempt]
+        return (kept or about)[-1], found.amount, found.provider_reference
     part = parts[about[-1].leg]
-    return _present(None, part.account, about), part.amount, part.provider_reference
+    return present_try(part, about), part.amount, part.provider_reference
 
 
 async def _meant(
     tx: Transaction, its: Case, found: Payment, proposal: Proposal
 ) -> tuple[Attempt, Money, str | None, bool]:
-    """The same of the try that they speak of, and whether that is another account's than the present one.
+    """The same of the try that they speak of, and whether that is another one than the present.
 
     It is the one that the case is about, unless they name the number of another. What is known of the present
     one stands against it, unless that came back or was taken again.
     """
     present, amount, known = await _attempt(tx, its, found, proposal)
     if found.kind is Kind.REFUND:
+        if its.attempt_id not in {None, present.attempt_id}:
+            _check_was_paid(proposal, present)
         return present, amount, known, False
     parts = [part for part in await legs_of(tx, found) if part.leg == present.leg]
     is_undone = found.sub_status is SubStatus.REVERSED or LegState.RETURNED in {one.state for one in parts}
@@ -183,12 +186,11 @@ async def _meant(
     meant = try_meant(tries, present, number, known, is_earlier=is_second)
     if own is not None and _speaks_of(own, tries, proposal):
         meant, number = own, number or own.provider_reference or ""
-    if meant.account == present.account:
+    if meant.attempt_id == present.attempt_id:
         if is_second and len({one.account for one in tries}) > 1:
             _check_number(proposal, known, number or "another's")  # it may be any account's
         return present, amount, known, False
-    if proposal.resolution is Resolution.NOT_PAID:
-        raise _impossible(proposal, f"it is about {meant.account}, of which nothing was counted: note it")
+    _check_was_paid(proposal, meant)
     if known is not None and not is_undone:
         _check_number(proposal, known, number or "another's")
     if not number and known is not None:
@@ -205,10 +207,11 @@ def _speaks_of(own: Attempt, tries: Sequence[Attempt], proposal: Proposal) -> bo
     )
 
 
-def _present(attempt_id: str | None, account: str | None, tries: Sequence[Attempt]) -> Attempt:
-    """The try that counts now, named or at this account: the last, unless an earlier one was paid late."""
-    counting = [one for one in tries if attempt_id == one.attempt_id or account == one.account]
-    return (counting or tries)[-1]
+def _check_was_paid(proposal: Proposal, other: Attempt) -> None:
+    """Of another try than the present one nothing was counted: there is nothing to take back."""
+    if proposal.resolution is Resolution.NOT_PAID:
+        why = f"it is about another attempt at {other.account}, of which nothing was counted: note it"
+        raise _impossible(proposal, why)
 
 
 async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:

@@ -20,7 +20,7 @@ from app.kernel.errors import Refusal
 from app.payments.approvals import is_ready
 from app.payments.cascade import is_answer, says_nothing_came, why_said_paid
 from app.payments.leg_steps import apply_to_leg
-from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy
+from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy, present_try
 from app.payments.model import Attention, Source, Step
 from app.payments.obstacles import short_of_money, waits, why_not_sent, why_stopped
 from app.payments.queries import Attempt, Payment
@@ -116,15 +116,18 @@ async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
         accounts = {
             name: await providers.account(reader, site_id, name) for name in {one.account for one in tries}
         }
-        paid = {part.leg for part in await legs_of(reader, found) if part.state is LegState.COMPLETED}
+        paid = {
+            present_try(part, [one for one in tries if one.leg == part.leg]).attempt_id
+            for part in await legs_of(reader, found)
+            if part.state is LegState.COMPLETED
+        }
     asked_at, words = pipes.clock.now(), []
     for one in tries:
         account = accounts[one.account]
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
         words.append(providers.judged(account, result))
     spoken = [
-        is_answer(result, is_paid=one.leg in paid and not one.is_over)
-        for one, result in zip(tries, words, strict=True)
+        is_answer(result, is_paid=one.attempt_id in paid) for one, result in zip(tries, words, strict=True)
     ]
     for one, result in zip(tries, words, strict=True):
         word = (result, Source.STATUS_QUERY)
@@ -161,15 +164,19 @@ async def _nothing_arrived(
 
 
 async def _worth_asking(reader: Reader, found: Payment) -> list[Attempt]:
-    """Tries that may still act, and those at an account other than the present one: theirs is news too.
+    """Tries that may still act, and those whose place another one has, an earlier one too: theirs is news.
 
-    The present one may be an earlier one that is open after all. Of a payout that is over, or in doubt for
+    Of a payout that is over, or in doubt for
     people, all of them.
     """
     tries = await attempts_of(reader, found)
     if found.status is Status.PROCESSING and found.attention is None:
-        now_at = {part.leg: part.account for part in await legs_of(reader, found)}
-        return [one for one in tries if not one.is_over or one.account != now_at[one.leg or 0]]
+        parts = {part.leg: part for part in await legs_of(reader, found)}
+        present = {
+            present_try(parts[leg], [one for one in tries if one.leg == leg]).attempt_id
+            for leg in {one.leg or 0 for one in tries}
+        }
+        return [one for one in tries if not one.is_over or one.attempt_id not in present]
     return list(tries)
 
 
@@ -249,7 +256,9 @@ async def _write_tries(
         )
         its = (legs.c.site_id == found.site_id) & (legs.c.payment_id == found.payment_id)
         await tx.execute(
-            update(legs).where(its, legs.c.leg == leg.leg).values(state=LegState.SUBMITTED, sent_at=at)
+            update(legs)
+            .where(its, legs.c.leg == leg.leg)
+            .values(state=LegState.SUBMITTED, sent_at=at, present_attempt=reference)
         )
         orders.append(_Order(attempt, _order(pipes, found, leg, reference), account))
     if orders:

@@ -35,9 +35,7 @@ def _listed(states: Iterable[SubStatus]) -> str:
     return ", ".join(f"'{state.value}'" for state in sorted(states))
 
 
-_OF_ITS_KIND = " OR ".join(
-    f"kind = '{kind.value}' AND sub_status IN ({_listed(states)})" for kind, states in NEXT.items()
-)
+_OF_ITS_KIND = " OR ".join(f"kind = '{of}' AND sub_status IN ({_listed(its)})" for of, its in NEXT.items())
 
 payments = Table(
     "payment",
@@ -256,6 +254,7 @@ legs = Table(
         server_default="0",
         comment="what really went, once paid",
     ),
+    Column("present_attempt", Text, comment="the attempt that counts now, the last to move it"),
     Column("instrument_id", Text, comment="where it goes, once kept"),
     Column("destination", JSONB, nullable=False, comment="what the provider needs; of a card its token only"),
     Column("masked", Text, nullable=False, comment="what people may see of the destination"),

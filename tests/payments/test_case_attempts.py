@@ -125,7 +125,7 @@ async def test_not_paid_about_an_earlier_attempt_gives_nothing_of_the_present_on
     await stage.store_notice(bank.fact(first.attempt_id, "processing"))
     await stage.work()
     assert await named(stage) == [("revived", first.attempt_id)]
-    with pytest.raises(ResolutionImpossible, match=f"it is about {ACCOUNT}"):
+    with pytest.raises(ResolutionImpossible, match=f"another attempt at {ACCOUNT}"):
         await decided(stage, R.NOT_PAID)
     assert (await stage.row(found.payment_id)).sub_status == "completed"
     assert await stage.credited() == FUNDS - AMOUNT.minor

@@ -78,7 +78,8 @@ async def _begin(
         )
     )
     # What was counted while it waited in the queue is no question to the provider.
-    cause = Cause("system", changes={"sent_at": at, "asked": 0, "ask_at": at + ask_delay(Kind.REFUND, 0)})
+    sent = {"sent_at": at, "asked": 0, "ask_at": at + ask_delay(Kind.REFUND, 0), "present_attempt": reference}
+    cause = Cause("system", changes=sent)
     await carry_out(tx, found, Step((SubStatus.SUBMITTED,)), cause, at=at)
     return order
 

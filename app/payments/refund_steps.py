@@ -50,7 +50,10 @@ async def apply_to_refund(
     """
     tries = await attempts_of(tx, found)
     evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
-    facts = replace(found.facts, is_superseded=tries[-1].attempt_id != attempt.attempt_id)
+    present = found.present_attempt or tries[-1].attempt_id
+    # Who decides with a proof speaks of the refund, whichever of its tries they mean.
+    is_superseded = source is not Source.SETTLEMENT and present != attempt.attempt_id
+    facts = replace(found.facts, is_superseded=is_superseded)
     step = legal(found, next_step(facts, evidence))
     if step.keeps_number and await reference_is_taken(tx, found, evidence.provider_reference):
         step = in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
@@ -61,13 +64,16 @@ async def apply_to_refund(
         # It is not over after all; as long as it is not, no other try can begin.
         its = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
         await tx.execute(update(attempts).where(its).values(is_over=False))
+    changes: dict[str, object] = {"present_attempt": attempt.attempt_id} if step.path else {}
+    if step.paid is not None:
+        changes["captured_minor"] = step.paid.minor
     cause = Cause(
         source=source.name.lower(),
         reason_code=evidence.code,
         reason=evidence.message,
         amount=evidence.amount if evidence.verdict is Verdict.PAID else None,
         provider_reference=evidence.provider_reference,
-        changes={"captured_minor": step.paid.minor} if step.paid is not None else {},
+        changes=changes,
         beside=answer,
         attempt_id=attempt.attempt_id,
     )

@@ -173,10 +173,6 @@ async def _meant(
     one stands against it, unless that came back or was taken again.
     """
     present, amount, known = await _attempt(tx, its, found, proposal)
-    if found.kind is Kind.REFUND:
-        if its.attempt_id not in {None, present.attempt_id}:
-            _check_was_paid(proposal, present)
-        return present, amount, known, False
     parts = [part for part in await legs_of(tx, found) if part.leg == present.leg]
     is_undone = found.sub_status is SubStatus.REVERSED or LegState.RETURNED in {one.state for one in parts}
     is_second = its.kind is CaseKind.SECOND_PAYMENT and (is_undone or its.about != known)

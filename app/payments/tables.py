@@ -64,7 +64,7 @@ payments = Table(
     Column("continue_url", Text, comment="the provider's page, while the player is awaited"),
     Column("next_account", Text, comment="the account that a deposit is to be tried at next"),
     Column(
-        "present_attempt", Text, comment="the attempt that counts now, of a deposit that was tried elsewhere"
+        "present_attempt", Text, comment="the attempt that counts now; of a deposit: once tried elsewhere"
     ),
     Column("return_url", Text, comment="for its next attempt; only while there may be one: it has a token"),
     Column("view_hash", LargeBinary, comment="SHA-256 of the token that shows this one payment"),

@@ -1,0 +1,67 @@
+"""Two tries of a refund: the first, which seemed not to have left, is given back after all."""
+
+import pytest
+
+from app import providers
+from app.payments.resolutions import ResolutionImpossible
+from tests.payments.accounts import cases
+from tests.payments.casework import REJECT, R, decide, only, propose, resolve
+from tests.payments.desk import Desk, kzt
+from tests.payments.world import NEVER_LEFT, State, just, paid
+
+BACK = 50_000
+
+
+async def tried_twice(
+    desk: Desk, second: providers.Result, said: dict[str, providers.Result]
+) -> tuple[str, str, str, str]:
+    """The deposit, its refund and both tries; `said` is what the provider answers about each."""
+    deposit = await desk.deposit()
+    desk.provider.answers = [NEVER_LEFT, second]
+
+    def told(reference: str) -> providers.Result:
+        return said.get(reference, second if len(desk.provider.refunds) > 1 else just(State.NOT_FOUND))
+
+    desk.provider.statuses = [told]
+    refund = (await desk.sent(deposit, BACK)).payment_id
+    desk.world.clock.advance(600)
+    await desk.carry_on(refund)
+    asked = "SELECT attempt_id FROM attempt WHERE payment_id = :of ORDER BY number"
+    first, next_one = [row.attempt_id for row in await desk.world.rows(asked, of=refund)]
+    said |= {first: paid("back-late", kzt(BACK)), next_one: second}
+    desk.world.clock.advance(60)
+    await desk.carry_on(refund)
+    assert await cases(desk.world) == ["second_payment"]
+    assert (await only(desk)).attempt_id == first
+    return deposit, refund, first, next_one
+
+
+async def test_people_accept_the_first_and_the_decline_of_the_second_undoes_nothing(desk: Desk) -> None:
+    said: dict[str, providers.Result] = {}
+    deposit, refund, first, _ = await tried_twice(desk, just(State.FAILED), said)
+    await resolve(desk, (await only(desk)).case_id, R.PAID)
+    for _ in range(3):
+        now = await desk.found(refund)
+        assert (now.sub_status.value, now.provider_reference) == ("completed", "back-late")
+        assert now.present_attempt == first
+        assert await desk.figures(deposit) == (150_000, 0, BACK, 0)
+        assert await desk.balances() == {"player_cash": 150_000 - BACK, "provider_clearing": BACK - 150_000}
+        desk.world.clock.advance(60)
+        await desk.carry_on(refund)
+    said[first] = just(State.FAILED)  # its own word still counts
+    await desk.carry_on(refund)
+    assert (await desk.found(refund)).sub_status.value == "declined"
+    assert await desk.figures(deposit) == (150_000, 0, 0, 0)
+
+
+@pytest.mark.parametrize("resolution", [R.PAID, R.NOT_PAID])
+async def test_while_the_second_is_paid_the_first_is_only_noted(desk: Desk, resolution: R) -> None:
+    deposit, refund, _, _ = await tried_twice(desk, paid("back-2", kzt(BACK)), {})
+    its = await only(desk)
+    await propose(desk, its.case_id, resolution)
+    with pytest.raises(ResolutionImpossible):
+        await decide(desk, its.case_id)
+    await decide(desk, its.case_id, REJECT)
+    await resolve(desk, its.case_id, R.NOTED)
+    assert (await desk.found(refund)).sub_status.value == "completed"
+    assert await desk.figures(deposit) == (150_000, 0, BACK, 0)

@@ -5,6 +5,7 @@ from app.cli.asking import DATABASE_REFUSALS, NAME_IT, fail, fail_at
 from app.cli.cases import case
 from app.cli.payouts import payout
 from app.cli.processes import program
+from app.cli.providers import provider
 from app.cli.refunds import dispute, refund
 from app.cli.sites import site, token
 from app.cli.switches import switch
@@ -22,6 +23,7 @@ __all__ = ["main", "program"]
 program.info.help = __doc__
 for _name, _group in {
     "site": site,
+    "provider": provider,
     "token": token,
     "webhooks": webhook,
     "player": player,

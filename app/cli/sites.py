@@ -1,4 +1,4 @@
-"""Merchants' sites: open one, look at it, rotate its salt, hand out tokens, change its wallet's mode."""
+"""Merchants' sites: open one, look at it, what it offers, its salt, tokens, and its wallet's mode."""
 
 import json
 import sys
@@ -13,6 +13,7 @@ from app.cli.asking import NAME_IT, done, err, group, out, private_peers, told
 from app.cli.staff import OperatorToken, actor
 from app.demo.facts import Demo
 from app.demo.seed import offer_everything
+from app.kernel.money import Money
 from app.kernel.signing import Dialect
 from app.plumbing.database import Transaction
 from app.settings import Settings
@@ -121,6 +122,35 @@ def site_tell(site_id: int, of: Annotated[_Told, typer.Argument(help="What notif
     every = of is _Told.EVERY_CHANGE
     done(lambda tx, at: merchants.set_tell_every_change(tx, site_id, every, at=at))
     out.print(f"notified of {of.value.replace('-', ' ')}")
+
+
+@site.command("offer")
+def site_offer(
+    site_id: int,
+    currency: str,
+    method: Annotated[str, typer.Argument(help="A code, as card or e_wallet.")],
+    account: Annotated[str, typer.Argument(help="The provider account that carries it out.")],
+    minimum: Annotated[str, typer.Option(help="The smallest payment, as in 500 or 1.50.")],
+    maximum: Annotated[str, typer.Option(help="The largest one.")],
+    direction: Annotated[methods.Direction, typer.Option(help="To pay in, or out.")] = (
+        methods.Direction.DEPOSIT
+    ),
+    position: Annotated[int, typer.Option(min=0, max=1000, help="Its place on the page.")] = 0,
+    token: OperatorToken = "",
+) -> None:
+    """Offer a method to a site's players, or change the limits, account and place of one that is offered."""
+    code = currency.upper()
+    if method not in methods.CATALOGUE:
+        raise methods.MethodUnavailable(method=method)
+    low, high = Money.parse(minimum, code), Money.parse(maximum, code)
+    wanted = methods.Offer(methods.CATALOGUE[method], low, high, account, position, direction)
+
+    async def work(tx: Transaction, at: datetime) -> methods.Offer:
+        await payments.set_offer(tx, site_id, wanted, by=await actor(tx, token), at=at)
+        return await methods.offer(tx, site_id, code, method, direction=direction)
+
+    now_is = done(work)
+    typer.echo(f"{method}  {direction}  {now_is.minimum} to {now_is.maximum}  {', '.join(now_is.accounts)}")
 
 
 @site.command("accounts")

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 
-from app import merchants, methods, providers, staff
+from app import merchants, methods, players, providers, staff
 from app.kernel.errors import Refusal
 from app.kernel.money import currency_exponent
 from app.payments.legs import policy
@@ -15,7 +15,7 @@ from app.payments.model import PayoutPolicy
 from app.payments.tables import policies
 from app.plumbing.database import Transaction
 
-__all__ = ["BadPolicy", "change_policy", "set_accounts", "set_most_attempts", "set_policy"]
+__all__ = ["BadPolicy", "change_policy", "set_accounts", "set_most_attempts", "set_offer", "set_policy"]
 
 _CAPS = {methods.Direction.DEPOSIT: providers.Cap.DEPOSIT, methods.Direction.PAYOUT: providers.Cap.PAYOUT}
 
@@ -103,16 +103,59 @@ async def set_accounts(
         BadAccounts: none, one of them twice, or too many.
         MethodUnavailable: the site does not offer it.
     """
-    there = await providers.accounts(tx, [(site_id, name) for name in accounts])
-    for name in accounts:
-        found = there.get((site_id, name))
-        if found is None or _CAPS[offered.direction] not in providers.gateway_of(found).caps:
-            raise providers.AccountNotFound(account=name)
+    await _check_accounts(tx, site_id, accounts, offered.direction)
     code, currency = offered.method.code, offered.minimum.currency
     await methods.order_accounts(tx, site_id, code, currency, accounts, direction=offered.direction)
     detail = {"accounts": list(accounts), "before": list(offered.accounts)}
     subject = f"offer:{code}:{currency}:{offered.direction}"
     await staff.note(tx, site_id, actor=by, deed="offer.accounts", subject=subject, detail=detail, at=at)
+
+
+async def set_offer(tx: Transaction, site_id: int, wanted: methods.Offer, *, by: str, at: datetime) -> None:
+    """Offer a method at a site, or change its limits and its place, and note it in the diary.
+
+    Further accounts that were named for it stay where the first one does; at another one it goes through
+    that alone.
+
+    Args:
+        tx: the caller's transaction.
+        site_id: whose.
+        wanted: the method, its limits, and the account that carries it out; `further_accounts` are not read.
+        by: the actor, as `staff` writes them.
+        at: this instant.
+
+    Raises:
+        SiteNotFound: no such number.
+        CurrencyNotOffered: the site does not take the currency of the limits.
+        AccountNotFound: no such account at this site, or nothing is paid so through it.
+        BadPolicy: a minimum of nothing, or a maximum below it.
+        MethodUnavailable: nothing is paid out by this method.
+    """
+    site = await merchants.site(tx, site_id)
+    code, currency, direction = wanted.method.code, wanted.minimum.currency, wanted.direction
+    if currency not in site.currencies:
+        raise players.CurrencyNotOffered(currency=currency, offered=", ".join(site.currencies))
+    if wanted.minimum.minor <= 0:
+        raise BadPolicy(field="minimum", rule="more than nothing")
+    if wanted.maximum < wanted.minimum:
+        raise BadPolicy(field="maximum", rule="not below the minimum")
+    await _check_accounts(tx, site_id, [wanted.account], direction)
+    before = await _offered(tx, site_id, currency, code, direction)
+    await methods.offer_method(
+        tx,
+        site_id,
+        code,
+        minimum=wanted.minimum,
+        maximum=wanted.maximum,
+        account=wanted.account,
+        position=wanted.position,
+        direction=direction,
+    )
+    if before is not None and before.account == wanted.account and before.further_accounts:
+        await methods.order_accounts(tx, site_id, code, currency, before.accounts, direction=direction)
+    detail = {"now": _figures(wanted), "before": before and _figures(before)}
+    subject = f"offer:{code}:{currency}:{direction}"
+    await staff.note(tx, site_id, actor=by, deed="offer.set", subject=subject, detail=detail, at=at)
 
 
 async def set_most_attempts(tx: Transaction, site_id: int, most: int, *, by: str, at: datetime) -> None:
@@ -125,6 +168,35 @@ async def set_most_attempts(tx: Transaction, site_id: int, most: int, *, by: str
     await merchants.set_most_attempts(tx, site_id, most, at=at)
     detail = {"most_attempts": most}
     await staff.note(tx, site_id, actor=by, deed="site.most_attempts", subject="site", detail=detail, at=at)
+
+
+async def _check_accounts(
+    tx: Transaction, site_id: int, accounts: Sequence[str], direction: methods.Direction
+) -> None:
+    """Refuse an account that is not there, or through which nothing is paid in this direction."""
+    there = await providers.accounts(tx, [(site_id, name) for name in accounts])
+    for name in accounts:
+        found = there.get((site_id, name))
+        if found is None or _CAPS[direction] not in providers.gateway_of(found).caps:
+            raise providers.AccountNotFound(account=name)
+
+
+async def _offered(
+    tx: Transaction, site_id: int, currency: str, code: str, direction: methods.Direction
+) -> methods.Offer | None:
+    try:
+        return await methods.offer(tx, site_id, currency, code, direction=direction)
+    except methods.MethodUnavailable:
+        return None
+
+
+def _figures(offered: methods.Offer) -> dict[str, object]:
+    return {
+        "account": offered.account,
+        "minimum_minor": offered.minimum.minor,
+        "maximum_minor": offered.maximum.minor,
+        "position": offered.position,
+    }
 
 
 def _check(wanted: PayoutPolicy) -> None:

@@ -66,9 +66,11 @@ FrameworkRefusal = HTTPException
 # One row a refusal: HTTP status by its code (payments.md section 3.3). A test keeps it complete.
 STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "account_not_found": 404,
+    "account_taken": 409,
     "amount_malformed": 422,
     "amount_too_high": 422,
     "amount_too_low": 422,
+    "bad_account": 422,
     "bad_accounts": 422,
     "bad_attempts": 422,
     "bad_destination": 422,

@@ -25,25 +25,27 @@ from app.providers.contract import (
     judged,
 )
 from app.providers.intake import NOTICE_ARRIVED, Intake, take_notice
-from app.providers.operations import close_notice, open_account, recover_forgotten
+
+# fmt: off
+# isort: off
+from app.providers.operations import (
+    AccountTaken, BadAccount, NewAccount, close_notice, open_account, recover_forgotten, register_account,
+    rotate_secret,
+)
 from app.providers.queries import (
-    AccountNotFound,
-    able,
-    account,
-    accounts,
-    gateway_of,
-    reports_of,
-    stored_notice,
+    AccountNotFound, able, account, accounts, accounts_of_site, gateway_of, reports_of, stored_notice,
 )
 from app.providers.routing import Route, next_account
 from app.providers.tables import NoticeState
 
-# fmt: off
 __all__ = [
-    "NOTICE_ARRIVED", "AccountNotFound", "BadNotice", "Cap", "DepositOrder", "DisputeReport", "DisputeStage",
-    "Gateway", "InstrumentSeen", "Intake", "NoticeReply", "NoticeState", "PayoutOrder", "ProviderAccount",
-    "ProviderError", "RawNotice", "Redirect", "RefundOrder", "Report", "Result", "Route", "State",
-    "Tokenised", "able", "account", "accounts", "close_notice", "gateway_of", "judged", "next_account",
-    "open_account", "recover_forgotten", "reports_of", "stored_notice", "take_notice",
+    "NOTICE_ARRIVED", "AccountNotFound", "AccountTaken", "BadAccount", "BadNotice", "Cap", "DepositOrder",
+    "DisputeReport", "DisputeStage", "Gateway", "InstrumentSeen", "Intake", "NewAccount", "NoticeReply",
+    "NoticeState", "PayoutOrder", "ProviderAccount", "ProviderError", "RawNotice", "Redirect",
+    "RefundOrder", "Report", "Result", "Route", "State", "Tokenised", "able", "account", "accounts",
+    "accounts_of_site", "close_notice", "gateway_of", "judged", "next_account", "open_account",
+    "recover_forgotten", "register_account", "reports_of", "rotate_secret", "stored_notice",
+    "take_notice",
 ]
+# isort: on
 # fmt: on

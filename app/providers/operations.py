@@ -1,20 +1,40 @@
 """What can be done with providers: open an account, find forgotten notices, close one once it is read."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from app import merchants, staff
+from app.kernel.errors import Refusal
 from app.plumbing import metrics
 from app.plumbing.addresses import Peer, check_registered_url
 from app.plumbing.database import Built, Transaction
+from app.providers.gateways import GATEWAYS
 from app.providers.intake import read_soon
+from app.providers.queries import AccountNotFound
 from app.providers.tables import NoticeState, notices, provider_accounts
 
-__all__ = ["close_notice", "open_account", "recover_forgotten"]
+__all__ = [
+    "AccountTaken",
+    "BadAccount",
+    "NewAccount",
+    "close_notice",
+    "open_account",
+    "recover_forgotten",
+    "register_account",
+    "rotate_secret",
+]
 
 _FORGOTTEN_AFTER = timedelta(minutes=5)  # longer than all tries of one job together
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")  # it stands in the address of the account's notices
+# As the browser spells it: the page of each order is compared with it letter by letter.
+_ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9][a-z0-9.-]*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
+_LONGEST_SECRET: Final = 4_096  # characters; a key of RSA with 4,096 bits has fewer
 # Built once.
 _CLOSE = Built(
     update(notices)
@@ -25,6 +45,132 @@ _CLOSE = Built(
     )
     .returning(notices.c.notice_id)
 )
+
+
+class AccountTaken(Refusal):
+    """This site has a provider account {account} already."""
+
+
+class BadAccount(Refusal):
+    """The account's {field} {rule}."""
+
+    def __init__(self, *, field: str, rule: str) -> None:
+        """Name what cannot be."""
+        super().__init__(field=field, rule=rule)
+        self.param = field
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """What somebody decides who opens an account: whose gateway, where, and as whom we come.
+
+    Args:
+        name: by which orders of accounts, payments and the diary call it.
+        gateway: one of those that are known here.
+        base_url: where the provider's interface is.
+        merchant_id: our number at the provider.
+        secret: with which both sides sign, or log in.
+        page_origin: the only place to which the provider may send a player's browser; empty: any.
+    """
+
+    name: str
+    gateway: str
+    base_url: str
+    merchant_id: str
+    secret: str = field(repr=False)
+    page_origin: str = ""
+
+
+async def register_account(
+    tx: Transaction,
+    site_id: int,
+    new: NewAccount,
+    *,
+    by: str,
+    at: datetime,
+    allowed_private_peers: frozenset[Peer] = frozenset(),
+) -> None:
+    """Open a provider account that an operator names, and note it in the diary, without the secret.
+
+    Args:
+        tx: the caller's transaction.
+        site_id: whose.
+        new: what was decided.
+        by: the actor, as `staff` writes them.
+        at: this instant.
+        allowed_private_peers: hosts and ports that may be private, and plain http.
+
+    Raises:
+        SiteNotFound: no such number.
+        BadAccount: a gateway that is not known, or what can be no name, origin or secret.
+        BadPeerAddress: an address that we may not call, or send a player to.
+        AccountTaken: the name is another account's, which stays as it is.
+    """
+    await merchants.site(tx, site_id)
+    if new.gateway not in GATEWAYS:
+        known = ", ".join(sorted(GATEWAYS))
+        raise BadAccount(field="gateway", rule=f"{new.gateway} is not known here; known are: {known}")
+    if not _NAME.fullmatch(new.name):
+        raise BadAccount(field="name", rule="must be 1 to 64 of a-z, 0-9, - and _, no sign first")
+    check_registered_url(new.base_url, test_profile=False, allowed_private_peers=allowed_private_peers)
+    if new.page_origin:
+        check_registered_url(new.page_origin, test_profile=False, allowed_private_peers=allowed_private_peers)
+        if not _ORIGIN.fullmatch(new.page_origin):
+            raise BadAccount(field="page_origin", rule="must be like https://host or https://host:port")
+    _check_secret(new.secret)
+    shown = {"gateway": new.gateway, "base_url": new.base_url, "page_origin": new.page_origin}
+    done = await tx.execute(
+        insert(provider_accounts)
+        .values(
+            site_id=site_id,
+            account=new.name,
+            credentials={"account": new.merchant_id, "secret": new.secret},
+            **shown,
+        )
+        .on_conflict_do_nothing()
+    )
+    if not done.rowcount:
+        raise AccountTaken(account=new.name)
+    detail = {**shown, "merchant_id": new.merchant_id}
+    await _note(tx, site_id, new.name, "opened", detail, by=by, at=at)
+
+
+async def rotate_secret(
+    tx: Transaction, site_id: int, name: str, secret: str, *, by: str, at: datetime
+) -> None:
+    """Use another secret at a provider account from now on, and note in the diary that it was changed.
+
+    The one before ends at once: what a provider still signs with it is refused, and heard by asking. An
+    account that is switched off stays so.
+
+    Raises:
+        SiteNotFound, AccountNotFound: no such number, or no such account there.
+        BadAccount: no secret, or what can be none.
+    """
+    await merchants.site(tx, site_id)
+    _check_secret(secret)
+    its = (provider_accounts.c.site_id == site_id) & (provider_accounts.c.account == name)
+    changed = provider_accounts.c.credentials.op("||")(literal({"secret": secret}, JSONB))
+    done = await tx.execute(update(provider_accounts).where(its).values(credentials=changed))
+    if not done.rowcount:
+        raise AccountNotFound(account=name)
+    await _note(tx, site_id, name, "secret_rotated", {}, by=by, at=at)
+
+
+def _check_secret(secret: str) -> None:
+    if not secret:
+        raise BadAccount(field="secret", rule="is empty")
+    if len(secret) > _LONGEST_SECRET:
+        raise BadAccount(field="secret", rule=f"is longer than {_LONGEST_SECRET} characters")
+    if not secret.isprintable():
+        raise BadAccount(field="secret", rule="must be one line of printable characters")
+
+
+async def _note(
+    tx: Transaction, site_id: int, name: str, what: str, detail: Mapping[str, str], *, by: str, at: datetime
+) -> None:
+    subject, deed = f"provider_account:{name}", f"provider_account.{what}"
+    await staff.note(tx, site_id, actor=by, deed=deed, subject=subject, detail=detail, at=at)
 
 
 async def open_account(

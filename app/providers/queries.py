@@ -20,6 +20,7 @@ __all__ = [
     "able",
     "account",
     "accounts",
+    "accounts_of_site",
     "gateway_of",
     "orphans",
     "reports_of",
@@ -89,6 +90,16 @@ async def account(
     if row is None or row.gateway not in GATEWAYS or (must_be_enabled and not row.enabled):
         raise AccountNotFound(account=name)
     return _account(row)
+
+
+async def accounts_of_site(reader: Reader, site_id: int) -> list[tuple[ProviderAccount, bool]]:
+    """Every account of a site by its name, and whether it takes new orders."""
+    rows = await reader.all(
+        select(provider_accounts)
+        .where(provider_accounts.c.site_id == site_id)
+        .order_by(provider_accounts.c.account)
+    )
+    return [(_account(row), row.enabled and row.gateway in GATEWAYS) for row in rows]
 
 
 async def able(reader: Reader, site_id: int, names: Collection[str], cap: Cap) -> set[str]:

@@ -1,0 +1,267 @@
+"""A provider account of one's own, by command: opened, offered, used; its secret is nowhere to be read."""
+
+import asyncio
+import os
+import pty
+import select
+import sys
+import tty
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner, Result
+
+from app import cli, merchants, methods, players, providers, staff
+from app.kernel.errors import Refusal
+from app.payments.policies import BadPolicy
+from app.plumbing.addresses import BadPeerAddress
+from tests.payments.accounts import SECOND
+from tests.payments.desk import FULL, Desk
+from tests.payments.test_deposit_command import run, said
+from tests.payments.world import Provider
+
+SECRET = "s3cr\u00e9t-of-theirs"
+URL = "https://pay.example.org/api"
+WORDS = ("--gateway", "told", "--url", URL, "--merchant-id", "m-77")
+
+
+async def typed(url: str, secret: str | bytes, *words: object, **env: str) -> Result:
+    """A command with something in its standard input."""
+    env = {"CASHIER_DATABASE_URL": url, "CASHIER_OPERATOR_TOKEN": "", **env}
+    line = [str(word) for word in words]
+    return await asyncio.to_thread(lambda: CliRunner().invoke(cli.program, line, input=secret, env=env))
+
+
+async def opened(desk: Desk, clone_url: str, *more: str, secret: str = SECRET) -> Result:
+    return await typed(clone_url, f"{secret}\n", "provider", "open", desk.site_id, "own", *WORDS, *more)
+
+
+async def own(desk: Desk) -> providers.ProviderAccount:
+    async with desk.world.database.reading() as reader:
+        return await providers.account(reader, desk.site_id, "own", must_be_enabled=True)
+
+
+async def diary(desk: Desk) -> list[tuple[str, str, object]]:
+    rows = await desk.world.rows("SELECT * FROM diary WHERE deed LIKE 'provider%' ORDER BY recorded_at")
+    return [(row.deed, row.subject, row.detail) for row in rows]
+
+
+async def test_an_account_is_opened_offered_and_paid_through(desk: Desk, clone_url: str) -> None:
+    done = await opened(desk, clone_url)
+    assert (done.exit_code, done.stdout) == (
+        0,
+        f"opened; notices of it come to /notices/{desk.site_id}/own\n",
+    )
+    found = await own(desk)
+    assert (found.gateway, found.base_url, found.page_origin) == ("told", URL, "")
+    assert found.credentials == {"account": "m-77", "secret": SECRET}
+    limits = ("--minimum", "600.50", "--maximum", "90000")
+    shown = await said(clone_url, "site", "offer", desk.site_id, "kzt", "card", "own", *limits)
+    assert shown == "card  deposit  600.50 KZT to 90000.00 KZT  own\n"
+    await desk.world.deposit()
+    [attempt] = await desk.world.rows("SELECT account FROM attempt")
+    assert attempt.account == "own"
+
+
+async def test_the_secret_is_said_nowhere(
+    desk: Desk, clone_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    told = [await opened(desk, clone_url, "--page-origin", "https://pages.example.org")]
+    told += [await opened(desk, clone_url)]  # taken
+    renewed = f"{SECRET}-2"
+    rotate = ("provider", "rotate-secret", desk.site_id)
+    told += [
+        await typed(clone_url, renewed, *rotate, "own"),
+        await typed(clone_url, renewed, *rotate, "none"),
+    ]
+    told += [await typed(clone_url, f"{SECRET}\n{SECRET}", *rotate, "own")]
+    told += [await run(clone_url, "provider", "list", desk.site_id)]
+    told += [await run(clone_url, "diary", desk.site_id), await run(clone_url, "diary", staff.HOUSE)]
+    said_of_it = "".join(f"{one.output}{one.exception!r}" for one in told) + caplog.text
+    assert SECRET not in said_of_it
+    assert f"own  told  {URL}  pages at https://pages.example.org  on\n" in said_of_it
+    assert (await own(desk)).credentials == {"account": "m-77", "secret": renewed}
+    opened_as = {
+        "gateway": "told",
+        "base_url": URL,
+        "page_origin": "https://pages.example.org",
+        "merchant_id": "m-77",
+    }
+    assert await diary(desk) == [
+        ("provider_account.opened", "provider_account:own", opened_as),
+        ("provider_account.secret_rotated", "provider_account:own", {}),
+    ]
+
+
+def heard(terminal: int) -> bytes:
+    """What was written to a terminal next; nothing for a minute is a failure."""
+    ready, _, _ = select.select([terminal], [], [], 60)
+    assert ready
+    return os.read(terminal, 1000)
+
+
+async def test_at_a_terminal_the_secret_is_asked_for_and_not_shown(desk: Desk, clone_url: str) -> None:
+    ours, theirs = pty.openpty()
+    tty.setraw(ours)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app.cli", "provider", "open", str(desk.site_id), "own"),
+        *("--gateway", "sandbox", "--url", URL, "--merchant-id", "m-77"),
+        env={**os.environ, "CASHIER_DATABASE_URL": clone_url},
+        stdin=theirs,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    asked = b""
+    while b"Secret:" not in asked:
+        asked += await asyncio.to_thread(heard, ours)
+    os.write(ours, f"{SECRET}\n".encode())
+    out, _ = await process.communicate()
+    shown = await asyncio.to_thread(heard, ours)
+    os.close(ours)
+    assert (process.returncode, out.startswith(b"opened")) == (0, True)
+    assert (asked.strip(), shown.strip()) == (b"Secret:", b"")
+    assert (await own(desk)).credentials["secret"] == SECRET
+
+
+BAD: list[tuple[tuple[str, ...], str | bytes, type[Refusal], str]] = [
+    (
+        ("--gateway", "pigeon"),
+        SECRET,
+        providers.BadAccount,
+        "pigeon is not known here; known are: sandbox, told.",
+    ),
+    (("--url", "http://pay.example.org"), SECRET, BadPeerAddress, "it must begin with https://"),
+    (("--url", "https://127.0.0.1"), SECRET, BadPeerAddress, "a name, not an address"),
+    (("--page-origin", "https://pages.example.org/"), SECRET, providers.BadAccount, "https://host:port"),
+    (("--page-origin", "https://Pages.example.org"), SECRET, providers.BadAccount, "https://host:port"),
+    (("--page-origin", "javascript:x"), SECRET, BadPeerAddress, "https://"),
+    ((), "", providers.BadAccount, "The account's secret is empty."),
+    ((), " \n", providers.BadAccount, "The account's secret is empty."),
+    ((), "two\nlines", providers.BadAccount, "one line of printable characters"),
+    ((), b"\xff\xfe", providers.BadAccount, "one line of printable characters"),
+    ((), "x" * 4097, providers.BadAccount, "longer than 4096 characters"),
+]
+
+
+@pytest.mark.parametrize(("change", "secret", "refusal", "words"), BAD)
+async def test_what_can_be_no_account_is_one_sentence(
+    desk: Desk,
+    clone_url: str,
+    change: tuple[str, ...],
+    secret: str | bytes,
+    refusal: type[Refusal],
+    words: str,
+) -> None:
+    failed = await typed(clone_url, secret, "provider", "open", desk.site_id, "own", *WORDS, *change)
+    assert isinstance(failed.exception, refusal)
+    assert words in str(failed.exception)
+    with pytest.raises(providers.AccountNotFound):
+        await own(desk)
+    assert await diary(desk) == []
+
+
+@pytest.mark.parametrize("name", ["", "Own", "a/b", "-own", "own ", "\u00f3wn", "x" * 65])
+async def test_a_name_that_can_stand_in_no_address_is_none(desk: Desk, clone_url: str, name: str) -> None:
+    failed = await typed(clone_url, SECRET, "provider", "open", *WORDS, "--", desk.site_id, name)
+    assert isinstance(failed.exception, providers.BadAccount)
+
+
+async def test_a_private_address_is_taken_where_it_is_allowed(desk: Desk, clone_url: str) -> None:
+    words = ("provider", "open", desk.site_id, "own", *WORDS, "--url", "http://127.0.0.1:9000")
+    peers = {"CASHIER_ALLOWED_PRIVATE_PEERS": "127.0.0.1:9000"}
+    assert (await typed(clone_url, SECRET, *words, **peers)).exit_code == 0
+    assert (await own(desk)).base_url == "http://127.0.0.1:9000"
+
+
+async def test_a_name_that_is_taken_leaves_the_account_as_it_is(desk: Desk, clone_url: str) -> None:
+    await opened(desk, clone_url)
+    failed = await opened(desk, clone_url, "--url", "https://elsewhere.example.org", secret="another")
+    assert isinstance(failed.exception, providers.AccountTaken)
+    assert str(failed.exception) == "This site has a provider account own already."
+    assert ((await own(desk)).base_url, (await own(desk)).credentials["secret"]) == (URL, SECRET)
+
+
+@pytest.mark.parametrize("words", [("open", 9, "own", *WORDS), ("rotate-secret", 9, "own"), ("list", 9)])
+async def test_a_site_that_there_is_not_has_none(
+    desk: Desk, clone_url: str, words: tuple[object, ...]
+) -> None:
+    failed = await typed(clone_url, SECRET, "provider", *words)
+    assert isinstance(failed.exception, merchants.SiteNotFound)
+
+
+async def test_who_may_not_opens_and_rotates_nothing(desk: Desk, clone_url: str) -> None:
+    async with desk.world.database.transaction() as tx:
+        _, token = await staff.create_operator(
+            tx, staff.NewOperator("weak", "Weak", frozenset({staff.Role.FINANCE})), at=desk.world.clock.now()
+        )
+    assert isinstance((await opened(desk, clone_url, "--token", token)).exception, staff.NotPermitted)
+    await opened(desk, clone_url)
+    rotate = ("provider", "rotate-secret", desk.site_id, "own", "--token", token)
+    assert isinstance((await typed(clone_url, "other", *rotate)).exception, staff.NotPermitted)
+    assert (await own(desk)).credentials["secret"] == SECRET
+
+
+async def test_another_secret_switches_nothing_on(desk: Desk, clone_url: str) -> None:
+    await opened(desk, clone_url)
+    async with desk.world.database.transaction() as tx:
+        await tx.execute(text("UPDATE provider_account SET enabled = false WHERE account = 'own'"))
+    assert (await typed(clone_url, "x", "provider", "rotate-secret", desk.site_id, "own")).exit_code == 0
+    listed = await said(clone_url, "provider", "list", desk.site_id)
+    assert listed.splitlines()[1] == f"own  told  {URL}  pages anywhere  off"
+
+
+LIMITS = ("--minimum", "1", "--maximum", "2")
+NO_OFFER: list[tuple[tuple[str, ...], type[Refusal], str]] = [
+    (("KZT", "card", "nobody", *LIMITS), providers.AccountNotFound, "nobody"),
+    (("KZT", "nonsense", "main", *LIMITS), methods.MethodUnavailable, "nonsense"),
+    (
+        ("KZT", "aggregator", "main", *LIMITS, "--direction", "payout"),
+        methods.MethodUnavailable,
+        "aggregator",
+    ),
+    (("USD", "card", "main", *LIMITS), players.CurrencyNotOffered, "it offers KZT"),
+    (("KZT", "card", "main", "--minimum", "0", "--maximum", "2"), BadPolicy, "minimum: more than nothing"),
+    (
+        ("KZT", "card", "main", "--minimum", "3", "--maximum", "2"),
+        BadPolicy,
+        "maximum: not below the minimum",
+    ),
+]
+
+
+@pytest.mark.parametrize(("asked", "refusal", "words"), NO_OFFER)
+async def test_what_can_be_no_offer_is_one_sentence(
+    desk: Desk, clone_url: str, asked: tuple[str, ...], refusal: type[Refusal], words: str
+) -> None:
+    desk.world.provider.caps |= providers.Cap.PAYOUT
+    failed = await run(clone_url, "site", "offer", desk.site_id, *asked)
+    assert isinstance(failed.exception, refusal)
+    assert words in str(failed.exception)
+    assert await desk.world.rows("SELECT * FROM diary WHERE deed = 'offer.set'") == []
+
+
+async def test_nothing_is_offered_through_an_account_that_cannot(desk: Desk, clone_url: str) -> None:
+    desk.world.provider.caps = providers.Cap.DEPOSIT
+    asked = ("site", "offer", desk.site_id, "KZT", "card", "main", *LIMITS, "--direction", "payout")
+    assert isinstance((await run(clone_url, *asked)).exception, providers.AccountNotFound)
+
+
+async def test_other_limits_keep_the_accounts_that_follow(
+    desk: Desk, clone_url: str, second: Provider
+) -> None:
+    second.caps = FULL
+    await typed(clone_url, SECRET, "provider", "open", desk.site_id, SECOND, *WORDS)
+    async with desk.world.database.transaction() as tx:
+        await methods.order_accounts(tx, desk.site_id, "card", "KZT", ["main", SECOND])
+    offer = ("site", "offer", desk.site_id, "KZT", "card")
+    assert (await said(clone_url, *offer, "main", *LIMITS)).endswith("  main, second\n")
+    assert (await said(clone_url, *offer, SECOND, *LIMITS)).endswith("2.00 KZT  second\n")
+    rows = await desk.world.rows("SELECT * FROM diary WHERE deed = 'offer.set' ORDER BY recorded_at")
+    limits = {"minimum_minor": 100, "maximum_minor": 200, "position": 0}
+    assert [(row.subject, row.detail["now"]) for row in rows] == [
+        ("offer:card:KZT:deposit", {"account": name, **limits}) for name in ("main", SECOND)
+    ]
+    assert rows[1].detail["before"] == {"account": "main", **limits}

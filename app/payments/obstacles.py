@@ -1,18 +1,16 @@
-"""What stands in the way of a withdrawal that waits: its player, a stop, too little money at a provider."""
+"""What stands in the way of a withdrawal that waits: its player, or a stop."""
 
 from collections.abc import Sequence
 
 from app import ledger, players, providers
-from app.kernel.money import Money
 from app.payments.casebook import is_denied
 from app.payments.legs import Leg, is_disputed
 from app.payments.queries import Payment
 from app.payments.states import LegState
 from app.plumbing import switches
 from app.plumbing.database import Reader, Transaction
-from app.plumbing.pipes import Pipes
 
-__all__ = ["PAYOUTS", "short_of_money", "waits", "why_barred", "why_not_sent", "why_stopped"]
+__all__ = ["PAYOUTS", "waits", "why_barred", "why_not_sent", "why_stopped"]
 
 PAYOUTS = "payouts"  # the stop switch that requests and sending obey
 
@@ -53,27 +51,4 @@ async def why_stopped(tx: Transaction, site_id: int, parts: Sequence[Leg]) -> st
             await providers.account(tx, site_id, name, must_be_enabled=True)
         except providers.AccountNotFound:
             return f"the provider account {name} is switched off"
-    return ""
-
-
-async def short_of_money(
-    pipes: Pipes, accounts: Sequence[providers.ProviderAccount], waiting: Sequence[Leg]
-) -> str:
-    """Why the provider could not pay it now, as far as it tells: the queue is held rather than declined.
-
-    A balance that could not be had holds nothing up: the provider itself will say.
-    """
-    for account in accounts:
-        gateway = providers.gateway_of(account)
-        needed: dict[str, Money] = {}
-        for leg in waiting:
-            if leg.account == account.account:
-                before = needed.get(leg.amount.currency, Money(0, leg.amount.currency))
-                needed[leg.amount.currency] = before + leg.amount
-        if providers.Cap.BALANCE not in gateway.caps:
-            continue
-        for currency, amount in needed.items():
-            there = await gateway.balance(pipes.http, account, currency)
-            if there is not None and there < amount:
-                return f"the provider account {account.account} holds {there}, {amount} is needed"
     return ""

@@ -8,7 +8,7 @@ where it says that it never heard of it, the same order is sent again under the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -21,8 +21,9 @@ from app.payments.approvals import is_ready
 from app.payments.cascade import is_answer, says_nothing_came, why_said_paid
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy, present_try
+from app.payments.liquidity import Funding, elsewhere, funding_of, is_funded
 from app.payments.model import Attention, Source, Step
-from app.payments.obstacles import short_of_money, waits, why_not_sent, why_stopped
+from app.payments.obstacles import waits, why_not_sent, why_stopped
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import ask_delay, of_legs
 from app.payments.states import Kind, LegState, Status, SubStatus
@@ -89,11 +90,11 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
     if not await _nothing_arrived(pipes, found, waiting, tries):
         return
     seen = _seen(waiting, tries)
-    short = await short_of_money(pipes, accounts, waiting)
+    funding = await funding_of(pipes, found, accounts, waiting, tries)
     references = [ids.new("att", at=pipes.clock.now()) for _ in waiting]
 
     async def begin(tx: Transaction) -> list[_Order]:
-        return await _begin(tx, pipes, site_id, payment_id, references, short, seen)
+        return await _begin(tx, pipes, site_id, payment_id, references, funding, seen)
 
     for one in await pipes.database.retried(begin):
         result = await providers.gateway_of(one.account).pay_out(pipes.http, one.account, one.order)
@@ -186,7 +187,7 @@ async def _begin(
     site_id: int,
     payment_id: str,
     references: Sequence[str],
-    short: str,
+    funding: Funding,
     seen: _Seen,
 ) -> list[_Order]:
     """Write the tries that will be sent now; none when something stands against it.
@@ -211,11 +212,13 @@ async def _begin(
     if said_paid:
         await _call_about(tx, found, said_paid[-1], at)
         return []
-    why = await why_stopped(tx, site_id, parts) or await why_not_sent(tx, found) or short
+    why = await why_stopped(tx, site_id, parts) or await why_not_sent(tx, found)
+    if not why and not await is_funded(tx, found, parts, tries, funding):
+        why = funding.short
     if why:
         await _wait(tx, found, why, at)
         return []
-    return await _write_tries(tx, pipes, found, parts, tries, references, at)
+    return await _write_tries(tx, pipes, found, parts, tries, references, funding, at)
 
 
 async def _call_about(tx: Transaction, found: Payment, one: Attempt, at: datetime) -> None:
@@ -235,12 +238,14 @@ async def _write_tries(
     parts: Sequence[Leg],
     tries: Sequence[Attempt],
     references: Sequence[str],
+    funding: Funding,
     at: datetime,
 ) -> list[_Order]:
     live = {one.leg for one in tries if not one.is_over}
     orders = []
     waiting = [part for part in parts if waits(part) and part.leg not in live]
-    for number, (leg, reference) in enumerate(zip(waiting, references, strict=False), len(tries) + 1):
+    for number, (planned, reference) in enumerate(zip(waiting, references, strict=False), len(tries) + 1):
+        leg = replace(planned, account=funding.instead.get(planned.leg, planned.account))
         account = await providers.account(tx, found.site_id, leg.account)
         attempt = Attempt(reference, found.payment_id, leg.account, leg.leg, is_over=False)
         await tx.execute(
@@ -258,18 +263,19 @@ async def _write_tries(
         await tx.execute(
             update(legs)
             .where(its, legs.c.leg == leg.leg)
-            .values(state=LegState.SUBMITTED, sent_at=at, present_attempt=reference)
+            .values(state=LegState.SUBMITTED, sent_at=at, account=leg.account, present_attempt=reference)
         )
         orders.append(_Order(attempt, _order(pipes, found, leg, reference), account))
     if orders:
         sent = {one.attempt.leg for one in orders}
-        await _under_way(
-            tx, found, [LegState.SUBMITTED if part.leg in sent else part.state for part in parts], at
-        )
+        states = [LegState.SUBMITTED if part.leg in sent else part.state for part in parts]
+        await _under_way(tx, found, states, elsewhere(waiting, funding), at)
     return orders
 
 
-async def _under_way(tx: Transaction, found: Payment, states: Sequence[LegState], at: datetime) -> None:
+async def _under_way(
+    tx: Transaction, found: Payment, states: Sequence[LegState], detail: dict[str, object], at: datetime
+) -> None:
     """Say that something of it is at the provider, for all that the provider has said of the rest."""
     changes: dict[str, object] = {"ask_at": at + ask_delay(Kind.PAYOUT, 0)}
     target = of_legs(states)
@@ -277,7 +283,7 @@ async def _under_way(tx: Transaction, found: Payment, states: Sequence[LegState]
     if found.sub_status is SubStatus.APPROVED:
         path = (SubStatus.ALLOCATED, SubStatus.SUBMITTED)
         changes |= {"sent_at": at, "asked": 0}
-    cause = Cause("system", changes=changes, detail={} if path else {"sent": True})
+    cause = Cause("system", changes=changes, detail=detail if path else {**detail, "sent": True})
     await carry_out(tx, found, Step(path), cause, at=at)
 
 

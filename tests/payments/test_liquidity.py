@@ -1,0 +1,244 @@
+"""Which account has the money: a withdrawal that nobody was asked for goes where it can be paid, or waits."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app import merchants, providers
+from app.kernel.money import Money
+from app.payments.liquidity import _placed
+from app.plumbing.http import HttpClient
+from app.providers.gateways import GATEWAYS
+from tests.payments.accounts import SECOND, THIRD, order_out, switch_off, tries, with_accounts
+from tests.payments.banks import PART, another_bank, in_two_parts, parts, sent, through_both_banks
+from tests.payments.stage import FUNDS, Bank, Stage
+from tests.payments.world import ACCOUNT, AMOUNT, HERE
+
+REST = AMOUNT.minor - PART
+CARD = {"number": "4111 1111 1111 1111"}
+
+
+@pytest.fixture
+def second(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    return another_bank(bank, monkeypatch)
+
+
+@pytest.fixture
+def third(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    made = Bank(THIRD, moved=bank.moved, numbers=bank.numbers, no=HERE)
+    monkeypatch.setitem(GATEWAYS, made.name, made)
+    return made
+
+
+@pytest.fixture(autouse=True)
+async def through_both(stage: Stage, second: Bank) -> None:
+    await through_both_banks(stage)
+
+
+async def is_held(stage: Stage, found: Any, why: str) -> None:  # noqa: ANN401  a row
+    now = await stage.row(found.payment_id)
+    assert (now.status, now.attention, now.reason) == ("pending", None, why)
+    assert await stage.held() == AMOUNT.minor
+
+
+async def test_where_the_first_has_too_little_the_second_pays(stage: Stage, bank: Bank, second: Bank) -> None:
+    bank.float_minor = AMOUNT.minor - 1
+    found = await sent(stage)
+    assert (found.sub_status, bank.payouts, len(second.payouts)) == ("completed", [], 1)
+    [only] = await tries(stage)
+    leg = await stage.leg(found.payment_id)
+    assert (only.account, leg.account, leg.state) == (SECOND, SECOND, "completed")
+    assert second.payouts[0].notice_url.endswith(f"/{SECOND}")
+    assert (await stage.credited(), await stage.held(), await stage.told()) == (FUNDS - AMOUNT.minor, 0, [4])
+    [capture] = await stage.rows(
+        "SELECT a.owner FROM entry e JOIN account a USING (site_id, account_id) "
+        "JOIN transfer t USING (site_id, transfer_id) "
+        "WHERE t.kind = 'hold.capture' AND a.purpose = 'provider_clearing'"
+    )
+    assert capture.owner == SECOND
+    short = (
+        f"the provider account {ACCOUNT} holds 1499.99 KZT, 1500.00 KZT is needed; {SECOND} holds "
+        f"{Money(second.float_minor or 0, 'KZT')}"
+    )
+    [told] = await stage.rows("SELECT detail FROM payment_event WHERE detail ? 'next_account'")
+    assert told.detail == {
+        "path": ["approved", "allocated", "submitted"],
+        "next_account": SECOND,
+        "after": ACCOUNT,
+        "short": short,
+    }
+
+
+async def test_who_has_enough_is_asked_though_another_has_more(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    bank.float_minor = AMOUNT.minor
+    assert ((await sent(stage)).sub_status, len(bank.payouts), second.payouts) == ("completed", 1, [])
+
+
+async def test_where_nobody_has_enough_it_waits_and_says_who_was_asked(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    bank.float_minor, second.float_minor = 0, AMOUNT.minor - 1
+    found = await sent(stage)
+    why = f"the provider account {ACCOUNT} holds 0.00 KZT, 1500.00 KZT is needed; {SECOND} holds 1499.99 KZT"
+    await is_held(stage, found, why)
+    assert await tries(stage) == []
+    second.float_minor = AMOUNT.minor
+    await stage.later(timedelta(minutes=6))
+    assert (await stage.state(found.payment_id), len(second.payouts)) == (("completed", None), 1)
+
+
+async def test_a_card_waits_for_the_account_that_has_its_token(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    bank.float_minor = 0
+    found = await sent(stage, method="card", destination=CARD)
+    await is_held(stage, found, f"the provider account {ACCOUNT} holds 0.00 KZT, 1500.00 KZT is needed")
+    assert second.payouts == []
+
+
+async def test_what_was_sent_to_the_first_before_stays_there(stage: Stage, bank: Bank, second: Bank) -> None:
+    """Whether another may follow is for what is known of that try to say, not for a balance."""
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["never hears", "pays"]
+    found = await sent(stage)
+    await order_out(stage, ACCOUNT, SECOND)
+    bank.float_minor = 0
+    await stage.later(timedelta(minutes=10))
+    assert second.payouts == []
+    assert (await stage.row(found.payment_id)).sub_status == "allocated"
+    bank.float_minor = AMOUNT.minor
+    await stage.later(timedelta(minutes=10))
+    assert (await stage.state(found.payment_id), len(second.payouts)) == (("completed", None), 0)
+
+
+async def test_a_site_that_wants_one_account_asked_has_one(stage: Stage, bank: Bank, second: Bank) -> None:
+    async with stage.database.transaction() as tx:
+        await merchants.set_most_attempts(tx, stage.site_id, 1, at=stage.clock.now())
+    bank.float_minor = 0
+    await sent(stage)
+    assert (second.payouts, await tries(stage)) == ([], [])
+
+
+async def test_an_account_that_is_switched_off_is_no_way_out(stage: Stage, bank: Bank, second: Bank) -> None:
+    await switch_off(stage, SECOND)
+    bank.float_minor = 0
+    found = await sent(stage)
+    await is_held(stage, found, f"the provider account {ACCOUNT} holds 0.00 KZT, 1500.00 KZT is needed")
+    assert second.payouts == []
+
+
+async def test_what_is_switched_off_while_it_is_asked_is_none_either(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank.float_minor = 0
+
+    async def going(_: HttpClient, __: providers.ProviderAccount, currency: str) -> Money:
+        await switch_off(stage, SECOND)
+        return Money(FUNDS, currency)
+
+    monkeypatch.setattr(second, "balance", going)
+    found = await sent(stage)
+    assert (second.payouts, await tries(stage)) == ([], [])
+    assert (await stage.row(found.payment_id)).sub_status == "approved"
+
+
+async def test_nothing_goes_where_nobody_said_what_is_there(stage: Stage, bank: Bank, second: Bank) -> None:
+    """Who is as good as down would leave a doubt, which keeps the money from every other account."""
+    bank.float_minor, second.float_minor = 0, None
+    found = await sent(stage)
+    assert second.payouts == []
+    assert (await stage.row(found.payment_id)).reason.endswith(f"; {SECOND} does not say")
+
+
+async def test_a_provider_that_never_tells_is_taken_to_have_enough(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    bank.float_minor, second.caps = 0, second.caps & ~providers.Cap.BALANCE
+    assert ((await sent(stage)).sub_status, len(second.payouts)) == ("completed", 1)
+
+
+async def test_after_the_second_refuses_the_first_may_be_asked_still(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    bank.float_minor, second.manners = 0, ["accepts"]
+    found = await sent(stage)
+    bank.float_minor = AMOUNT.minor
+    [one] = await tries(stage)
+    second.book[one.attempt_id].state = providers.State.FAILED
+    await stage.store_notice(second.fact(one.attempt_id, "failed", code="91"), account=SECOND)
+    await stage.work()
+    assert [one.account for one in await tries(stage)] == [SECOND, ACCOUNT]
+    assert await stage.state(found.payment_id) == ("completed", None)
+
+
+async def test_what_one_refused_goes_past_another_that_has_too_little(
+    stage: Stage, bank: Bank, second: Bank, third: Bank
+) -> None:
+    await with_accounts(stage, THIRD)
+    await order_out(stage, ACCOUNT, SECOND, THIRD)
+    bank.manners, second.float_minor = ["declines"], 0
+    assert (await sent(stage)).sub_status == "completed"
+    assert [one.account for one in await tries(stage)] == [ACCOUNT, THIRD]
+
+
+class Died(BaseException):
+    """The process is gone."""
+
+
+async def test_who_dies_before_sending_it_elsewhere_asks_there_and_sends_nothing_anew(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    async def dies(_: providers.PayoutOrder) -> None:
+        raise Died
+
+    bank.float_minor, second.before = 0, dies
+    with pytest.raises(Died):
+        await sent(stage)
+    second.payouts.clear()  # it never got there
+    second.before = None
+    bank.float_minor = FUNDS
+    [part] = await parts(stage)
+    assert (part.state, part.account) == ("submitted", SECOND)
+    await stage.later(timedelta(minutes=1))
+    [only] = await tries(stage)
+    assert ("status", only.attempt_id) in second.asked
+    assert (bank.payouts, bank.asked, second.payouts) == ([], [], [])
+
+
+# Of a withdrawal in two parts: what is asked for, what each account holds, and where each part is paid.
+HOLDINGS = {
+    "the first has the larger": (AMOUNT.minor, PART, REST, [ACCOUNT, SECOND]),
+    "the first has the smaller": (AMOUNT.minor, REST, PART, [SECOND, ACCOUNT]),
+    "the second has all": (AMOUNT.minor, 0, AMOUNT.minor, [SECOND, SECOND]),
+    "the larger stands behind": (3 * PART, 2 * PART, PART, [SECOND, ACCOUNT]),
+    "together not enough": (AMOUNT.minor, PART - 1, REST, None),
+    "enough, but in the wrong pieces": (AMOUNT.minor, REST - 1, PART + 1, None),
+}
+
+
+@pytest.mark.parametrize("what", HOLDINGS)
+async def test_each_part_goes_where_it_can_be_paid_or_none_goes(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    await in_two_parts(stage, monkeypatch)
+    minor, bank.float_minor, second.float_minor, where = HOLDINGS[what]
+    found = await sent(stage, minor=minor)
+    if where is None:
+        assert (await tries(stage), await stage.held()) == ([], minor)
+        return
+    assert (found.sub_status, [part.account for part in await parts(stage)]) == ("completed", where)
+    assert len(await tries(stage)) == 2
+    for its, held in ((bank, bank.float_minor), (second, second.float_minor)):
+        assert sum(one.amount.minor for one in its.payouts) <= (held or 0)
+
+
+def test_a_part_that_can_go_nowhere_else_has_the_first_claim() -> None:
+    def part(number: int, minor: int) -> Any:  # noqa: ANN401  what is read of a leg
+        return SimpleNamespace(leg=number, account=ACCOUNT, amount=Money(minor, "KZT"))
+
+    holds = {ACCOUNT: Money(60, "KZT"), SECOND: Money(50, "KZT")}
+    assert _placed([part(1, 50), part(2, 40)], {1: [SECOND], 2: []}, holds) == {1: SECOND}

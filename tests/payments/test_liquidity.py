@@ -185,6 +185,17 @@ async def test_what_one_refused_goes_past_another_that_has_too_little(
     assert [one.account for one in await tries(stage)] == [ACCOUNT, THIRD]
 
 
+async def test_what_others_have_taken_out_since_is_known_at_once(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    """Another process, another site, the provider's fees: no balance of a moment ago has them."""
+    await order_out(stage, ACCOUNT)
+    bank.float_minor = 3 * AMOUNT.minor
+    assert (await sent(stage)).sub_status == "completed"
+    bank.float_minor = AMOUNT.minor - 1
+    assert ((await sent(stage)).sub_status, len(bank.payouts)) == ("approved", 1)
+
+
 class Died(BaseException):
     """The process is gone."""
 

@@ -69,6 +69,10 @@ def provider_rotate_secret(site_id: int, name: _Name, token: OperatorToken = "")
 
 def _secret() -> str:
     """The secret as it is typed, unseen, or as it is piped in; blanks around it are none of it."""
-    if sys.stdin.isatty():
+    if _is_typed():
         return str(typer.prompt("Secret", hide_input=True, default="", show_default=False, err=True)).strip()
     return sys.stdin.buffer.read().decode(errors="surrogateescape").strip()
+
+
+def _is_typed() -> bool:
+    return sys.stdin.isatty()

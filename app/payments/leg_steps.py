@@ -68,8 +68,8 @@ async def apply_to_leg(
     evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
     leg, facts = _as_of_try(found, leg, attempt, tries, source)
     step = next_step(facts, evidence)
-    if step.ask_again and facts.sub_status in FINAL:
-        # This part is over; whatever becomes of the others must not end the question.
+    if step.ask_again and (facts.is_superseded or facts.sub_status in FINAL):
+        # This part, or this try of it, is over; whatever becomes of the others must not end the question.
         step = replace(step, attention=Attention.UNCONFIRMED)
     if step.keeps_number:
         step = await _fenced(tx, found, leg, evidence.provider_reference, step)

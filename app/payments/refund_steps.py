@@ -83,8 +83,10 @@ async def apply_to_refund(
     return step
 
 
-async def accept_refund(tx: Transaction, found: Payment, paid: Money, cause: Cause, *, at: datetime) -> str:
-    """Let a refund in conflict end as paid with what really went back; people have decided it.
+async def accept_refund(
+    tx: Transaction, found: Payment, attempt: Attempt, paid: Money, cause: Cause, *, at: datetime
+) -> str:
+    """Let a refund in conflict end as paid by this attempt with what really went back, as people decided.
 
     Returns:
         why it cannot be, and then nothing may be committed; empty where it was done.
@@ -98,7 +100,8 @@ async def accept_refund(tx: Transaction, found: Payment, paid: Money, cause: Cau
         return "so much cannot go back of its deposit"
     if step.paid is None:
         return "the ledger refuses it"
-    cause = replace(cause, changes={**cause.changes, "captured_minor": paid.minor})
+    its = {"captured_minor": paid.minor, "present_attempt": attempt.attempt_id}
+    cause = replace(cause, changes={**cause.changes, **its})
     await carry_out(tx, found, step, cause, at=at)
     await _settle_deposit(tx, found, at)
     return ""

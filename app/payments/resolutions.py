@@ -239,7 +239,7 @@ async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Pr
     if found.kind is Kind.PAYOUT:
         why = await accept_leg(tx, found, attempt, proposal.amount, cause, at=at)
     else:
-        why = await accept_refund(tx, found, proposal.amount, cause, at=at)
+        why = await accept_refund(tx, found, attempt, proposal.amount, cause, at=at)
     if why:
         raise _impossible(proposal, why)
 

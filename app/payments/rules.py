@@ -281,16 +281,16 @@ def next_question(
     return None
 
 
-def rank_of_answer(asked_at: datetime, changed_at: datetime, ask_at: datetime | None, at: datetime) -> Source:
+def rank_of_answer(asked_at: datetime, changed_at: datetime, due_at: datetime | None, at: datetime) -> Source:
     """How much a provider's answer proves (section 1.4): once something has overtaken it, a mere hint.
 
     Args:
         asked_at: when the provider was asked.
         changed_at: when the payment was changed last.
-        ask_at: when it is to be asked about next; a question opened meanwhile is due at once.
+        due_at: when a question is due, or was, that nobody has asked yet; None: there is none.
         at: this instant.
     """
-    is_late = changed_at > asked_at or (ask_at is not None and asked_at < ask_at <= at)
+    is_late = changed_at > asked_at or (due_at is not None and asked_at < due_at <= at)
     return Source.HINT if is_late else Source.STATUS_QUERY
 
 

@@ -117,8 +117,9 @@ async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
         accounts = {
             name: await providers.account(reader, site_id, name) for name in {one.account for one in tries}
         }
+        every = await attempts_of(reader, found)
         paid = {
-            present_try(part, [one for one in tries if one.leg == part.leg]).attempt_id
+            present_try(part, [one for one in every if one.leg == part.leg]).attempt_id
             for part in await legs_of(reader, found)
             if part.state is LegState.COMPLETED
         }
@@ -283,7 +284,9 @@ async def _under_way(
     if found.sub_status is SubStatus.APPROVED:
         path = (SubStatus.ALLOCATED, SubStatus.SUBMITTED)
         changes |= {"sent_at": at, "asked": 0}
-    cause = Cause("system", changes=changes, detail=detail if path else {**detail, "sent": True})
+    detail = detail if path else {**detail, "sent": True}
+    # Of another part it may be asked still what became of it.
+    cause = Cause("system", changes=changes, detail=detail, leaves_question=True)
     await carry_out(tx, found, Step(path), cause, at=at)
 
 

@@ -114,7 +114,9 @@ def as_ranked(evidence: Evidence, found: Payment, asked_at: datetime | None) -> 
     """The evidence, as much as it proves of the payment as it is now; `asked_at`: when it was asked for."""
     if asked_at is None:
         return evidence
-    rank = rank_of_answer(asked_at, found.changed_at, found.ask_at, evidence.at)
+    # A question that was asked is no new one: to a slow provider the next turn comes before its answer.
+    due_at = None if found.asked else found.ask_at
+    rank = rank_of_answer(asked_at, found.changed_at, due_at, evidence.at)
     return replace(evidence, source=rank)
 
 
@@ -141,6 +143,9 @@ async def apply_evidence(
     evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
     found, facts, its = await as_of_try(tx, found, reference, source)
     step = legal(found, next_step(facts, evidence))
+    if step.ask_again and facts.is_superseded:
+        # This try is over; whatever becomes of the present one must not end the question.
+        step = replace(step, attention=Attention.UNCONFIRMED)
     if step.credit is not None and source is Source.SETTLEMENT:
         # Who decides with a proof may have an earlier try in mind; whose the number is, its account says.
         found = await at_its_account(tx, found, evidence.provider_reference)
@@ -282,6 +287,8 @@ async def _remarked(
             "sequence": found.sequence + 1,
             "changed_at": at,
         }
+    elif why is Attention.UNCONFIRMED:
+        values["attention"] = graver(found.attention, why)  # told before, answered, and open again
     return values
 
 

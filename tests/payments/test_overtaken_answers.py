@@ -2,15 +2,20 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from app import payments, providers
+from app.payments import sweeps
 from app.payments.model import Source
 from app.payments.rules import rank_of_answer
+from tests.payments.accounts import SECOND as SECOND_ACCOUNT
+from tests.payments.accounts import THIRD, listed, through_both_accounts
 from tests.payments.desk import Desk
 from tests.payments.stage import FUNDS, Stage
-from tests.payments.world import UNKNOWN, Provider, World, fact, just, paid
+from tests.payments.test_late_questions import work
+from tests.payments.world import REFUSED, UNKNOWN, Provider, World, fact, just, paid
 
 State = providers.State
 AT = datetime(2026, 11, 29, tzinfo=UTC)
@@ -207,3 +212,49 @@ async def test_the_answer_to_a_payouts_order_is_no_later_word_than_a_notice(stag
     found = await stage.withdraw()
     await stage.work()
     assert (await stage.state(found.payment_id), await stage.held()) == (("provider_pending", None), 150_000)
+
+
+def slow(monkeypatch: pytest.MonkeyPatch, world: World, provider: Provider, seconds: float) -> None:
+    """Let its answers to our questions take so long."""
+    status = provider.status
+
+    async def answer(*asked: Any) -> providers.Result:  # noqa: ANN401  as the contract has it
+        said = await status(*asked)
+        world.clock.advance(seconds)
+        return said
+
+    monkeypatch.setattr(provider, "status", answer)
+
+
+async def asked_in_turn(world: World) -> None:
+    for _ in range(10):
+        world.clock.advance(5)
+        await payments.sweep_due(world.pipes)
+        await work(world, sweeps.ASK)
+
+
+@pytest.mark.parametrize("seconds", [1, 8, 16, 70])
+async def test_a_slow_answer_counts_although_the_next_turn_came_before_it(
+    world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Whoever takes a turn says when the next one is; what overtakes an answer is a question nobody asked."""
+    provider.answers, provider.statuses = [just(State.PROCESSING)], [paid()]
+    await world.ask()
+    slow(monkeypatch, world, provider, seconds)
+    await asked_in_turn(world)
+    assert (await world.payment()).sub_status == "completed"
+
+
+async def test_two_slow_providers_are_heard(
+    world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = listed(monkeypatch, SECOND_ACCOUNT)
+    listed(monkeypatch, THIRD)
+    await through_both_accounts(world)
+    provider.answers = provider.statuses = [REFUSED]
+    second.answers, second.statuses = [just(State.PROCESSING)], [paid("theirs-2")]
+    await world.ask()
+    slow(monkeypatch, world, provider, 7.9)
+    slow(monkeypatch, world, second, 7.3)
+    await asked_in_turn(world)
+    assert (await world.payment()).sub_status == "completed"

@@ -3,9 +3,9 @@
 import pytest
 
 from app import providers
+from app.payments.model import CaseKind
 from app.payments.resolutions import ResolutionImpossible
-from tests.payments.accounts import cases
-from tests.payments.casework import REJECT, R, decide, only, propose, resolve
+from tests.payments.casework import REJECT, R, decide, only, open_cases, propose, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.world import NEVER_LEFT, State, just, paid
 
@@ -31,8 +31,8 @@ async def tried_twice(
     said |= {first: paid("back-late", kzt(BACK)), next_one: second}
     desk.world.clock.advance(60)
     await desk.carry_on(refund)
-    assert await cases(desk.world) == ["second_payment"]
-    assert (await only(desk)).attempt_id == first
+    [its] = [one for one in await open_cases(desk) if one.kind is CaseKind.SECOND_PAYMENT]
+    assert its.attempt_id == first
     return deposit, refund, first, next_one
 
 
@@ -63,5 +63,20 @@ async def test_while_the_second_is_paid_the_first_is_only_noted(desk: Desk, reso
         await decide(desk, its.case_id)
     await decide(desk, its.case_id, REJECT)
     await resolve(desk, its.case_id, R.NOTED)
+    assert (await desk.found(refund)).sub_status.value == "completed"
+    assert await desk.figures(deposit) == (150_000, 0, BACK, 0)
+
+
+async def test_people_accept_another_sum_of_the_first_and_it_counts_from_then_on(desk: Desk) -> None:
+    """The second is in conflict, with no number; it says no later, and the first has gone all the same."""
+    said: dict[str, providers.Result] = {}
+    odd = providers.Result(State.SUCCEEDED, None, kzt(BACK - 1))
+    deposit, refund, first, next_one = await tried_twice(desk, odd, said)
+    [its] = [one for one in await open_cases(desk) if one.kind is CaseKind.SECOND_PAYMENT]
+    await resolve(desk, its.case_id, R.ACCEPTED, amount=kzt(BACK))
+    assert (await desk.found(refund)).present_attempt == first
+    said[next_one] = just(State.FAILED)
+    desk.world.clock.advance(60)
+    await desk.carry_on(refund)
     assert (await desk.found(refund)).sub_status.value == "completed"
     assert await desk.figures(deposit) == (150_000, 0, BACK, 0)

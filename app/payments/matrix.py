@@ -4,8 +4,7 @@
 Source: payments.md sections 1.4 (who may overrule whom) and 1.5 (late and contradicting evidence). Rows are
 where the payment stands, columns what arrives. A cell names an effect and the rank of evidence it takes; what
 ranks lower does the other, and what ranks highest may do a third. A hint makes us ask at most, whatever it
-says. `docs/payments.md` shows the same table, made
-from this one.
+says. `docs/payments.md` shows the same table, made from this one.
 """
 
 from collections.abc import Mapping

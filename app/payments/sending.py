@@ -168,8 +168,7 @@ async def _nothing_arrived(
 async def _worth_asking(reader: Reader, found: Payment) -> list[Attempt]:
     """Tries that may still act, and those whose place another one has, an earlier one too: theirs is news.
 
-    Of a payout that is over, or in doubt for
-    people, all of them.
+    Of a payout that is over, or in doubt for people, all of them.
     """
     tries = await attempts_of(reader, found)
     if found.status is Status.PROCESSING and found.attention is None:

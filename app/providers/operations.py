@@ -34,6 +34,7 @@ _FORGOTTEN_AFTER = timedelta(minutes=5)  # longer than all tries of one job toge
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")  # it stands in the address of the account's notices
 # As the browser spells it: the page of each order is compared with it letter by letter.
 _ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9][a-z0-9.-]*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
+_NUMBER: Final = re.compile(r"[!-~](?:[ -~]{0,126}[!-~])?")  # it goes into headers and signatures
 _LONGEST_SECRET: Final = 4_096  # characters; a key of RSA with 4,096 bits has fewer
 # Built once.
 _CLOSE = Built(
@@ -102,7 +103,7 @@ async def register_account(
 
     Raises:
         SiteNotFound: no such number.
-        BadAccount: a gateway that is not known, or what can be no name, origin or secret.
+        BadAccount: a gateway that is not known, or what can be no name, origin, number or secret.
         BadPeerAddress: an address that we may not call, or send a player to.
         AccountTaken: the name is another account's, which stays as it is.
     """
@@ -117,6 +118,9 @@ async def register_account(
         check_registered_url(new.page_origin, test_profile=False, allowed_private_peers=allowed_private_peers)
         if not _ORIGIN.fullmatch(new.page_origin):
             raise BadAccount(field="page_origin", rule="must be like https://host or https://host:port")
+    if not _NUMBER.fullmatch(new.merchant_id):
+        rule = "must be 1 to 128 printable ASCII characters without blanks around them"
+        raise BadAccount(field="--merchant-id", rule=rule)
     _check_secret(new.secret)
     shown = {"gateway": new.gateway, "base_url": new.base_url, "page_origin": new.page_origin}
     done = await tx.execute(

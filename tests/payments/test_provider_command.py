@@ -144,6 +144,40 @@ async def test_a_name_that_can_stand_in_no_address_is_none(desk: Desk, clone_url
     assert isinstance(failed.exception, providers.BadAccount)
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "",
+        "  ",
+        " m-77",
+        "m-77 ",
+        "m\u00f3",
+        "m\x00",
+        "m\t7",
+        "m\r7",
+        "m-77\n",
+        "m\x7f",
+        "m\udcff",
+        "m" * 129,
+        "m" * 5000,
+    ],
+)
+async def test_a_number_that_can_stand_in_no_request_is_none(desk: Desk, clone_url: str, number: str) -> None:
+    failed = await opened(desk, clone_url, "--merchant-id", number)
+    assert isinstance(failed.exception, providers.BadAccount)
+    assert (failed.exit_code, str(failed.exception)) == (
+        1,
+        "The account's --merchant-id must be 1 to 128 printable ASCII characters without blanks around them.",
+    )
+    assert await diary(desk) == []
+
+
+@pytest.mark.parametrize("number", ["7", "m 77", "~" * 128])
+async def test_any_other_number_is_taken_as_it_is(desk: Desk, clone_url: str, number: str) -> None:
+    assert (await opened(desk, clone_url, "--merchant-id", number)).exit_code == 0
+    assert (await own(desk)).credentials["account"] == number
+
+
 async def test_a_private_address_is_taken_where_it_is_allowed(desk: Desk, clone_url: str) -> None:
     words = ("provider", "open", desk.site_id, "own", *WORDS, "--url", "http://127.0.0.1:9000")
     peers = {"CASHIER_ALLOWED_PRIVATE_PEERS": "127.0.0.1:9000"}

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import case, literal, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import Text, case, literal, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.sql import Executable
 
 from app.kernel import ids
@@ -32,7 +32,8 @@ async def offer_method(
 ) -> None:
     """Offer a method at a site in the currency of its limits, or change its limits, account and place.
 
-    It goes through this one account then; `order_accounts` lets others follow.
+    `order_accounts` lets other accounts follow; they stay where the first one does. At another account it
+    goes through that one alone.
 
     Raises:
         MethodUnavailable: no such method in the catalogue, or nothing is paid out by it.
@@ -50,10 +51,16 @@ async def offer_method(
         "further_accounts": [],
         "position": position,
     }
+    # Decided where the row is locked: what was read before may be another's by now.
+    old = site_methods.c
+    followers = case((old.account == account, old.further_accounts), else_=literal([], ARRAY(Text)))
     await tx.execute(
         insert(site_methods)
         .values(site_id=site_id, method=method, currency=minimum.currency, direction=direction, **row)
-        .on_conflict_do_update(index_elements=["site_id", "method", "currency", "direction"], set_=row)
+        .on_conflict_do_update(
+            index_elements=["site_id", "method", "currency", "direction"],
+            set_={**row, "further_accounts": followers},
+        )
     )
 
 

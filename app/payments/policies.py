@@ -151,8 +151,6 @@ async def set_offer(tx: Transaction, site_id: int, wanted: methods.Offer, *, by:
         position=wanted.position,
         direction=direction,
     )
-    if before is not None and before.account == wanted.account and before.further_accounts:
-        await methods.order_accounts(tx, site_id, code, currency, before.accounts, direction=direction)
     detail = {"now": _figures(wanted), "before": before and _figures(before)}
     subject = f"offer:{code}:{currency}:{direction}"
     await staff.note(tx, site_id, actor=by, deed="offer.set", subject=subject, detail=detail, at=at)

@@ -1,6 +1,7 @@
 """A provider account of one's own, by command: opened, offered, used; its secret is nowhere to be read."""
 
 import asyncio
+from contextvars import copy_context
 
 import pytest
 from sqlalchemy import text
@@ -14,6 +15,7 @@ from tests.payments.accounts import SECOND
 from tests.payments.desk import FULL, Desk
 from tests.payments.test_deposit_command import run, said
 from tests.payments.world import Provider
+from tests.wallet.locking import blocked
 
 SECRET = "s3cr\u00e9t-of-theirs"
 URL = "https://pay.example.org/api"
@@ -274,3 +276,30 @@ async def test_other_limits_keep_the_accounts_that_follow(
         ("offer:card:KZT:deposit", {"account": name, **limits}) for name in ("main", SECOND)
     ]
     assert rows[1].detail["before"] == {"account": "main", **limits}
+
+
+async def test_an_order_of_accounts_that_is_set_meanwhile_is_not_undone(
+    desk: Desk, clone_url: str, second: Provider
+) -> None:
+    second.caps = FULL
+    await typed(clone_url, SECRET, "provider", "open", desk.site_id, SECOND, *WORDS)
+    await opened(desk, clone_url)
+    database = desk.world.database
+    async with database.transaction() as tx:
+        await methods.order_accounts(tx, desk.site_id, "card", "KZT", ["main", SECOND])
+    outside = copy_context()  # where no transaction is open
+    async with database.transaction() as tx:
+        await methods.order_accounts(tx, desk.site_id, "card", "KZT", ["main", "own", SECOND])
+        offer = said(clone_url, "site", "offer", desk.site_id, "KZT", "card", "main", *LIMITS)
+        offering = asyncio.create_task(offer, context=outside)
+        await blocked(clone_url)
+    assert (await offering).endswith("2.00 KZT  main, own, second\n")
+
+
+async def test_one_that_was_switched_off_has_its_followers_again(desk: Desk, clone_url: str) -> None:
+    await opened(desk, clone_url)
+    async with desk.world.database.transaction() as tx:
+        await methods.order_accounts(tx, desk.site_id, "card", "KZT", ["main", "own"])
+        await methods.switch_method(tx, desk.site_id, "card", "KZT", enabled=False)
+    shown = await said(clone_url, "site", "offer", desk.site_id, "KZT", "card", "main", *LIMITS)
+    assert shown.endswith("  main, own\n")

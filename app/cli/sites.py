@@ -135,7 +135,9 @@ def site_offer(
     direction: Annotated[methods.Direction, typer.Option(help="To pay in, or out.")] = (
         methods.Direction.DEPOSIT
     ),
-    position: Annotated[int, typer.Option(min=0, max=1000, help="Its place on the page.")] = 0,
+    position: Annotated[
+        int | None, typer.Option(min=0, max=1000, help="Its place on the page. None: where it is.")
+    ] = None,
     token: OperatorToken = "",
 ) -> None:
     """Offer a method to a site's players, or change the limits, account and place of one that is offered."""
@@ -143,11 +145,11 @@ def site_offer(
     if method not in methods.CATALOGUE:
         raise methods.MethodUnavailable(method=method)
     low, high = Money.parse(minimum, code), Money.parse(maximum, code)
-    wanted = methods.Offer(methods.CATALOGUE[method], low, high, account, position, direction)
+    wanted = methods.Offer(methods.CATALOGUE[method], low, high, account, 0, direction)
 
     async def work(tx: Transaction, at: datetime) -> methods.Offer:
-        await payments.set_offer(tx, site_id, wanted, by=await actor(tx, token), at=at)
-        return await methods.offer(tx, site_id, code, method, direction=direction)
+        by = await actor(tx, token)
+        return await payments.set_offer(tx, site_id, wanted, by=by, at=at, position=position)
 
     now_is = done(work)
     typer.echo(f"{method}  {direction}  {now_is.minimum} to {now_is.maximum}  {', '.join(now_is.accounts)}")

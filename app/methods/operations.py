@@ -27,13 +27,13 @@ async def offer_method(
     minimum: Money,
     maximum: Money,
     account: str,
-    position: int = 0,
+    position: int | None = None,
     direction: Direction = Direction.DEPOSIT,
 ) -> None:
     """Offer a method at a site in the currency of its limits, or change its limits, account and place.
 
     `order_accounts` lets other accounts follow; they stay where the first one does. At another account it
-    goes through that one alone.
+    goes through that one alone. Without a position it stays at its place, and a new one stands at 0.
 
     Raises:
         MethodUnavailable: no such method in the catalogue, or nothing is paid out by it.
@@ -48,18 +48,17 @@ async def offer_method(
         "minimum_minor": minimum.minor,
         "maximum_minor": maximum.minor,
         "account": account,
-        "further_accounts": [],
-        "position": position,
     }
     # Decided where the row is locked: what was read before may be another's by now.
     old = site_methods.c
     followers = case((old.account == account, old.further_accounts), else_=literal([], ARRAY(Text)))
+    place = old.position if position is None else position
+    its = {"site_id": site_id, "method": method, "currency": minimum.currency, "direction": direction}
     await tx.execute(
         insert(site_methods)
-        .values(site_id=site_id, method=method, currency=minimum.currency, direction=direction, **row)
+        .values(**its, **row, position=position or 0)
         .on_conflict_do_update(
-            index_elements=["site_id", "method", "currency", "direction"],
-            set_={**row, "further_accounts": followers},
+            index_elements=list(its), set_={**row, "further_accounts": followers, "position": place}
         )
     )
 

@@ -111,7 +111,15 @@ async def set_accounts(
     await staff.note(tx, site_id, actor=by, deed="offer.accounts", subject=subject, detail=detail, at=at)
 
 
-async def set_offer(tx: Transaction, site_id: int, wanted: methods.Offer, *, by: str, at: datetime) -> None:
+async def set_offer(
+    tx: Transaction,
+    site_id: int,
+    wanted: methods.Offer,
+    *,
+    by: str,
+    at: datetime,
+    position: int | None = None,
+) -> methods.Offer:
     """Offer a method at a site, or change its limits and its place, and note it in the diary.
 
     Further accounts that were named for it stay where the first one does; at another one it goes through
@@ -120,9 +128,14 @@ async def set_offer(tx: Transaction, site_id: int, wanted: methods.Offer, *, by:
     Args:
         tx: the caller's transaction.
         site_id: whose.
-        wanted: the method, its limits, and the account that carries it out; `further_accounts` are not read.
+        wanted: the method, its limits, and the account that carries it out; its place and `further_accounts`
+            are not read.
         by: the actor, as `staff` writes them.
         at: this instant.
+        position: its place among the others; None: where it is, or 0 for a new one.
+
+    Returns:
+        the offer as it is then.
 
     Raises:
         SiteNotFound: no such number.
@@ -148,12 +161,14 @@ async def set_offer(tx: Transaction, site_id: int, wanted: methods.Offer, *, by:
         minimum=wanted.minimum,
         maximum=wanted.maximum,
         account=wanted.account,
-        position=wanted.position,
+        position=position,
         direction=direction,
     )
-    detail = {"now": _figures(wanted), "before": before and _figures(before)}
+    now_is = await methods.offer(tx, site_id, currency, code, direction=direction)
+    detail = {"now": _figures(now_is), "before": before and _figures(before)}
     subject = f"offer:{code}:{currency}:{direction}"
     await staff.note(tx, site_id, actor=by, deed="offer.set", subject=subject, detail=detail, at=at)
+    return now_is
 
 
 async def set_most_attempts(tx: Transaction, site_id: int, most: int, *, by: str, at: datetime) -> None:

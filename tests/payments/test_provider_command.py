@@ -303,3 +303,16 @@ async def test_one_that_was_switched_off_has_its_followers_again(desk: Desk, clo
         await methods.switch_method(tx, desk.site_id, "card", "KZT", enabled=False)
     shown = await said(clone_url, "site", "offer", desk.site_id, "KZT", "card", "main", *LIMITS)
     assert shown.endswith("  main, own\n")
+
+
+async def test_it_keeps_its_place_unless_another_is_named(desk: Desk, clone_url: str) -> None:
+    async def placed(method: str, *more: str) -> int:
+        await said(clone_url, "site", "offer", desk.site_id, "KZT", method, "main", *LIMITS, *more)
+        async with desk.world.database.reading() as reader:
+            return (await methods.offer(reader, desk.site_id, "KZT", method)).position
+
+    assert await placed("qr") == 0
+    asked: list[tuple[str, ...]] = [("--position", "7"), (), ("--position", "0")]
+    assert [await placed("card", *more) for more in asked] == [7, 7, 0]
+    rows = await desk.world.rows("SELECT * FROM diary WHERE deed = 'offer.set' ORDER BY recorded_at")
+    assert [row.detail["now"]["position"] for row in rows] == [0, 7, 7, 0]

@@ -23,6 +23,7 @@ from typing import TypeAlias
 from app.kernel.errors import Refusal
 
 __all__ = [
+    "DEFAULT_PORTS",
     "TEST_PORTS",
     "WEB_PORTS",
     "BadPeerAddress",

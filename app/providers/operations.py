@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from app import merchants, staff
 from app.kernel.errors import Refusal
 from app.plumbing import metrics
-from app.plumbing.addresses import Peer, check_registered_url
+from app.plumbing.addresses import DEFAULT_PORTS, Peer, check_registered_url, target_of
 from app.plumbing.database import Built, Transaction
 from app.providers.gateways import GATEWAYS
 from app.providers.intake import read_soon
@@ -103,25 +103,12 @@ async def register_account(
 
     Raises:
         SiteNotFound: no such number.
-        BadAccount: a gateway that is not known, or what can be no name, origin, number or secret.
+        BadAccount: a gateway that is not known, or what can be no name, address, origin, number or secret.
         BadPeerAddress: an address that we may not call, or send a player to.
         AccountTaken: the name is another account's, which stays as it is.
     """
     await merchants.site(tx, site_id)
-    if new.gateway not in GATEWAYS:
-        known = ", ".join(sorted(GATEWAYS))
-        raise BadAccount(field="gateway", rule=f"{new.gateway} is not known here; known are: {known}")
-    if not _NAME.fullmatch(new.name):
-        raise BadAccount(field="name", rule="must be 1 to 64 of a-z, 0-9, - and _, no sign first")
-    check_registered_url(new.base_url, test_profile=False, allowed_private_peers=allowed_private_peers)
-    if new.page_origin:
-        check_registered_url(new.page_origin, test_profile=False, allowed_private_peers=allowed_private_peers)
-        if not _ORIGIN.fullmatch(new.page_origin):
-            raise BadAccount(field="page_origin", rule="must be like https://host or https://host:port")
-    if not _NUMBER.fullmatch(new.merchant_id):
-        rule = "must be 1 to 128 printable ASCII characters without blanks around them"
-        raise BadAccount(field="--merchant-id", rule=rule)
-    _check_secret(new.secret)
+    _check(new, allowed_private_peers)
     shown = {"gateway": new.gateway, "base_url": new.base_url, "page_origin": new.page_origin}
     done = await tx.execute(
         insert(provider_accounts)
@@ -159,6 +146,34 @@ async def rotate_secret(
     if not done.rowcount:
         raise AccountNotFound(account=name)
     await _note(tx, site_id, name, "secret_rotated", {}, by=by, at=at)
+
+
+def _check(new: NewAccount, peers: frozenset[Peer]) -> None:
+    """Refuse what can be no account; an operator knows what he typed by the name of its option."""
+    if new.gateway not in GATEWAYS:
+        known = ", ".join(sorted(GATEWAYS))
+        raise BadAccount(field="gateway", rule=f"{new.gateway} is not known here; known are: {known}")
+    if not _NAME.fullmatch(new.name):
+        raise BadAccount(field="name", rule="must be 1 to 64 of a-z, 0-9, - and _, no sign first")
+    check_registered_url(new.base_url, test_profile=False, allowed_private_peers=peers)
+    if "?" in new.base_url:
+        raise BadAccount(field="--url", rule="must have no query: paths are put behind it")
+    if new.page_origin:
+        _check_origin(new.page_origin, peers)
+    if not _NUMBER.fullmatch(new.merchant_id):
+        rule = "must be 1 to 128 printable ASCII characters without blanks around them"
+        raise BadAccount(field="--merchant-id", rule=rule)
+    _check_secret(new.secret)
+
+
+def _check_origin(origin: str, peers: frozenset[Peer]) -> None:
+    """A browser leaves out its scheme's own port, and the page of each order is compared letter by letter."""
+    target = target_of(origin, allowed_private_peers=peers)
+    if not _ORIGIN.fullmatch(origin):
+        raise BadAccount(field="--page-origin", rule="must be like https://host or https://host:port")
+    usual = DEFAULT_PORTS[target.scheme]
+    if origin.endswith(f":{usual}"):
+        raise BadAccount(field="--page-origin", rule=f"must leave out the port {usual}, as browsers do")
 
 
 def _check_secret(secret: str) -> None:

@@ -112,7 +112,25 @@ BAD: list[tuple[tuple[str, ...], str | bytes, type[Refusal], str]] = [
     ),
     (("--url", "http://pay.example.org"), SECRET, BadPeerAddress, "it must begin with https://"),
     (("--url", "https://127.0.0.1"), SECRET, BadPeerAddress, "a name, not an address"),
-    (("--page-origin", "https://pages.example.org/"), SECRET, providers.BadAccount, "https://host:port"),
+    (
+        ("--page-origin", "https://pages.example.org/"),
+        SECRET,
+        providers.BadAccount,
+        "The account's --page-origin must be like https://host or https://host:port.",
+    ),
+    (
+        ("--page-origin", "https://pages.example.org:443"),
+        SECRET,
+        providers.BadAccount,
+        "The account's --page-origin must leave out the port 443, as browsers do.",
+    ),
+    (
+        ("--url", "https://pay.example.org/?a=b"),
+        SECRET,
+        providers.BadAccount,
+        "The account's --url must have no query: paths are put behind it.",
+    ),
+    (("--url", "https://pay.example.org?"), SECRET, providers.BadAccount, "must have no query"),
     (("--page-origin", "https://Pages.example.org"), SECRET, providers.BadAccount, "https://host:port"),
     (("--page-origin", "javascript:x"), SECRET, BadPeerAddress, "https://"),
     ((), "", providers.BadAccount, "The account's secret is empty."),
@@ -185,6 +203,18 @@ async def test_a_private_address_is_taken_where_it_is_allowed(desk: Desk, clone_
     peers = {"CASHIER_ALLOWED_PRIVATE_PEERS": "127.0.0.1:9000"}
     assert (await typed(clone_url, SECRET, *words, **peers)).exit_code == 0
     assert (await own(desk)).base_url == "http://127.0.0.1:9000"
+
+
+async def test_pages_at_another_port_than_the_scheme_has_are_taken(desk: Desk, clone_url: str) -> None:
+    for name, origin in (("own", "https://pages.example.org:8443"), ("plain", "http://127.0.0.1:443")):
+        words = ("provider", "open", desk.site_id, name, *WORDS, "--page-origin", origin)
+        done = await typed(
+            clone_url, SECRET, *words, CASHIER_ALLOWED_PRIVATE_PEERS="127.0.0.1:443,127.0.0.1:80"
+        )
+        assert done.exit_code == 0
+    words = ("provider", "open", desk.site_id, "third", *WORDS, "--page-origin", "http://127.0.0.1:80")
+    failed = await typed(clone_url, SECRET, *words, CASHIER_ALLOWED_PRIVATE_PEERS="127.0.0.1:80")
+    assert isinstance(failed.exception, providers.BadAccount)
 
 
 async def test_a_name_that_is_taken_leaves_the_account_as_it_is(desk: Desk, clone_url: str) -> None:

@@ -21,7 +21,7 @@ _CAPS = {methods.Direction.DEPOSIT: providers.Cap.DEPOSIT, methods.Direction.PAY
 
 
 class BadPolicy(Refusal):
-    """{field}: {rule}."""
+    """The {field} {rule}."""
 
     def __init__(self, *, field: str, rule: str) -> None:
         """Name the figure that cannot be."""
@@ -149,9 +149,9 @@ async def set_offer(
     if currency not in site.currencies:
         raise players.CurrencyNotOffered(currency=currency, offered=", ".join(site.currencies))
     if wanted.minimum.minor <= 0:
-        raise BadPolicy(field="minimum", rule="more than nothing")
+        raise BadPolicy(field="minimum", rule="must be more than zero")
     if wanted.maximum < wanted.minimum:
-        raise BadPolicy(field="maximum", rule="not below the minimum")
+        raise BadPolicy(field="maximum", rule="must not be below the minimum")
     await _check_accounts(tx, site_id, [wanted.account], direction)
     before = await _offered(tx, site_id, currency, code, direction)
     await methods.offer_method(
@@ -219,8 +219,8 @@ def _check(wanted: PayoutPolicy) -> None:
         ("cooling_seconds", wanted.cooling_seconds),
     ):
         if figure < 0:
-            raise BadPolicy(field=field, rule="not below nothing")
+            raise BadPolicy(field=field, rule="must not be below zero")
     if wanted.approval_hours <= 0:
-        raise BadPolicy(field="approval_hours", rule="at least one")
+        raise BadPolicy(field="approval_hours", rule="must be at least one")
     if wanted.auto_below and wanted.second_above and wanted.second_above < wanted.auto_below:
-        raise BadPolicy(field="second_above", rule="not below what needs no person at all")
+        raise BadPolicy(field="second_above", rule="must not be below what needs no person at all")

@@ -154,7 +154,9 @@ def _check(new: NewAccount, peers: frozenset[Peer]) -> None:
         known = ", ".join(sorted(GATEWAYS))
         raise BadAccount(field="gateway", rule=f"{new.gateway} is not known here; known are: {known}")
     if not _NAME.fullmatch(new.name):
-        raise BadAccount(field="name", rule="must be 1 to 64 of a-z, 0-9, - and _, no sign first")
+        raise BadAccount(
+            field="name", rule="must be 1 to 64 of a-z, 0-9, - and _, beginning with a letter or a digit"
+        )
     check_registered_url(new.base_url, test_profile=False, allowed_private_peers=peers)
     if "?" in new.base_url:
         raise BadAccount(field="--url", rule="must have no query: paths are put behind it")

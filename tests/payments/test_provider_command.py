@@ -162,6 +162,8 @@ async def test_what_can_be_no_account_is_one_sentence(
 async def test_a_name_that_can_stand_in_no_address_is_none(desk: Desk, clone_url: str, name: str) -> None:
     failed = await typed(clone_url, SECRET, "provider", "open", *WORDS, "--", desk.site_id, name)
     assert isinstance(failed.exception, providers.BadAccount)
+    rule = "must be 1 to 64 of a-z, 0-9, - and _, beginning with a letter or a digit"
+    assert str(failed.exception) == f"The account's name {rule}."
 
 
 @pytest.mark.parametrize(
@@ -264,11 +266,15 @@ NO_OFFER: list[tuple[tuple[str, ...], type[Refusal], str]] = [
         "aggregator",
     ),
     (("USD", "card", "main", *LIMITS), players.CurrencyNotOffered, "it offers KZT"),
-    (("KZT", "card", "main", "--minimum", "0", "--maximum", "2"), BadPolicy, "minimum: more than nothing"),
+    (
+        ("KZT", "card", "main", "--minimum", "0", "--maximum", "2"),
+        BadPolicy,
+        "The minimum must be more than zero.",
+    ),
     (
         ("KZT", "card", "main", "--minimum", "3", "--maximum", "2"),
         BadPolicy,
-        "maximum: not below the minimum",
+        "The maximum must not be below the minimum.",
     ),
 ]
 

@@ -131,8 +131,8 @@ async def rotate_secret(
 ) -> None:
     """Use another secret at a provider account from now on, and note in the diary that it was changed.
 
-    The one before ends at once: what a provider still signs with it is refused, and heard by asking. An
-    account that is switched off stays so.
+    The one before ends at once: what a provider still signs with it is refused, and heard by asking, except
+    disputes, which exist in notices only. An account that is switched off stays so.
 
     Raises:
         SiteNotFound, AccountNotFound: no such number, or no such account there.

@@ -71,3 +71,9 @@ async def sent(stage: Stage, **wish: Any) -> Any:  # noqa: ANN401  a row
     found = await stage.withdraw(**wish)
     await stage.work()
     return await stage.row(found.payment_id)
+
+
+async def told(stage: Stage, bank: Bank, reference: str, state: str, account: str = ACCOUNT) -> None:
+    """A notice of the bank, and what follows from it."""
+    await stage.store_notice(bank.fact(reference, state), account=account, mark=str(next(stage.keys)))
+    await stage.work()

@@ -7,7 +7,7 @@ import pytest
 from app import providers
 from app.plumbing.http import HttpClient
 from tests.payments.accounts import SECOND, cases, tries
-from tests.payments.banks import PART, another_bank, in_two_parts, parts, sent, through_both_banks
+from tests.payments.banks import PART, another_bank, in_two_parts, parts, sent, through_both_banks, told
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import ACCOUNT, AMOUNT
 
@@ -22,12 +22,6 @@ def second(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
 @pytest.fixture(autouse=True)
 async def through_both(stage: Stage, second: Bank) -> None:
     await through_both_banks(stage)
-
-
-async def told(stage: Stage, bank: Bank, reference: str, state: str, account: str = ACCOUNT) -> None:
-    """A notice of the bank, and what follows from it."""
-    await stage.store_notice(bank.fact(reference, state), account=account, mark=str(next(stage.keys)))
-    await stage.work()
 
 
 async def open_question(stage: Stage, payment_id: str) -> bool:

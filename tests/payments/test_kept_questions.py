@@ -16,7 +16,7 @@ from tests.payments.accounts import (
     through_both_accounts,
     tries,
 )
-from tests.payments.banks import another_bank, in_two_parts, parts, sent, through_both_banks
+from tests.payments.banks import another_bank, in_two_parts, parts, sent, through_both_banks, told
 from tests.payments.stage import Bank, Stage
 from tests.payments.test_late_questions import work
 from tests.payments.world import ACCOUNT, AMOUNT, REFUSED, UNKNOWN, Provider, World, fact, just, paid
@@ -30,12 +30,6 @@ async def second(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> B
     other = another_bank(bank, monkeypatch)
     await through_both_banks(stage)
     return other
-
-
-async def told(stage: Stage, bank: Bank, reference: str, state: str, account: str = ACCOUNT) -> None:
-    """A notice of the bank, and what follows from it."""
-    await stage.store_notice(bank.fact(reference, state), account=account, mark=str(next(stage.keys)))
-    await stage.work()
 
 
 async def states(stage: Stage) -> list[str]:

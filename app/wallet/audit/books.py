@@ -93,7 +93,7 @@ def _is_of(sources: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _why_only_here(operation: Operation) -> str:
-    """Whether a line is missing in their book, or cannot be in it: no platform may send such an id.
+    """Whether a line is missing in their book, or cannot be in it: only an operator may send such an id.
 
     What is left for them is to write it into their book as well, under our id.
     """

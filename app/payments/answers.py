@@ -44,11 +44,13 @@ def answer_of(
     *,
     is_over: bool,
     at: datetime,
+    is_questioned: bool | None = None,
 ) -> tuple[Write, ...]:
     """What keeps the provider's word beside the try it is about.
 
     A doubt replaces nothing definite: what was told while our call ran is not undone by its time-out, or a
-    decline would look like an order that never left us.
+    decline would look like an order that never left us. `is_questioned` where a question about the try
+    opens or ends with it; no doubt about sending does either.
 
     Returns:
         one write, or none: those of a step run as one statement, where a second to the same row is lost.
@@ -56,6 +58,8 @@ def answer_of(
     is_doubt = result.state in _DOUBTS
     its = {"of_site": site_id, "of_attempt": reference}
     ends = {"is_over": True} if is_over else {}
+    if is_questioned is not None:
+        ends["is_questioned"] = is_questioned
     if is_doubt and source is not Source.ANSWER:
         return ((_ANSWER, {**ends, **its}),) if ends else ()
     error = result.error

@@ -22,7 +22,6 @@ __all__ = [
     "at_its_account",
     "at_try",
     "columns_of_try",
-    "is_answer",
     "next_of_deposit",
     "next_of_leg",
     "says_nothing_came",
@@ -35,12 +34,6 @@ _ENDS: Final = frozenset({SubStatus.DECLINED, SubStatus.UNDELIVERABLE, SubStatus
 _UNSENT: Final = frozenset({SubStatus.ALLOCATED})
 # What a provider says of an order by which nothing was paid and nothing will be.
 _NOTHING: Final = frozenset({providers.State.NOT_FOUND, providers.State.FAILED, providers.State.CANCELLED})
-_VAGUE: Final = frozenset(
-    {
-        *(providers.State.REQUIRES_ACTION, providers.State.PROCESSING),
-        *(providers.State.NOT_FOUND, providers.State.UNKNOWN),
-    }
-)
 _SOON: Final = timedelta(minutes=1)  # should the job be lost that sends it on
 
 
@@ -105,17 +98,6 @@ def says_nothing_came(result: providers.Result, *, never_left: bool) -> bool:
     By its own word; or it can be reached now as little as then, when no byte of the order left us.
     """
     return result.state in _NOTHING or (never_left and result.nothing_was_sent)
-
-
-def is_answer(result: providers.Result, *, is_paid: bool = False) -> bool:
-    """Whether what a provider says of an attempt answers a question about a success.
-
-    Of one that counts as paid (`is_paid`) only that it was, or was not: it may be under way, or not to be
-    found, on its way back.
-    """
-    if is_paid:
-        return result.state not in _VAGUE
-    return result.state is not providers.State.UNKNOWN
 
 
 async def as_of_try(

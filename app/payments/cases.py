@@ -185,7 +185,9 @@ async def _resolve(
             await staff.withdraw_approval(tx, one.site_id, kind, one.case_id, at=at)
             await _close(tx, one, found, proposal, by, at, answered_by=its.case_id)
     if not await other_cases(tx, its):
-        await remember(tx, found, {"attention": None})
+        now_is = await payment(tx, found.site_id, found.payment_id)
+        question = Attention.UNCONFIRMED if now_is.is_questioned else None
+        await remember(tx, found, {"attention": question})
 
 
 async def _close(

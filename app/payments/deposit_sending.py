@@ -15,7 +15,7 @@ from datetime import datetime
 
 from app import merchants, providers
 from app.kernel import ids
-from app.payments.cascade import is_answer, says_nothing_came, why_said_paid
+from app.payments.cascade import says_nothing_came, why_said_paid
 from app.payments.legs import attempts_of
 from app.payments.model import Source, Step
 from app.payments.queries import Attempt, Payment, payment
@@ -117,7 +117,6 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
 
     Of one that was tried at several accounts each of them is asked. What an earlier one says is for people
     while the present try was paid or still may be; a deposit that has failed is credited by it.
-    While one is silent, what the others say ends no question about a success: it may be that one's.
     One that waits for its next account is sent there, once the earlier ones say that nothing came of theirs.
     A deposit whose time has run out while the player was awaited ends as expired, unless the provider says
     otherwise.
@@ -136,9 +135,8 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
         return
     asked_at = pipes.clock.now()
     words = [await _said_of(pipes, found, accounts[one.account], one.attempt_id) for one in tries]
-    all_spoke = all(is_answer(result) for result in words)
     for one, result in zip(tries, words, strict=True):
-        await _heard(pipes, found, one.attempt_id, result, asked_at=asked_at, may_settle=all_spoke)
+        await _heard(pipes, found, one.attempt_id, result, asked_at=asked_at)
 
 
 async def _follow(
@@ -173,13 +171,7 @@ async def _said_of(
 
 
 async def _heard(
-    pipes: Pipes,
-    found: Payment,
-    reference: str,
-    result: providers.Result,
-    *,
-    asked_at: datetime,
-    may_settle: bool = True,
+    pipes: Pipes, found: Payment, reference: str, result: providers.Result, *, asked_at: datetime
 ) -> None:
     """Let what a try's provider says of it count, and go on to the next account where it says no."""
     site_id, payment_id, now = found.site_id, found.payment_id, pipes.clock.now()
@@ -193,7 +185,7 @@ async def _heard(
             await carry_out(tx, found, Step(path=(SubStatus.EXPIRED,)), Cause("clock"), at=now)
             return Step()
         word = (reference, result, Source.STATUS_QUERY)
-        return await apply_evidence(tx, found, *word, at=now, asked_at=asked_at, may_settle=may_settle)
+        return await apply_evidence(tx, found, *word, at=now, asked_at=asked_at)
 
     step = await pipes.database.retried(conclude)
     if step.path[-1:] == (SubStatus.SUBMITTED,):

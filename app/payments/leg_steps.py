@@ -17,8 +17,9 @@ from app.payments.cascade import next_of_leg
 from app.payments.legs import Leg, attempts_of, facts_of, legs_of, present_try
 from app.payments.model import Attention, Facts, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
+from app.payments.questions import question_about
 from app.payments.rules import next_step, of_legs
-from app.payments.states import FINAL, LegState, SubStatus
+from app.payments.states import LegState, SubStatus
 from app.payments.steps import Cause, as_ranked, carry_on_soon, carry_out, evidence_of, legal
 from app.payments.tables import attempts, legs
 from app.plumbing.database import Transaction
@@ -51,12 +52,10 @@ async def apply_to_leg(
     *,
     at: datetime,
     asked_at: datetime | None = None,
-    may_settle: bool = True,
 ) -> Step:
     """Let one piece of evidence about a try of a leg do what the table says.
 
-    `asked_at` is when the provider was asked, of an answer to our question. Without `may_settle` it ends no
-    question about a success: the question may be one about another try. What nobody asked for ends none.
+    `asked_at` is when the provider was asked, of an answer to our question.
 
     Returns:
         The step taken. `ask_again`: the provider should be asked now; `send_again`: the same order should be
@@ -68,16 +67,15 @@ async def apply_to_leg(
     evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
     leg, facts = _as_of_try(found, leg, attempt, tries, source)
     step = next_step(facts, evidence)
-    if step.ask_again and (facts.is_superseded or facts.sub_status in FINAL):
-        # This part, or this try of it, is over; whatever becomes of the others must not end the question.
-        step = replace(step, attention=Attention.UNCONFIRMED)
     if step.keeps_number:
         step = await _fenced(tx, found, leg, evidence.provider_reference, step)
     step, onward, changes, detail = await next_of_leg(tx, found, leg, facts, evidence, step, at=at)
+    question, step = (await question_about(tx, found, attempt.attempt_id)).after(evidence, facts, step)
     moved = None
     if step.path:
         step, moved = await _moved(tx, found, parts, leg, step, evidence.provider_reference, at)
-    answer = answer_of(found.site_id, attempt.attempt_id, result, source, is_over=step.is_over, at=at)
+    word = (found.site_id, attempt.attempt_id, result, source)
+    answer = answer_of(*word, is_over=step.is_over, is_questioned=question.becomes, at=at)
     cause = Cause(
         source=source.name.lower(),
         reason_code=evidence.code,
@@ -87,7 +85,7 @@ async def apply_to_leg(
         changes=changes if moved is not None else {},
         detail=detail if moved is not None else {},
         beside=answer,
-        leaves_question=not may_settle or evidence.source < Source.STATUS_QUERY,
+        is_questioned=question.of_payment,
         attempt_id=attempt.attempt_id,
     )
     if moved is None:

@@ -32,11 +32,14 @@ __all__ = [
     "payouts_of_site",
     "policy",
     "present_try",
+    "present_try_of",
     "taken_within_a_day",
     "why_people",
 ]
 
 _ONE_DAY: Final = timedelta(hours=24)
+_AT_PROVIDER: Final = frozenset({SubStatus.SUBMITTED, SubStatus.PROVIDER_PENDING, SubStatus.UNKNOWN})
+_PARTS_AT_PROVIDER: Final = frozenset({LegState.SUBMITTED, LegState.PROVIDER_PENDING, LegState.UNKNOWN})
 # What a dispute is at while the money may still be lost.
 _UNDECIDED = frozenset(
     {
@@ -127,12 +130,26 @@ async def attempts_of(reader: Reader, found: Payment) -> Sequence[Attempt]:
 def present_try(leg: Leg, tries: Sequence[Attempt]) -> Attempt:
     """The try of a leg that counts: that which moved it last; where nobody kept it the last at its account.
 
+    While the leg is at a provider it is the one that is not over: there is never more than one.
+
     Args:
         leg: the leg.
         tries: of it, the oldest first; at least one.
     """
+    live = [one for one in tries if not one.is_over]
+    if live and leg.state in _PARTS_AT_PROVIDER:
+        return live[-1]
     kept = [one for one in tries if one.attempt_id == leg.present_attempt]
     return (kept or [one for one in tries if one.account == leg.account] or tries)[-1]
+
+
+def present_try_of(found: Payment, tries: Sequence[Attempt]) -> Attempt:
+    """The same of a deposit or refund, which has no parts."""
+    live = [one for one in tries if not one.is_over]
+    if live and found.sub_status in _AT_PROVIDER:
+        return live[-1]
+    kept = [one for one in tries if one.attempt_id == found.present_attempt]
+    return (kept or tries)[-1]
 
 
 async def policy(reader: Reader, site_id: int, currency: str) -> PayoutPolicy:

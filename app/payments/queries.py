@@ -15,7 +15,7 @@ from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.contract import event_type
 from app.payments.model import Attention, Facts
-from app.payments.states import FINAL, Kind, Status, SubStatus
+from app.payments.states import Kind, Status, SubStatus
 from app.payments.tables import attempts, payment_events, payments
 from app.plumbing.database import Built, Reader
 from app.providers import State
@@ -102,6 +102,7 @@ class Payment:
     approved_at: datetime | None
     initiated_at: datetime | None
     ask_at: datetime | None
+    is_questioned: bool
 
     @property
     def facts(self) -> Facts:
@@ -122,16 +123,6 @@ class Payment:
         return self.captured - self.refund_pending - self.refunded - self.charged_back
 
     @property
-    def is_questioned(self) -> bool:
-        """Whether its provider is asked about a success, or the end of one, after it was over.
-
-        A graver reason for attention may hide the one that says so.
-        """
-        return self.attention is Attention.UNCONFIRMED or (
-            self.sub_status in FINAL and self.ask_at is not None
-        )
-
-    @property
     def told_as(self) -> SubStatus:
         """What merchants are told it is: a deposit that went back before it was credited never came."""
         is_undone = self.kind is Kind.DEPOSIT and self.sub_status is SubStatus.REFUNDED
@@ -148,7 +139,7 @@ class Attempt:
     """One try at a provider; its id is our reference there. `leg`: the part of a payout that it pays.
 
     `state` is what the provider last said; None: nobody knows. `said_paid`: it has said that money moved,
-    whatever it says now.
+    whatever it says now. `is_questioned`: it is over, and asked about until its provider answers.
     """
 
     attempt_id: str
@@ -162,6 +153,7 @@ class Attempt:
     error: str = ""
     provider_reference: str | None = None
     sent_at: datetime | None = None
+    is_questioned: bool = False
 
     @property
     def outcome(self) -> str:
@@ -318,6 +310,7 @@ def attempt_of(row: Row[Any]) -> Attempt:
         row.error,
         row.provider_reference,
         row.sent_at,
+        row.is_questioned,
     )
 
 
@@ -367,4 +360,5 @@ def payment_of(row: Row[Any]) -> Payment:
         approved_at=row.approved_at,
         initiated_at=row.initiated_at,
         ask_at=row.ask_at,
+        is_questioned=row.is_questioned,
     )

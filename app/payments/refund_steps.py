@@ -13,9 +13,10 @@ from app import ledger, providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.fences import reference_is_taken
-from app.payments.legs import attempts_of
+from app.payments.legs import attempts_of, present_try_of
 from app.payments.model import Attention, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment, payment
+from app.payments.questions import question_about
 from app.payments.rules import in_conflict, next_step
 from app.payments.states import Kind, Status, SubStatus
 from app.payments.steps import Cause, as_ranked, carry_out, evidence_of, legal, remember
@@ -50,7 +51,7 @@ async def apply_to_refund(
     """
     tries = await attempts_of(tx, found)
     evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
-    present = found.present_attempt or tries[-1].attempt_id
+    present = present_try_of(found, tries).attempt_id
     # Who decides with a proof speaks of the refund, whichever of its tries they mean.
     is_superseded = source is not Source.SETTLEMENT and present != attempt.attempt_id
     facts = replace(found.facts, is_superseded=is_superseded)
@@ -59,7 +60,9 @@ async def apply_to_refund(
         step = in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
     if step.path:
         step = legal(found, await _moved(tx, found, step, at))
-    answer = answer_of(found.site_id, attempt.attempt_id, result, source, is_over=step.is_over, at=at)
+    question, step = (await question_about(tx, found, attempt.attempt_id)).after(evidence, facts, step)
+    word = (found.site_id, attempt.attempt_id, result, source)
+    answer = answer_of(*word, is_over=step.is_over, is_questioned=question.becomes, at=at)
     if step.path[-1:] == (SubStatus.UNKNOWN,) and attempt.is_over:
         # It is not over after all; as long as it is not, no other try can begin.
         its = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
@@ -75,6 +78,7 @@ async def apply_to_refund(
         provider_reference=evidence.provider_reference,
         changes=changes,
         beside=answer,
+        is_questioned=question.of_payment,
         attempt_id=attempt.attempt_id,
     )
     await carry_out(tx, found, step, cause, at=at)

@@ -18,10 +18,11 @@ from app.payments.casebook import Case, open_about_notice
 from app.payments.disputes import apply_dispute
 from app.payments.fences import taken
 from app.payments.leg_steps import accept_leg
-from app.payments.legs import attempts_of, legs_of, present_try
+from app.payments.legs import attempts_of, legs_of, present_try, present_try_of
 from app.payments.model import CaseKind, Source, Step
 from app.payments.proposals import Proposal, Resolution
 from app.payments.queries import Attempt, Payment, payment, taken_again
+from app.payments.questions import question_about
 from app.payments.refund_steps import accept_refund
 from app.payments.states import Kind, LegState, Status, SubStatus, checked_path
 from app.payments.steps import Cause, carry_on_soon, carry_out
@@ -158,8 +159,7 @@ async def _attempt(
         why = "name the part of the withdrawal that it is about" if about else "nothing was sent"
         raise _impossible(proposal, why)
     if about[-1].leg is None:
-        kept = [one for one in about if one.attempt_id == found.present_attempt]
-        return (kept or about)[-1], found.amount, found.provider_reference
+        return present_try_of(found, about), found.amount, found.provider_reference
     part = parts[about[-1].leg]
     return present_try(part, about), part.amount, part.provider_reference
 
@@ -235,7 +235,9 @@ async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Pr
     attempt, _, known, _ = await _meant(tx, its, found, proposal)
     _check_number(proposal, known)
     number = proposal.provider_reference or known or its.about
+    question, ended = (await question_about(tx, found, attempt.attempt_id)).decided()
     cause = _cause(replace(proposal, provider_reference=number))
+    cause = replace(cause, is_questioned=question.of_payment, beside=ended)
     if found.kind is Kind.PAYOUT:
         why = await accept_leg(tx, found, attempt, proposal.amount, cause, at=at)
     else:
@@ -274,6 +276,10 @@ async def _walk(tx: Transaction, found: Payment, step: Step, proposal: Proposal,
     cause = _cause(proposal)
     if step.credit is not None:
         cause = replace(cause, changes=columns_of_try(found))
+    if found.is_questioned:
+        its_try = present_try_of(found, await attempts_of(tx, found))
+        question, ended = (await question_about(tx, found, its_try.attempt_id)).decided()
+        cause = replace(cause, is_questioned=question.of_payment, beside=ended)
     await carry_out(tx, found, step, cause, at=at)
 
 

@@ -18,7 +18,7 @@ from app import providers
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.payments.approvals import is_ready
-from app.payments.cascade import is_answer, says_nothing_came, why_said_paid
+from app.payments.cascade import says_nothing_came, why_said_paid
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy, present_try
 from app.payments.liquidity import Funding, elsewhere, funding_of, is_funded
@@ -106,34 +106,20 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
 
 
 async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
-    """Ask the provider what became of each try, and let its answers count; safe however often.
-
-    While one of them has not answered, what the others say ends no question about a success: it may be that
-    one's.
-    """
+    """Ask the provider what became of each try, and let its answers count; safe however often."""
     async with pipes.database.reading() as reader:
         found = await payout(reader, site_id, payment_id)
         tries = await _worth_asking(reader, found)
         accounts = {
             name: await providers.account(reader, site_id, name) for name in {one.account for one in tries}
         }
-        every = await attempts_of(reader, found)
-        paid = {
-            present_try(part, [one for one in every if one.leg == part.leg]).attempt_id
-            for part in await legs_of(reader, found)
-            if part.state is LegState.COMPLETED
-        }
     asked_at, words = pipes.clock.now(), []
     for one in tries:
         account = accounts[one.account]
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
         words.append(providers.judged(account, result))
-    spoken = [
-        is_answer(result, is_paid=one.attempt_id in paid) for one, result in zip(tries, words, strict=True)
-    ]
     for one, result in zip(tries, words, strict=True):
-        word = (result, Source.STATUS_QUERY)
-        step = await _conclude(pipes, found, one, *word, asked_at=asked_at, may_settle=all(spoken))
+        step = await _conclude(pipes, found, one, result, Source.STATUS_QUERY, asked_at=asked_at)
         if step.send_again:
             await _send_again(pipes, found, one, accounts[one.account])
 
@@ -157,8 +143,7 @@ async def _nothing_arrived(
         account, asked_at = accounts[one.account], pipes.clock.now()
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
         word = (providers.judged(account, result), Source.STATUS_QUERY)
-        # A look before sending settles nothing: the row keeps saying when to look next.
-        await _conclude(pipes, found, one, *word, asked_at=asked_at, may_settle=False)
+        await _conclude(pipes, found, one, *word, asked_at=asked_at)
         never_left = one.never_left and one.account != goes_to[one.leg or 0]
         if not says_nothing_came(result, never_left=never_left):
             return False
@@ -284,9 +269,7 @@ async def _under_way(
         path = (SubStatus.ALLOCATED, SubStatus.SUBMITTED)
         changes |= {"sent_at": at, "asked": 0}
     detail = detail if path else {**detail, "sent": True}
-    # Of another part it may be asked still what became of it.
-    cause = Cause("system", changes=changes, detail=detail, leaves_question=True)
-    await carry_out(tx, found, Step(path), cause, at=at)
+    await carry_out(tx, found, Step(path), Cause("system", changes=changes, detail=detail), at=at)
 
 
 def _order(pipes: Pipes, found: Payment, leg: Leg, reference: str) -> providers.PayoutOrder:
@@ -310,13 +293,11 @@ async def _conclude(
     source: Source,
     *,
     asked_at: datetime | None = None,
-    may_settle: bool = True,
 ) -> Step:
     async def conclude(tx: Transaction) -> Step:
         now_is = await payout(tx, found.site_id, found.payment_id, lock=True)
         at = pipes.clock.now()
-        word = (attempt, result, source)
-        step = await apply_to_leg(tx, now_is, *word, at=at, asked_at=asked_at, may_settle=may_settle)
+        step = await apply_to_leg(tx, now_is, attempt, result, source, at=at, asked_at=asked_at)
         if SubStatus.ALLOCATED in step.path:
             # Nothing left us: the queue's own schedule, not the provider's.
             await remember(tx, now_is, {"ask_at": pipes.clock.now() + ask_delay(Kind.PAYOUT, now_is.asked)})

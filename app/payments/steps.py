@@ -21,6 +21,7 @@ from app.payments.crediting import credit, take_again
 from app.payments.fences import taken
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Payment, payment_of
+from app.payments.questions import question_about
 from app.payments.rules import ask_delay, in_conflict, next_question, next_step, rank_of_answer
 from app.payments.sources import remember_source
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
@@ -72,8 +73,8 @@ class Cause:
 
     `changes` are columns of the payment that change with it; `beside` is what else is written, also where
     nothing changes. With a `detail`, which the event keeps, something has happened even if the payment goes
-    nowhere. With `leaves_question` a question about a success that is open stays so: it may be one about
-    another try, whose provider has yet to answer it. `attempt_id` is the try of which it was said.
+    nowhere. `is_questioned` is whether a provider is asked about a try that is over, from now on; None: as it
+    was. `attempt_id` is the try of which it was said.
     """
 
     source: str
@@ -85,7 +86,7 @@ class Cause:
     changes: Mapping[str, object] = field(default_factory=dict)
     detail: Mapping[str, object] = field(default_factory=dict)
     beside: Sequence[Write] = ()
-    leaves_question: bool = False
+    is_questioned: bool | None = None
     attempt_id: str | None = None
 
 
@@ -129,12 +130,10 @@ async def apply_evidence(
     *,
     at: datetime,
     asked_at: datetime | None = None,
-    may_settle: bool = True,
 ) -> Step:
     """Let one piece of evidence do what the model says, and write the provider's answer beside its try.
 
-    `asked_at` is when the provider was asked, of an answer to our question. Without `may_settle` it ends no
-    question about a success: the question may be one about another try. What nobody asked for ends none.
+    `asked_at` is when the provider was asked, of an answer to our question.
 
     Returns:
         The step taken. `ask_again` tells the caller that the provider should be asked now, or the next one;
@@ -143,9 +142,6 @@ async def apply_evidence(
     evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
     found, facts, its = await as_of_try(tx, found, reference, source)
     step = legal(found, next_step(facts, evidence))
-    if step.ask_again and facts.is_superseded:
-        # This try is over; whatever becomes of the present one must not end the question.
-        step = replace(step, attention=Attention.UNCONFIRMED)
     if step.credit is not None and source is Source.SETTLEMENT:
         # Who decides with a proof may have an earlier try in mind; whose the number is, its account says.
         found = await at_its_account(tx, found, evidence.provider_reference)
@@ -154,7 +150,9 @@ async def apply_evidence(
     step, changes, detail = await next_of_deposit(tx, found, facts, evidence, step)
     if step.path:
         changes |= its
-    answer = answer_of(found.site_id, reference, result, source, is_over=step.is_over, at=at)
+    question, step = (await question_about(tx, found, reference)).after(evidence, facts, step)
+    word = (found.site_id, reference, result, source)
+    answer = answer_of(*word, is_over=step.is_over, is_questioned=question.becomes, at=at)
     if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
         changes["continue_url"] = result.next_action.url
     if step.credit is not None:
@@ -168,7 +166,7 @@ async def apply_evidence(
         changes=changes,
         detail=detail,
         beside=answer,
-        leaves_question=not may_settle or evidence.source < Source.STATUS_QUERY,
+        is_questioned=question.of_payment,
         attempt_id=reference,
     )
     await carry_out(tx, found, step, cause, at=at)
@@ -201,8 +199,6 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
         step = await _posted(tx, found, step, at)
         values = _moved(found, step, cause, at)
     elif step.ask_again or step.settles or step.attention is not None:
-        if step.ask_again and found.sub_status in FINAL:
-            step = replace(step, attention=Attention.UNCONFIRMED)
         values = await _remarked(tx, found, step, cause, at)
     if not values:
         if cause.beside:
@@ -237,16 +233,18 @@ def _moved(found: Payment, step: Step, cause: Cause, at: datetime) -> dict[str, 
     }
     if step.path:
         values |= {"reason_code": cause.reason_code, "reason": cause.reason}
-    if step.path or step.ask_again:
+    is_open = _is_questioned(found, cause)
+    is_answered = found.is_questioned and not is_open and found.sub_status in FINAL
+    if step.path or step.ask_again or is_answered:
         values["ask_at"] = at if step.ask_again else _next_question(found, target, cause, at)
     if step.path and found.next_account is not None:
         values["next_account"] = None  # something else has become of it
-    values |= cause.changes
+    values |= {"is_questioned": is_open, **cause.changes}
     if step.credit is not None:
         values["captured_minor"] = step.credit.minor
     elif step.taken is not None:
         values["captured_minor"] = 0  # nothing of it ever came
-    values["attention"] = graver(_shown_on(found, cause), step.attention)
+    values["attention"] = _shown_on(found, cause, step.attention)
     if target in FINAL and step.path:
         values |= {"completed_at": at, "continue_url": None, "expires_at": None}
         if found.return_url is not None:
@@ -275,20 +273,16 @@ async def _remarked(
 ) -> dict[str, object]:
     """The same where nothing moves: it is to be asked about, has been settled, or a person must look."""
     values: dict[str, object] = {}
+    why, is_open = step.attention, _is_questioned(found, cause)
     if step.ask_again:
         values |= {"ask_at": at, "asked": 0}
-    if step.settles and not cause.leaves_question:
+    elif found.sub_status in FINAL and not is_open and (step.settles or found.is_questioned):
         values["ask_at"] = next_question(found.kind, found.sub_status, found.asked, found.completed_at, at)
-        values["attention"] = _shown_on(found, cause)
-    why = step.attention
+    if is_open is not found.is_questioned:
+        values |= {"is_questioned": is_open, "attention": _shown_on(found, cause)}
     if why is not None and not await is_noted(tx, found, why, cause.provider_reference, cause.amount):
-        values |= {
-            "attention": graver(found.attention, why),
-            "sequence": found.sequence + 1,
-            "changed_at": at,
-        }
-    elif why is Attention.UNCONFIRMED:
-        values["attention"] = graver(found.attention, why)  # told before, answered, and open again
+        its = {"sequence": found.sequence + 1, "changed_at": at}
+        values |= {"attention": _shown_on(found, cause, why), **its}
     return values
 
 
@@ -311,17 +305,23 @@ async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Ste
 
 
 def _next_question(found: Payment, target: SubStatus, cause: Cause, at: datetime) -> datetime | None:
+    if _is_questioned(found, cause):
+        return at + ask_delay(found.kind, found.asked)
     if target is SubStatus.DECLINED and cause.source == Source.SETTLEMENT.name.lower():
         return None  # two people had the proof: the provider repeating its story must not open it again
-    if cause.leaves_question and found.is_questioned:
-        return at + ask_delay(found.kind, found.asked)
     return next_question(found.kind, target, found.asked, at, at)
 
 
-def _shown_on(found: Payment, cause: Cause) -> Attention | None:
-    """The reason for attention that is left: a question has ended, unless it may be about another try."""
-    is_ended = found.attention is Attention.UNCONFIRMED and not cause.leaves_question
-    return None if is_ended else found.attention
+def _is_questioned(found: Payment, cause: Cause) -> bool:
+    """Whether a provider is asked about a try that is over, once this was done."""
+    return found.is_questioned if cause.is_questioned is None else cause.is_questioned
+
+
+def _shown_on(found: Payment, cause: Cause, why: Attention | None = None) -> Attention | None:
+    """The gravest reason for attention, `why` being a new one: a question shows where there is no graver."""
+    others = None if found.attention is Attention.UNCONFIRMED else found.attention
+    question = Attention.UNCONFIRMED if _is_questioned(found, cause) else None
+    return graver(graver(others, why), question)
 
 
 def _alarm(found: Payment, why: Attention) -> None:

@@ -31,6 +31,11 @@ __all__ = ["attempts", "legs", "payment_events", "payment_numbers", "payments", 
 payment_numbers = Sequence("payment_number", start=100_000_001, metadata=metadata)
 
 
+def _flag(name: str, comment: str | None = None) -> Column[bool]:
+    """A column that is false until somebody says otherwise."""
+    return Column(name, Boolean, nullable=False, server_default="false", comment=comment)
+
+
 def _listed(states: Iterable[SubStatus]) -> str:
     return ", ".join(f"'{state.value}'" for state in sorted(states))
 
@@ -59,8 +64,9 @@ payments = Table(
     Column(
         "reason", Text, nullable=False, server_default="", comment="the merchant's or provider's sentence"
     ),
-    Column("is_late", Boolean, nullable=False, server_default="false"),
+    _flag("is_late"),
     Column("attention", Text, comment="why a person should look"),
+    _flag("is_questioned", "a provider is asked about a try that is over"),
     Column("continue_url", Text, comment="the provider's page, while the player is awaited"),
     Column("next_account", Text, comment="the account that a deposit is to be tried at next"),
     Column(
@@ -117,6 +123,7 @@ payments = Table(
     checked("sub_status", SubStatus),
     checked("attention", Attention),
     CheckConstraint(_OF_ITS_KIND, name="sub_status_of_its_kind"),
+    CheckConstraint("NOT is_questioned OR attention IS NOT NULL", name="a_question_shows"),
     CheckConstraint("(kind = 'refund') = (parent_id IS NOT NULL)", name="parent_of_a_refund"),
     # The last word on "never more goes back than came".
     CheckConstraint(
@@ -178,18 +185,11 @@ attempts = Table(
     Column("leg", Integer, comment="of a payout"),
     Column("number", Integer, nullable=False),
     Column("account", Text, nullable=False),
-    Column(
-        "is_over", Boolean, nullable=False, server_default="false", comment="declined, or nothing arrived"
-    ),
+    _flag("is_over", "declined, or nothing arrived"),
     Column("state", Text, comment="what the provider last said; empty = sending, nobody knows"),
     Column("provider_reference", Text),
-    Column(
-        "said_paid",
-        Boolean,
-        nullable=False,
-        server_default="false",
-        comment="its provider has said that money moved, whatever it says now",
-    ),
+    _flag("said_paid", "its provider has said that money moved, whatever it says now"),
+    _flag("is_questioned", "it is over, and its provider is asked about it until it answers"),
     Column("error_code", Text, nullable=False, server_default=""),
     Column("error", Text, nullable=False, server_default=""),
     Column("answer", JSONB, comment="masked"),
@@ -261,9 +261,7 @@ legs = Table(
     Column("fingerprint", Text, nullable=False, comment="the same for the same destination"),
     Column("why", JSONB, nullable=False, server_default="{}", comment="why so much goes there: closed loop"),
     Column("provider_reference", Text, comment="the provider's number, once paid"),
-    Column(
-        "is_released", Boolean, nullable=False, server_default="false", comment="its money was given back"
-    ),
+    _flag("is_released", "its money was given back"),
     Column("hold_id", BigInteger, comment="of a leg that was opened again"),
     Column("sent_at", DateTime(timezone=True)),
     Column("paid_at", DateTime(timezone=True)),

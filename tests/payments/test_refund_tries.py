@@ -12,7 +12,7 @@ from tests.payments.world import NEVER_LEFT, State, just, paid
 BACK = 50_000
 
 
-async def tried_twice(
+async def tried(
     desk: Desk, second: providers.Result, said: dict[str, providers.Result]
 ) -> tuple[str, str, str, str]:
     """The deposit, its refund and both tries; `said` is what the provider answers about each."""
@@ -28,6 +28,14 @@ async def tried_twice(
     await desk.carry_on(refund)
     asked = "SELECT attempt_id FROM attempt WHERE payment_id = :of ORDER BY number"
     first, next_one = [row.attempt_id for row in await desk.world.rows(asked, of=refund)]
+    return deposit, refund, first, next_one
+
+
+async def tried_twice(
+    desk: Desk, second: providers.Result, said: dict[str, providers.Result]
+) -> tuple[str, str, str, str]:
+    """The same, and the first was given back."""
+    deposit, refund, first, next_one = await tried(desk, second, said)
     said |= {first: paid("back-late", kzt(BACK)), next_one: second}
     desk.world.clock.advance(60)
     await desk.carry_on(refund)

@@ -158,11 +158,13 @@ class Attempt:
     @property
     def outcome(self) -> str:
         """What became of it, for operators: the provider's last word, with its own code and sentence."""
-        if self.never_left:
+        if self.never_left and not self.is_questioned:
             return " ".join(filter(None, ("never left", self.error_code)))
         said = self.state.value if self.state else "no answer yet"
         words = [said, self.error_code, self.error]
-        return " ".join(filter(None, [*words, "(said before that it was paid)" if self.contradicts else ""]))
+        words += ["(said before that it was paid)"] * self.contradicts
+        words += ["(asked about until it answers)"] * self.is_questioned
+        return " ".join(filter(None, words))
 
     @property
     def contradicts(self) -> bool:

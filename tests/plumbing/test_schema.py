@@ -47,6 +47,14 @@ INSERT INTO attempt (site_id, attempt_id, payment_id, number, account, state, is
 SELECT 1, 'att_' || x.number, 'dep_' || x.number, 1, 'main', x.state, false, now()
   FROM unnest($1::text[]) WITH ORDINALITY AS x (state, number)
 """
+PAYMENTS = """
+INSERT INTO payment (site_id, payment_id, number, kind, player_id, method, account, status, sub_status,
+    amount_minor, currency, attention, ask_at, customer_ip, source_type, language, created_at, changed_at)
+SELECT 1, 'dep_' || x.number, x.number, 'deposit', 'p', 'card', 'main', x.status, x.sub_status, 1, 'KZT',
+    nullif(x.attention, ''), CASE WHEN x.is_asked THEN now() END, '', 1, 'en', now(), now()
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[])
+    WITH ORDINALITY AS x (status, sub_status, attention, is_asked, number)
+"""
 numbers = itertools.count(1)
 
 
@@ -147,6 +155,34 @@ async def test_of_the_tries_before_it_is_kept_whose_provider_said_that_money_mov
         await connection.close()
     assert {row["state"] for row in rows if row["said_paid"]} == set(moved)
     assert {row["state"] for row in rows if not row["said_paid"]} == set(others)
+
+
+async def test_a_question_that_was_open_before_is_one_about_each_of_its_tries(scratch: str) -> None:
+    await asyncio.to_thread(schema.upgrade, scratch, "refund_attempt")
+    open_before = [
+        ("completed", "completed", "unconfirmed", True),
+        ("completed", "completed", "unconfirmed", False),  # beyond the horizon
+        ("completed", "completed", "second_payment", True),  # which hid it
+        ("failed", "declined", "revived", True),
+    ]
+    none_before = [
+        ("failed", "declined", "", True),  # its schedule
+        ("completed", "completed", "second_payment", False),
+        ("processing", "provider_pending", "order_vanished", True),
+        ("completed", "completed", "", False),
+    ]
+    connection = await asyncpg.connect(asyncpg_dsn(scratch))
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(PAYMENTS, *map(list, zip(*open_before, *none_before, strict=True)))
+        await connection.execute(ATTEMPTS, ["succeeded"] * 8)
+        await asyncio.to_thread(schema.upgrade, scratch, "questions")
+        asked = "SELECT payment_id FROM {} WHERE is_questioned ORDER BY 1"
+        rows = [await connection.fetch(asked.format(table)) for table in ("payment", "attempt")]
+    finally:
+        await connection.close()
+    for found in rows:
+        assert [row["payment_id"] for row in found] == ["dep_1", "dep_2", "dep_3", "dep_4"]
 
 
 async def test_a_database_says_its_revision(scratch: str) -> None:

@@ -9,12 +9,14 @@ from app import payments, providers
 from app.kernel.money import Money
 from app.payments.tables import legs
 from app.payments.tables import payments as table
-from tests.payments.accounts import SECOND, cases, decided, raised, tries
+from tests.payments.accounts import SECOND, cases, decided, order_out, raised, tries
 from tests.payments.banks import PART, another_bank, in_two_parts, parts, sent, through_both_banks, told
+from tests.payments.casework import R, only, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.test_refund_tries import BACK, tried
-from tests.payments.world import AMOUNT, State, fact, just, paid
+from tests.payments.test_reversals import denied, say
+from tests.payments.world import ACCOUNT, AMOUNT, UNKNOWN, State, fact, just, paid
 
 HOURS = timedelta(hours=7)
 REST = AMOUNT.minor - PART
@@ -101,6 +103,81 @@ async def test_what_people_decide_about_a_try_ends_its_own_question(
     assert (now.attention, now.ask_at) == (None, None)
     assert [part.state for part in await parts(stage)] == ["returned", "completed"]
     assert one not in await questioned(stage)
+
+
+async def test_a_part_that_is_said_to_be_paid_again_is_asked_about_until_people_have_accepted_it(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_two_parts(stage, monkeypatch)
+    bank.manners = ["pays", "pays"]
+    await sent(stage)
+    one, other = await tries(stage)
+    bank.send_back(one.attempt_id)
+    await told(stage, bank, one.attempt_id, "returned")
+    assert [part.state for part in await parts(stage)] == ["returned", "completed"]
+    stage.clock.advance(5)
+    bank.words = ["nothing"]
+    await told(stage, bank, one.attempt_id, "succeeded")
+    assert await questioned(stage) == [one.attempt_id]
+    await raised(stage)
+    await decided(stage, payments.Resolution.ACCEPTED, leg=1, amount=Money(PART - 1, "KZT"))
+    assert not await questioned(stage)
+    now = await stage.payment()
+    assert (now.sub_status, now.attention, now.ask_at) == ("completed", None, None)
+    bank.moved[:] = [(one.attempt_id, Money(PART - 1, "KZT")), (other.attempt_id, Money(REST, "KZT"))]
+
+
+async def test_a_notice_about_another_sum_calls_people_and_ends_no_question(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_two_parts(stage, monkeypatch)
+    one, other = await one_back_in_silence(stage, bank, second)
+    odd = bank.fact(one, "succeeded", minor=PART - 1)
+    await stage.store_notice(odd, mark="odd")
+    await stage.work()
+    assert await cases(stage) == ["amount_differs"]
+    assert await questioned(stage) == [one]
+    second.pay(second.book[other])
+    await told(stage, second, other, "succeeded", SECOND)
+    assert await answered(stage, bank) == ["returned", "completed"]
+
+
+async def test_a_conflict_about_a_part_of_what_was_told_as_paid_keeps_its_question(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One part is paid, one was declined, and paid after all with another sum: so its bank, by two ways."""
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["pays", "declines"]
+    await sent(stage)
+    _, other = await tries(stage)
+    bank.book[other.attempt_id].amount = Money(REST - 1, "KZT")
+    bank.pay(bank.book[other.attempt_id])
+    await told(stage, bank, other.attempt_id, "succeeded")
+    assert [part.state for part in await parts(stage)] == ["completed", "conflicted"]
+    stage.clock.advance(5)
+    bank.words = ["nothing"]
+    await told(stage, bank, other.attempt_id, "failed")
+    assert await questioned(stage) == [other.attempt_id]
+    bank.words = ["truth"]
+    await stage.later(HOURS)
+    assert await questioned(stage) == [], "the conflict is people's"
+
+
+@pytest.mark.parametrize("resolution", [R.PAID, R.ACCEPTED])
+async def test_a_deposit_that_people_let_count_again_is_asked_about_no_more(
+    desk: Desk, resolution: R
+) -> None:
+    deposit = await denied(desk)
+    desk.provider.statuses = [UNKNOWN]
+    await say(desk, deposit)
+    await say(desk, deposit, "succeeded")
+    assert (await desk.found(deposit)).is_questioned
+    its = await only(desk)
+    await resolve(desk, its.case_id, resolution, amount=AMOUNT if resolution is R.ACCEPTED else None)
+    found = await desk.found(deposit)
+    assert (found.sub_status.value, found.is_questioned, found.ask_at) == ("completed", False, None)
+    assert not await desk.world.rows("SELECT 1 FROM attempt WHERE is_questioned")
 
 
 async def test_the_end_of_a_refund_leaves_the_question_about_its_first_try(desk: Desk) -> None:

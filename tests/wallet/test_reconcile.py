@@ -34,13 +34,17 @@ def since(clock: MovableClock) -> datetime:
     return clock.now()
 
 
-async def told(counter: Counter, since: datetime, *items: Json, source: str | None = "game") -> list[Json]:
+async def told(
+    counter: Counter, since: datetime, *items: Json, source: str | None = "game", provider: str = ""
+) -> list[Json]:
     """Where a book differs from ours since then."""
     counter.clock.advance(1)
     period = {"from": since.isoformat(), "to": counter.clock.now().isoformat()}
     body: Json = {"items": list(items), "period": period}
     if source is not None:
         body["source"] = source
+    if provider:
+        body["providerId"] = provider
     status, answer = await counter.post("/v1/reconcile", body, scope="read")
     assert status == 200, answer
     return list(answer["data"]["differences"])
@@ -71,12 +75,58 @@ async def test_a_held_win_that_a_person_took(counter: Counter, since: datetime) 
 
 async def test_the_win_of_a_bet_and_its_win_in_one(counter: Counter, since: datetime) -> None:
     """It stands in the desk's own namespace, and is told to the platform all the same."""
-    both = {"id": "p-1", "amount": 50, "currency": "KZT"}
+    both = {"id": "p-1", "amount": 50, "currency": "KZT", "winAmount": 700}
     await counter.play("betwin", "p-1", betAmount=50, winAmount=700)
     await decided(counter, wallet.take_back)
     here = await made_here(counter, since, BET, both)
     assert (here["type"], here["amount"], here["referenceId"]) == ("reverse_win", 700, "p-1")
     assert [one["id"] for one in await told(counter, since, source="operator")] == ["t-1"]
+
+
+@pytest.mark.parametrize(
+    ("amount", "win", "is_same"), [(50, 70, True), (50, 71, False), (50, None, False), (51, 70, False)]
+)
+async def test_the_line_of_a_bet_and_its_win_has_both(
+    counter: Counter, since: datetime, amount: int, win: int | None, *, is_same: bool
+) -> None:
+    await counter.play("betwin", "p-1", betAmount=50, winAmount=70)
+    line: Json = {"id": "p-1", "amount": amount, "currency": "KZT"}
+    if win is not None:
+        line["winAmount"] = win
+    found = await told(counter, since, BET, line)
+    assert [one["difference"] for one in found] == ([] if is_same else ["amount"])
+    if not is_same:
+        assert (found[0]["here"]["amount"], found[0]["here"]["winAmount"]) == (50, 70)
+        assert found[0]["there"].get("winAmount") == win
+
+
+async def test_a_win_that_is_in_no_line_of_ours_differs(counter: Counter, since: datetime) -> None:
+    assert [one["difference"] for one in await told(counter, since, BET | {"winAmount": 1})] == ["amount"]
+
+
+async def test_the_book_of_one_game_platform(counter: Counter, since: datetime) -> None:
+    """What came by another is neither missing in it nor meant by its lines; nor are transfers."""
+    await counter.play("bet", "b-2", amount=10, providerId="other")
+    other = {"id": "b-2", "amount": 10, "currency": "KZT"}
+    for source in ("game", None):
+        assert await told(counter, since, BET, source=source, provider="acme") == []
+        assert await told(counter, since, other, source=source, provider="other") == []
+    found = await told(counter, since, other, provider="acme")
+    assert {one["id"]: one["difference"] for one in found} == {
+        "b-2": "missing_here",
+        "b-1": "missing_there",
+    }
+    assert {one["id"] for one in await told(counter, since)} == {"b-1", "b-2"}
+
+
+async def test_a_bet_that_was_given_back_stands_in_the_book_of_its_platform(
+    counter: Counter, since: datetime
+) -> None:
+    await counter.decide(stuck_action="refund")
+    counter.clock.advance(timedelta(hours=49))
+    assert await sweep_stuck(counter.pipes, counter.journal) == 1
+    assert [one["difference"] for one in await told(counter, since, BET, provider="acme")] == ["made_here"]
+    assert await told(counter, since, provider="other") == []
 
 
 async def test_a_bet_of_a_stuck_round_that_was_given_back(counter: Counter, since: datetime) -> None:

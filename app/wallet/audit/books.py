@@ -20,11 +20,12 @@ _MARGIN: Final = timedelta(seconds=60)
 
 
 class Item(NamedTuple):
-    """One line of somebody else's book; minor units."""
+    """One line of somebody else's book; minor units. `win` is that of a bet and its win in one."""
 
     key: str
     amount: int
     currency: str
+    win: int = 0
 
 
 def _texts(values: Iterable[str]) -> BindParameter[list[str]]:
@@ -55,6 +56,7 @@ async def differences(
     sources: Sequence[str],
     period: tuple[datetime, datetime] | None,
     *,
+    provider: str = "",
     limit: int,
 ) -> list[Difference]:
     """Hold somebody's book against ours; only what differs.
@@ -66,11 +68,12 @@ async def differences(
         sources: the namespaces of their ids; an id that stands in several may agree with any of them.
         period: what moved money here in it must stand in their book too, or is told as made here; None: only
             their lines count.
+        provider: the game platform whose book it is: ours has what came by it; empty: by any, and transfers.
         limit: differences at most.
     """
     here: dict[str, list[Operation]] = {}
     asked = select_operations(site_id).where(
-        _is_of(sources), operations.c.key == any_(_texts([item.key for item in items]))
+        _is_of(sources, provider), operations.c.key == any_(_texts([item.key for item in items]))
     )
     for row in await reader.all(asked):
         operation = with_player(row)
@@ -78,13 +81,15 @@ async def differences(
     found = [told for item in items if (told := _compared(item, here.get(item.key, []))) is not None]
     if period is not None:
         theirs = {item.key for item in items}
-        missing = await _only_here(reader, site_id, sources, period, theirs, limit)
+        missing = await _only_here(reader, site_id, _is_of(sources, provider), period, theirs, limit)
         found += [Difference(one.key.key, _why_only_here(one), one, None) for one in missing]
     return found[:limit]
 
 
-def _is_of(sources: Sequence[str]) -> ColumnElement[bool]:
+def _is_of(sources: Sequence[str], provider: str) -> ColumnElement[bool]:
     """What a book of these namespaces must have: of games also what people took of bets with their wins."""
+    if provider:
+        return and_(_is_of(sources, ""), operations.c.provider_id == provider)
     if "game" not in sources:
         return operations.c.source.in_(sources)
     # The sources by themselves, as the index of ids is sorted by them.
@@ -116,14 +121,14 @@ def _why(item: Item, operation: Operation) -> str:
     if operation.currency != item.currency:
         return "currency"
     # What moved nothing is worth nothing in a book, whatever it was about.
-    moved = operation.amount if operation.applied else 0
-    return "" if moved == item.amount else "amount"
+    moved = (operation.amount, operation.win) if operation.applied else (0, 0)
+    return "" if moved == (item.amount, item.win) else "amount"
 
 
 async def _only_here(
     reader: Reader,
     site_id: int,
-    sources: Sequence[str],
+    is_of: ColumnElement[bool],
     period: tuple[datetime, datetime],
     theirs: Collection[str],
     limit: int,
@@ -134,7 +139,7 @@ async def _only_here(
     first, last = ids.new("wop", at=since - _MARGIN), ids.new("wop", at=until + _MARGIN)
     asked = select_operations(site_id).where(
         operations.c.applied,
-        _is_of(sources),
+        is_of,
         operations.c.operation_id.between(first, last),
         operations.c.recorded_at >= since,
         operations.c.recorded_at < until,

@@ -154,6 +154,7 @@ class _Item(TypedDict):
     id: Id
     amount: Counted
     currency: Currency
+    winAmount: NotRequired[Annotated[Counted, Field(description="Of a bet and its win in one.")]]
 
 
 Period = TypedDict("Period", {"from": str, "to": str})
@@ -165,6 +166,7 @@ class Reconcile(TypedDict):
     items: Annotated[list[_Item], Field(max_length=10_000)]
     period: NotRequired[Period]
     source: NotRequired[Literal["operator", "game"]]
+    providerId: NotRequired[Annotated[Id, Field(description="The book is this game platform's alone.")]]
 
 
 class Money(TypedDict):
@@ -355,12 +357,14 @@ class _Here(TypedDict):
     amount: Minor
     currency: str
     code: Code
+    winAmount: NotRequired[Annotated[Minor, Field(description="Of a bet and its win in one.")]]
     referenceId: NotRequired[Annotated[str, Field(description="The operation it is about.")]]
 
 
 class _There(TypedDict):
     amount: Minor
     currency: str
+    winAmount: NotRequired[Minor]
 
 
 class _Difference(TypedDict):

@@ -10,8 +10,9 @@ from app.plumbing.pipes import Pipes
 from app.wallet.access import Access, Caller
 from app.wallet.audit import Difference, Item, differences
 from app.wallet.contract import Refused, units
-from app.wallet.lookups.asking import READERS, described, instant_of, ok, wrong
+from app.wallet.lookups.asking import READERS, described, instant_of, ok, optional, wrong
 from app.wallet.schemas import amount_of, currency_of, read_body, text_of
+from app.wallet.terms import Type
 
 __all__ = ["mount"]
 
@@ -37,9 +38,11 @@ def mount(routes: APIRouter, pipes: Pipes, access: Access) -> None:
         """
         caller = await access.caller(request, READERS)
         body = read_body(await request.body())
-        items, sources, period = _items(body, caller), _sources(body), _period(body)
+        items, period = _items(body, caller), _period(body)
+        sources, provider = _sources(body)
+        book = (caller.site_id, items, sources, period)
         async with pipes.database.reading() as reader:
-            found = await differences(reader, caller.site_id, items, sources, period, limit=_MOST_DIFFERENCES)
+            found = await differences(reader, *book, provider=provider, limit=_MOST_DIFFERENCES)
         return ok(
             {
                 "checked": len(items),
@@ -63,19 +66,24 @@ def _item(line: object, name: str, caller: Caller) -> Item:
     try:
         currency = currency_of(line)
         amount = amount_of(line, "amount", currency, caller.policy(), least=0)
-        return Item(text_of(line, "id"), amount, currency)
+        has_win = line.get("winAmount") is not None
+        win = amount_of(line, "winAmount", currency, caller.policy(), least=0) if has_win else 0
+        return Item(text_of(line, "id"), amount, currency, win)
     except Refused as refusal:
         field = f"{name}.{refusal.data.get('field')}"
         raise Refused(refusal.code, f"{name}.{refusal}", field=field) from refusal
 
 
-def _sources(body: Mapping[str, Any]) -> tuple[str, ...]:
-    given = body.get("source")
-    if given is None:
-        return _SOURCES
-    if given not in _SOURCES:
+def _sources(body: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+    """Whose ids are in the book, and the one game platform that it is of, where it names one."""
+    given, provider = body.get("source"), optional(body, "providerId")
+    if given not in (None, *_SOURCES):
         raise wrong("source", f"must be one of {', '.join(_SOURCES)}")
-    return (given,)
+    if provider and given == "operator":
+        raise wrong("providerId", "goes with the source game: no transfer comes by a game platform")
+    if provider:
+        return ("game",), provider
+    return (_SOURCES if given is None else (given,)), ""
 
 
 def _period(body: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
@@ -100,9 +108,13 @@ def _told(one: Difference, caller: Caller) -> dict[str, object]:
             "currency": one.here.currency,
             "code": one.here.code,
         }
+        if one.here.type is Type.BETWIN:
+            here["winAmount"] = units(caller.policy(), one.here.currency)(one.here.win)
         if one.here.reference is not None:
             here["referenceId"] = one.here.reference
     if one.there is not None:
         amount = units(caller.policy(), one.there.currency)(one.there.amount)
         there = {"amount": amount, "currency": one.there.currency}
+        if one.there.win:
+            there["winAmount"] = units(caller.policy(), one.there.currency)(one.there.win)
     return {"id": one.key, "difference": one.why, "here": here, "there": there}

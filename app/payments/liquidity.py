@@ -7,9 +7,9 @@ instead: nothing was sent, and what people approved names amounts and destinatio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from app import merchants, methods, providers
+from app import providers
 from app.kernel.money import Money
-from app.payments.cascade import why_said_paid
+from app.payments.cascade import may_be_next
 from app.payments.legs import Leg
 from app.payments.queries import Attempt, Payment
 from app.plumbing.database import Reader, Transaction
@@ -98,12 +98,12 @@ def elsewhere(waiting: Sequence[Leg], funding: Funding) -> dict[str, object]:
     return {"next_account": ", ".join(to), "after": ", ".join(after), "short": funding.short}
 
 
-async def _others_of_leg(reader: Reader, found: Payment, leg: Leg, tries: Collection[Attempt]) -> list[str]:
+async def _others_of_leg(
+    reader: Reader, found: Payment, leg: Leg, tries: Collection[Attempt]
+) -> Sequence[str]:
     """The accounts to which a leg may go instead of its own, in the site's order.
 
-    None where it was sent to its own before, whatever became of it: what follows then, evidence says. Nor for
-    a card's token, nor where anybody has ever said that it was paid, nor beyond as many accounts as the site
-    lets be asked.
+    None where it was sent to its own before, whatever became of it: what follows then, evidence says.
 
     Args:
         reader: a snapshot, or the transaction that holds the payment's lock.
@@ -111,21 +111,9 @@ async def _others_of_leg(reader: Reader, found: Payment, leg: Leg, tries: Collec
         leg: a part of it that waits to be sent.
         tries: every try of the payout.
     """
-    its = [one for one in tries if one.leg == leg.leg]
-    tried = {one.account for one in its}
-    if "token" in leg.destination or leg.account in tried or why_said_paid(its):
+    if any(one.leg == leg.leg and one.account == leg.account for one in tries):
         return []
-    currency, out = leg.amount.currency, methods.Direction.PAYOUT
-    try:
-        offer = await methods.offer(reader, found.site_id, currency, leg.method, direction=out)
-    except methods.MethodUnavailable:
-        return []
-    most = (await merchants.site(reader, found.site_id)).most_attempts
-    if len(tried) >= most:
-        return []
-    names = [name for name in offer.accounts[:most] if name not in {*tried, leg.account}]
-    usable = await providers.able(reader, found.site_id, names, providers.Cap.PAYOUT)
-    return [name for name in names if name in usable]
+    return (await may_be_next(reader, found, leg, tries)).accounts
 
 
 def _placed(

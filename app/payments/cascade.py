@@ -1,10 +1,11 @@
 """Whether a payment that failed for certain at one provider account is tried at another, and why not.
 
-`rules` says whether the evidence lets it, `providers.routing` which account is next; here is read what they
-must know. Asked only where an attempt ends: a payment that is paid at its first account costs nothing more.
+`rules` says whether the evidence lets it, `providers.routing` which accounts may be next; here is read what
+they must know. Asked only where an attempt ends, or where what waits cannot be paid at its own account: a
+payment that is paid at its first account costs nothing more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,13 +16,14 @@ from app.payments.model import Evidence, Facts, Source, Step
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import why_last
 from app.payments.states import Kind, Status, SubStatus
-from app.plumbing.database import Transaction
+from app.plumbing.database import Reader, Transaction
 
 __all__ = [
     "as_of_try",
     "at_its_account",
     "at_try",
     "columns_of_try",
+    "may_be_next",
     "next_of_deposit",
     "next_of_leg",
     "says_nothing_came",
@@ -81,6 +83,48 @@ async def next_of_leg(
     onward = Step((SubStatus.ALLOCATED,), is_over=True)
     detail: dict[str, object] = {"next_account": route.account, "after": leg.account}
     return onward, route.account, {"ask_at": at + _SOON}, detail
+
+
+async def may_be_next(
+    reader: Reader, found: Payment, leg: Leg | None, tries: Collection[Attempt]
+) -> providers.Route:
+    """Which accounts may be asked next for a payment or for a part of it, and why others may not.
+
+    That it may leave its own account is for the caller to know: of what was sent there, evidence says so.
+    None may be where only its own account can pay, where anybody has ever said that it was paid, or where its
+    method is offered no more; and no more of them, in the site's order, than the site lets be asked.
+
+    Args:
+        reader: a snapshot, or the transaction that holds the payment's lock.
+        found: the payment, at its account.
+        leg: the part of a payout; None for what has no parts.
+        tries: every try of the payment.
+    """
+    own = leg.account if leg else found.account
+    if leg is not None and "token" in leg.destination:
+        return providers.Route(why=f"only {own} can pay to this card")
+    its = [one for one in tries if leg is None or one.leg == leg.leg]
+    why = why_said_paid(its)
+    if why:
+        return providers.Route(why=why)
+    is_payout = found.kind is Kind.PAYOUT
+    direction = methods.Direction.PAYOUT if is_payout else methods.Direction.DEPOSIT
+    method, currency = leg.method if leg else found.method, found.amount.currency
+    try:
+        offer = await methods.offer(reader, found.site_id, currency, method, direction=direction)
+    except methods.MethodUnavailable:
+        return providers.Route(why="the method is offered no more")
+    site = await merchants.site(reader, found.site_id)
+    tried = {one.account for one in its}
+    cap = providers.Cap.PAYOUT if is_payout else providers.Cap.DEPOSIT
+    usable = await providers.able(
+        reader, found.site_id, [one for one in offer.accounts if one not in tried], cap
+    )
+    route = providers.next_account(offer.accounts, tried, usable, most=site.most_attempts, own=own)
+    if route.account and not is_payout and found.return_url is None:
+        # The next provider could not send the player's browser back.
+        return providers.Route(why="it was asked for with one account")
+    return route
 
 
 def why_said_paid(tries: Sequence[Attempt]) -> str:
@@ -177,29 +221,4 @@ async def _route(
     why = why_last(facts, evidence)
     if why:
         return providers.Route(why=why)
-    if leg is not None and "token" in leg.destination:
-        return providers.Route(why=f"only {leg.account} can pay to this card")
-    tries = [one for one in await attempts_of(tx, found) if leg is None or one.leg == leg.leg]
-    why = why_said_paid(tries)
-    if why:
-        return providers.Route(why=why)
-    is_payout = found.kind is Kind.PAYOUT
-    try:
-        offer = await methods.offer(
-            tx,
-            found.site_id,
-            found.amount.currency,
-            leg.method if leg else found.method,
-            direction=methods.Direction.PAYOUT if is_payout else methods.Direction.DEPOSIT,
-        )
-    except methods.MethodUnavailable:
-        return providers.Route(why="the method is offered no more")
-    site = await merchants.site(tx, found.site_id)
-    tried = {one.account for one in tries}
-    cap = providers.Cap.PAYOUT if is_payout else providers.Cap.DEPOSIT
-    usable = await providers.able(tx, found.site_id, [one for one in offer.accounts if one not in tried], cap)
-    route = providers.next_account(offer.accounts, tried, usable, most=site.most_attempts)
-    if route.account and not is_payout and found.return_url is None:
-        # The next provider could not send the player's browser back.
-        return providers.Route(why="it was asked for with one account")
-    return route
+    return await may_be_next(tx, found, leg, await attempts_of(tx, found))

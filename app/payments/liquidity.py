@@ -1,29 +1,31 @@
-"""Which provider account has the money for what waits, so that the queue is held rather than declined.
+"""Which provider account can pay what waits, so that the queue is held rather than declined.
 
 A part of a withdrawal that nobody was asked for at its account may go to another account of its method
-instead: nothing was sent, and what people approved names amounts and destinations, no accounts.
+instead, where its own has too little money or is switched off: nothing was sent, and what people approved
+names amounts and destinations, no accounts.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from app import merchants, methods, providers
+from app import providers
 from app.kernel.money import Money
-from app.payments.cascade import why_said_paid
+from app.payments.cascade import may_be_next
 from app.payments.legs import Leg
 from app.payments.queries import Attempt, Payment
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = ["Funding", "elsewhere", "funding_of", "is_funded"]
+__all__ = ["Funding", "elsewhere", "funding_of", "switched_on", "why_not_funded"]
 
 
 @dataclass(frozen=True, slots=True)
 class Funding:
-    """Where what waits goes, as far as the providers tell what they hold.
+    """Where what waits goes, as far as is known of the accounts and what they hold.
 
     Args:
-        short: which accounts hold too little, in words for staff; empty where none does.
+        short: which accounts cannot pay what waits for them, and what is known of the others, in words for
+            staff; empty where each can.
         instead: the accounts to which legs go instead of their own, by the number of the leg: where all that
             waits can be paid so, and not otherwise.
     """
@@ -32,14 +34,48 @@ class Funding:
     instead: Mapping[int, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Till:
+    """What can be paid out of an account now.
+
+    Args:
+        account: its name.
+        holds: nothing where it is switched off; None: it does not say, and is taken to have enough.
+        is_on: it takes new orders.
+        is_silent: its provider could have said what it holds, and did not.
+    """
+
+    account: str
+    holds: Money | None
+    is_on: bool = True
+    is_silent: bool = False
+
+    def has(self, amount: Money) -> bool:
+        """Whether as much can be paid out of it."""
+        return self.holds is None or amount <= self.holds
+
+
+async def switched_on(
+    reader: Reader, site_id: int, names: Iterable[str]
+) -> dict[str, providers.ProviderAccount]:
+    """Those of a site's accounts that take new orders, by their names."""
+    found = {}
+    for name in sorted(names):
+        try:
+            found[name] = await providers.account(reader, site_id, name, must_be_enabled=True)
+        except providers.AccountNotFound:
+            continue
+    return found
+
+
 async def funding_of(
     pipes: Pipes,
     found: Payment,
-    accounts: Sequence[providers.ProviderAccount],
+    own: Mapping[str, providers.ProviderAccount],
     waiting: Sequence[Leg],
     tries: Collection[Attempt],
 ) -> Funding:
-    """Ask the accounts of what waits what they hold, and where that is too little, the others that may pay.
+    """Ask the accounts of what waits what they hold, and where one cannot pay, the others that may.
 
     A balance that could not be had holds nothing up: the provider itself will say. But nothing is sent
     elsewhere upon it, where another provider could have told.
@@ -47,46 +83,47 @@ async def funding_of(
     Args:
         pipes: no transaction is open.
         found: the payout.
-        accounts: those of its legs that wait to be sent, each once.
+        own: of the accounts of its legs that wait to be sent, those that are switched on.
         waiting: these legs.
         tries: every try of the payout.
     """
-    needed: dict[str, Money] = {}
-    for leg in waiting:
-        needed[leg.account] = needed.get(leg.account, Money(0, leg.amount.currency)) + leg.amount
-    own = {account.account: account for account in accounts}
-    currency = found.amount.currency
-    holds = {name: await _balance(pipes, account, currency) for name, account in own.items()}
-    lacks = [name for name, there in holds.items() if there is not None and there < needed[name]]
-    if not lacks:
+    needed = _needed(waiting)
+    tills = await _tills(pipes, own, needed, found.amount.currency)
+    if all(tills[name].has(amount) for name, amount in needed.items()):
         return Funding()
-    short = [f"the provider account {name} holds {holds[name]}, {needed[name]} is needed" for name in lacks]
     async with pipes.database.reading() as reader:
-        others = {leg.leg: await _others_of_leg(reader, found, leg, tries) for leg in waiting}
-        names = sorted({name for some in others.values() for name in some} - own.keys())
-        further = {name: await providers.account(reader, found.site_id, name) for name in names}
-    for name, account in further.items():
-        holds[name] = await _balance(pipes, account, currency)
-        there = holds[name]
-        short.append(f"{name} does not say" if there is None else f"{name} holds {there}")
-    can_tell = {name for name, account in {**own, **further}.items() if _tells(account)}
-    silent = {name for name in can_tell if holds[name] is None}
-    may_go = {number: [name for name in some if name not in silent] for number, some in others.items()}
-    return Funding("; ".join(short), _placed(waiting, may_go, holds))
+        ways = {leg.leg: await _way(reader, found, leg, tries) for leg in waiting}
+        others = {name for way in ways.values() for name in way.accounts} - needed.keys()
+        further = await switched_on(reader, found.site_id, others)
+    tills |= await _tills(pipes, further, others, found.amount.currency)
+    return Funding(_short(waiting, tries, ways, tills), _placed(waiting, ways, tills))
 
 
-async def is_funded(
-    tx: Transaction, found: Payment, parts: Sequence[Leg], tries: Collection[Attempt], funding: Funding
-) -> bool:
-    """Whether the accounts hold enough, or others do to which the legs may go still, now that nothing moves.
+async def why_not_funded(
+    tx: Transaction, found: Payment, waiting: Sequence[Leg], tries: Collection[Attempt], funding: Funding
+) -> str:
+    """Why what waits is not sent where it was found that it can be paid, now that nothing moves; or empty.
 
-    The caller holds the payment's lock.
+    Each leg's own account must be switched on still, or the other one be among those to which it may go.
+
+    Args:
+        tx: holds the payment's lock.
+        found: the payout.
+        waiting: its legs that wait to be sent, the same as were looked at.
+        tries: every try of it.
+        funding: what was found before the lock was taken.
     """
-    went = [leg for leg in parts if leg.leg in funding.instead]
-    for leg in went:
-        if funding.instead[leg.leg] not in await _others_of_leg(tx, found, leg, tries):
-            return False
-    return bool(went) or not funding.short
+    if funding.short and not funding.instead:
+        return funding.short
+    stay = {leg.account for leg in waiting if leg.leg not in funding.instead}
+    gone = stay - (await switched_on(tx, found.site_id, stay)).keys()
+    if gone:
+        return "; ".join(_off(name) for name in sorted(gone))
+    for leg in waiting:
+        to = funding.instead.get(leg.leg)
+        if to is not None and to not in (await _way(tx, found, leg, tries)).accounts:
+            return f"{funding.short}; {to} may not be asked any more"
+    return ""
 
 
 def elsewhere(waiting: Sequence[Leg], funding: Funding) -> dict[str, object]:
@@ -98,12 +135,10 @@ def elsewhere(waiting: Sequence[Leg], funding: Funding) -> dict[str, object]:
     return {"next_account": ", ".join(to), "after": ", ".join(after), "short": funding.short}
 
 
-async def _others_of_leg(reader: Reader, found: Payment, leg: Leg, tries: Collection[Attempt]) -> list[str]:
-    """The accounts to which a leg may go instead of its own, in the site's order.
+async def _way(reader: Reader, found: Payment, leg: Leg, tries: Collection[Attempt]) -> providers.Route:
+    """To which accounts a leg may go instead of its own, and why to no other.
 
-    None where it was sent to its own before, whatever became of it: what follows then, evidence says. Nor for
-    a card's token, nor where anybody has ever said that it was paid, nor beyond as many accounts as the site
-    lets be asked.
+    To none where it was sent to its own before, whatever became of it: what follows then, evidence says.
 
     Args:
         reader: a snapshot, or the transaction that holds the payment's lock.
@@ -111,50 +146,93 @@ async def _others_of_leg(reader: Reader, found: Payment, leg: Leg, tries: Collec
         leg: a part of it that waits to be sent.
         tries: every try of the payout.
     """
-    its = [one for one in tries if one.leg == leg.leg]
-    tried = {one.account for one in its}
-    if "token" in leg.destination or leg.account in tried or why_said_paid(its):
-        return []
-    currency, out = leg.amount.currency, methods.Direction.PAYOUT
-    try:
-        offer = await methods.offer(reader, found.site_id, currency, leg.method, direction=out)
-    except methods.MethodUnavailable:
-        return []
-    most = (await merchants.site(reader, found.site_id)).most_attempts
-    if len(tried) >= most:
-        return []
-    names = [name for name in offer.accounts[:most] if name not in {*tried, leg.account}]
-    usable = await providers.able(reader, found.site_id, names, providers.Cap.PAYOUT)
-    return [name for name in names if name in usable]
+    if any(one.leg == leg.leg and one.account == leg.account for one in tries):
+        return providers.Route(why=f"it was sent to {leg.account} before")
+    return await may_be_next(reader, found, leg, tries)
+
+
+def _needed(waiting: Sequence[Leg]) -> dict[str, Money]:
+    """What each account is to pay of what waits for it."""
+    needed: dict[str, Money] = {}
+    for leg in waiting:
+        needed[leg.account] = needed.get(leg.account, Money(0, leg.amount.currency)) + leg.amount
+    return needed
+
+
+async def _tills(
+    pipes: Pipes, on: Mapping[str, providers.ProviderAccount], names: Iterable[str], currency: str
+) -> dict[str, _Till]:
+    """What can be paid out of each of these accounts; of those that are not `on` nothing, and nobody asks."""
+    tills = {name: _Till(name, Money(0, currency), is_on=False) for name in names}
+    for name, account in on.items():
+        gateway = providers.gateway_of(account)
+        can_say = providers.Cap.BALANCE in gateway.caps
+        holds = await gateway.balance(pipes.http, account, currency) if can_say else None
+        tills[name] = _Till(name, holds, is_silent=can_say and holds is None)
+    return tills
+
+
+def _short(
+    waiting: Sequence[Leg],
+    tries: Collection[Attempt],
+    ways: Mapping[int, providers.Route],
+    tills: Mapping[str, _Till],
+) -> str:
+    """Which accounts cannot pay what waits for them; of each other one what is known, or why it may not."""
+    needed = _needed(waiting)
+    lacking = [name for name, amount in needed.items() if not tills[name].has(amount)]
+    stuck = [leg.leg for leg in waiting if leg.account in lacking]
+    others = {name for way in ways.values() for name in way.accounts}
+    asked = {one.account for one in tries if one.leg in stuck}
+    words = [
+        *(_lack(tills[name], needed[name]) for name in lacking),
+        *(_said(tills[name]) for name in sorted(others - {*lacking})),
+        *(f"{name} was asked before" for name in sorted(asked - others - {*lacking})),
+        *(ways[number].why for number in stuck),
+    ]
+    return "; ".join(dict.fromkeys(filter(None, words)))
+
+
+def _lack(till: _Till, needed: Money) -> str:
+    """In which way an account cannot pay what waits for it."""
+    if not till.is_on:
+        return _off(till.account)
+    return f"the provider account {till.account} holds {till.holds}, {needed} is needed"
+
+
+def _off(name: str) -> str:
+    return f"the provider account {name} is switched off"
+
+
+def _said(till: _Till) -> str:
+    """What is known of an account to which something might go."""
+    if not till.is_on:
+        return f"{till.account} is switched off"
+    return f"{till.account} does not say" if till.holds is None else f"{till.account} holds {till.holds}"
 
 
 def _placed(
-    waiting: Sequence[Leg], may_go: Mapping[int, Sequence[str]], holds: Mapping[str, Money | None]
+    waiting: Sequence[Leg], ways: Mapping[int, providers.Route], tills: Mapping[str, _Till]
 ) -> dict[int, str]:
     """Which legs go elsewhere so that every account can pay all of its own; none where that is not found.
 
-    Who can go nowhere else is placed first, then the largest. An account of which nothing is known has
-    enough.
+    Who has the fewest accounts that can pay it is placed first, then the largest. An account of which nothing
+    is known has enough, but nothing is sent elsewhere upon silence.
     """
-    left, instead = dict(holds), {}
-    for leg in sorted(waiting, key=lambda one: (bool(may_go[one.leg]), -one.amount.minor)):
-        for name in (leg.account, *may_go[leg.leg]):
-            there = left[name]
-            if there is None or leg.amount <= there:
-                left[name] = None if there is None else there - leg.amount
-                break
-        else:
+
+    def choice(leg: Leg) -> list[str]:
+        others = [name for name in ways[leg.leg].accounts if not tills[name].is_silent]
+        return [name for name in (leg.account, *others) if tills[name].has(leg.amount)]
+
+    left = dict(tills)
+    instead = {}
+    for leg in sorted(waiting, key=lambda one: (len(choice(one)), -one.amount.minor)):
+        name = next((name for name in choice(leg) if left[name].has(leg.amount)), None)
+        if name is None:
             return {}
+        there = left[name].holds
+        if there is not None:
+            left[name] = replace(left[name], holds=there - leg.amount)
         if name != leg.account:
             instead[leg.leg] = name
     return instead
-
-
-def _tells(account: providers.ProviderAccount) -> bool:
-    return providers.Cap.BALANCE in providers.gateway_of(account).caps
-
-
-async def _balance(pipes: Pipes, account: providers.ProviderAccount, currency: str) -> Money | None:
-    if not _tells(account):
-        return None
-    return await providers.gateway_of(account).balance(pipes.http, account, currency)

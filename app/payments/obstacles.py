@@ -1,8 +1,6 @@
 """What stands in the way of a withdrawal that waits: its player, or a stop."""
 
-from collections.abc import Sequence
-
-from app import ledger, players, providers
+from app import ledger, players
 from app.payments.casebook import is_denied
 from app.payments.legs import Leg, is_disputed
 from app.payments.queries import Payment
@@ -42,13 +40,6 @@ async def why_not_sent(reader: Reader, found: Payment) -> str:
     )
 
 
-async def why_stopped(tx: Transaction, site_id: int, parts: Sequence[Leg]) -> str:
-    """Which switch keeps it from being sent: the site's, or that of a provider account."""
-    if await switches.is_stopped(tx, site_id, PAYOUTS):
-        return "withdrawals are stopped"
-    for name in sorted({part.account for part in parts if waits(part)}):
-        try:
-            await providers.account(tx, site_id, name, must_be_enabled=True)
-        except providers.AccountNotFound:
-            return f"the provider account {name} is switched off"
-    return ""
+async def why_stopped(tx: Transaction, site_id: int) -> str:
+    """As `why_barred`, of all of a site's withdrawals; an account's own switch is for `liquidity` to know."""
+    return "withdrawals are stopped" if await switches.is_stopped(tx, site_id, PAYOUTS) else ""

@@ -5,7 +5,7 @@ the same table as the provider's word. What cannot be done as proposed is refuse
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, assert_never
 
@@ -42,6 +42,23 @@ _IT_WAS_OR_NOT: Final = frozenset({Resolution.PAID, Resolution.NOT_PAID, Resolut
 
 class ResolutionImpossible(Refusal):
     """It cannot be resolved as {resolution}: {why}."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """The try that people speak of.
+
+    Args:
+        attempt: the try.
+        ordered: what the provider was asked for: all of the payment, or of the part of a withdrawal.
+        number: the provider's number of it; None where none is known.
+        is_other: another try than the present one.
+    """
+
+    attempt: Attempt
+    ordered: Money
+    number: str | None
+    is_other: bool = False
 
 
 def answers(proposal: Proposal, its: Case, other: Case, found: Payment, *, is_new: bool) -> bool:
@@ -113,21 +130,21 @@ def _check_credited(now_is: Payment, proposal: Proposal) -> None:
 async def _said(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
     """As if the settlement file had said it."""
     is_paid = proposal.resolution is Resolution.PAID
-    attempt, amount, known, is_other = await _meant(tx, its, found, proposal)
+    meant = await _meant(tx, its, found, proposal)
     result = providers.Result(
         providers.State.SUCCEEDED if is_paid else providers.State.FAILED,
         # Where nobody names one it is the number that the case is about: another payment may have it.
-        proposal.provider_reference or known or (its.about if is_paid else "") or None,
-        amount if is_paid else None,
+        proposal.provider_reference or meant.number or (its.about if is_paid else "") or None,
+        meant.ordered if is_paid else None,
         error=None if is_paid else providers.ProviderError("people", "decided by two people with proof"),
         raw={"attachment_sha256": proposal.attachment},
     )
     if is_paid:
-        _check_number(proposal, known)
-        await _check_ordered(tx, found, attempt, proposal)
-    if is_other and found.kind is Kind.DEPOSIT:
-        found = replace(at_try(found, attempt), provider_reference=None)  # that is the other try's
-    await _counted(tx, found, attempt, result, proposal, at)
+        _check_number(proposal, meant.number)
+        await _check_ordered(tx, found, meant.attempt, proposal)
+    if meant.is_other and found.kind is Kind.DEPOSIT:
+        found = replace(at_try(found, meant.attempt), provider_reference=None)  # that is the other try's
+    await _counted(tx, found, meant.attempt, result, proposal, at)
 
 
 async def _counted(
@@ -143,10 +160,8 @@ async def _counted(
         raise _impossible(proposal, f"it is {found.sub_status.value}, and nothing would change")
 
 
-async def _attempt(
-    tx: Transaction, its: Case, found: Payment, proposal: Proposal
-) -> tuple[Attempt, Money, str | None]:
-    """The present try of what it is about, what was ordered, and the provider's number where one is known.
+async def _present(tx: Transaction, its: Case, found: Payment, proposal: Proposal) -> _Meant:
+    """The present try of what it is about.
 
     Of a withdrawal in several parts: of the one that is named, or that the case is about.
     """
@@ -159,20 +174,19 @@ async def _attempt(
         why = "name the part of the withdrawal that it is about" if about else "nothing was sent"
         raise _impossible(proposal, why)
     if about[-1].leg is None:
-        return present_try_of(found, about), found.amount, found.provider_reference
+        return _Meant(present_try_of(found, about), found.amount, found.provider_reference)
     part = parts[about[-1].leg]
-    return present_try(part, about), part.amount, part.provider_reference
+    return _Meant(present_try(part, about), part.amount, part.provider_reference)
 
 
-async def _meant(
-    tx: Transaction, its: Case, found: Payment, proposal: Proposal
-) -> tuple[Attempt, Money, str | None, bool]:
-    """The same of the try that they speak of, and whether that is another one than the present.
+async def _meant(tx: Transaction, its: Case, found: Payment, proposal: Proposal) -> _Meant:
+    """The try that they speak of.
 
     It is the one that the case is about, unless they name the number of another. What is known of the present
     one stands against it, unless that came back or was taken again.
     """
-    present, amount, known = await _attempt(tx, its, found, proposal)
+    now = await _present(tx, its, found, proposal)
+    present, known = now.attempt, now.number
     parts = [part for part in await legs_of(tx, found) if part.leg == present.leg]
     is_undone = found.sub_status is SubStatus.REVERSED or LegState.RETURNED in {one.state for one in parts}
     is_second = its.kind is CaseKind.SECOND_PAYMENT and (is_undone or its.about != known)
@@ -185,13 +199,13 @@ async def _meant(
     if meant.attempt_id == present.attempt_id:
         if is_second and len({one.account for one in tries}) > 1:
             _check_number(proposal, known, number or "another's")  # it may be any account's
-        return present, amount, known, False
+        return now
     _check_was_paid(proposal, meant)
     if known is not None and not is_undone:
         _check_number(proposal, known, number or "another's")
     if not number and known is not None:
         raise _impossible(proposal, f"name the provider's number of it at {meant.account}")
-    return meant, amount, meant.provider_reference, True
+    return _Meant(meant, now.ordered, meant.provider_reference, is_other=True)
 
 
 def _speaks_of(own: Attempt, tries: Sequence[Attempt], proposal: Proposal) -> bool:
@@ -216,9 +230,10 @@ async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Propos
     reference = proposal.provider_reference or its.about or found.provider_reference
     _check_currency(proposal, found)
     if its.kind is CaseKind.SECOND_PAYMENT and found.sub_status is not SubStatus.CONFLICTED:
-        attempt, _, known, is_other = await _meant(tx, its, found, proposal)
-        if is_other:
-            found, reference = at_try(found, attempt), proposal.provider_reference or known or its.about
+        meant = await _meant(tx, its, found, proposal)
+        if meant.is_other:
+            found = at_try(found, meant.attempt)
+            reference = proposal.provider_reference or meant.number or its.about
     found = await at_its_account(tx, found, reference)
     others = await taken(tx, found, reference)
     if others.reference or others.order:
@@ -232,9 +247,9 @@ async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Pr
     """Of a withdrawal or refund in conflict, or a withdrawal that came back, counts what really went."""
     assert proposal.amount is not None
     _check_currency(proposal, found)
-    attempt, _, known, _ = await _meant(tx, its, found, proposal)
-    _check_number(proposal, known)
-    number = proposal.provider_reference or known or its.about
+    meant = await _meant(tx, its, found, proposal)
+    _check_number(proposal, meant.number)
+    attempt, number = meant.attempt, proposal.provider_reference or meant.number or its.about
     question, ended = (await question_about(tx, found, attempt.attempt_id)).decided()
     cause = _cause(replace(proposal, provider_reference=number))
     cause = replace(cause, is_questioned=question.of_payment, beside=ended)
@@ -327,7 +342,7 @@ async def _attempt_at(
     Of a deposit that has failed any of its tries may have been paid after all. As long as the present one may
     still be paid, another's word decides nothing about the deposit.
     """
-    present, _, _ = await _attempt(tx, its, found, proposal)
+    present = (await _present(tx, its, found, proposal)).attempt
     if present.account == account:
         return present
     there = [one for one in await attempts_of(tx, found) if one.account == account]

@@ -21,7 +21,7 @@ from app.payments.approvals import is_ready
 from app.payments.cascade import says_nothing_came, why_said_paid
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy, present_try
-from app.payments.liquidity import Funding, elsewhere, funding_of, is_funded
+from app.payments.liquidity import Funding, elsewhere, funding_of, switched_on, why_not_funded
 from app.payments.model import Attention, Source, Step
 from app.payments.obstacles import waits, why_not_sent, why_stopped
 from app.payments.queries import Attempt, Payment
@@ -82,15 +82,14 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
     async with pipes.database.reading() as reader:
         found = await payout(reader, site_id, payment_id)
         waiting = [leg for leg in await legs_of(reader, found) if waits(leg)]
-        names = sorted({leg.account for leg in waiting})
-        accounts = [await providers.account(reader, site_id, name) for name in names]
+        own = await switched_on(reader, site_id, {leg.account for leg in waiting})
         tries = await attempts_of(reader, found)
     if not waiting or found.sub_status not in _SENDING:
         return
     if not await _nothing_arrived(pipes, found, waiting, tries):
         return
     seen = _seen(waiting, tries)
-    funding = await funding_of(pipes, found, accounts, waiting, tries)
+    funding = await funding_of(pipes, found, own, waiting, tries)
     references = [ids.new("att", at=pipes.clock.now()) for _ in waiting]
 
     async def begin(tx: Transaction) -> list[_Order]:
@@ -187,7 +186,8 @@ async def _begin(
         return []
     parts = await legs_of(tx, found)
     tries = await attempts_of(tx, found)
-    if _seen([part for part in parts if waits(part)], tries) != seen:
+    waiting = [part for part in parts if waits(part)]
+    if _seen(waiting, tries) != seen:
         return []
     if idempotency.fingerprint(content_of(found, parts)) != found.approved_hash:
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
@@ -197,9 +197,8 @@ async def _begin(
     if said_paid:
         await _call_about(tx, found, said_paid[-1], at)
         return []
-    why = await why_stopped(tx, site_id, parts) or await why_not_sent(tx, found)
-    if not why and not await is_funded(tx, found, parts, tries, funding):
-        why = funding.short
+    why = await why_stopped(tx, site_id) or await why_not_sent(tx, found)
+    why = why or await why_not_funded(tx, found, waiting, tries, funding)
     if why:
         await _wait(tx, found, why, at)
         return []

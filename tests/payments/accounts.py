@@ -74,11 +74,16 @@ async def cases(world: World) -> list[str]:
         return [one.kind.value for one in await payments.cases_of_site(reader, world.site_id)]
 
 
-async def switch_off(world: World, name: str) -> None:
+async def switch_off(world: World, name: str, *, enabled: bool = False) -> None:
     async with world.database.transaction() as tx:
         await tx.execute(
-            text("UPDATE provider_account SET enabled = false WHERE account = :name"), {"name": name}
+            text("UPDATE provider_account SET enabled = :enabled WHERE account = :name"),
+            {"name": name, "enabled": enabled},
         )
+
+
+async def switch_on(world: World, name: str) -> None:
+    await switch_off(world, name, enabled=True)
 
 
 async def left_waiting(world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:

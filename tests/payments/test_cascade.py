@@ -139,6 +139,19 @@ async def test_one_attempt_at_most_switches_it_off(
     assert second.orders == []
 
 
+async def test_who_is_passed_by_keeps_its_place_among_so_many(
+    world: World, provider: Provider, third: Provider
+) -> None:
+    provider.answers = [REFUSED]
+    await order(world, ACCOUNT, SECOND, THIRD)
+    await switch_off(world, SECOND)
+    async with world.database.transaction() as tx:
+        await payments.set_most_attempts(tx, world.site_id, 2, by=staff.SYSTEM, at=world.clock.now())
+    assert (await world.deposit()).sub_status == "declined"
+    assert third.orders == []
+    assert await why(world) == [f"switched off: {SECOND}; behind the first 2: {THIRD}"]
+
+
 async def test_three_accounts_in_their_order(
     world: World, provider: Provider, second: Provider, third: Provider
 ) -> None:

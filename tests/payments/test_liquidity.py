@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from app import merchants, providers
+from app import merchants, methods, providers
 from app.kernel.money import Money
-from app.payments.liquidity import _placed
+from app.payments.legs import attempts_of, legs_of, payout
+from app.payments.liquidity import Funding, _placed, _Till, funding_of, switched_on
 from app.plumbing.http import HttpClient
 from app.providers.gateways import GATEWAYS
-from tests.payments.accounts import SECOND, THIRD, order_out, switch_off, tries, with_accounts
+from tests.payments.accounts import SECOND, THIRD, order_out, switch_off, switch_on, tries, with_accounts
 from tests.payments.banks import PART, another_bank, in_two_parts, parts, sent, through_both_banks
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import ACCOUNT, AMOUNT, HERE
@@ -96,7 +97,8 @@ async def test_a_card_waits_for_the_account_that_has_its_token(
 ) -> None:
     bank.float_minor = 0
     found = await sent(stage, method="card", destination=CARD)
-    await is_held(stage, found, f"the provider account {ACCOUNT} holds 0.00 KZT, 1500.00 KZT is needed")
+    why = f"the provider account {ACCOUNT} holds 0.00 KZT, 1500.00 KZT is needed"
+    await is_held(stage, found, f"{why}; only {ACCOUNT} can pay to this card")
     assert second.payouts == []
 
 
@@ -123,11 +125,87 @@ async def test_a_site_that_wants_one_account_asked_has_one(stage: Stage, bank: B
     assert (second.payouts, await tries(stage)) == ([], [])
 
 
+async def waiting_for_second(stage: Stage, bank: Bank, second: Bank) -> Any:  # noqa: ANN401  a row
+    """A withdrawal that the first account refused and that waits for the second, which has no money."""
+    await with_accounts(stage, THIRD)
+    await order_out(stage, ACCOUNT, SECOND, THIRD)
+    bank.manners, second.float_minor = ["declines"], 0
+    await switch_off(stage, THIRD)
+    found = await sent(stage)
+    await switch_on(stage, THIRD)
+    assert (await stage.leg(found.payment_id)).account == SECOND
+    return found
+
+
+async def test_beyond_as_many_accounts_as_the_site_lets_be_asked_nobody_is(
+    stage: Stage, bank: Bank, second: Bank, third: Bank
+) -> None:
+    """Also not the first of the order, as that has become another one since the first was asked."""
+    found = await waiting_for_second(stage, bank, second)
+    await order_out(stage, THIRD, ACCOUNT, SECOND)
+    async with stage.database.transaction() as tx:
+        await merchants.set_most_attempts(tx, stage.site_id, 1, at=stage.clock.now())
+    await stage.later(timedelta(minutes=6))
+    assert (third.payouts, len(await tries(stage))) == ([], 1)
+    assert (await stage.row(found.payment_id)).reason.endswith("; tried at 1 of at most 1 accounts")
+
+
+async def test_who_is_behind_so_many_is_not_asked_though_the_second_has_too_little(
+    stage: Stage, bank: Bank, second: Bank, third: Bank
+) -> None:
+    await with_accounts(stage, THIRD)
+    await order_out(stage, ACCOUNT, SECOND, THIRD)
+    async with stage.database.transaction() as tx:
+        await merchants.set_most_attempts(tx, stage.site_id, 2, at=stage.clock.now())
+    bank.float_minor = second.float_minor = 0
+    found = await sent(stage)
+    why = f"the provider account {ACCOUNT} holds 0.00 KZT, 1500.00 KZT is needed; {SECOND} holds 0.00 KZT"
+    await is_held(stage, found, f"{why}; behind the first 2: {THIRD}")
+    assert third.payouts == []
+
+
+async def test_a_method_that_is_offered_no_more_has_no_other_account(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    found = await stage.withdraw()
+    out = methods.Direction.PAYOUT
+    async with stage.database.transaction() as tx:
+        await methods.switch_method(tx, stage.site_id, "e_wallet", "KZT", enabled=False, direction=out)
+    bank.float_minor = 0
+    await stage.work()
+    why = f"the provider account {ACCOUNT} holds 0.00 KZT, 1500.00 KZT is needed"
+    await is_held(stage, found, f"{why}; the method is offered no more")
+    assert second.payouts == []
+
+
+async def test_where_anybody_has_said_paid_no_other_account_is_found_for_it(
+    stage: Stage, bank: Bank, second: Bank, third: Bank
+) -> None:
+    """Asked of the rule itself: sending looks at this once more, and calls people."""
+    payment_id = (await waiting_for_second(stage, bank, second)).payment_id
+
+    async def found_for_it() -> Funding:
+        async with stage.database.reading() as reader:
+            found = await payout(reader, stage.site_id, payment_id)
+            legs, known = await legs_of(reader, found), await attempts_of(reader, found)
+            own = await switched_on(reader, stage.site_id, [SECOND])
+        return await funding_of(stage.pipes, found, own, legs, known)
+
+    assert (await found_for_it()).instead == {1: THIRD}
+    [first] = await tries(stage)
+    await stage.store_notice(bank.fact(first.attempt_id))
+    await stage.work()
+    funding = await found_for_it()
+    assert (funding.instead, third.payouts) == ({}, [])
+    assert funding.short.endswith(f"; {ACCOUNT} said before that it was paid")
+
+
 async def test_an_account_that_is_switched_off_is_no_way_out(stage: Stage, bank: Bank, second: Bank) -> None:
     await switch_off(stage, SECOND)
     bank.float_minor = 0
     found = await sent(stage)
-    await is_held(stage, found, f"the provider account {ACCOUNT} holds 0.00 KZT, 1500.00 KZT is needed")
+    why = f"the provider account {ACCOUNT} holds 0.00 KZT, 1500.00 KZT is needed"
+    await is_held(stage, found, f"{why}; switched off: {SECOND}")
     assert second.payouts == []
 
 
@@ -143,7 +221,11 @@ async def test_what_is_switched_off_while_it_is_asked_is_none_either(
     monkeypatch.setattr(second, "balance", going)
     found = await sent(stage)
     assert (second.payouts, await tries(stage)) == ([], [])
-    assert (await stage.row(found.payment_id)).sub_status == "approved"
+    now = await stage.row(found.payment_id)
+    assert (now.sub_status, now.reason.endswith(f"; {SECOND} may not be asked any more")) == (
+        "approved",
+        True,
+    )
 
 
 async def test_nothing_goes_where_nobody_said_what_is_there(stage: Stage, bank: Bank, second: Bank) -> None:
@@ -251,5 +333,6 @@ def test_a_part_that_can_go_nowhere_else_has_the_first_claim() -> None:
     def part(number: int, minor: int) -> Any:  # noqa: ANN401  what is read of a leg
         return SimpleNamespace(leg=number, account=ACCOUNT, amount=Money(minor, "KZT"))
 
-    holds = {ACCOUNT: Money(60, "KZT"), SECOND: Money(50, "KZT")}
-    assert _placed([part(1, 50), part(2, 40)], {1: [SECOND], 2: []}, holds) == {1: SECOND}
+    tills = {name: _Till(name, Money(minor, "KZT")) for name, minor in ((ACCOUNT, 60), (SECOND, 50))}
+    ways = {1: providers.Route((SECOND,)), 2: providers.Route()}
+    assert _placed([part(1, 50), part(2, 40)], ways, tills) == {1: SECOND}

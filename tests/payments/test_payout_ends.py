@@ -36,7 +36,7 @@ async def test_a_stop_or_an_account_switched_off_holds_the_queue(stage: Stage, b
         (
             "UPDATE provider_account SET enabled = false",
             "UPDATE provider_account SET enabled = true",
-            "the provider account main is switched off",
+            "the provider account main is switched off; no other account",
         ),
     ):
         async with stage.database.transaction() as tx:

@@ -112,7 +112,7 @@ async def request_deposit(
             return view_token(site_id, claimed.receipt["payment_id"], wish.form_key)
         offer = await methods.offer(tx, site_id, session.currency, wish.method)
         methods.check_amount(methods.narrowed(offer, session.wishes.get("deposit_range", "")), wish.amount)
-        account = await _first_account(tx, site_id, offer)
+        account = await _first_account(tx, site, offer)
         # This also locks the player's row: of two deposits at once the second counts the first.
         await players.remember_method(tx, session.player, wish.method)
         await _check_open(tx, session.player)
@@ -128,11 +128,13 @@ async def request_deposit(
     return token
 
 
-async def _first_account(tx: Transaction, site_id: int, offer: methods.Offer) -> providers.ProviderAccount:
-    """The first account of the site's order that is not switched off."""
-    for name in offer.accounts:
+async def _first_account(
+    tx: Transaction, site: merchants.Site, offer: methods.Offer
+) -> providers.ProviderAccount:
+    """The first account that is not switched off, among those of the order that the site lets be asked."""
+    for name in offer.accounts[: site.most_attempts]:
         try:
-            return await providers.account(tx, site_id, name, must_be_enabled=True)
+            return await providers.account(tx, site.site_id, name, must_be_enabled=True)
         except providers.AccountNotFound:
             continue
     raise methods.MethodUnavailable(method=offer.method.code)

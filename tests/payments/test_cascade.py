@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from app import payments, providers, staff
+from app import methods, payments, providers, staff
 from app.merchants.model import ATTEMPTS_LIMIT
 from app.methods.model import ACCOUNTS_AT_MOST
 from tests.payments.accounts import (
@@ -177,6 +177,18 @@ async def test_where_the_first_is_switched_off_it_begins_at_the_second(
     await switch_off(world, ACCOUNT)
     assert (await world.deposit()).account == SECOND
     assert (provider.orders, len(second.orders)) == ([], 1)
+
+
+async def test_nobody_behind_so_many_stands_in_for_one_that_is_switched_off(
+    world: World, provider: Provider, second: Provider
+) -> None:
+    await switch_off(world, ACCOUNT)
+    async with world.database.transaction() as tx:
+        await payments.set_most_attempts(tx, world.site_id, 1, by=staff.SYSTEM, at=world.clock.now())
+    with pytest.raises(methods.MethodUnavailable):
+        await world.deposit()
+    assert second.orders == []
+    assert await world.rows("SELECT 1 FROM payment") == []
 
 
 async def test_where_all_others_are_switched_off_it_ends_and_says_so(

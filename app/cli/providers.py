@@ -39,7 +39,7 @@ def provider_open(
 
     async def work(tx: Transaction, at: datetime) -> None:
         by = await actor(tx, token)
-        await providers.register_account(tx, site_id, new, by=by, at=at, allowed_private_peers=peers)
+        await providers.open_account(tx, site_id, new, by=by, at=at, allowed_private_peers=peers)
 
     done(work)
     out.print(f"opened; notices of it come to /notices/{site_id}/{name}")

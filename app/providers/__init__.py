@@ -29,8 +29,8 @@ from app.providers.intake import NOTICE_ARRIVED, Intake, take_notice
 # fmt: off
 # isort: off
 from app.providers.operations import (
-    AccountTaken, BadAccount, NewAccount, close_notice, open_account, recover_forgotten, register_account,
-    rotate_secret,
+    AccountTaken, BadAccount, NewAccount, close_notice, open_account, recover_forgotten, rotate_secret,
+    seed_account,
 )
 from app.providers.queries import (
     AccountNotFound, able, account, accounts, accounts_of_site, gateway_of, reports_of, stored_notice,
@@ -44,8 +44,7 @@ __all__ = [
     "NoticeState", "PayoutOrder", "ProviderAccount", "ProviderError", "RawNotice", "Redirect",
     "RefundOrder", "Report", "Result", "Route", "State", "Tokenised", "able", "account", "accounts",
     "accounts_of_site", "close_notice", "gateway_of", "judged", "next_account", "open_account",
-    "recover_forgotten", "register_account", "reports_of", "rotate_secret", "stored_notice",
-    "take_notice",
+    "recover_forgotten", "reports_of", "rotate_secret", "seed_account", "stored_notice", "take_notice",
 ]
 # isort: on
 # fmt: on

@@ -26,8 +26,8 @@ __all__ = [
     "close_notice",
     "open_account",
     "recover_forgotten",
-    "register_account",
     "rotate_secret",
+    "seed_account",
 ]
 
 _FORGOTTEN_AFTER = timedelta(minutes=5)  # longer than all tries of one job together
@@ -82,7 +82,7 @@ class NewAccount:
     page_origin: str = ""
 
 
-async def register_account(
+async def open_account(
     tx: Transaction,
     site_id: int,
     new: NewAccount,
@@ -194,7 +194,7 @@ async def _note(
     await staff.note(tx, site_id, actor=by, deed=deed, subject=subject, detail=detail, at=at)
 
 
-async def open_account(
+async def seed_account(
     tx: Transaction,
     site_id: int,
     name: str,
@@ -205,7 +205,19 @@ async def open_account(
     page_origin: str = "",
     allowed_private_peers: frozenset[Peer] = frozenset(),
 ) -> None:
-    """Open a provider account for a site, or change its address and credentials.
+    """Write a provider account as it is given, over one of that name: for the demo, the simulation and tests.
+
+    Nothing but the address is checked and nothing is noted, as nobody decides it; what a person opens is
+    opened by `open_account`.
+
+    Args:
+        tx: the caller's transaction.
+        site_id, name: whose, and how it is called.
+        gateway: one of those that are known here.
+        base_url: where the provider's interface is.
+        credentials: as its gateway reads them.
+        page_origin: the only place to which the provider may send a player's browser; empty: any.
+        allowed_private_peers: hosts and ports that may be private, and plain http.
 
     Raises:
         BadPeerAddress: the base address is one that we may not call.

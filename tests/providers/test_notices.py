@@ -64,7 +64,7 @@ async def gate(database: Database, clock: MovableClock) -> AsyncIterator[Gate]:
     async with database.transaction() as tx:
         site_id = (await merchants.create_site(tx, new, at=clock.now())).site_id
         for name, secret in (("main", SECRET), ("open", "")):
-            await providers.open_account(
+            await providers.seed_account(
                 tx,
                 site_id,
                 name,
@@ -230,14 +230,14 @@ async def test_accounts(gate: Gate) -> None:
             "pay.example.com",
         ):
             with pytest.raises(BadPeerAddress):
-                await providers.open_account(
+                await providers.seed_account(
                     tx, gate.site_id, "bad", gateway="sandbox", base_url=base_url, credentials={}
                 )
         for site_id, name in ((gate.site_id, "bad"), (gate.site_id + 1, "main"), (2**40, "main")):
             with pytest.raises(providers.AccountNotFound):
                 await providers.account(tx, site_id, name)
         # Opened again: its address and credentials are the new ones.
-        await providers.open_account(
+        await providers.seed_account(
             tx, gate.site_id, "main", gateway="sandbox", base_url="https://new.example.com", credentials={}
         )
         assert (await providers.account(tx, gate.site_id, "main")).base_url == "https://new.example.com"

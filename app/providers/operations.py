@@ -58,7 +58,7 @@ class BadAccount(Refusal):
     def __init__(self, *, field: str, rule: str) -> None:
         """Name what cannot be."""
         super().__init__(field=field, rule=rule)
-        self.param = field
+        self.param = field.replace(" ", "_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ async def rotate_secret(
 
 
 def _check(new: NewAccount, peers: frozenset[Peer]) -> None:
-    """Refuse what can be no account; an operator knows what he typed by the name of its option."""
+    """Refuse what can be no account."""
     if new.gateway not in GATEWAYS:
         known = ", ".join(sorted(GATEWAYS))
         raise BadAccount(field="gateway", rule=f"{new.gateway} is not known here; known are: {known}")
@@ -159,12 +159,12 @@ def _check(new: NewAccount, peers: frozenset[Peer]) -> None:
         )
     check_registered_url(new.base_url, test_profile=False, allowed_private_peers=peers)
     if "?" in new.base_url:
-        raise BadAccount(field="--url", rule="must have no query: paths are put behind it")
+        raise BadAccount(field="url", rule="must have no query: paths are put behind it")
     if new.page_origin:
         _check_origin(new.page_origin, peers)
     if not _NUMBER.fullmatch(new.merchant_id):
         rule = "must be 1 to 128 printable ASCII characters without blanks around them"
-        raise BadAccount(field="--merchant-id", rule=rule)
+        raise BadAccount(field="merchant id", rule=rule)
     _check_secret(new.secret)
 
 
@@ -172,10 +172,10 @@ def _check_origin(origin: str, peers: frozenset[Peer]) -> None:
     """A browser leaves out its scheme's own port, and the page of each order is compared letter by letter."""
     target = target_of(origin, allowed_private_peers=peers)
     if not _ORIGIN.fullmatch(origin):
-        raise BadAccount(field="--page-origin", rule="must be like https://host or https://host:port")
+        raise BadAccount(field="page origin", rule="must be like https://host or https://host:port")
     usual = DEFAULT_PORTS[target.scheme]
     if origin.endswith(f":{usual}"):
-        raise BadAccount(field="--page-origin", rule=f"must leave out the port {usual}, as browsers do")
+        raise BadAccount(field="page origin", rule=f"must leave out the port {usual}, as browsers do")
 
 
 def _check_secret(secret: str) -> None:

@@ -172,13 +172,16 @@ def site_accounts(
 
     After a definite failure at one of them the next is asked, never after a doubt (docs/payments.md).
     """
+    code = currency.upper()
 
     async def work(tx: Transaction, at: datetime) -> tuple[methods.Offer, int]:
         most = (await merchants.site(tx, site_id)).most_attempts
-        found = await methods.offer(tx, site_id, currency.upper(), method, direction=direction)
-        if account:
-            await payments.set_accounts(tx, found, site_id, account, by=await actor(tx, token), at=at)
-            found = await methods.offer(tx, site_id, currency.upper(), method, direction=direction)
+        if not account:
+            return await methods.offer(tx, site_id, code, method, direction=direction), most
+        by = await actor(tx, token)
+        found = await payments.set_accounts(
+            tx, site_id, code, method, account, by=by, at=at, direction=direction
+        )
         return found, most
 
     found, most = done(work)

@@ -1,21 +1,16 @@
 """A provider account of one's own, by command: opened, offered, used; its secret is nowhere to be read."""
 
 import asyncio
-from contextvars import copy_context
 
 import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
-from app import cli, merchants, methods, players, providers, staff
+from app import cli, merchants, providers, staff
 from app.kernel.errors import Refusal
-from app.payments.policies import BadPolicy
 from app.plumbing.addresses import BadPeerAddress
-from tests.payments.accounts import SECOND
-from tests.payments.desk import FULL, Desk
+from tests.payments.desk import Desk
 from tests.payments.test_deposit_command import run, said
-from tests.payments.world import Provider
-from tests.wallet.locking import blocked
 
 SECRET = "s3cr\u00e9t-of-theirs"
 URL = "https://pay.example.org/api"
@@ -255,101 +250,3 @@ async def test_another_secret_switches_nothing_on(desk: Desk, clone_url: str) ->
     assert (await typed(clone_url, "x", "provider", "rotate-secret", desk.site_id, "own")).exit_code == 0
     listed = await said(clone_url, "provider", "list", desk.site_id)
     assert listed.splitlines()[1] == f"own  told  {URL}  pages anywhere  off"
-
-
-LIMITS = ("--minimum", "1", "--maximum", "2")
-NO_OFFER: list[tuple[tuple[str, ...], type[Refusal], str]] = [
-    (("KZT", "card", "nobody", *LIMITS), providers.AccountNotFound, "nobody"),
-    (("KZT", "nonsense", "main", *LIMITS), methods.MethodUnavailable, "nonsense"),
-    (
-        ("KZT", "aggregator", "main", *LIMITS, "--direction", "payout"),
-        methods.MethodUnavailable,
-        "aggregator",
-    ),
-    (("USD", "card", "main", *LIMITS), players.CurrencyNotOffered, "it offers KZT"),
-    (
-        ("KZT", "card", "main", "--minimum", "0", "--maximum", "2"),
-        BadPolicy,
-        "The minimum must be more than zero.",
-    ),
-    (
-        ("KZT", "card", "main", "--minimum", "3", "--maximum", "2"),
-        BadPolicy,
-        "The maximum must not be below the minimum.",
-    ),
-]
-
-
-@pytest.mark.parametrize(("asked", "refusal", "words"), NO_OFFER)
-async def test_what_can_be_no_offer_is_one_sentence(
-    desk: Desk, clone_url: str, asked: tuple[str, ...], refusal: type[Refusal], words: str
-) -> None:
-    desk.world.provider.caps |= providers.Cap.PAYOUT
-    failed = await run(clone_url, "site", "offer", desk.site_id, *asked)
-    assert isinstance(failed.exception, refusal)
-    assert words in str(failed.exception)
-    assert await desk.world.rows("SELECT * FROM diary WHERE deed = 'offer.set'") == []
-
-
-async def test_nothing_is_offered_through_an_account_that_cannot(desk: Desk, clone_url: str) -> None:
-    desk.world.provider.caps = providers.Cap.DEPOSIT
-    asked = ("site", "offer", desk.site_id, "KZT", "card", "main", *LIMITS, "--direction", "payout")
-    assert isinstance((await run(clone_url, *asked)).exception, providers.AccountNotFound)
-
-
-async def test_other_limits_keep_the_accounts_that_follow(
-    desk: Desk, clone_url: str, second: Provider
-) -> None:
-    second.caps = FULL
-    await typed(clone_url, SECRET, "provider", "open", desk.site_id, SECOND, *WORDS)
-    async with desk.world.database.transaction() as tx:
-        await methods.order_accounts(tx, desk.site_id, "card", "KZT", ["main", SECOND])
-    offer = ("site", "offer", desk.site_id, "KZT", "card")
-    assert (await said(clone_url, *offer, "main", *LIMITS)).endswith("  main, second\n")
-    assert (await said(clone_url, *offer, SECOND, *LIMITS)).endswith("2.00 KZT  second\n")
-    rows = await desk.world.rows("SELECT * FROM diary WHERE deed = 'offer.set' ORDER BY recorded_at")
-    limits = {"minimum_minor": 100, "maximum_minor": 200, "position": 0}
-    assert [(row.subject, row.detail["now"]) for row in rows] == [
-        ("offer:card:KZT:deposit", {"account": name, **limits}) for name in ("main", SECOND)
-    ]
-    assert rows[1].detail["before"] == {"account": "main", **limits}
-
-
-async def test_an_order_of_accounts_that_is_set_meanwhile_is_not_undone(
-    desk: Desk, clone_url: str, second: Provider
-) -> None:
-    second.caps = FULL
-    await typed(clone_url, SECRET, "provider", "open", desk.site_id, SECOND, *WORDS)
-    await opened(desk, clone_url)
-    database = desk.world.database
-    async with database.transaction() as tx:
-        await methods.order_accounts(tx, desk.site_id, "card", "KZT", ["main", SECOND])
-    outside = copy_context()  # where no transaction is open
-    async with database.transaction() as tx:
-        await methods.order_accounts(tx, desk.site_id, "card", "KZT", ["main", "own", SECOND])
-        offer = said(clone_url, "site", "offer", desk.site_id, "KZT", "card", "main", *LIMITS)
-        offering = asyncio.create_task(offer, context=outside)
-        await blocked(clone_url)
-    assert (await offering).endswith("2.00 KZT  main, own, second\n")
-
-
-async def test_one_that_was_switched_off_has_its_followers_again(desk: Desk, clone_url: str) -> None:
-    await opened(desk, clone_url)
-    async with desk.world.database.transaction() as tx:
-        await methods.order_accounts(tx, desk.site_id, "card", "KZT", ["main", "own"])
-        await methods.switch_method(tx, desk.site_id, "card", "KZT", enabled=False)
-    shown = await said(clone_url, "site", "offer", desk.site_id, "KZT", "card", "main", *LIMITS)
-    assert shown.endswith("  main, own\n")
-
-
-async def test_it_keeps_its_place_unless_another_is_named(desk: Desk, clone_url: str) -> None:
-    async def placed(method: str, *more: str) -> int:
-        await said(clone_url, "site", "offer", desk.site_id, "KZT", method, "main", *LIMITS, *more)
-        async with desk.world.database.reading() as reader:
-            return (await methods.offer(reader, desk.site_id, "KZT", method)).position
-
-    assert await placed("qr") == 0
-    asked: list[tuple[str, ...]] = [("--position", "7"), (), ("--position", "0")]
-    assert [await placed("card", *more) for more in asked] == [7, 7, 0]
-    rows = await desk.world.rows("SELECT * FROM diary WHERE deed = 'offer.set' ORDER BY recorded_at")
-    assert [row.detail["now"]["position"] for row in rows] == [0, 7, 7, 0]

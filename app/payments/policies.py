@@ -1,4 +1,4 @@
-"""Setting what a site wants of its withdrawals, and through which provider accounts its payments go."""
+"""Setting what a site wants of its withdrawals, what it offers, and through which provider accounts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +15,15 @@ from app.payments.model import PayoutPolicy
 from app.payments.tables import policies
 from app.plumbing.database import Transaction
 
-__all__ = ["BadPolicy", "change_policy", "set_accounts", "set_most_attempts", "set_offer", "set_policy"]
+__all__ = [
+    "BadPolicy",
+    "change_policy",
+    "set_accounts",
+    "set_most_attempts",
+    "set_offer",
+    "set_policy",
+    "stop_offering",
+]
 
 _CAPS = {methods.Direction.DEPOSIT: providers.Cap.DEPOSIT, methods.Direction.PAYOUT: providers.Cap.PAYOUT}
 
@@ -178,6 +186,42 @@ async def set_offer(
     detail = {"now": _figures(now_is), "before": before and _figures(before)}
     await _note(tx, site_id, now_is, "set", detail, by=by, at=at)
     return now_is
+
+
+async def stop_offering(
+    tx: Transaction,
+    site_id: int,
+    currency: str,
+    method: str,
+    *,
+    by: str,
+    at: datetime,
+    direction: methods.Direction = methods.Direction.DEPOSIT,
+) -> methods.Offer:
+    """Offer a method no more, and note in the diary how it was offered; offered again it has its place back.
+
+    What is under way goes on at the account where it is; where it fails there, no next one is chosen.
+
+    Args:
+        tx: the caller's transaction.
+        site_id: whose.
+        currency, method, direction: of what is offered.
+        by: the actor, as `staff` writes them.
+        at: this instant.
+
+    Returns:
+        the offer as it was.
+
+    Raises:
+        SiteNotFound: no such number.
+        MethodUnavailable: the site does not offer it.
+    """
+    await merchants.site(tx, site_id)
+    before = await methods.offer(tx, site_id, currency, method, direction=direction, lock=True)
+    await methods.switch_method(tx, site_id, method, currency, enabled=False, direction=direction)
+    detail = {"now": None, "before": _figures(before)}
+    await _note(tx, site_id, before, "stopped", detail, by=by, at=at)
+    return before
 
 
 async def set_most_attempts(tx: Transaction, site_id: int, most: int, *, by: str, at: datetime) -> None:

@@ -28,9 +28,9 @@ from app.providers.intake import NOTICE_ARRIVED, Intake, take_notice
 
 # fmt: off
 # isort: off
+from app.providers.notices import close_notice, recover_forgotten
 from app.providers.operations import (
-    AccountTaken, BadAccount, NewAccount, close_notice, open_account, recover_forgotten, rotate_secret,
-    seed_account,
+    AccountTaken, BadAccount, NewAccount, open_account, rotate_secret, seed_account,
 )
 from app.providers.queries import (
     AccountNotFound, able, account, accounts, accounts_of_site, gateway_of, reports_of, stored_notice,

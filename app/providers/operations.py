@@ -1,51 +1,36 @@
-"""What can be done with providers: open an account, find forgotten notices, close one once it is read."""
+"""What can be done with accounts at providers: open one, change it, give it another secret."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from sqlalchemy import bindparam, literal, select, update
+from sqlalchemy import literal, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app import merchants, staff
 from app.kernel.errors import Refusal
-from app.plumbing import metrics
 from app.plumbing.addresses import DEFAULT_PORTS, Peer, check_registered_url, target_of
-from app.plumbing.database import Built, Transaction
+from app.plumbing.database import Transaction
 from app.providers.gateways import GATEWAYS
-from app.providers.intake import read_soon
 from app.providers.queries import AccountNotFound
-from app.providers.tables import NoticeState, notices, provider_accounts
+from app.providers.tables import provider_accounts
 
 __all__ = [
     "AccountTaken",
     "BadAccount",
     "NewAccount",
-    "close_notice",
     "open_account",
-    "recover_forgotten",
     "rotate_secret",
     "seed_account",
 ]
 
-_FORGOTTEN_AFTER = timedelta(minutes=5)  # longer than all tries of one job together
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")  # it stands in the address of the account's notices
 # As the browser spells it: the page of each order is compared with it letter by letter.
 _ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9][a-z0-9.-]*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
 _NUMBER: Final = re.compile(r"[!-~](?:[ -~]{0,126}[!-~])?")  # it goes into headers and signatures
 _LONGEST_SECRET: Final = 4_096  # characters; a key of RSA with 4,096 bits has fewer
-# Built once.
-_CLOSE = Built(
-    update(notices)
-    .where(
-        notices.c.site_id == bindparam("of_site"),
-        notices.c.notice_id == bindparam("of_notice"),
-        notices.c.state == bindparam("was_state"),
-    )
-    .returning(notices.c.notice_id)
-)
 
 
 class AccountTaken(Refusal):
@@ -235,49 +220,3 @@ async def seed_account(
         .values(site_id=site_id, account=name, **row)
         .on_conflict_do_update(index_elements=["site_id", "account"], set_=row)
     )
-
-
-async def recover_forgotten(tx: Transaction, *, now: datetime) -> int:
-    """Give every notice that nobody has read a job again: the net under a dead letter. Returns how many."""
-    rows = await tx.all(
-        select(notices.c.site_id, notices.c.notice_id)
-        .where(notices.c.state == NoticeState.NEW, notices.c.received_at < now - _FORGOTTEN_AFTER)
-        .order_by(notices.c.received_at)
-        .limit(1000)
-    )
-    for _ in rows:
-        metrics.ALARMS.labels("notice_forgotten").inc()
-    await read_soon(tx, [(row.site_id, row.notice_id) for row in rows])
-    return len(rows)
-
-
-async def close_notice(
-    tx: Transaction,
-    site_id: int,
-    notice_id: str,
-    state: NoticeState,
-    *,
-    at: datetime,
-    reason: str = "",
-    was: NoticeState = NoticeState.NEW,
-) -> bool:
-    """Say how far a notice came: read, orphan (nobody's reference), or unreadable.
-
-    The last thing that a transaction does to a notice: until it commits, the same bytes wait that come again.
-
-    Args:
-        tx: the transaction in which its facts count.
-        site_id, notice_id: which notice.
-        state: how far it came.
-        at: this instant.
-        reason: why, for people.
-        was: how far it was when it was read.
-
-    Returns:
-        whether it was still there; if not, somebody else has closed it, and nothing is written.
-    """
-    its = {"of_site": site_id, "of_notice": notice_id, "was_state": was}
-    closed = await tx.write((_CLOSE, {**its, "state": state, "reason": reason, "read_at": at}))
-    if closed is not None and state is not NoticeState.READ:
-        metrics.ALARMS.labels(f"notice_{state.value}").inc()
-    return closed is not None

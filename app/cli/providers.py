@@ -1,4 +1,4 @@
-"""Accounts at payment providers: open one, look at them, give one another secret."""
+"""Accounts at payment providers: open one, look at them, change one, switch it, give it another secret."""
 
 import sys
 from datetime import datetime
@@ -52,6 +52,62 @@ def provider_list(site_id: int) -> None:
         pages = f"pages at {one.page_origin}" if one.page_origin else "pages anywhere"
         state = "on" if is_on else "off"
         typer.echo(f"{one.account}  {one.gateway}  {one.base_url}  {pages}  {state}")
+
+
+@provider.command("change")
+def provider_change(
+    site_id: int,
+    name: _Name,
+    url: Annotated[str | None, typer.Option(help="Where its interface is now.")] = None,
+    merchant_id: Annotated[str | None, typer.Option(help="Our number at the provider.")] = None,
+    page_origin: Annotated[
+        str | None, typer.Option(help="The only https://host to which it may send players. Empty: any.")
+    ] = None,
+    token: OperatorToken = "",
+) -> None:
+    """Change where a provider is found, or as whom we come; what is not named stays as it is.
+
+    It counts for orders that were placed before as well. For another contract open another account.
+    """
+    if url is None and merchant_id is None and page_origin is None:
+        why = "name at least one of them, nothing would change without."
+        raise typer.BadParameter(why, param_hint="--url, --merchant-id or --page-origin")
+    peers = private_peers(Settings.read())
+    change = providers.AccountChange(url, merchant_id, page_origin)
+
+    async def work(tx: Transaction, at: datetime) -> None:
+        by = await actor(tx, token)
+        await providers.change_account(tx, site_id, name, change, by=by, at=at, allowed_private_peers=peers)
+
+    done(work)
+    out.print("changed")
+
+
+@provider.command("switch-off")
+def provider_switch_off(site_id: int, name: _Name, token: OperatorToken = "") -> None:
+    """Let an account take no new orders; what was placed there before goes on."""
+    is_new = _switched(site_id, name, token, enabled=False)
+    said = "switched off" if is_new else "was switched off before"
+    typer.echo(
+        f"{said}: no new order goes there, withdrawals and refunds that would wait; "
+        "notices and questions about earlier orders still count"
+    )
+
+
+@provider.command("switch-on")
+def provider_switch_on(site_id: int, name: _Name, token: OperatorToken = "") -> None:
+    """Let an account take new orders again; what waited for it is sent within minutes."""
+    is_new = _switched(site_id, name, token, enabled=True)
+    said = "switched on" if is_new else "was switched on before"
+    typer.echo(f"{said}: new orders go there, and what waited for it")
+
+
+def _switched(site_id: int, name: str, token: str, *, enabled: bool) -> bool:
+    async def work(tx: Transaction, at: datetime) -> bool:
+        by = await actor(tx, token)
+        return await providers.switch_account(tx, site_id, name, enabled=enabled, by=by, at=at)
+
+    return done(work)
 
 
 @provider.command("rotate-secret")

@@ -30,7 +30,8 @@ from app.providers.intake import NOTICE_ARRIVED, Intake, take_notice
 # isort: off
 from app.providers.notices import close_notice, recover_forgotten
 from app.providers.operations import (
-    AccountTaken, BadAccount, NewAccount, open_account, rotate_secret, seed_account,
+    AccountChange, AccountTaken, AccountUnchanged, BadAccount, NewAccount, change_account, open_account,
+    rotate_secret, seed_account, switch_account,
 )
 from app.providers.queries import (
     AccountNotFound, able, account, accounts, accounts_of_site, gateway_of, reports_of, stored_notice,
@@ -39,12 +40,13 @@ from app.providers.routing import Route, next_account
 from app.providers.tables import NoticeState
 
 __all__ = [
-    "NOTICE_ARRIVED", "AccountNotFound", "AccountTaken", "BadAccount", "BadNotice", "Cap", "DepositOrder",
-    "DisputeReport", "DisputeStage", "Gateway", "InstrumentSeen", "Intake", "NewAccount", "NoticeReply",
-    "NoticeState", "PayoutOrder", "ProviderAccount", "ProviderError", "RawNotice", "Redirect",
-    "RefundOrder", "Report", "Result", "Route", "State", "Tokenised", "able", "account", "accounts",
-    "accounts_of_site", "close_notice", "gateway_of", "judged", "next_account", "open_account",
-    "recover_forgotten", "reports_of", "rotate_secret", "seed_account", "stored_notice", "take_notice",
+    "NOTICE_ARRIVED", "AccountChange", "AccountNotFound", "AccountTaken", "AccountUnchanged", "BadAccount",
+    "BadNotice", "Cap", "DepositOrder", "DisputeReport", "DisputeStage", "Gateway", "InstrumentSeen",
+    "Intake", "NewAccount", "NoticeReply", "NoticeState", "PayoutOrder", "ProviderAccount", "ProviderError",
+    "RawNotice", "Redirect", "RefundOrder", "Report", "Result", "Route", "State", "Tokenised", "able",
+    "account", "accounts", "accounts_of_site", "change_account", "close_notice", "gateway_of", "judged",
+    "next_account", "open_account", "recover_forgotten", "reports_of", "rotate_secret", "seed_account",
+    "stored_notice", "switch_account", "take_notice",
 ]
 # isort: on
 # fmt: on

@@ -9,7 +9,7 @@ import typer
 from app import providers
 from app.cli.asking import done, group, out, private_peers, told_of
 from app.cli.staff import OperatorToken, actor
-from app.plumbing.database import Transaction
+from app.plumbing.database import Reader, Transaction
 from app.settings import Settings
 
 __all__ = ["provider"]
@@ -48,10 +48,19 @@ def provider_open(
 @provider.command("list")
 def provider_list(site_id: int) -> None:
     """List a site's provider accounts, without their secrets."""
-    for one, is_on in told_of(site_id, lambda reader, _: providers.accounts_of_site(reader, site_id)):
+
+    async def work(
+        reader: Reader, now: datetime
+    ) -> tuple[list[tuple[providers.ProviderAccount, bool]], datetime]:
+        return await providers.accounts_of_site(reader, site_id), now
+
+    found, now = told_of(site_id, work)
+    for one, is_on in found:
         pages = f"pages at {one.page_origin}" if one.page_origin else "pages anywhere"
         state = "on" if is_on else "off"
-        typer.echo(f"{one.account}  {one.gateway}  {one.base_url}  {pages}  {state}")
+        until = one.former_secret_ends_at if one.before_rotation(now) else None
+        former = f"  former secret until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+        typer.echo(f"{one.account}  {one.gateway}  {one.base_url}  {pages}  {state}{former}")
 
 
 @provider.command("change")
@@ -111,16 +120,36 @@ def _switched(site_id: int, name: str, token: str, *, enabled: bool) -> bool:
 
 
 @provider.command("rotate-secret")
-def provider_rotate_secret(site_id: int, name: _Name, token: OperatorToken = "") -> None:
-    """Use another secret at an account from now on; the one before ends at once."""
+def provider_rotate_secret(
+    site_id: int,
+    name: _Name,
+    overlap_hours: Annotated[
+        int, typer.Option(help="How long notices may still be signed with the one before. 0: it has leaked.")
+    ] = providers.OVERLAP_HOURS,
+    token: OperatorToken = "",
+) -> None:
+    """Sign with another secret at an account from now on; notices with the one before count for a while."""
     secret = _secret()
 
-    async def work(tx: Transaction, at: datetime) -> None:
+    async def work(tx: Transaction, at: datetime) -> datetime | None:
         by = await actor(tx, token)
-        await providers.rotate_secret(tx, site_id, name, secret, by=by, at=at)
+        return await providers.rotate_secret(
+            tx, site_id, name, secret, by=by, at=at, overlap_hours=overlap_hours
+        )
 
-    done(work)
-    out.print("rotated")
+    until = done(work)
+    former = f"good for notices until {until:%Y-%m-%d %H:%M} UTC" if until else "good for nothing any more"
+    out.print(f"rotated; the secret before is {former}")
+
+
+@provider.command("end-former-secret")
+def provider_end_former_secret(site_id: int, name: _Name, token: OperatorToken = "") -> None:
+    """End the secret before at once: it has leaked, or the provider's side is changed."""
+
+    async def work(tx: Transaction, at: datetime) -> bool:
+        return await providers.end_former_secret(tx, site_id, name, by=await actor(tx, token), at=at)
+
+    out.print("ended" if done(work) else "there was none that was still good")
 
 
 def _secret() -> str:

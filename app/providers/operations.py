@@ -1,9 +1,8 @@
 """What can be done with accounts at providers: open one, change it, give it another secret."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, select, update
@@ -12,30 +11,35 @@ from sqlalchemy.engine import Row
 
 from app import merchants, staff
 from app.kernel.errors import Refusal
-from app.plumbing.addresses import DEFAULT_PORTS, Peer, check_registered_url, target_of
+from app.plumbing.addresses import Peer, check_registered_url
 from app.plumbing.database import Transaction
-from app.providers.gateways import GATEWAYS
+from app.providers.account_checks import (
+    BadAccount,
+    NewAccount,
+    check_gateway,
+    check_new,
+    check_place,
+    check_secret,
+)
 from app.providers.queries import AccountNotFound
 from app.providers.tables import provider_accounts
 
 __all__ = [
+    "OVERLAP_HOURS",
     "AccountChange",
     "AccountTaken",
     "AccountUnchanged",
-    "BadAccount",
-    "NewAccount",
     "change_account",
+    "end_former_secret",
     "open_account",
     "rotate_secret",
     "seed_account",
     "switch_account",
 ]
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")  # it stands in the address of the account's notices
-# As the browser spells it: the page of each order is compared with it letter by letter.
-_ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9][a-z0-9.-]*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
-_NUMBER: Final = re.compile(r"[!-~](?:[ -~]{0,126}[!-~])?")  # it goes into headers and signatures
-_LONGEST_SECRET: Final = 4_096  # characters; a key of RSA with 4,096 bits has fewer
+# 24: a provider's people change their side within a working day, and repeats of the day before have come.
+OVERLAP_HOURS: Final = 24
+_MOST_OVERLAP_HOURS: Final = 720  # 30 days; what is needed for longer is a second secret, and no former one
 
 
 class AccountTaken(Refusal):
@@ -44,36 +48,6 @@ class AccountTaken(Refusal):
 
 class AccountUnchanged(Refusal):
     """Nothing would change at the provider account {account}."""
-
-
-class BadAccount(Refusal):
-    """The account's {field} {rule}."""
-
-    def __init__(self, *, field: str, rule: str) -> None:
-        """Name what cannot be."""
-        super().__init__(field=field, rule=rule)
-        self.param = field.replace(" ", "_")
-
-
-@dataclass(frozen=True, slots=True)
-class NewAccount:
-    """What somebody decides who opens an account: whose gateway, where, and as whom we come.
-
-    Args:
-        name: by which orders of accounts, payments and the diary call it.
-        gateway: one of those that are known here.
-        base_url: where the provider's interface is.
-        merchant_id: our number at the provider.
-        secret: with which both sides sign, or log in.
-        page_origin: the only place to which the provider may send a player's browser; empty: any.
-    """
-
-    name: str
-    gateway: str
-    base_url: str
-    merchant_id: str
-    secret: str = field(repr=False)
-    page_origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +85,7 @@ async def open_account(
         AccountTaken: the name is another account's, which stays as it is.
     """
     await merchants.site(tx, site_id)
-    _check(new, allowed_private_peers)
+    check_new(new, allowed_private_peers)
     shown = {"gateway": new.gateway, "base_url": new.base_url, "page_origin": new.page_origin}
     done = await tx.execute(
         insert(provider_accounts)
@@ -167,7 +141,7 @@ async def change_account(
     now = {name: value for name, value in given.items() if value != was[name]}
     if not now:
         raise AccountUnchanged(account=name)
-    _check_place(now.get("base_url"), now.get("merchant_id"), now.get("page_origin"), allowed_private_peers)
+    check_place(now.get("base_url"), now.get("merchant_id"), now.get("page_origin"), allowed_private_peers)
     columns: dict[str, object] = {name: value for name, value in now.items() if name != "merchant_id"}
     if "merchant_id" in now:
         columns["credentials"] = {**row.credentials, "account": now["merchant_id"]}
@@ -193,7 +167,7 @@ async def switch_account(
     """
     row = await _locked(tx, site_id, name)
     if enabled:
-        _check_gateway(row.gateway)
+        check_gateway(row.gateway)
     if row.enabled == enabled:
         return False
     await tx.execute(update(provider_accounts).where(_is(site_id, name)).values(enabled=enabled))
@@ -203,22 +177,78 @@ async def switch_account(
 
 
 async def rotate_secret(
-    tx: Transaction, site_id: int, name: str, secret: str, *, by: str, at: datetime
-) -> None:
+    tx: Transaction,
+    site_id: int,
+    name: str,
+    secret: str,
+    *,
+    by: str,
+    at: datetime,
+    overlap_hours: int = OVERLAP_HOURS,
+) -> datetime | None:
     """Use another secret at a provider account from now on, and note in the diary that it was changed.
 
-    The one before ends at once: what a provider still signs with it is refused, and heard by asking, except
-    disputes, which exist in notices only. An account that is switched off stays so.
+    During the overlap, what the provider still signs with the one before is taken in; nothing is sent with
+    it. One that was former until now ends at once. An account that is switched off stays so.
+
+    Args:
+        tx: the caller's transaction.
+        site_id, name: which account.
+        secret: the new one.
+        by: the actor, as `staff` writes them.
+        at: this instant.
+        overlap_hours: how long the one before is still good for notices; 0: it ends at once, as a leaked one
+            must.
+
+    Returns:
+        until when the one before is good; None: it is not.
 
     Raises:
         SiteNotFound, AccountNotFound: no such number, or no such account there.
-        BadAccount: no secret, or what can be none.
+        BadAccount: no secret, what can be none, or the one that is there; an overlap that can be none.
     """
-    _check_secret(secret)
+    check_secret(secret)
+    if not 0 <= overlap_hours <= _MOST_OVERLAP_HOURS:
+        raise BadAccount(field="overlap", rule=f"must be 0 to {_MOST_OVERLAP_HOURS} hours")
     row = await _locked(tx, site_id, name)
-    changed = {**row.credentials, "secret": secret}
-    await tx.execute(update(provider_accounts).where(_is(site_id, name)).values(credentials=changed))
-    await _note(tx, site_id, name, "secret_rotated", {}, by=by, at=at)
+    before = row.credentials.get("secret", "")
+    if secret == before:  # said twice, it would end the one that is former
+        raise BadAccount(field="secret", rule="is the one that it has already")
+    until = at + timedelta(hours=overlap_hours) if before and overlap_hours else None
+    await tx.execute(
+        update(provider_accounts)
+        .where(_is(site_id, name))
+        .values(
+            credentials={**row.credentials, "secret": secret},
+            former_secret=before if until else None,
+            former_secret_ends_at=until,
+        )
+    )
+    await _note(tx, site_id, name, "secret_rotated", {"former_until": _written(until)}, by=by, at=at)
+    return until
+
+
+async def end_former_secret(tx: Transaction, site_id: int, name: str, *, by: str, at: datetime) -> bool:
+    """End an account's former secret before its time, as one that has leaked must; noted in the diary.
+
+    Returns:
+        whether there was one that was still good.
+
+    Raises:
+        SiteNotFound, AccountNotFound: no such number, or no such account there.
+    """
+    row = await _locked(tx, site_id, name)
+    ended = {"former_secret": None, "former_secret_ends_at": None}
+    await tx.execute(update(provider_accounts).where(_is(site_id, name)).values(**ended))
+    was_good = row.former_secret_ends_at is not None and at < row.former_secret_ends_at
+    if was_good:
+        detail = {"now": None, "before": {"former_until": _written(row.former_secret_ends_at)}}
+        await _note(tx, site_id, name, "former_secret_ended", detail, by=by, at=at)
+    return was_good
+
+
+def _written(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
 
 
 async def _locked(tx: Transaction, site_id: int, name: str) -> Row[Any]:
@@ -237,57 +267,6 @@ async def _locked(tx: Transaction, site_id: int, name: str) -> Row[Any]:
 
 def _is(site_id: int, name: str) -> ColumnElement[bool]:
     return (provider_accounts.c.site_id == site_id) & (provider_accounts.c.account == name)
-
-
-def _check(new: NewAccount, peers: frozenset[Peer]) -> None:
-    """Refuse what can be no account."""
-    _check_gateway(new.gateway)
-    if not _NAME.fullmatch(new.name):
-        raise BadAccount(
-            field="name", rule="must be 1 to 64 of a-z, 0-9, - and _, beginning with a letter or a digit"
-        )
-    _check_place(new.base_url, new.merchant_id, new.page_origin, peers)
-    _check_secret(new.secret)
-
-
-def _check_gateway(name: str) -> None:
-    if name not in GATEWAYS:
-        known = ", ".join(sorted(GATEWAYS))
-        raise BadAccount(field="gateway", rule=f"{name} is not known here; known are: {known}")
-
-
-def _check_place(
-    base_url: str | None, merchant_id: str | None, page_origin: str | None, peers: frozenset[Peer]
-) -> None:
-    """Refuse what can be no place of a provider, or no number of ours there; None is not judged."""
-    if base_url is not None:
-        check_registered_url(base_url, test_profile=False, allowed_private_peers=peers)
-        if "?" in base_url:
-            raise BadAccount(field="url", rule="must have no query: paths are put behind it")
-    if page_origin:
-        _check_origin(page_origin, peers)
-    if merchant_id is not None and not _NUMBER.fullmatch(merchant_id):
-        rule = "must be 1 to 128 printable ASCII characters without blanks around them"
-        raise BadAccount(field="merchant id", rule=rule)
-
-
-def _check_origin(origin: str, peers: frozenset[Peer]) -> None:
-    """A browser leaves out its scheme's own port, and the page of each order is compared letter by letter."""
-    target = target_of(origin, allowed_private_peers=peers)
-    if not _ORIGIN.fullmatch(origin):
-        raise BadAccount(field="page origin", rule="must be like https://host or https://host:port")
-    usual = DEFAULT_PORTS[target.scheme]
-    if origin.endswith(f":{usual}"):
-        raise BadAccount(field="page origin", rule=f"must leave out the port {usual}, as browsers do")
-
-
-def _check_secret(secret: str) -> None:
-    if not secret:
-        raise BadAccount(field="secret", rule="is empty")
-    if len(secret) > _LONGEST_SECRET:
-        raise BadAccount(field="secret", rule=f"is longer than {_LONGEST_SECRET} characters")
-    if not secret.isprintable():
-        raise BadAccount(field="secret", rule="must be one line of printable characters")
 
 
 async def _note(
@@ -339,6 +318,8 @@ async def seed_account(
         "page_origin": page_origin,
         "credentials": dict(credentials),
         "enabled": True,
+        "former_secret": None,
+        "former_secret_ends_at": None,
     }
     await tx.execute(
         insert(provider_accounts)

@@ -2,12 +2,14 @@
 
 import asyncio
 from contextvars import copy_context
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from app import merchants, methods, payments, providers, staff
+from app.kernel.clock import SystemClock
 from app.kernel.errors import Refusal
 from app.plumbing.addresses import BadPeerAddress
 from tests.payments.accounts import through_both_accounts
@@ -232,7 +234,57 @@ async def test_a_notice_is_stored_while_somebody_changes_its_account(world: Worl
             await stored
 
 
-DEEDS = [("switch-off", ()), ("switch-on", ()), ("change", ("--merchant-id", "m-78"))]
+async def test_the_secret_before_is_shown_while_it_is_good_and_can_be_ended(
+    desk: Desk, clone_url: str
+) -> None:
+    async def listed() -> str:
+        lines = (await said(clone_url, "provider", "list", desk.site_id)).splitlines()
+        return next(line for line in lines if line.startswith("own")).partition("  on")[2]
+
+    def hours_until(line: str) -> int:
+        """How far away the instant is at which a line ends."""
+        at = datetime.fromisoformat(line.strip().removesuffix(" UTC")[-16:]).replace(tzinfo=UTC)
+        return round((at - SystemClock().now()) / timedelta(hours=1))
+
+    async def rotated(secret: str, *words: str) -> str:
+        done = await typed(clone_url, secret, "provider", "rotate-secret", desk.site_id, "own", *words)
+        assert done.exit_code == 0, done.output
+        return str(done.stdout)
+
+    await opened(desk, clone_url)
+    assert await listed() == ""
+    shown = await rotated("two")
+    assert shown.startswith("rotated; the secret before is good for notices until ")
+    assert hours_until(shown) == 24
+    assert (await listed()).startswith("  former secret until ")
+    assert hours_until(await listed()) == 24
+    await rotated("three", "--overlap-hours", "2")
+    assert hours_until(await listed()) == 2
+    end = ("provider", "end-former-secret", desk.site_id, "own")
+    assert await said(clone_url, *end) == "ended\n"
+    assert await said(clone_url, *end) == "there was none that was still good\n"
+    assert await listed() == ""
+    await rotated("four")
+    shown = await rotated("five", "--overlap-hours", "0")
+    assert shown == "rotated; the secret before is good for nothing any more\n"
+    assert await listed() == ""
+
+
+@pytest.mark.parametrize("hours", ["-1", "721", "99999999999999999999"])
+async def test_an_overlap_that_can_be_none_is_a_sentence(desk: Desk, clone_url: str, hours: str) -> None:
+    await opened(desk, clone_url)
+    rotate = ("provider", "rotate-secret", desk.site_id, "own", "--overlap-hours", hours)
+    failed = await typed(clone_url, "two", *rotate)
+    assert str(failed.exception) == "The account's overlap must be 0 to 720 hours."
+    assert (await own(desk)).credentials["secret"] == SECRET
+
+
+DEEDS = [
+    ("switch-off", ()),
+    ("switch-on", ()),
+    ("change", ("--merchant-id", "m-78")),
+    ("end-former-secret", ()),
+]
 
 
 @pytest.mark.parametrize(("deed", "words"), DEEDS)
@@ -257,6 +309,8 @@ async def test_only_who_may_open_an_account_may_change_it(
     await opened(desk, clone_url)
     if deed == "switch-on":
         await switch(desk.world, clone_url, "off", "own")
+    if deed == "end-former-secret":
+        await typed(clone_url, "two", "provider", "rotate-secret", desk.site_id, "own")
     before = await noted(desk.world)
     command = ("provider", deed, desk.site_id, "own", *words, "--token")
     weak, chief = await token("weak", staff.Role.FINANCE), await token("chief", staff.Role.ADMINISTRATOR)

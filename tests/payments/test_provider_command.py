@@ -72,7 +72,7 @@ async def test_the_secret_is_said_nowhere(
     told += [await run(clone_url, "diary", desk.site_id), await run(clone_url, "diary", staff.HOUSE)]
     said_of_it = "".join(f"{one.output}{one.exception!r}" for one in told) + caplog.text
     assert SECRET not in said_of_it
-    assert f"own  told  {URL}  pages at https://pages.example.org  on\n" in said_of_it
+    assert f"own  told  {URL}  pages at https://pages.example.org  on  former secret until " in said_of_it
     assert (await own(desk)).credentials == {"account": "m-77", "secret": renewed}
     opened_as = {
         "gateway": "told",
@@ -80,10 +80,9 @@ async def test_the_secret_is_said_nowhere(
         "page_origin": "https://pages.example.org",
         "merchant_id": "m-77",
     }
-    assert await diary(desk) == [
-        ("provider_account.opened", "provider_account:own", opened_as),
-        ("provider_account.secret_rotated", "provider_account:own", {}),
-    ]
+    (of_opening, of_rotating) = await diary(desk)
+    assert of_opening == ("provider_account.opened", "provider_account:own", opened_as)
+    assert of_rotating[:2] == ("provider_account.secret_rotated", "provider_account:own")
 
 
 async def test_at_a_terminal_the_secret_is_asked_for_and_not_shown(
@@ -249,4 +248,4 @@ async def test_another_secret_switches_nothing_on(desk: Desk, clone_url: str) ->
         await tx.execute(text("UPDATE provider_account SET enabled = false WHERE account = 'own'"))
     assert (await typed(clone_url, "x", "provider", "rotate-secret", desk.site_id, "own")).exit_code == 0
     listed = await said(clone_url, "provider", "list", desk.site_id)
-    assert listed.splitlines()[1] == f"own  told  {URL}  pages anywhere  off"
+    assert listed.splitlines()[1].startswith(f"own  told  {URL}  pages anywhere  off  former secret until ")

@@ -155,6 +155,34 @@ def site_offer(
     typer.echo(f"{method}  {direction}  {now_is.minimum} to {now_is.maximum}  {', '.join(now_is.accounts)}")
 
 
+@site.command("stop-offering")
+def site_stop_offering(
+    site_id: int,
+    currency: str,
+    method: Annotated[str, typer.Argument(help="A code, as card or e_wallet.")],
+    direction: Annotated[methods.Direction, typer.Option(help="To pay in, or out.")] = (
+        methods.Direction.DEPOSIT
+    ),
+    token: OperatorToken = "",
+) -> None:
+    """Offer a method no more, until `site offer` offers it again.
+
+    Payments that are under way go on at the account where they are.
+    """
+
+    async def work(tx: Transaction, at: datetime) -> methods.Offer:
+        by = await actor(tx, token)
+        return await payments.stop_offering(
+            tx, site_id, currency.upper(), method, by=by, at=at, direction=direction
+        )
+
+    was = done(work)
+    typer.echo(
+        f"{method}  {direction}  {was.minimum.currency}  offered no more; "
+        "payments under way go on where they are, and no next account is chosen for them"
+    )
+
+
 @site.command("accounts")
 def site_accounts(
     site_id: int,
@@ -172,13 +200,16 @@ def site_accounts(
 
     After a definite failure at one of them the next is asked, never after a doubt (docs/payments.md).
     """
+    code = currency.upper()
 
     async def work(tx: Transaction, at: datetime) -> tuple[methods.Offer, int]:
         most = (await merchants.site(tx, site_id)).most_attempts
-        found = await methods.offer(tx, site_id, currency.upper(), method, direction=direction)
-        if account:
-            await payments.set_accounts(tx, found, site_id, account, by=await actor(tx, token), at=at)
-            found = await methods.offer(tx, site_id, currency.upper(), method, direction=direction)
+        if not account:
+            return await methods.offer(tx, site_id, code, method, direction=direction), most
+        by = await actor(tx, token)
+        found = await payments.set_accounts(
+            tx, site_id, code, method, account, by=by, at=at, direction=direction
+        )
         return found, most
 
     found, most = done(work)

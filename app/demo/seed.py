@@ -100,7 +100,7 @@ async def offer_everything(
 ) -> None:
     """Let a test site offer every way to pay in and out in a currency, carried out by the sandbox."""
     for name, account in ((SANDBOX, ACCOUNT), (SECOND_SANDBOX, SECOND_ACCOUNT)):
-        await providers.open_account(
+        await providers.seed_account(
             tx,
             site_id,
             name,

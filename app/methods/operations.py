@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Text, case, literal, update
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy import ColumnElement, and_, case, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.engine import Row
 from sqlalchemy.sql import Executable
 
 from app.kernel import ids
 from app.kernel.masking import holds_card
 from app.kernel.money import Money
 from app.methods.destinations import DESTINATION_FIELDS, Destination
-from app.methods.model import CATALOGUE, Direction, MethodUnavailable, check_accounts
-from app.methods.queries import Instrument, InstrumentNotFound, instrument_of
+from app.methods.model import CATALOGUE, Direction, MethodUnavailable, Offer, check_accounts
+from app.methods.queries import Instrument, InstrumentNotFound, instrument_of, offer_of
 from app.methods.tables import instruments, site_methods
 from app.plumbing.database import Transaction
 
 __all__ = ["offer_method", "order_accounts", "remember_instrument", "remove_instrument", "switch_method"]
+
+_KEY: Final = ("site_id", "method", "currency", "direction")
+_Offered: TypeAlias = tuple[int, str, str, Direction]
 
 
 async def offer_method(
@@ -29,11 +34,14 @@ async def offer_method(
     account: str,
     position: int | None = None,
     direction: Direction = Direction.DEPOSIT,
-) -> None:
+) -> Offer | None:
     """Offer a method at a site in the currency of its limits, or change its limits, account and place.
 
     `order_accounts` lets other accounts follow; they stay where the first one does. At another account it
     goes through that one alone. Without a position it stays at its place, and a new one stands at 0.
+
+    Returns:
+        the offer as it was until now; None where the method was not offered.
 
     Raises:
         MethodUnavailable: no such method in the catalogue, or nothing is paid out by it.
@@ -43,24 +51,25 @@ async def offer_method(
         raise MethodUnavailable(method=method)
     if maximum < minimum:
         raise ValueError("maximum below minimum")
+    offered = (site_id, method, minimum.currency, direction)
     row = {
         "enabled": True,
         "minimum_minor": minimum.minor,
         "maximum_minor": maximum.minor,
         "account": account,
     }
-    # Decided where the row is locked: what was read before may be another's by now.
-    old = site_methods.c
-    followers = case((old.account == account, old.further_accounts), else_=literal([], ARRAY(Text)))
+    old = await _locked(tx, offered)
+    if old is None:
+        its = dict(zip(_KEY, offered, strict=True))
+        adding = insert(site_methods).values(**its, **row, position=position or 0)
+        if (await tx.execute(adding.on_conflict_do_nothing())).rowcount:
+            return None
+        old = await _locked(tx, offered)  # somebody else has offered it since we looked
+        assert old is not None, "an offer is switched off, never deleted"
+    followers = old.further_accounts if old.account == account else []
     place = old.position if position is None else position
-    its = {"site_id": site_id, "method": method, "currency": minimum.currency, "direction": direction}
-    await tx.execute(
-        insert(site_methods)
-        .values(**its, **row, position=position or 0)
-        .on_conflict_do_update(
-            index_elements=list(its), set_={**row, "further_accounts": followers, "position": place}
-        )
-    )
+    await _change(tx, offered, **row, further_accounts=followers, position=place)
+    return offer_of(old) if old.enabled else None
 
 
 async def order_accounts(
@@ -100,20 +109,19 @@ async def switch_method(
     await _change(tx, (site_id, method, currency, direction), enabled=enabled)
 
 
-async def _change(tx: Transaction, offered: tuple[int, str, str, Direction], **values: object) -> None:
-    site_id, method, currency, direction = offered
-    done = await tx.execute(
-        update(site_methods)
-        .where(
-            site_methods.c.site_id == site_id,
-            site_methods.c.method == method,
-            site_methods.c.currency == currency,
-            site_methods.c.direction == direction,
-        )
-        .values(**values)
-    )
+async def _locked(tx: Transaction, offered: _Offered) -> Row[Any] | None:
+    """The row of a method, offered now or before, which nobody else changes meanwhile."""
+    return await tx.first(select(site_methods).where(_is(offered)).with_for_update())
+
+
+async def _change(tx: Transaction, offered: _Offered, **values: object) -> None:
+    done = await tx.execute(update(site_methods).where(_is(offered)).values(**values))
     if not done.rowcount:
-        raise MethodUnavailable(method=method)
+        raise MethodUnavailable(method=offered[1])
+
+
+def _is(offered: _Offered) -> ColumnElement[bool]:
+    return and_(*(site_methods.c[name] == value for name, value in zip(_KEY, offered, strict=True)))
 
 
 def _used() -> Executable:

@@ -24,6 +24,7 @@ __all__ = [
     "instruments",
     "new_instruments",
     "offer",
+    "offer_of",
     "offers",
 ]
 
@@ -35,11 +36,10 @@ _ENABLED = select(site_methods).where(
     site_methods.c.enabled,
 )
 _OFFERS = Built(_ENABLED.order_by(site_methods.c.position, site_methods.c.method))
-_OFFER = Built(
-    _ENABLED.where(
-        site_methods.c.method == bindparam("by_method"), site_methods.c.direction == bindparam("in_direction")
-    )
+_ONE = _ENABLED.where(
+    site_methods.c.method == bindparam("by_method"), site_methods.c.direction == bindparam("in_direction")
 )
+_OFFER, _OFFER_LOCKED = Built(_ONE), Built(_ONE.with_for_update())
 
 
 class InstrumentNotFound(Refusal):
@@ -82,22 +82,28 @@ class Instrument:
 async def offers(reader: Reader, site_id: int, currency: str) -> list[Offer]:
     """Every enabled method of a site in a currency, to pay in and to receive by, in the site's order."""
     rows = await reader.all(_OFFERS, {"of_site": site_id, "in_currency": currency})
-    return [_offer(row) for row in rows if row.method in CATALOGUE]
+    return [offer_of(row) for row in rows if row.method in CATALOGUE]
 
 
 async def offer(
-    reader: Reader, site_id: int, currency: str, method: str, *, direction: Direction = Direction.DEPOSIT
+    reader: Reader,
+    site_id: int,
+    currency: str,
+    method: str,
+    *,
+    direction: Direction = Direction.DEPOSIT,
+    lock: bool = False,
 ) -> Offer:
-    """One method as the site offers it.
+    """One method as the site offers it; with `lock`, nobody else changes the offer meanwhile.
 
     Raises:
         MethodUnavailable: unknown, not offered in this currency and direction, or switched off.
     """
     wanted = {"of_site": site_id, "in_currency": currency, "by_method": method, "in_direction": direction}
-    row = await reader.first(_OFFER, wanted)
+    row = await reader.first(_OFFER_LOCKED if lock else _OFFER, wanted)
     if row is None or row.method not in CATALOGUE:
         raise MethodUnavailable(method=method)
-    return _offer(row)
+    return offer_of(row)
 
 
 async def instrument(reader: Reader, site_id: int, player_id: str, instrument_id: str) -> Instrument:
@@ -160,7 +166,8 @@ def instrument_of(row: Row[Any]) -> Instrument:
     )
 
 
-def _offer(row: Row[Any]) -> Offer:
+def offer_of(row: Row[Any]) -> Offer:
+    """A row of the table as an offer."""
     return Offer(
         method=CATALOGUE[row.method],
         minimum=Money(row.minimum_minor, row.currency),

@@ -23,7 +23,9 @@ from app.payments.model import Attention, CaseKind, CaseState, PayoutPolicy
 from app.payments.notices import read_notice
 from app.payments.obstacles import PAYOUTS
 from app.payments.payouts import PayoutWish, PayoutsStopped, request_payout
-from app.payments.policies import change_policy, set_accounts, set_most_attempts, set_offer, set_policy
+from app.payments.policies import (
+    change_policy, set_accounts, set_most_attempts, set_offer, set_policy, stop_offering,
+)
 from app.payments.previews import PayoutPart, PayoutPreview, preview_payout
 from app.payments.queries import (
     Attempt, Payment, PaymentNotFound, events, needing_attention, payment, payment_of_view,
@@ -49,7 +51,8 @@ __all__ = [
     "payment_of_view", "payout", "payouts_of_site", "policy", "preview_payout", "proposal_waiting",
     "propose_resolution", "public_dispute", "public_object", "raise_case", "read_notice", "refund",
     "refunds_of", "reject", "reject_refund", "renew_expired", "request_deposit", "request_payout",
-    "request_refund", "set_accounts", "set_most_attempts", "set_offer", "set_policy", "sweep_due",
+    "request_refund", "set_accounts", "set_most_attempts", "set_offer", "set_policy", "stop_offering",
+    "sweep_due",
 ]
 # isort: on
 # fmt: on

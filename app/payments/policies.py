@@ -1,4 +1,4 @@
-"""Setting what a site wants of its withdrawals, and through which provider accounts its payments go."""
+"""Setting what a site wants of its withdrawals, what it offers, and through which provider accounts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +15,15 @@ from app.payments.model import PayoutPolicy
 from app.payments.tables import policies
 from app.plumbing.database import Transaction
 
-__all__ = ["BadPolicy", "change_policy", "set_accounts", "set_most_attempts", "set_offer", "set_policy"]
+__all__ = [
+    "BadPolicy",
+    "change_policy",
+    "set_accounts",
+    "set_most_attempts",
+    "set_offer",
+    "set_policy",
+    "stop_offering",
+]
 
 _CAPS = {methods.Direction.DEPOSIT: providers.Cap.DEPOSIT, methods.Direction.PAYOUT: providers.Cap.PAYOUT}
 
@@ -81,8 +89,16 @@ async def change_policy(
 
 
 async def set_accounts(
-    tx: Transaction, offered: methods.Offer, site_id: int, accounts: Sequence[str], *, by: str, at: datetime
-) -> None:
+    tx: Transaction,
+    site_id: int,
+    currency: str,
+    method: str,
+    accounts: Sequence[str],
+    *,
+    by: str,
+    at: datetime,
+    direction: methods.Direction = methods.Direction.DEPOSIT,
+) -> methods.Offer:
     """Set through which provider accounts a method of a site goes, and note it in the diary.
 
     What is open goes on by the new order: an account that was asked for it is not asked again. A deposit that
@@ -91,11 +107,14 @@ async def set_accounts(
 
     Args:
         tx: the caller's transaction.
-        offered: the method as the site offers it in a currency and a direction.
         site_id: whose.
+        currency, method, direction: of what is offered.
         accounts: the first to be asked standing first.
         by: the actor, as `staff` writes them.
         at: this instant.
+
+    Returns:
+        the offer as it is then.
 
     Raises:
         AccountNotFound: no such account at this site, or nothing is paid so through it. One that is switched
@@ -103,12 +122,12 @@ async def set_accounts(
         BadAccounts: none, one of them twice, or too many.
         MethodUnavailable: the site does not offer it.
     """
-    await _check_accounts(tx, site_id, accounts, offered.direction)
-    code, currency = offered.method.code, offered.minimum.currency
-    await methods.order_accounts(tx, site_id, code, currency, accounts, direction=offered.direction)
-    detail = {"accounts": list(accounts), "before": list(offered.accounts)}
-    subject = f"offer:{code}:{currency}:{offered.direction}"
-    await staff.note(tx, site_id, actor=by, deed="offer.accounts", subject=subject, detail=detail, at=at)
+    before = await methods.offer(tx, site_id, currency, method, direction=direction, lock=True)
+    await _check_accounts(tx, site_id, accounts, direction)
+    await methods.order_accounts(tx, site_id, method, currency, accounts, direction=direction)
+    detail = {"accounts": list(accounts), "before": list(before.accounts)}
+    await _note(tx, site_id, before, "accounts", detail, by=by, at=at)
+    return await methods.offer(tx, site_id, currency, method, direction=direction)
 
 
 async def set_offer(
@@ -153,8 +172,7 @@ async def set_offer(
     if wanted.maximum < wanted.minimum:
         raise BadPolicy(field="maximum", rule="must not be below the minimum")
     await _check_accounts(tx, site_id, [wanted.account], direction)
-    before = await _offered(tx, site_id, currency, code, direction)
-    await methods.offer_method(
+    before = await methods.offer_method(
         tx,
         site_id,
         code,
@@ -166,9 +184,44 @@ async def set_offer(
     )
     now_is = await methods.offer(tx, site_id, currency, code, direction=direction)
     detail = {"now": _figures(now_is), "before": before and _figures(before)}
-    subject = f"offer:{code}:{currency}:{direction}"
-    await staff.note(tx, site_id, actor=by, deed="offer.set", subject=subject, detail=detail, at=at)
+    await _note(tx, site_id, now_is, "set", detail, by=by, at=at)
     return now_is
+
+
+async def stop_offering(
+    tx: Transaction,
+    site_id: int,
+    currency: str,
+    method: str,
+    *,
+    by: str,
+    at: datetime,
+    direction: methods.Direction = methods.Direction.DEPOSIT,
+) -> methods.Offer:
+    """Offer a method no more, and note in the diary how it was offered; offered again it has its place back.
+
+    What is under way goes on at the account where it is; where it fails there, no next one is chosen.
+
+    Args:
+        tx: the caller's transaction.
+        site_id: whose.
+        currency, method, direction: of what is offered.
+        by: the actor, as `staff` writes them.
+        at: this instant.
+
+    Returns:
+        the offer as it was.
+
+    Raises:
+        SiteNotFound: no such number.
+        MethodUnavailable: the site does not offer it.
+    """
+    await merchants.site(tx, site_id)
+    before = await methods.offer(tx, site_id, currency, method, direction=direction, lock=True)
+    await methods.switch_method(tx, site_id, method, currency, enabled=False, direction=direction)
+    detail = {"now": None, "before": _figures(before)}
+    await _note(tx, site_id, before, "stopped", detail, by=by, at=at)
+    return before
 
 
 async def set_most_attempts(tx: Transaction, site_id: int, most: int, *, by: str, at: datetime) -> None:
@@ -194,18 +247,24 @@ async def _check_accounts(
             raise providers.AccountNotFound(account=name)
 
 
-async def _offered(
-    tx: Transaction, site_id: int, currency: str, code: str, direction: methods.Direction
-) -> methods.Offer | None:
-    try:
-        return await methods.offer(tx, site_id, currency, code, direction=direction)
-    except methods.MethodUnavailable:
-        return None
+async def _note(
+    tx: Transaction,
+    site_id: int,
+    offered: methods.Offer,
+    what: str,
+    detail: Mapping[str, object],
+    *,
+    by: str,
+    at: datetime,
+) -> None:
+    subject = f"offer:{offered.method.code}:{offered.minimum.currency}:{offered.direction}"
+    await staff.note(tx, site_id, actor=by, deed=f"offer.{what}", subject=subject, detail=detail, at=at)
 
 
 def _figures(offered: methods.Offer) -> dict[str, object]:
     return {
         "account": offered.account,
+        "further_accounts": list(offered.further_accounts),
         "minimum_minor": offered.minimum.minor,
         "maximum_minor": offered.maximum.minor,
         "position": offered.position,

@@ -67,6 +67,7 @@ FrameworkRefusal = HTTPException
 STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "account_not_found": 404,
     "account_taken": 409,
+    "account_unchanged": 409,
     "amount_malformed": 422,
     "amount_too_high": 422,
     "amount_too_low": 422,

@@ -28,9 +28,11 @@ from app.providers.intake import NOTICE_ARRIVED, Intake, take_notice
 
 # fmt: off
 # isort: off
+from app.providers.notices import close_notice, recover_forgotten
+from app.providers.account_checks import BadAccount, NewAccount
 from app.providers.operations import (
-    AccountTaken, BadAccount, NewAccount, close_notice, open_account, recover_forgotten, register_account,
-    rotate_secret,
+    OVERLAP_HOURS, AccountChange, AccountTaken, AccountUnchanged, change_account, end_former_secret,
+    open_account, rotate_secret, seed_account, switch_account,
 )
 from app.providers.queries import (
     AccountNotFound, able, account, accounts, accounts_of_site, gateway_of, reports_of, stored_notice,
@@ -39,13 +41,13 @@ from app.providers.routing import Route, next_account
 from app.providers.tables import NoticeState
 
 __all__ = [
-    "NOTICE_ARRIVED", "AccountNotFound", "AccountTaken", "BadAccount", "BadNotice", "Cap", "DepositOrder",
-    "DisputeReport", "DisputeStage", "Gateway", "InstrumentSeen", "Intake", "NewAccount", "NoticeReply",
-    "NoticeState", "PayoutOrder", "ProviderAccount", "ProviderError", "RawNotice", "Redirect",
-    "RefundOrder", "Report", "Result", "Route", "State", "Tokenised", "able", "account", "accounts",
-    "accounts_of_site", "close_notice", "gateway_of", "judged", "next_account", "open_account",
-    "recover_forgotten", "register_account", "reports_of", "rotate_secret", "stored_notice",
-    "take_notice",
+    "NOTICE_ARRIVED", "OVERLAP_HOURS", "AccountChange", "AccountNotFound", "AccountTaken", "AccountUnchanged",
+    "BadAccount", "BadNotice", "Cap", "DepositOrder", "DisputeReport", "DisputeStage", "Gateway",
+    "InstrumentSeen", "Intake", "NewAccount", "NoticeReply", "NoticeState", "PayoutOrder", "ProviderAccount",
+    "ProviderError", "RawNotice", "Redirect", "RefundOrder", "Report", "Result", "Route", "State",
+    "Tokenised", "able", "account", "accounts", "accounts_of_site", "change_account", "close_notice",
+    "end_former_secret", "gateway_of", "judged", "next_account", "open_account", "recover_forgotten",
+    "reports_of", "rotate_secret", "seed_account", "stored_notice", "switch_account", "take_notice",
 ]
 # isort: on
 # fmt: on

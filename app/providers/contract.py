@@ -94,7 +94,11 @@ class DisputeStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProviderAccount:
-    """Our account at a provider, for one site; `credentials` never leave the gateway."""
+    """Our account at a provider, for one site; `credentials` never leave the gateway.
+
+    A gateway reads `credentials` alone: the secret before them verifies notices, by `before_rotation`, and
+    signs nothing.
+    """
 
     site_id: int
     account: str
@@ -102,6 +106,16 @@ class ProviderAccount:
     base_url: str
     page_origin: str
     credentials: Mapping[str, str] = field(repr=False)
+    former_secret: str | None = field(default=None, repr=False)
+    former_secret_ends_at: datetime | None = None
+
+    def before_rotation(self, now: datetime) -> "ProviderAccount | None":
+        """The account with its former secret, for notices still signed so; None once that is over."""
+        ends_at = self.former_secret_ends_at
+        if self.former_secret is None or ends_at is None or now >= ends_at:
+            return None
+        former = {**self.credentials, "secret": self.former_secret}
+        return replace(self, credentials=former, former_secret=None, former_secret_ends_at=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +352,10 @@ class Gateway(Protocol):
         ...
 
     def parse(self, account: ProviderAccount, notice: RawNotice) -> list[Report]:
-        """The facts of a verified notice; an unreadable one gives none."""
+        """The facts of a verified notice; an unreadable one gives none.
+
+        It may be read after the account's secret was changed: what it says must not hang on the secret.
+        """
         ...
 
     def reply(self, account: ProviderAccount, notice: RawNotice) -> NoticeReply:

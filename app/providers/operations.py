@@ -1,88 +1,65 @@
-"""What can be done with providers: open an account, find forgotten notices, close one once it is read."""
+"""What can be done with accounts at providers: open one, change it, give it another secret."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import bindparam, literal, select, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Row
 
 from app import merchants, staff
 from app.kernel.errors import Refusal
-from app.plumbing import metrics
-from app.plumbing.addresses import DEFAULT_PORTS, Peer, check_registered_url, target_of
-from app.plumbing.database import Built, Transaction
-from app.providers.gateways import GATEWAYS
-from app.providers.intake import read_soon
+from app.plumbing.addresses import Peer, check_registered_url
+from app.plumbing.database import Transaction
+from app.providers.account_checks import (
+    BadAccount,
+    NewAccount,
+    check_gateway,
+    check_new,
+    check_place,
+    check_secret,
+)
 from app.providers.queries import AccountNotFound
-from app.providers.tables import NoticeState, notices, provider_accounts
+from app.providers.tables import provider_accounts
 
 __all__ = [
+    "OVERLAP_HOURS",
+    "AccountChange",
     "AccountTaken",
-    "BadAccount",
-    "NewAccount",
-    "close_notice",
+    "AccountUnchanged",
+    "change_account",
+    "end_former_secret",
     "open_account",
-    "recover_forgotten",
-    "register_account",
     "rotate_secret",
+    "seed_account",
+    "switch_account",
 ]
 
-_FORGOTTEN_AFTER = timedelta(minutes=5)  # longer than all tries of one job together
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")  # it stands in the address of the account's notices
-# As the browser spells it: the page of each order is compared with it letter by letter.
-_ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9][a-z0-9.-]*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
-_NUMBER: Final = re.compile(r"[!-~](?:[ -~]{0,126}[!-~])?")  # it goes into headers and signatures
-_LONGEST_SECRET: Final = 4_096  # characters; a key of RSA with 4,096 bits has fewer
-# Built once.
-_CLOSE = Built(
-    update(notices)
-    .where(
-        notices.c.site_id == bindparam("of_site"),
-        notices.c.notice_id == bindparam("of_notice"),
-        notices.c.state == bindparam("was_state"),
-    )
-    .returning(notices.c.notice_id)
-)
+# 24: a provider's people change their side within a working day, and repeats of the day before have come.
+OVERLAP_HOURS: Final = 24
+_MOST_OVERLAP_HOURS: Final = 720  # 30 days; what is needed for longer is a second secret, and no former one
 
 
 class AccountTaken(Refusal):
     """This site has a provider account {account} already."""
 
 
-class BadAccount(Refusal):
-    """The account's {field} {rule}."""
-
-    def __init__(self, *, field: str, rule: str) -> None:
-        """Name what cannot be."""
-        super().__init__(field=field, rule=rule)
-        self.param = field
+class AccountUnchanged(Refusal):
+    """Nothing would change at the provider account {account}."""
 
 
 @dataclass(frozen=True, slots=True)
-class NewAccount:
-    """What somebody decides who opens an account: whose gateway, where, and as whom we come.
+class AccountChange:
+    """What changes at an account, by the names of `NewAccount`; None: it stays as it is."""
 
-    Args:
-        name: by which orders of accounts, payments and the diary call it.
-        gateway: one of those that are known here.
-        base_url: where the provider's interface is.
-        merchant_id: our number at the provider.
-        secret: with which both sides sign, or log in.
-        page_origin: the only place to which the provider may send a player's browser; empty: any.
-    """
-
-    name: str
-    gateway: str
-    base_url: str
-    merchant_id: str
-    secret: str = field(repr=False)
-    page_origin: str = ""
+    base_url: str | None = None
+    merchant_id: str | None = None
+    page_origin: str | None = None
 
 
-async def register_account(
+async def open_account(
     tx: Transaction,
     site_id: int,
     new: NewAccount,
@@ -108,7 +85,7 @@ async def register_account(
         AccountTaken: the name is another account's, which stays as it is.
     """
     await merchants.site(tx, site_id)
-    _check(new, allowed_private_peers)
+    check_new(new, allowed_private_peers)
     shown = {"gateway": new.gateway, "base_url": new.base_url, "page_origin": new.page_origin}
     done = await tx.execute(
         insert(provider_accounts)
@@ -126,75 +103,187 @@ async def register_account(
     await _note(tx, site_id, new.name, "opened", detail, by=by, at=at)
 
 
-async def rotate_secret(
-    tx: Transaction, site_id: int, name: str, secret: str, *, by: str, at: datetime
+async def change_account(
+    tx: Transaction,
+    site_id: int,
+    name: str,
+    change: AccountChange,
+    *,
+    by: str,
+    at: datetime,
+    allowed_private_peers: frozenset[Peer] = frozenset(),
 ) -> None:
-    """Use another secret at a provider account from now on, and note in the diary that it was changed.
+    """Change where a provider is found or as whom we come, and note in the diary what was before.
 
-    The one before ends at once: what a provider still signs with it is refused, and heard by asking, except
-    disputes, which exist in notices only. An account that is switched off stays so.
+    Counts for the next call, also about orders that were placed before: it is the same contract that has
+    moved. What belongs to another contract is another account.
+
+    Args:
+        tx: the caller's transaction.
+        site_id, name: which account.
+        change: what is decided anew; what does not change by it is not judged anew either.
+        by: the actor, as `staff` writes them.
+        at: this instant.
+        allowed_private_peers: hosts and ports that may be private, and plain http.
 
     Raises:
         SiteNotFound, AccountNotFound: no such number, or no such account there.
-        BadAccount: no secret, or what can be none.
+        BadAccount, BadPeerAddress: as `open_account`.
+        AccountUnchanged: all that is given is so already.
+    """
+    row = await _locked(tx, site_id, name)
+    was = {
+        "base_url": row.base_url,
+        "merchant_id": row.credentials.get("account", ""),
+        "page_origin": row.page_origin,
+    }
+    given = {name: value for name, value in asdict(change).items() if value is not None}
+    now = {name: value for name, value in given.items() if value != was[name]}
+    if not now:
+        raise AccountUnchanged(account=name)
+    check_place(now.get("base_url"), now.get("merchant_id"), now.get("page_origin"), allowed_private_peers)
+    columns: dict[str, object] = {name: value for name, value in now.items() if name != "merchant_id"}
+    if "merchant_id" in now:
+        columns["credentials"] = {**row.credentials, "account": now["merchant_id"]}
+    await tx.execute(update(provider_accounts).where(_is(site_id, name)).values(**columns))
+    detail = {"now": now, "before": {name: was[name] for name in now}}
+    await _note(tx, site_id, name, "changed", detail, by=by, at=at)
+
+
+async def switch_account(
+    tx: Transaction, site_id: int, name: str, *, enabled: bool, by: str, at: datetime
+) -> bool:
+    """Let an account take new orders, or none until it is switched on; noted in the diary.
+
+    Switched off, no new deposit goes there, and withdrawals and refunds that would go there wait. What was
+    placed there before goes on: it is asked about, and its notices count.
+
+    Returns:
+        whether that is new; if not, nothing is written.
+
+    Raises:
+        SiteNotFound, AccountNotFound: no such number, or no such account there.
+        BadAccount: switched on, but nobody here speaks the language of its gateway.
+    """
+    row = await _locked(tx, site_id, name)
+    if enabled:
+        check_gateway(row.gateway)
+    if row.enabled == enabled:
+        return False
+    await tx.execute(update(provider_accounts).where(_is(site_id, name)).values(enabled=enabled))
+    detail = {"now": {"enabled": enabled}, "before": {"enabled": row.enabled}}
+    await _note(tx, site_id, name, "switched_on" if enabled else "switched_off", detail, by=by, at=at)
+    return True
+
+
+async def rotate_secret(
+    tx: Transaction,
+    site_id: int,
+    name: str,
+    secret: str,
+    *,
+    by: str,
+    at: datetime,
+    overlap_hours: int = OVERLAP_HOURS,
+) -> datetime | None:
+    """Use another secret at a provider account from now on, and note in the diary that it was changed.
+
+    During the overlap, what the provider still signs with the one before is taken in; nothing is sent with
+    it. One that was former until now ends at once. An account that is switched off stays so.
+
+    Args:
+        tx: the caller's transaction.
+        site_id, name: which account.
+        secret: the new one.
+        by: the actor, as `staff` writes them.
+        at: this instant.
+        overlap_hours: how long the one before is still good for notices; 0: it ends at once, as a leaked one
+            must.
+
+    Returns:
+        until when the one before is good; None: it is not.
+
+    Raises:
+        SiteNotFound, AccountNotFound: no such number, or no such account there.
+        BadAccount: no secret, what can be none, or the one that is there; an overlap that can be none.
+    """
+    check_secret(secret)
+    if not 0 <= overlap_hours <= _MOST_OVERLAP_HOURS:
+        raise BadAccount(field="overlap", rule=f"must be 0 to {_MOST_OVERLAP_HOURS} hours")
+    row = await _locked(tx, site_id, name)
+    before = row.credentials.get("secret", "")
+    if secret == before:  # said twice, it would end the one that is former
+        raise BadAccount(field="secret", rule="is the one that it has already")
+    until = at + timedelta(hours=overlap_hours) if before and overlap_hours else None
+    await tx.execute(
+        update(provider_accounts)
+        .where(_is(site_id, name))
+        .values(
+            credentials={**row.credentials, "secret": secret},
+            former_secret=before if until else None,
+            former_secret_ends_at=until,
+        )
+    )
+    await _note(tx, site_id, name, "secret_rotated", {"former_until": _written(until)}, by=by, at=at)
+    return until
+
+
+async def end_former_secret(tx: Transaction, site_id: int, name: str, *, by: str, at: datetime) -> bool:
+    """End an account's former secret before its time, as one that has leaked must; noted in the diary.
+
+    Returns:
+        whether there was one that was still good.
+
+    Raises:
+        SiteNotFound, AccountNotFound: no such number, or no such account there.
+    """
+    row = await _locked(tx, site_id, name)
+    ended = {"former_secret": None, "former_secret_ends_at": None}
+    await tx.execute(update(provider_accounts).where(_is(site_id, name)).values(**ended))
+    was_good = row.former_secret_ends_at is not None and at < row.former_secret_ends_at
+    if was_good:
+        detail = {"now": None, "before": {"former_until": _written(row.former_secret_ends_at)}}
+        await _note(tx, site_id, name, "former_secret_ended", detail, by=by, at=at)
+    return was_good
+
+
+def _written(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+async def _locked(tx: Transaction, site_id: int, name: str) -> Row[Any]:
+    """An account that nobody else changes meanwhile; its notices are stored all the same.
+
+    Raises:
+        SiteNotFound, AccountNotFound: no such number, or no such account there.
     """
     await merchants.site(tx, site_id)
-    _check_secret(secret)
-    its = (provider_accounts.c.site_id == site_id) & (provider_accounts.c.account == name)
-    changed = provider_accounts.c.credentials.op("||")(literal({"secret": secret}, JSONB))
-    done = await tx.execute(update(provider_accounts).where(its).values(credentials=changed))
-    if not done.rowcount:
+    held = select(provider_accounts).where(_is(site_id, name)).with_for_update(key_share=True)
+    row = await tx.first(held)
+    if row is None:
         raise AccountNotFound(account=name)
-    await _note(tx, site_id, name, "secret_rotated", {}, by=by, at=at)
+    return row
 
 
-def _check(new: NewAccount, peers: frozenset[Peer]) -> None:
-    """Refuse what can be no account; an operator knows what he typed by the name of its option."""
-    if new.gateway not in GATEWAYS:
-        known = ", ".join(sorted(GATEWAYS))
-        raise BadAccount(field="gateway", rule=f"{new.gateway} is not known here; known are: {known}")
-    if not _NAME.fullmatch(new.name):
-        raise BadAccount(
-            field="name", rule="must be 1 to 64 of a-z, 0-9, - and _, beginning with a letter or a digit"
-        )
-    check_registered_url(new.base_url, test_profile=False, allowed_private_peers=peers)
-    if "?" in new.base_url:
-        raise BadAccount(field="--url", rule="must have no query: paths are put behind it")
-    if new.page_origin:
-        _check_origin(new.page_origin, peers)
-    if not _NUMBER.fullmatch(new.merchant_id):
-        rule = "must be 1 to 128 printable ASCII characters without blanks around them"
-        raise BadAccount(field="--merchant-id", rule=rule)
-    _check_secret(new.secret)
-
-
-def _check_origin(origin: str, peers: frozenset[Peer]) -> None:
-    """A browser leaves out its scheme's own port, and the page of each order is compared letter by letter."""
-    target = target_of(origin, allowed_private_peers=peers)
-    if not _ORIGIN.fullmatch(origin):
-        raise BadAccount(field="--page-origin", rule="must be like https://host or https://host:port")
-    usual = DEFAULT_PORTS[target.scheme]
-    if origin.endswith(f":{usual}"):
-        raise BadAccount(field="--page-origin", rule=f"must leave out the port {usual}, as browsers do")
-
-
-def _check_secret(secret: str) -> None:
-    if not secret:
-        raise BadAccount(field="secret", rule="is empty")
-    if len(secret) > _LONGEST_SECRET:
-        raise BadAccount(field="secret", rule=f"is longer than {_LONGEST_SECRET} characters")
-    if not secret.isprintable():
-        raise BadAccount(field="secret", rule="must be one line of printable characters")
+def _is(site_id: int, name: str) -> ColumnElement[bool]:
+    return (provider_accounts.c.site_id == site_id) & (provider_accounts.c.account == name)
 
 
 async def _note(
-    tx: Transaction, site_id: int, name: str, what: str, detail: Mapping[str, str], *, by: str, at: datetime
+    tx: Transaction,
+    site_id: int,
+    name: str,
+    what: str,
+    detail: Mapping[str, object],
+    *,
+    by: str,
+    at: datetime,
 ) -> None:
     subject, deed = f"provider_account:{name}", f"provider_account.{what}"
     await staff.note(tx, site_id, actor=by, deed=deed, subject=subject, detail=detail, at=at)
 
 
-async def open_account(
+async def seed_account(
     tx: Transaction,
     site_id: int,
     name: str,
@@ -205,7 +294,19 @@ async def open_account(
     page_origin: str = "",
     allowed_private_peers: frozenset[Peer] = frozenset(),
 ) -> None:
-    """Open a provider account for a site, or change its address and credentials.
+    """Write a provider account as it is given, over one of that name: for the demo, the simulation and tests.
+
+    Nothing but the address is checked and nothing is noted, as nobody decides it; what a person opens is
+    opened by `open_account`.
+
+    Args:
+        tx: the caller's transaction.
+        site_id, name: whose, and how it is called.
+        gateway: one of those that are known here.
+        base_url: where the provider's interface is.
+        credentials: as its gateway reads them.
+        page_origin: the only place to which the provider may send a player's browser; empty: any.
+        allowed_private_peers: hosts and ports that may be private, and plain http.
 
     Raises:
         BadPeerAddress: the base address is one that we may not call.
@@ -217,55 +318,11 @@ async def open_account(
         "page_origin": page_origin,
         "credentials": dict(credentials),
         "enabled": True,
+        "former_secret": None,
+        "former_secret_ends_at": None,
     }
     await tx.execute(
         insert(provider_accounts)
         .values(site_id=site_id, account=name, **row)
         .on_conflict_do_update(index_elements=["site_id", "account"], set_=row)
     )
-
-
-async def recover_forgotten(tx: Transaction, *, now: datetime) -> int:
-    """Give every notice that nobody has read a job again: the net under a dead letter. Returns how many."""
-    rows = await tx.all(
-        select(notices.c.site_id, notices.c.notice_id)
-        .where(notices.c.state == NoticeState.NEW, notices.c.received_at < now - _FORGOTTEN_AFTER)
-        .order_by(notices.c.received_at)
-        .limit(1000)
-    )
-    for _ in rows:
-        metrics.ALARMS.labels("notice_forgotten").inc()
-    await read_soon(tx, [(row.site_id, row.notice_id) for row in rows])
-    return len(rows)
-
-
-async def close_notice(
-    tx: Transaction,
-    site_id: int,
-    notice_id: str,
-    state: NoticeState,
-    *,
-    at: datetime,
-    reason: str = "",
-    was: NoticeState = NoticeState.NEW,
-) -> bool:
-    """Say how far a notice came: read, orphan (nobody's reference), or unreadable.
-
-    The last thing that a transaction does to a notice: until it commits, the same bytes wait that come again.
-
-    Args:
-        tx: the transaction in which its facts count.
-        site_id, notice_id: which notice.
-        state: how far it came.
-        at: this instant.
-        reason: why, for people.
-        was: how far it was when it was read.
-
-    Returns:
-        whether it was still there; if not, somebody else has closed it, and nothing is written.
-    """
-    its = {"of_site": site_id, "of_notice": notice_id, "was_state": was}
-    closed = await tx.write((_CLOSE, {**its, "state": state, "reason": reason, "read_at": at}))
-    if closed is not None and state is not NoticeState.READ:
-        metrics.ALARMS.labels(f"notice_{state.value}").inc()
-    return closed is not None

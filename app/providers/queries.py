@@ -150,7 +150,14 @@ def _can_be(site_id: int, name: str) -> bool:
 
 def _account(row: Row[Any]) -> ProviderAccount:
     return ProviderAccount(
-        row.site_id, row.account, row.gateway, row.base_url, row.page_origin, row.credentials
+        site_id=row.site_id,
+        account=row.account,
+        gateway=row.gateway,
+        base_url=row.base_url,
+        page_origin=row.page_origin,
+        credentials=row.credentials,
+        former_secret=row.former_secret,
+        former_secret_ends_at=row.former_secret_ends_at,
     )
 
 

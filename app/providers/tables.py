@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     ForeignKeyConstraint,
@@ -44,7 +45,10 @@ provider_accounts = Table(
     Column("credentials", JSONB, nullable=False, server_default="{}"),
     Column("enabled", Boolean, nullable=False, server_default="true"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("former_secret", Text, comment="notices may still be signed with it; nothing is sent with it"),
+    Column("former_secret_ends_at", DateTime(timezone=True), comment="from then on it is none"),
     ForeignKeyConstraint(["site_id"], ["site.site_id"]),
+    CheckConstraint("(former_secret IS NULL) = (former_secret_ends_at IS NULL)", name="a_former_secret_ends"),
 )
 
 notices = Table(

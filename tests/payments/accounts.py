@@ -23,7 +23,7 @@ async def with_accounts(world: World, *names: str) -> None:
     """Open accounts of the site, each at the gateway of its name."""
     async with world.database.transaction() as tx:
         for name in names:
-            await providers.open_account(
+            await providers.seed_account(
                 tx,
                 world.site_id,
                 name,

@@ -28,7 +28,7 @@ async def through_both_banks(stage: Stage) -> None:
     """The site's order is main, then second; the player has money."""
     payout = methods.Direction.PAYOUT
     async with stage.database.transaction() as tx:
-        await providers.open_account(
+        await providers.seed_account(
             tx,
             stage.site_id,
             SECOND,

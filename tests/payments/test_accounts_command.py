@@ -14,7 +14,7 @@ from tests.payments.test_deposit_command import run, said
 
 async def second(desk: Desk) -> None:
     async with desk.world.database.transaction() as tx:
-        await providers.open_account(
+        await providers.seed_account(
             tx, desk.site_id, "second", gateway="told", base_url="https://two.example.com", credentials={}
         )
 

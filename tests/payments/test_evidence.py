@@ -121,7 +121,7 @@ async def test_another_sites_notice_reaches_no_payment_of_ours(world: World) -> 
     await world.deposit()
     reference = await world.reference()
     async with world.database.transaction() as tx:
-        await providers.open_account(
+        await providers.seed_account(
             tx, world.site_id, "second", gateway="told", base_url="https://pay.example.com", credentials={}
         )
     body = b'{"facts": [{"reference": "%s", "state": "succeeded", "minor": 150000, "currency": "KZT"}]}'

@@ -241,7 +241,7 @@ async def test_each_account_numbers_its_own_payments(
 ) -> None:
     """The row of a withdrawal names one account and one number, which may be of two different parts."""
     async with stage.database.transaction() as tx:
-        await providers.open_account(
+        await providers.seed_account(
             tx,
             stage.site_id,
             "other",

@@ -295,7 +295,7 @@ async def opened(
                 callback_url=f"{shop.url}/wallet" if seamless else "",
             )
             created = await merchants.create_site(tx, new, at=clock.now(), allowed_private_peers=peers)
-            await providers.open_account(
+            await providers.seed_account(
                 tx,
                 created.site_id,
                 ACCOUNT,

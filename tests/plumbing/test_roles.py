@@ -14,6 +14,7 @@ SECRETS = [
     ("site", "webhook_secret"),
     ("webhook_secret", "value"),
     ("provider_account", "credentials"),
+    ("provider_account", "former_secret"),
     ("api_token", "hash"),
     ("player", "personal"),
     ("cashier_session", "key_hash"),

@@ -185,6 +185,22 @@ async def test_a_question_that_was_open_before_is_one_about_each_of_its_tries(sc
         assert [row["payment_id"] for row in found] == ["dep_1", "dep_2", "dep_3", "dep_4"]
 
 
+async def test_an_account_of_before_the_migration_has_no_former_secret(scratch: str) -> None:
+    await asyncio.to_thread(schema.upgrade, scratch, "questions")
+    connection = await asyncpg.connect(asyncpg_dsn(scratch))
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(
+            "INSERT INTO provider_account (site_id, account, gateway, base_url) VALUES (1, 'main', 'g', 'u')"
+        )
+        await asyncio.to_thread(schema.upgrade, scratch, "former_secret")
+        row = await connection.fetchrow("SELECT former_secret, former_secret_ends_at FROM provider_account")
+    finally:
+        await connection.close()
+    assert row is not None
+    assert tuple(row) == (None, None)
+
+
 async def test_a_database_says_its_revision(scratch: str) -> None:
     async with Database(scratch, SessionSettings(role="")) as database:
         async with database.reading() as reader:

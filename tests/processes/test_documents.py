@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app import cli
 from app.settings import Settings
 from tests.conftest import ROOT
 from tests.processes.running import Home, Player, browser, running, until
@@ -76,3 +77,11 @@ def test_the_readme_names_every_setting_and_shows_a_picture() -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", readme + (ROOT / "docs/connect.md").read_text()):
         assert (ROOT / link).exists() or (ROOT / "docs" / link).exists(), link
     assert (ROOT / "docs/images/cashier.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("group", ["site", "provider"])
+def test_the_readme_lists_every_command_of_a_group(group: str) -> None:
+    [listed] = re.findall(rf"`{group} ([a-z |-]+)`", (ROOT / "README.md").read_text())
+    [made] = [one.typer_instance for one in cli.program.registered_groups if one.name == group]
+    assert made is not None
+    assert set(listed.split(" | ")) == {one.name for one in made.registered_commands}

@@ -158,7 +158,7 @@ async def test_in_what_a_provider_answers(searched: World, provider: Provider, w
 @pytest.mark.parametrize("way", WAYS, ids=ascii)
 async def test_in_what_a_provider_notices(searched: World, way: str) -> None:
     async with searched.database.transaction() as tx:
-        await providers.open_account(
+        await providers.seed_account(
             tx,
             searched.site_id,
             "sandbox",

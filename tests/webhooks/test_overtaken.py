@@ -135,7 +135,7 @@ async def test_notices_and_questions_are_claimed_before_a_backlog_of_webhooks(li
     site_id = live.created.site_id
     await ask_soon(live.pipes, site_id, "dep_asked")
     async with live.database.transaction() as tx:
-        await providers.open_account(
+        await providers.seed_account(
             tx,
             site_id,
             "main",

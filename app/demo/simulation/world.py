@@ -128,7 +128,7 @@ async def _open_site(world: World, *, is_seamless: bool) -> None:
         created = await merchants.create_site(tx, new, at=at)
         both = (ACCOUNT, SECOND_ACCOUNT)
         for account in both:
-            await providers.open_account(
+            await providers.seed_account(
                 tx,
                 created.site_id,
                 account,

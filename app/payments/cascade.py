@@ -28,6 +28,7 @@ __all__ = [
     "next_of_leg",
     "says_nothing_came",
     "try_meant",
+    "why_questioned",
     "why_said_paid",
 ]
 
@@ -134,6 +135,15 @@ def why_said_paid(tries: Sequence[Attempt]) -> str:
     has.
     """
     return next((f"{one.account} said before that it was paid" for one in tries if one.said_paid), "")
+
+
+def why_questioned(tries: Sequence[Attempt]) -> str:
+    """Why nothing is sent in the place of a try of which somebody has said that it is not over after all.
+
+    Until its provider has answered, or people have decided. Empty where there is none.
+    """
+    asked = next((one for one in tries if one.is_questioned), None)
+    return f"{asked.account} is asked whether {asked.attempt_id} is over" if asked else ""
 
 
 def says_nothing_came(result: providers.Result, *, never_left: bool) -> bool:

@@ -16,12 +16,14 @@ from datetime import datetime
 from app import merchants, providers
 from app.kernel import ids
 from app.payments.cascade import says_nothing_came, why_said_paid
+from app.payments.evidence import evidence_of
 from app.payments.legs import attempts_of
 from app.payments.model import Source, Step
 from app.payments.queries import Attempt, Payment, payment
-from app.payments.rules import ask_delay, next_step
+from app.payments.rules import next_step
+from app.payments.schedules import ask_delay
 from app.payments.states import Kind, SubStatus
-from app.payments.steps import Cause, apply_evidence, carry_out, evidence_of, remember
+from app.payments.steps import Cause, apply_evidence, carry_out, remember
 from app.payments.tables import attempts
 from app.plumbing import switches
 from app.plumbing.database import Built, Transaction, Write

@@ -14,13 +14,14 @@ from app import ledger, providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.cascade import next_of_leg
+from app.payments.evidence import as_ranked, evidence_of
 from app.payments.legs import Leg, attempts_of, facts_of, legs_of, present_try
 from app.payments.model import Attention, Facts, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
 from app.payments.questions import question_about
 from app.payments.rules import next_step, of_legs
 from app.payments.states import LegState, SubStatus
-from app.payments.steps import Cause, as_ranked, carry_on_soon, carry_out, evidence_of, legal
+from app.payments.steps import Cause, carry_on_soon, carry_out, legal
 from app.payments.tables import attempts, legs
 from app.plumbing.database import Transaction
 
@@ -70,7 +71,9 @@ async def apply_to_leg(
     if step.keeps_number:
         step = await _fenced(tx, found, leg, evidence.provider_reference, step)
     step, onward, changes, detail = await next_of_leg(tx, found, leg, facts, evidence, step, at=at)
-    question, step = (await question_about(tx, found, attempt.attempt_id)).after(evidence, facts, step)
+    [was_over] = [one.is_over for one in tries if one.attempt_id == attempt.attempt_id]
+    question = await question_about(tx, found, attempt.attempt_id, by_people=source is Source.SETTLEMENT)
+    question, step = question.after(evidence, facts, step, is_over=was_over)
     moved = None
     if step.path:
         step, moved = await _moved(tx, found, parts, leg, step, evidence.provider_reference, at)
@@ -84,7 +87,7 @@ async def apply_to_leg(
         provider_reference=evidence.provider_reference,
         changes=changes if moved is not None else {},
         detail=detail if moved is not None else {},
-        beside=answer,
+        beside=(*answer, *question.writes),
         is_questioned=question.of_payment,
         attempt_id=attempt.attempt_id,
     )

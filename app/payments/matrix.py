@@ -186,7 +186,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
     T.DEPOSIT_CANCELLED:  (cancel,cancel, cancel, done,   done,   done,    done,    done,    stay,    done,    done,    done),
     T.DEPOSIT_REFUNDED:   (done,  amount, second, done,   done,   done,    stay,    stay,    stay,    stay,    stay,    stay),
     T.DEPOSIT_REVERSED:   (repaid,amount, second, done,   done,   done,    stay,    stay,    stay,    done,    done,    stay),
-    T.DEPOSIT_SUPERSEDED: (twice, twice,  twice,  done,   done,   done,    revive,  revive,  stay,    done,    done,    done),
+    T.DEPOSIT_SUPERSEDED: (twice, twice,  twice,  done,   done,   done,    revive,  revive,  stay,    stay,    stay,    stay),
 
     T.PAYOUT_UNSENT:      (qpay,  qclash, qclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),
     T.PAYOUT_SUBMITTED:   (pay_,  clash_, clash_, fail,   fail,   unpay,   pend,    doubt,   doubt,   stay,    again,   unsent),
@@ -197,7 +197,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
     T.PAYOUT_FAILED:      (late,  lclash, lclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),
     T.PAYOUT_CANCELLED:   (theft, qunap,  qunap,  done,   done,   done,    revive,  revive,  stay,    done,    done,    done),
     T.PAYOUT_RETURNED:    (repaid,amount, second, done,   done,   done,    stay,    stay,    stay,    stay,    stay,    stay),
-    T.PAYOUT_SUPERSEDED:  (twice, twice,  twice,  done,   done,   done,    revive,  revive,  stay,    done,    done,    done),
+    T.PAYOUT_SUPERSEDED:  (twice, twice,  twice,  done,   done,   done,    revive,  revive,  stay,    stay,    stay,    stay),
 
     T.REFUND_UNSENT:      (qpay,  qclash, qclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),
     T.REFUND_SUBMITTED:   (pay_,  clash_, clash_, fail,   fail,   unpay,   pend,    doubt,   doubt,   stay,    again,   unsent),
@@ -207,7 +207,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
     T.REFUND_COMPLETED:   (done,  amount, second, undo,   undo,   undo,    stay,    stay,    stay,    stay,    stay,    stay),
     T.REFUND_FAILED:      (late,  lclash, lclash, done,   done,   done,    revive,  revive,  stay,    done,    done,    done),
     T.REFUND_CANCELLED:   (theft, qunap,  qunap,  done,   done,   done,    revive,  revive,  stay,    done,    done,    done),
-    T.REFUND_SUPERSEDED:  (twice, twice,  twice,  done,   done,   done,    revive,  revive,  stay,    done,    done,    done),
+    T.REFUND_SUPERSEDED:  (twice, twice,  twice,  done,   done,   done,    revive,  revive,  stay,    stay,    stay,    stay),
 }
 # fmt: on
 MATRIX: Mapping[Standing, Mapping[Arrival, Cell]] = {

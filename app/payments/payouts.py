@@ -28,7 +28,7 @@ from app.payments.legs import (
 from app.payments.model import Attention, Step
 from app.payments.queries import Payment, view_hash, view_token
 from app.payments.requests import LegPlan, PayoutPlan, available, looped, reserve, write_payout
-from app.payments.rules import question_delay
+from app.payments.schedules import question_delay
 from app.payments.sending import WithdrawalsLocked
 from app.payments.states import SubStatus
 from app.payments.steps import Cause, carry_out
@@ -153,6 +153,8 @@ async def carry_on(pipes: Pipes, site_id: int, payment_id: str) -> None:
         case SubStatus.APPROVED if found.expires_at is not None:
             await _end_waiting(pipes, site_id, payment_id)
         case SubStatus.APPROVED | SubStatus.ALLOCATED:
+            if found.is_questioned:  # of another part, or an earlier try
+                await sending.ask_payout(pipes, site_id, payment_id)
             await sending.send(pipes, site_id, payment_id)
         case _ if found.sent_at is not None:
             await sending.ask_payout(pipes, site_id, payment_id)

@@ -362,5 +362,6 @@ def payment_of(row: Row[Any]) -> Payment:
         approved_at=row.approved_at,
         initiated_at=row.initiated_at,
         ask_at=row.ask_at,
-        is_questioned=row.is_questioned,
+        # The release before kept no more of it than that it shows.
+        is_questioned=row.is_questioned or row.attention == Attention.UNCONFIRMED,
     )

@@ -1,25 +1,32 @@
 """Whether the provider of a try that is over is still asked about it: a success, or that there was none.
 
 Opened and ended try by try. What the provider of another try says, and what people decide about another,
-leaves a question open; the payment knows that some try has one, and is asked about until none has.
+leaves a question open; the payment knows that some try has one, and is asked about until none has, or people
+are called because nobody has answered for too long.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import bindparam, update
 
 from app.payments.legs import attempts_of
-from app.payments.model import Attention, Evidence, Facts, Source, Step
-from app.payments.queries import Payment
+from app.payments.model import Attention, Evidence, Facts, Source, Step, Verdict
+from app.payments.queries import Attempt, Payment
 from app.payments.states import FINAL
 from app.payments.tables import attempts
 from app.plumbing.database import Built, Transaction, Write
 
-__all__ = ["Question", "question_about"]
+__all__ = ["Question", "given_up", "question_about"]
 
 _OF_TRY = (attempts.c.site_id == bindparam("of_site")) & (attempts.c.attempt_id == bindparam("of_attempt"))
+_OPEN: Final = Built(update(attempts).where(_OF_TRY).values(is_questioned=True))
 _END: Final = Built(update(attempts).where(_OF_TRY).values(is_questioned=False))
+_OF_ALL = (attempts.c.site_id == bindparam("of_site")) & (attempts.c.payment_id == bindparam("of_payment"))
+_END_ALL: Final = Built(update(attempts).where(_OF_ALL).values(is_questioned=False))
+# Of an order of which somebody has said that it was paid or came back: not yet, or nowhere to be found.
+_UNDECIDED: Final = frozenset({Verdict.PENDING, Verdict.NEEDS_PLAYER, Verdict.NOT_FOUND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +38,27 @@ class Question:
         attempt_id: the try.
         is_open: about this try.
         is_elsewhere: about another one.
+        others: other tries of the same order that may still act.
         becomes: what the try's row is to say of it; None: as it does.
+        writes: what the rows of other tries are to say.
     """
 
     payment: Payment
     attempt_id: str
     is_open: bool = False
     is_elsewhere: bool = False
+    others: tuple[str, ...] = ()
     becomes: bool | None = None
+    writes: tuple[Write, ...] = ()
 
     @property
     def of_payment(self) -> bool:
         """Whether a question is open about any try of the payment."""
         return self.is_open or self.is_elsewhere
 
-    def after(self, evidence: Evidence, facts: Facts, step: Step) -> tuple["Question", Step]:
+    def after(
+        self, evidence: Evidence, facts: Facts, step: Step, *, is_over: bool = False
+    ) -> tuple["Question", Step]:
         """What is open after a piece of evidence about the try, and the step, which says so where it opens.
 
         What nobody asked for ends no question, and neither does an answer that decides nothing.
@@ -54,31 +67,81 @@ class Question:
             evidence: what the try's provider says.
             facts: what was known of it before.
             step: what follows.
+            is_over: the try had been, whether its order waits to be sent once more or not.
         """
-        ended = facts.is_superseded or facts.sub_status in FINAL or self.payment.sub_status in FINAL
         if step.ask_again:
-            if not ended:
+            ended = is_over or facts.is_superseded or facts.sub_status in FINAL
+            if not ended and self.payment.sub_status not in FINAL:
                 return self, step
             return self._now(is_open=True), replace(step, attention=Attention.UNCONFIRMED)
-        says_something = bool(step.path) or step.settles or step.attention is not None
-        if evidence.source < Source.STATUS_QUERY or not says_something:
+        if evidence.source is Source.SETTLEMENT and step.path and evidence.verdict is Verdict.PAID:
+            return self._now(is_open=False).and_the_others(), step
+        if evidence.source < Source.STATUS_QUERY or not _decides(evidence, step):
             return self, step
         return self._now(is_open=False), step
 
-    def decided(self) -> tuple["Question", tuple[Write, ...]]:
-        """What is open once people have decided about the try, and what is written with it."""
-        if not self.is_open:
-            return self, ()
-        its = {"of_site": self.payment.site_id, "of_attempt": self.attempt_id}
-        return self._now(is_open=False), ((_END, its),)
+    def decided(self, *, is_paid: bool) -> "Question":
+        """What is open once people have decided about the try; where it is paid another may be as well."""
+        its: Write = (_END, {"of_site": self.payment.site_id, "of_attempt": self.attempt_id})
+        question = replace(self._now(is_open=False), writes=(its,) if self.is_open else ())
+        return question.and_the_others() if is_paid else question
+
+    def and_the_others(self) -> "Question":
+        """The same, and those that are under way are asked about as well: this one has their place."""
+        site_id = self.payment.site_id
+        opened: list[Write] = [(_OPEN, {"of_site": site_id, "of_attempt": one}) for one in self.others]
+        is_elsewhere = self.is_elsewhere or bool(opened)
+        return replace(self, is_elsewhere=is_elsewhere, writes=(*self.writes, *opened))
 
     def _now(self, *, is_open: bool) -> "Question":
         return self if is_open is self.is_open else replace(self, is_open=is_open, becomes=is_open)
 
 
-async def question_about(tx: Transaction, found: Payment, attempt_id: str) -> Question:
-    """What is open about a try of a payment, whose row is locked, and about its others."""
-    if not found.is_questioned:
+async def question_about(
+    tx: Transaction, found: Payment, attempt_id: str, *, by_people: bool = False
+) -> Question:
+    """What is open about a try of a payment, whose row is locked, and about its others.
+
+    Args:
+        tx: where to read.
+        found: the payment.
+        attempt_id: the try.
+        by_people: they decide about it.
+    """
+    if not found.is_questioned and not by_people:
         return Question(found, attempt_id)  # nearly always: nothing is read for it
-    about = {one.attempt_id for one in await attempts_of(tx, found) if one.is_questioned}
-    return Question(found, attempt_id, attempt_id in about, bool(about - {attempt_id}))
+    tries = await attempts_of(tx, found)
+    about = {one.attempt_id for one in tries if one.is_questioned}
+    if found.is_questioned and not about:
+        # A worker of the release before has opened it, which kept no tries: each of them answers for itself.
+        await tx.execute(
+            update(attempts)
+            .where(attempts.c.site_id == found.site_id, attempts.c.payment_id == found.payment_id)
+            .values(is_questioned=True)
+        )
+        about = {one.attempt_id for one in tries}
+    is_elsewhere = bool(about - {attempt_id})
+    return Question(found, attempt_id, attempt_id in about, is_elsewhere, _under_way(tries, attempt_id))
+
+
+def given_up(found: Payment) -> Write:
+    """What ends every question about a payment: nobody has answered for too long, and people are called."""
+    return _END_ALL, {"of_site": found.site_id, "of_payment": found.payment_id}
+
+
+def _decides(evidence: Evidence, step: Step) -> bool:
+    if step.path:
+        return True
+    if evidence.verdict in _UNDECIDED:
+        return False  # also where there is a case about it
+    return step.settles or step.attention is not None
+
+
+def _under_way(tries: Sequence[Attempt], attempt_id: str) -> tuple[str, ...]:
+    """Other tries of the order of this one that are not over."""
+    legs = [one.leg for one in tries if one.attempt_id == attempt_id]
+    return tuple(
+        one.attempt_id
+        for one in tries
+        if one.attempt_id != attempt_id and one.leg in legs and not one.is_over and not one.is_questioned
+    )

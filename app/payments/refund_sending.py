@@ -1,17 +1,19 @@
 """Sending an approved refund and asking about it: the try is written first, and no doubt sends another."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from app import providers
 from app.kernel import ids
+from app.payments.cascade import says_nothing_came, why_questioned, why_said_paid
 from app.payments.dispute_telling import disputes_of
 from app.payments.legs import attempts_of
 from app.payments.model import Attention, Source, Step
 from app.payments.queries import Attempt, Payment
 from app.payments.refund_requests import refund, refund_content
 from app.payments.refund_steps import apply_to_refund, deposit_of
-from app.payments.rules import ask_delay
+from app.payments.schedules import ask_delay
 from app.payments.states import Kind, Status, SubStatus
 from app.payments.steps import Cause, carry_out, remember
 from app.payments.tables import attempts
@@ -38,10 +40,14 @@ async def carry_on_refund(pipes: Pipes, site_id: int, refund_id: str) -> None:
 
 
 async def _send(pipes: Pipes, found: Payment) -> None:
+    async with pipes.database.reading() as reader:
+        tries = await attempts_of(reader, found)
+    if not await _nothing_arrived(pipes, found, tries):
+        return
     reference = ids.new("att", at=pipes.clock.now())
 
     async def begin(tx: Transaction) -> providers.RefundOrder | None:
-        return await _begin(tx, pipes, found, reference)
+        return await _begin(tx, pipes, found, reference, {one.attempt_id for one in tries})
 
     order = await pipes.database.retried(begin)
     if order is None:
@@ -50,10 +56,30 @@ async def _send(pipes: Pipes, found: Payment) -> None:
     await _place(pipes, found, attempt, order)
 
 
+async def _nothing_arrived(pipes: Pipes, found: Payment, tries: Sequence[Attempt]) -> bool:
+    """Whether the provider itself says of each earlier try that it is nothing: only then another may follow.
+
+    That nothing left us is what our own side of the wire says. What the provider says counts as evidence.
+    """
+    for one in tries:
+        async with pipes.database.reading() as reader:
+            account = await providers.account(reader, found.site_id, one.account)
+        asked_at = pipes.clock.now()
+        result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
+        result = providers.judged(account, result)
+        await _conclude(pipes, found, one, result, Source.STATUS_QUERY, asked_at=asked_at)
+        if not says_nothing_came(result, never_left=False):
+            return False
+    return True
+
+
 async def _begin(
-    tx: Transaction, pipes: Pipes, before: Payment, reference: str
+    tx: Transaction, pipes: Pipes, before: Payment, reference: str, asked: Collection[str]
 ) -> providers.RefundOrder | None:
-    """Write the try that will be sent now; None when something stands against it."""
+    """Write the try that will be sent now; None when something stands against it.
+
+    None either where there are others than the `asked`, of which it is known that nothing arrived.
+    """
     at = pipes.clock.now()
     found = await refund(tx, before.site_id, before.payment_id, lock=True)
     if found.sub_status is not SubStatus.APPROVED:
@@ -62,10 +88,19 @@ async def _begin(
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
         await remember(tx, found, {"ask_at": None})
         return None
-    if await _is_stopped(tx, found):
+    tries = await attempts_of(tx, found)
+    if {one.attempt_id for one in tries} != set(asked):
+        return None
+    if await _is_stopped(tx, found) or why_questioned(tries):
         await remember(tx, found, {"ask_at": at + _LOOK_AGAIN})
         return None
-    tries = await attempts_of(tx, found)
+    said_paid = why_said_paid(tries)
+    if said_paid:
+        its = tries[-1]
+        cause = Cause("system", reason=said_paid, attempt_id=its.attempt_id)
+        await carry_out(tx, found, Step(attention=Attention.DENIED_AFTER_SUCCESS), cause, at=at)
+        await remember(tx, found, {"ask_at": at + _LOOK_AGAIN})
+        return None
     order = await _order(tx, pipes, found, reference)
     await tx.execute(
         attempts.insert().values(

@@ -12,6 +12,7 @@ from sqlalchemy import update
 from app import ledger, providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
+from app.payments.evidence import as_ranked, evidence_of
 from app.payments.fences import reference_is_taken
 from app.payments.legs import attempts_of, present_try_of
 from app.payments.model import Attention, Source, Step, Verdict
@@ -19,7 +20,7 @@ from app.payments.queries import Attempt, Payment, payment
 from app.payments.questions import question_about
 from app.payments.rules import in_conflict, next_step
 from app.payments.states import Kind, Status, SubStatus
-from app.payments.steps import Cause, as_ranked, carry_out, evidence_of, legal, remember
+from app.payments.steps import Cause, carry_out, legal, remember
 from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 
@@ -60,7 +61,9 @@ async def apply_to_refund(
         step = in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
     if step.path:
         step = legal(found, await _moved(tx, found, step, at))
-    question, step = (await question_about(tx, found, attempt.attempt_id)).after(evidence, facts, step)
+    [was_over] = [one.is_over for one in tries if one.attempt_id == attempt.attempt_id]
+    question = await question_about(tx, found, attempt.attempt_id, by_people=source is Source.SETTLEMENT)
+    question, step = question.after(evidence, facts, step, is_over=was_over)
     word = (found.site_id, attempt.attempt_id, result, source)
     answer = answer_of(*word, is_over=step.is_over, is_questioned=question.becomes, at=at)
     if step.path[-1:] == (SubStatus.UNKNOWN,) and attempt.is_over:
@@ -77,7 +80,7 @@ async def apply_to_refund(
         amount=evidence.amount if evidence.verdict is Verdict.PAID else None,
         provider_reference=evidence.provider_reference,
         changes=changes,
-        beside=answer,
+        beside=(*answer, *question.writes),
         is_questioned=question.of_payment,
         attempt_id=attempt.attempt_id,
     )

@@ -108,7 +108,7 @@ async def execute(
             if found.kind is not Kind.DEPOSIT or found.captured.minor:
                 # What was credited goes back by a refund, which takes it from the player.
                 raise _impossible(proposal, "it is about no deposit, or one that was credited: refund that")
-            await _walk(tx, found, Step((SubStatus.REFUNDED,)), proposal, at)
+            await _walk(tx, found, Step((SubStatus.REFUNDED,)), proposal, at, about=its.attempt_id)
         case Resolution.MATCHED:
             await _matched(tx, its, found, proposal, at)
         case _:
@@ -156,7 +156,8 @@ async def _counted(
     at: datetime,
 ) -> None:
     step = await apply(tx, found, attempt, result, Source.SETTLEMENT, at=at)
-    if not (step.path or step.credit or step.paid or step.came_back or step.is_over):
+    has_answered = found.is_questioned and step.settles
+    if not (has_answered or step.path or step.credit or step.paid or step.came_back or step.is_over):
         raise _impossible(proposal, f"it is {found.sub_status.value}, and nothing would change")
 
 
@@ -250,9 +251,9 @@ async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Pr
     meant = await _meant(tx, its, found, proposal)
     _check_number(proposal, meant.number)
     attempt, number = meant.attempt, proposal.provider_reference or meant.number or its.about
-    question, ended = (await question_about(tx, found, attempt.attempt_id)).decided()
-    cause = _cause(replace(proposal, provider_reference=number))
-    cause = replace(cause, is_questioned=question.of_payment, beside=ended)
+    cause = await _ending(
+        tx, found, attempt.attempt_id, _cause(replace(proposal, provider_reference=number)), is_paid=True
+    )
     if found.kind is Kind.PAYOUT:
         why = await accept_leg(tx, found, attempt, proposal.amount, cause, at=at)
     else:
@@ -285,17 +286,34 @@ async def _check_ordered(tx: Transaction, found: Payment, attempt: Attempt, prop
             raise _impossible(proposal, why)
 
 
-async def _walk(tx: Transaction, found: Payment, step: Step, proposal: Proposal, at: datetime) -> None:
-    """Carry a step out; one that leads out of the table is refused, and nothing is changed."""
+async def _walk(
+    tx: Transaction,
+    found: Payment,
+    step: Step,
+    proposal: Proposal,
+    at: datetime,
+    *,
+    about: str | None = None,
+) -> None:
+    """Carry a step of a deposit out; one that leads out of the table is refused, and nothing is changed.
+
+    It is `about` that try, where one is named, else the present one.
+    """
     checked_path(found.kind, found.sub_status, step.path)
     cause = _cause(proposal)
     if step.credit is not None:
         cause = replace(cause, changes=columns_of_try(found))
-    if found.is_questioned:
-        its_try = present_try_of(found, await attempts_of(tx, found))
-        question, ended = (await question_about(tx, found, its_try.attempt_id)).decided()
-        cause = replace(cause, is_questioned=question.of_payment, beside=ended)
+    tries = await attempts_of(tx, found)
+    if tries:
+        its_try = about or present_try_of(found, tries).attempt_id
+        cause = await _ending(tx, found, its_try, cause, is_paid=step.credit is not None)
     await carry_out(tx, found, step, cause, at=at)
+
+
+async def _ending(tx: Transaction, found: Payment, attempt_id: str, cause: Cause, *, is_paid: bool) -> Cause:
+    """The cause of what people have decided about a try, with the question about it ended."""
+    question = (await question_about(tx, found, attempt_id, by_people=True)).decided(is_paid=is_paid)
+    return replace(cause, is_questioned=question.of_payment, beside=question.writes)
 
 
 def _cause(proposal: Proposal) -> Cause:

@@ -1,10 +1,10 @@
-"""What evidence does to a payment, and when its provider is asked. Pure.
+"""What evidence does to a payment. Pure.
 
-Sources: payments.md sections 1.4 (who may overrule whom), 1.5 (the table, in `matrix`), 1.6 (asking).
+Sources: payments.md sections 1.4 (who may overrule whom), 1.5 (the table, in `matrix`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from app.payments.matrix import Arrival, Effect, judge
@@ -12,16 +12,9 @@ from app.payments.model import Attention, Evidence, Facts, Source, Step, Verdict
 from app.payments.states import Kind, LegState, SubStatus
 
 __all__ = [
-    "ASK_HORIZON",
-    "WAITS_FOR_US",
-    "ask_delay",
-    "asks_provider",
     "in_conflict",
-    "late_question",
-    "next_question",
     "next_step",
     "of_legs",
-    "question_delay",
     "rank_of_answer",
     "why_last",
 ]
@@ -31,40 +24,6 @@ PATIENCE_SECONDS: Final = 120  # so long "not found" may only mean "not stored y
 _KNOWN_AT_PROVIDER: Final = frozenset({S.SUBMITTED, S.AWAITING_PLAYER, S.PROVIDER_PENDING})
 _AT_PROVIDER: Final = _KNOWN_AT_PROVIDER | {S.UNKNOWN}
 
-
-def _minutes(*figures: int) -> tuple[timedelta, ...]:
-    return tuple(timedelta(minutes=figure) for figure in figures)
-
-
-_DAY = timedelta(days=1)
-_SIX_HOURS = timedelta(hours=6)
-ASK_HORIZON = timedelta(days=14)
-# payments.md section 1.6; the last one repeats.
-_ASK_SCHEDULES: Mapping[Kind, tuple[timedelta, ...]] = {
-    Kind.DEPOSIT: (timedelta(seconds=5), timedelta(seconds=15), *_minutes(1, 5, 15, 60, 360), _DAY),
-    Kind.PAYOUT: (*_minutes(1, 5, 30, 120), _SIX_HOURS),
-    Kind.REFUND: (*_minutes(1, 5, 30, 120), _SIX_HOURS),
-}
-assert _ASK_SCHEDULES.keys() == set(Kind)
-# After the provider's own no to a deposit, from then: for a yes that follows it and whose notice is lost.
-# Minutes: the player tries again on the provider's page. Hours: a host that was down says what it did. A day:
-# the bank has closed its books. Three: what a Friday's order becomes on Monday. Later: the settlement file.
-_AFTER_DECLINE: Final = (*_minutes(10, 60, 360), _DAY, 3 * _DAY)
-# A merchant whose answer to `request_payout` was not understood is asked the same again.
-_QUESTIONS: Final = (*_minutes(1, 5, 30, 120), _SIX_HOURS)
-# No provider has it yet: whatever is due of it stays due, however long it has waited.
-WAITS_FOR_US: Final = frozenset(
-    {
-        *(S.REQUESTED, S.COOLING, S.UNDER_REVIEW, S.AWAITING_KYC, S.APPROVED),
-        *(S.AWAITING_APPROVAL, S.AWAITING_SECOND_APPROVAL),
-    }
-)
-# While it may act; and after an end that was not the provider's own word, for a late success.
-_ASKED: Final[Mapping[Kind, frozenset[SubStatus]]] = {
-    Kind.DEPOSIT: _AT_PROVIDER | {S.EXPIRED, S.PROVIDER_ERROR},
-    Kind.PAYOUT: frozenset({S.SUBMITTED, S.PROVIDER_PENDING, S.UNKNOWN, S.PARTLY_PAID}),
-    Kind.REFUND: frozenset({S.SUBMITTED, S.PROVIDER_PENDING, S.UNKNOWN}),
-}
 
 _ARRIVALS: Mapping[Verdict, Arrival] = {
     Verdict.DECLINED: Arrival.DECLINED,
@@ -244,43 +203,6 @@ def of_legs(legs: Sequence[LegState]) -> SubStatus:
     return next(SubStatus(state.value) for state in _NOT_PAID if state in there)
 
 
-def asks_provider(kind: Kind, sub_status: SubStatus) -> bool:
-    """Whether the provider is still worth asking: while it may act, and after expiry for a late success."""
-    return sub_status in _ASKED[kind]
-
-
-def ask_delay(kind: Kind, asked: int) -> timedelta:
-    """How long to wait before asking the provider again, having asked so often (payments.md section 1.6)."""
-    schedule = _ASK_SCHEDULES[kind]
-    return schedule[min(asked, len(schedule) - 1)]
-
-
-def late_question(declined_at: datetime, at: datetime) -> datetime | None:
-    """When to ask next about a deposit that the provider itself declined; None: not any more.
-
-    By the clock, whatever was asked meanwhile, so that it ends.
-    """
-    return next((due for pause in _AFTER_DECLINE if (due := declined_at + pause) > at), None)
-
-
-def next_question(
-    kind: Kind, sub_status: SubStatus, asked: int, ended_at: datetime | None, at: datetime
-) -> datetime | None:
-    """When to ask a payment's provider next; None: not any more.
-
-    Args:
-        kind, sub_status: of the payment.
-        asked: how often it was asked.
-        ended_at: when it came to its end; None while it is open.
-        at: this instant.
-    """
-    if asks_provider(kind, sub_status):
-        return at + ask_delay(kind, asked)
-    if kind is Kind.DEPOSIT and sub_status is S.DECLINED and ended_at is not None:
-        return late_question(ended_at, at)
-    return None
-
-
 def rank_of_answer(asked_at: datetime, changed_at: datetime, due_at: datetime | None, at: datetime) -> Source:
     """How much a provider's answer proves (section 1.4): once something has overtaken it, a mere hint.
 
@@ -292,8 +214,3 @@ def rank_of_answer(asked_at: datetime, changed_at: datetime, due_at: datetime | 
     """
     is_late = changed_at > asked_at or (due_at is not None and asked_at < due_at <= at)
     return Source.HINT if is_late else Source.STATUS_QUERY
-
-
-def question_delay(asked: int) -> timedelta:
-    """How long to wait before asking a merchant about the same withdrawal again, having asked so often."""
-    return _QUESTIONS[min(asked, len(_QUESTIONS) - 1)]

@@ -18,14 +18,15 @@ from app import providers
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.payments.approvals import is_ready
-from app.payments.cascade import says_nothing_came, why_said_paid
+from app.payments.cascade import says_nothing_came, why_questioned, why_said_paid
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy, present_try
 from app.payments.liquidity import Funding, elsewhere, funding_of, switched_on, why_not_funded
 from app.payments.model import Attention, Source, Step
 from app.payments.obstacles import waits, why_not_sent, why_stopped
 from app.payments.queries import Attempt, Payment
-from app.payments.rules import ask_delay, of_legs
+from app.payments.rules import of_legs
+from app.payments.schedules import ask_delay
 from app.payments.states import Kind, LegState, Status, SubStatus
 from app.payments.steps import Cause, carry_out, remember
 from app.payments.tables import attempts, legs
@@ -191,13 +192,15 @@ async def _begin(
         return []
     if idempotency.fingerprint(content_of(found, parts)) != found.approved_hash:
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
-        await remember(tx, found, {"ask_at": None})
+        if all(one.is_over and not one.is_questioned for one in tries):
+            await remember(tx, found, {"ask_at": None})
         return []
     said_paid = [one for one in tries if one.attempt_id in seen.tries and one.said_paid]
     if said_paid:
         await _call_about(tx, found, said_paid[-1], at)
         return []
     why = await why_stopped(tx, site_id) or await why_not_sent(tx, found)
+    why = why or why_questioned([one for one in tries if one.attempt_id in seen.tries])
     why = why or await why_not_funded(tx, found, waiting, tries, funding)
     if why:
         await _wait(tx, found, why, at)

@@ -5,7 +5,7 @@ lock.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -18,11 +18,13 @@ from app.payments.cascade import as_of_try, at_its_account, columns_of_try, next
 from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
 from app.payments.crediting import credit, take_again
+from app.payments.evidence import as_ranked, evidence_of
 from app.payments.fences import taken
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Payment, payment_of
 from app.payments.questions import question_about
-from app.payments.rules import ask_delay, in_conflict, next_question, next_step, rank_of_answer
+from app.payments.rules import in_conflict, next_step
+from app.payments.schedules import ask_delay, next_question
 from app.payments.sources import remember_source
 from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import payment_events, payments
@@ -34,10 +36,8 @@ __all__ = [
     "CARRY_ON",
     "Cause",
     "apply_evidence",
-    "as_ranked",
     "carry_on_soon",
     "carry_out",
-    "evidence_of",
     "legal",
     "remember",
 ]
@@ -53,18 +53,6 @@ _CHANGE = Built(
     .returning(payments, *WHO_HEARS)
 )
 _EVENT = Built(payment_events.insert())
-_VERDICTS: Mapping[providers.State, Verdict] = {
-    providers.State.REQUIRES_ACTION: Verdict.NEEDS_PLAYER,
-    providers.State.PROCESSING: Verdict.PENDING,
-    providers.State.SUCCEEDED: Verdict.PAID,
-    providers.State.FAILED: Verdict.DECLINED,
-    providers.State.CANCELLED: Verdict.CANCELLED,
-    providers.State.NOT_FOUND: Verdict.NOT_FOUND,
-    providers.State.UNKNOWN: Verdict.UNKNOWN,
-    providers.State.REVERSED: Verdict.TAKEN_BACK,
-    providers.State.RETURNED: Verdict.TAKEN_BACK,
-}
-assert _VERDICTS.keys() == set(providers.State)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,37 +76,6 @@ class Cause:
     beside: Sequence[Write] = ()
     is_questioned: bool | None = None
     attempt_id: str | None = None
-
-
-def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evidence:
-    """A provider's result as evidence.
-
-    A call that never left is the only failure known without the provider.
-    """
-    verdict = (
-        Verdict.NOT_SENT if result.nothing_was_sent and source is Source.ANSWER else _VERDICTS[result.state]
-    )
-    return Evidence(
-        source=source,
-        verdict=verdict,
-        at=at,
-        amount=result.amount,
-        provider_reference=result.provider_reference,
-        code=result.error.code if result.error else "",
-        message=result.error.message if result.error else "",
-        retryable=bool(result.error and result.error.retryable),
-        undeliverable=bool(result.error and result.error.undeliverable),
-    )
-
-
-def as_ranked(evidence: Evidence, found: Payment, asked_at: datetime | None) -> Evidence:
-    """The evidence, as much as it proves of the payment as it is now; `asked_at`: when it was asked for."""
-    if asked_at is None:
-        return evidence
-    # A question that was asked is no new one: to a slow provider the next turn comes before its answer.
-    due_at = None if found.asked else found.ask_at
-    rank = rank_of_answer(asked_at, found.changed_at, due_at, evidence.at)
-    return replace(evidence, source=rank)
 
 
 async def apply_evidence(
@@ -150,7 +107,8 @@ async def apply_evidence(
     step, changes, detail = await next_of_deposit(tx, found, facts, evidence, step)
     if step.path:
         changes |= its
-    question, step = (await question_about(tx, found, reference)).after(evidence, facts, step)
+    question = await question_about(tx, found, reference, by_people=source is Source.SETTLEMENT)
+    question, step = question.after(evidence, facts, step)
     word = (found.site_id, reference, result, source)
     answer = answer_of(*word, is_over=step.is_over, is_questioned=question.becomes, at=at)
     if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
@@ -165,7 +123,7 @@ async def apply_evidence(
         provider_reference=evidence.provider_reference,
         changes=changes,
         detail=detail,
-        beside=answer,
+        beside=(*answer, *question.writes),
         is_questioned=question.of_payment,
         attempt_id=reference,
     )
@@ -233,13 +191,10 @@ def _moved(found: Payment, step: Step, cause: Cause, at: datetime) -> dict[str, 
     }
     if step.path:
         values |= {"reason_code": cause.reason_code, "reason": cause.reason}
-    is_open = _is_questioned(found, cause)
-    is_answered = found.is_questioned and not is_open and found.sub_status in FINAL
-    if step.path or step.ask_again or is_answered:
-        values["ask_at"] = at if step.ask_again else _next_question(found, target, cause, at)
     if step.path and found.next_account is not None:
         values["next_account"] = None  # something else has become of it
-    values |= {"is_questioned": is_open, **cause.changes}
+    values |= {"is_questioned": _is_questioned(found, cause), **cause.changes}
+    values |= _asked_next(found, target, step, cause, at)
     if step.credit is not None:
         values["captured_minor"] = step.credit.minor
     elif step.taken is not None:
@@ -280,6 +235,7 @@ async def _remarked(
         values["ask_at"] = next_question(found.kind, found.sub_status, found.asked, found.completed_at, at)
     if is_open is not found.is_questioned:
         values |= {"is_questioned": is_open, "attention": _shown_on(found, cause)}
+        values |= {"changed_at": at} if is_open else {}  # from then on its horizon counts
     if why is not None and not await is_noted(tx, found, why, cause.provider_reference, cause.amount):
         its = {"sequence": found.sequence + 1, "changed_at": at}
         values |= {"attention": _shown_on(found, cause, why), **its}
@@ -302,6 +258,20 @@ async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Ste
     if step.credit is not None and its.order:
         return in_conflict(found.sub_status, Attention.SECOND_PAYMENT)
     return step
+
+
+def _asked_next(
+    found: Payment, target: SubStatus, step: Step, cause: Cause, at: datetime
+) -> dict[str, object]:
+    """When it is looked at next, where that changes: whoever ends a payment ends no question about it."""
+    is_open = _is_questioned(found, cause)
+    if "ask_at" in cause.changes:
+        is_kept = cause.changes["ask_at"] is not None or not is_open
+        return {} if is_kept else {"ask_at": at + ask_delay(found.kind, found.asked)}
+    is_answered = found.is_questioned and not is_open and found.sub_status in FINAL
+    if step.path or step.ask_again or is_answered:
+        return {"ask_at": at if step.ask_again else _next_question(found, target, cause, at)}
+    return {}
 
 
 def _next_question(found: Payment, target: SubStatus, cause: Cause, at: datetime) -> datetime | None:

@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.engine import Row
 
 from app import callouts
 from app.payments.model import Attention, Step
 from app.payments.queries import payment
-from app.payments.rules import ASK_HORIZON, WAITS_FOR_US, ask_delay, late_question
+from app.payments.questions import given_up
+from app.payments.schedules import ASK_HORIZON, WAITS_FOR_US, ask_delay, late_question
 from app.payments.states import OPEN, Kind, Status, SubStatus
 from app.payments.steps import CARRY_ON, Cause, carry_on_soon, carry_out
 from app.payments.tables import payments
@@ -74,7 +75,11 @@ async def _due(tx: Transaction, which: ColumnElement[bool], now: datetime, most:
             payments.c.attention,
             payments.c.expires_at,
             payments.c.completed_at,
-            func.coalesce(payments.c.sent_at, payments.c.created_at).label("since_at"),
+            # A question may open long after it was sent.
+            case(
+                (payments.c.is_questioned, payments.c.changed_at),
+                else_=func.coalesce(payments.c.sent_at, payments.c.created_at),
+            ).label("since_at"),
         )
         .where(payments.c.ask_at <= now, which)
         .order_by(payments.c.ask_at)
@@ -150,10 +155,11 @@ async def _end(tx: Transaction, site_id: int, payment_id: str, now: datetime) ->
 
 
 async def _stop_asking(tx: Transaction, site_id: int, payment_id: str, now: datetime) -> None:
-    """The horizon is reached: what is still open is a person's."""
+    """The horizon is reached: what is still open, or was never answered, is a person's."""
     found = await payment(tx, site_id, payment_id, lock=True)
-    if found.sub_status in OPEN:
-        await carry_out(tx, found, Step(attention=Attention.UNRESOLVED), Cause("clock"), at=now)
+    if found.sub_status in OPEN or found.is_questioned:
+        cause = Cause("clock", is_questioned=False, beside=(given_up(found),))
+        await carry_out(tx, found, Step(attention=Attention.UNRESOLVED), cause, at=now)
     await tx.execute(
         update(payments)
         .where(payments.c.site_id == site_id, payments.c.payment_id == payment_id)

@@ -123,7 +123,6 @@ payments = Table(
     checked("sub_status", SubStatus),
     checked("attention", Attention),
     CheckConstraint(_OF_ITS_KIND, name="sub_status_of_its_kind"),
-    CheckConstraint("NOT is_questioned OR attention IS NOT NULL", name="a_question_shows"),
     CheckConstraint("(kind = 'refund') = (parent_id IS NOT NULL)", name="parent_of_a_refund"),
     # The last word on "never more goes back than came".
     CheckConstraint(

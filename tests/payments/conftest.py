@@ -10,6 +10,7 @@ from app.providers.gateways import GATEWAYS
 from tests import invariants
 from tests.payments.accounts import SECOND, THIRD, listed, through_both_accounts, tries
 from tests.payments.desk import Desk, at_desk
+from tests.payments.questions import agree
 from tests.payments.stage import Bank, Stage
 from tests.payments.stage import opened as opened_stage
 from tests.payments.world import REFUSED, Provider, World, awaiting, opened
@@ -47,6 +48,7 @@ async def world(database: Database, clock: MovableClock, provider: Provider) -> 
             "HAVING count(*) <> p.sequence OR max(e.sequence) <> p.sequence"
         )
         assert not gaps, "the events of a payment are numbered without a gap"
+        await agree(made)
 
 
 @pytest.fixture
@@ -70,6 +72,7 @@ async def stage(database: Database, clock: MovableClock, bank: Bank) -> AsyncIte
             "HAVING count(*) <> p.sequence OR max(e.sequence) <> p.sequence"
         )
         assert not gaps, "the events of a payment are numbered without a gap"
+        await agree(made)
 
 
 @pytest.fixture

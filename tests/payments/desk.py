@@ -14,6 +14,7 @@ from app.kernel.money import Money
 from app.payments.asking import carry_on
 from app.plumbing.database import Database
 from tests import invariants
+from tests.payments.questions import agree
 from tests.payments.world import Provider, World, fact, opened
 
 FULL = providers.Cap.DEPOSIT | providers.Cap.STATUS | providers.Cap.CANCEL | providers.Cap.REFUND
@@ -140,6 +141,7 @@ async def at_desk(
             "HAVING count(*) <> p.sequence OR max(e.sequence) <> p.sequence"
         )
         assert not gaps
+        await agree(world)
 
 
 async def planted(database: Database, statement: str, **values: object) -> None:

@@ -11,11 +11,13 @@ from tests.payments.accounts import (
     SECOND,
     asked,
     cases,
+    decided,
     left_waiting,
     switch_off,
     tries,
     why,
 )
+from tests.payments.questions import questioned
 from tests.payments.world import (
     ACCOUNT,
     AMOUNT,
@@ -261,3 +263,22 @@ async def test_a_second_that_was_switched_off_meanwhile_is_not_asked(
     await asked(world)
     assert ((await world.payment()).sub_status, second.orders) == ("declined", [])
     assert (await why(world))[-1] == f"switched off: {SECOND}"
+
+
+async def test_money_that_went_back_by_one_try_leaves_the_question_about_the_other(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    """Both were cancelled or refused; both notices say paid. People send back what came by the first."""
+    first, other = both_tried
+    second.statuses = [just(State.CANCELLED)]
+    provider.statuses = [just(State.FAILED)]
+    await world.notice(fact(other, "cancelled"), mark="a", account=SECOND)
+    assert (await world.payment()).sub_status == "by_player"
+    world.clock.advance(5)
+    second.statuses = [UNKNOWN]
+    await world.notice(fact(other, theirs="theirs-2"), mark="b", account=SECOND)
+    assert await questioned(world) == [other]
+    await world.notice(fact(first, theirs="theirs-1"), mark="c")
+    assert await cases(world) == ["second_payment"]
+    await decided(world, payments.Resolution.MONEY_RETURNED)
+    assert await questioned(world) == [other], "its provider has not answered, and nobody decided about it"

@@ -21,7 +21,7 @@ from tests.payments.world import REFUSED, Provider, World, fact, paid
 from tests.wallet.locking import blocked
 
 OFF = (
-    "switched off: no new order goes there, withdrawals and refunds that would wait; "
+    "switched off: no new order goes there: withdrawals go by another account or wait, refunds wait; "
     "notices and questions about earlier orders still count\n"
 )
 ON = "switched on: new orders go there, and what waited for it\n"
@@ -93,7 +93,8 @@ async def test_a_withdrawal_waits_for_it_and_is_sent_when_it_is_on(
     await switch(stage, clone_url, "off")
     await stage.later(300)
     assert bank.payouts == []
-    assert (await stage.row(found.payment_id)).reason == "the provider account main is switched off"
+    why = "the provider account main is switched off; no other account"
+    assert (await stage.row(found.payment_id)).reason == why
     await switch(stage, clone_url, "on")
     await stage.later(300)
     assert await stage.state(found.payment_id) == ("completed", None)

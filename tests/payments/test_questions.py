@@ -7,12 +7,14 @@ from sqlalchemy import update
 
 from app import payments, providers
 from app.kernel.money import Money
+from app.payments.queries import Attempt
 from app.payments.tables import legs
 from app.payments.tables import payments as table
 from tests.payments.accounts import SECOND, cases, decided, order_out, raised, tries
 from tests.payments.banks import PART, another_bank, in_two_parts, parts, sent, through_both_banks, told
 from tests.payments.casework import R, only, resolve
 from tests.payments.desk import Desk, kzt
+from tests.payments.questions import questioned
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.test_refund_tries import BACK, tried
 from tests.payments.test_reversals import denied, say
@@ -40,11 +42,6 @@ async def one_back_in_silence(stage: Stage, bank: Bank, second: Bank) -> tuple[s
     await told(stage, bank, one.attempt_id, "returned")
     stage.clock.advance(5)
     return one.attempt_id, other.attempt_id
-
-
-async def questioned(stage: Stage) -> list[str]:
-    rows = await stage.rows("SELECT attempt_id FROM attempt WHERE is_questioned ORDER BY number")
-    return [row.attempt_id for row in rows]
 
 
 async def answered(stage: Stage, bank: Bank) -> list[str]:
@@ -218,3 +215,15 @@ async def test_the_same_of_a_refund(desk: Desk) -> None:
         await tx.execute(update(table).where(its).values(present_attempt=first))
     await desk.world.notice(fact(first, "failed"), mark="a")
     assert (await desk.found(refund)).sub_status.value == "provider_pending"
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted"),
+    [
+        (State.UNKNOWN, "unknown (asked about until it answers)"),
+        (State.FAILED, "failed (asked about until it answers)"),
+    ],
+)
+def test_it_is_told_with_what_became_of_the_try(state: State, wanted: str) -> None:
+    asked = Attempt("att_1", "wdr_1", "main", 1, is_over=True, state=state, is_questioned=True)
+    assert asked.outcome == wanted

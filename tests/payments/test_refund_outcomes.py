@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from app import ledger, payments
+from app import ledger, payments, providers
 from app.payments.refunds import RefundUnderWay
 from tests.payments.desk import Desk, kzt
 from tests.payments.world import NEVER_LEFT, UNKNOWN, State, fact, just, paid
@@ -50,11 +50,26 @@ async def test_what_never_left_is_sent_by_a_new_try(desk: Desk) -> None:
     waiting = await desk.sent(deposit)
     assert waiting.sub_status.value == "approved"
     assert waiting.ask_at is not None
+    [first] = desk.provider.refunds
+
+    def said(reference: str) -> providers.Result:
+        return just(State.NOT_FOUND) if reference == first.reference else paid("back-1")
+
+    desk.provider.statuses = [said]
+    await desk.carry_on(waiting.payment_id)
+    assert (await desk.found(waiting.payment_id)).status.value == "completed"
+    _, second = desk.provider.refunds
+    assert first.reference != second.reference
+
+
+async def test_what_seemed_not_to_have_left_and_was_paid_is_not_sent_again(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    desk.provider.answers = [NEVER_LEFT, paid("back-2")]
+    waiting = await desk.sent(deposit)
     desk.provider.statuses = [paid("back-1")]
     await desk.carry_on(waiting.payment_id)
     assert (await desk.found(waiting.payment_id)).status.value == "completed"
-    first, second = desk.provider.refunds
-    assert first.reference != second.reference
+    assert len(desk.provider.refunds) == 1
 
 
 async def test_what_the_provider_does_not_know_is_sent_under_the_same_reference(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app import webhooks
 from app.kernel import signing
 from app.kernel.money import Money
-from app.payments import contract, rules
+from app.payments import contract, schedules
 from app.payments.states import FINAL, NEXT, DisputeState, Kind, SubStatus
 
 # protocol.md section 6.1 by payments.md section 2; the events by payments.md section 1.7.
@@ -178,21 +178,21 @@ def test_merchants_are_told_of_final_states_only() -> None:
     ],
 )
 def test_about_what_the_provider_is_asked(kind: Kind, wanted: str) -> None:
-    asked = {state.value for state in NEXT[kind] if rules.asks_provider(kind, state)}
+    asked = {state.value for state in NEXT[kind] if schedules.asks_provider(kind, state)}
     assert asked == set(wanted.split())
 
 
 def test_when_the_provider_is_asked() -> None:
     # payments.md section 1.6: 5 s, 15 s, 1 m, 5 m, 15 m, 1 h, 6 h, then daily to the horizon.
-    seconds = [rules.ask_delay(Kind.DEPOSIT, asked).total_seconds() for asked in range(10)]
+    seconds = [schedules.ask_delay(Kind.DEPOSIT, asked).total_seconds() for asked in range(10)]
     assert seconds == [5, 15, 60, 300, 900, 3600, 21_600, 86_400, 86_400, 86_400]
-    assert rules.ask_delay(Kind.DEPOSIT, 10_000) == timedelta(days=1)
-    assert timedelta(days=14) == rules.ASK_HORIZON
+    assert schedules.ask_delay(Kind.DEPOSIT, 10_000) == timedelta(days=1)
+    assert timedelta(days=14) == schedules.ASK_HORIZON
     # What goes out: 1 m, 5 m, 30 m, 2 h, then 6-hourly; so is a merchant who was not understood.
     for delay in (
-        lambda asked: rules.ask_delay(Kind.PAYOUT, asked),
-        lambda asked: rules.ask_delay(Kind.REFUND, asked),
-        rules.question_delay,
+        lambda asked: schedules.ask_delay(Kind.PAYOUT, asked),
+        lambda asked: schedules.ask_delay(Kind.REFUND, asked),
+        schedules.question_delay,
     ):
         minutes = [delay(asked).total_seconds() / 60 for asked in (*range(6), 10_000)]
         assert minutes == [1, 5, 30, 120, 360, 360, 360]

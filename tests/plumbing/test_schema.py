@@ -161,11 +161,14 @@ async def test_a_question_that_was_open_before_is_one_about_each_of_its_tries(sc
     await asyncio.to_thread(schema.upgrade, scratch, "refund_attempt")
     open_before = [
         ("completed", "completed", "unconfirmed", True),
-        ("completed", "completed", "unconfirmed", False),  # beyond the horizon
+        ("processing", "provider_pending", "unconfirmed", True),
         ("completed", "completed", "second_payment", True),  # which hid it
         ("failed", "declined", "revived", True),
+        ("cancelled", "by_player", "paid_after_cancel", True),
+        ("refunded", "reversed", "denied_after_success", True),
     ]
     none_before = [
+        ("completed", "completed", "unconfirmed", False),  # asked no more: a person's
         ("failed", "declined", "", True),  # its schedule
         ("completed", "completed", "second_payment", False),
         ("processing", "provider_pending", "order_vanished", True),
@@ -175,14 +178,14 @@ async def test_a_question_that_was_open_before_is_one_about_each_of_its_tries(sc
     try:
         await connection.execute("SET session_replication_role = replica")
         await connection.execute(PAYMENTS, *map(list, zip(*open_before, *none_before, strict=True)))
-        await connection.execute(ATTEMPTS, ["succeeded"] * 8)
+        await connection.execute(ATTEMPTS, ["succeeded"] * len([*open_before, *none_before]))
         await asyncio.to_thread(schema.upgrade, scratch, "questions")
         asked = "SELECT payment_id FROM {} WHERE is_questioned ORDER BY 1"
         rows = [await connection.fetch(asked.format(table)) for table in ("payment", "attempt")]
     finally:
         await connection.close()
     for found in rows:
-        assert [row["payment_id"] for row in found] == ["dep_1", "dep_2", "dep_3", "dep_4"]
+        assert [row["payment_id"] for row in found] == [f"dep_{number}" for number in range(1, 7)]
 
 
 async def test_an_account_of_before_the_migration_has_no_former_secret(scratch: str) -> None:

@@ -119,6 +119,25 @@ async def test_the_book_of_one_game_platform(counter: Counter, since: datetime) 
     assert {one["id"] for one in await told(counter, since)} == {"b-1", "b-2"}
 
 
+async def test_the_book_of_a_platform_is_in_its_unit(counter: Counter, since: datetime) -> None:
+    await counter.decide("acme", amount_unit="major")
+    await counter.play("betwin", "p-1", betAmount=0.5, winAmount=0.75)
+    bet = {"id": "b-1", "amount": 1, "currency": "KZT"}
+    both = {"id": "p-1", "amount": 0.5, "currency": "KZT", "winAmount": 0.75}
+    assert await told(counter, since, bet, both, provider="acme") == []
+    [one] = await told(counter, since, bet, both | {"winAmount": 0.25}, provider="acme")
+    assert (one["here"]["winAmount"], one["there"]["winAmount"]) == (0.75, 0.25)
+
+
+async def test_a_rollback_of_nothing_is_of_no_platform_and_missing_in_none(
+    counter: Counter, since: datetime
+) -> None:
+    await counter.play("rollback", "x-9", referenceId="b-9")
+    line = {"id": "x-9", "amount": 0, "currency": "KZT"}
+    for provider in ("", "acme"):
+        assert await told(counter, since, BET, line, provider=provider) == []
+
+
 async def test_a_bet_that_was_given_back_stands_in_the_book_of_its_platform(
     counter: Counter, since: datetime
 ) -> None:

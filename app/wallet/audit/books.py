@@ -73,7 +73,9 @@ async def differences(
     """
     here: dict[str, list[Operation]] = {}
     asked = select_operations(site_id).where(
-        _is_of(sources, provider), operations.c.key == any_(_texts([item.key for item in items]))
+        # A rollback need not name its platform, and one of what never came is of none.
+        _is_of(sources, *((provider, "") if provider else ())),
+        operations.c.key == any_(_texts([item.key for item in items])),
     )
     for row in await reader.all(asked):
         operation = with_player(row)
@@ -81,15 +83,19 @@ async def differences(
     found = [told for item in items if (told := _compared(item, here.get(item.key, []))) is not None]
     if period is not None:
         theirs = {item.key for item in items}
-        missing = await _only_here(reader, site_id, _is_of(sources, provider), period, theirs, limit)
+        own = _is_of(sources, *filter(None, (provider,)))
+        missing = await _only_here(reader, site_id, own, period, theirs, limit)
         found += [Difference(one.key.key, _why_only_here(one), one, None) for one in missing]
     return found[:limit]
 
 
-def _is_of(sources: Sequence[str], provider: str) -> ColumnElement[bool]:
-    """What a book of these namespaces must have: of games also what people took of bets with their wins."""
-    if provider:
-        return and_(_is_of(sources, ""), operations.c.provider_id == provider)
+def _is_of(sources: Sequence[str], *platforms: str) -> ColumnElement[bool]:
+    """What a book of these namespaces must have: of games also what people took of bets with their wins.
+
+    Only what came by one of the platforms, where some are named.
+    """
+    if platforms:
+        return and_(_is_of(sources), operations.c.provider_id.in_(platforms))
     if "game" not in sources:
         return operations.c.source.in_(sources)
     # The sources by themselves, as the index of ids is sorted by them.

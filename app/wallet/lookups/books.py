@@ -7,10 +7,11 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from app.plumbing.pipes import Pipes
-from app.wallet.access import Access, Caller
+from app.wallet.access import Access
 from app.wallet.audit import Difference, Item, differences
 from app.wallet.contract import Refused, units
 from app.wallet.lookups.asking import READERS, described, instant_of, ok, optional, wrong
+from app.wallet.policy import Policy
 from app.wallet.schemas import amount_of, currency_of, read_body, text_of
 from app.wallet.terms import Type
 
@@ -38,36 +39,37 @@ def mount(routes: APIRouter, pipes: Pipes, access: Access) -> None:
         """
         caller = await access.caller(request, READERS)
         body = read_body(await request.body())
-        items, period = _items(body, caller), _period(body)
         sources, provider = _sources(body)
+        policy = caller.policy(provider)
+        items, period = _items(body, policy), _period(body)
         book = (caller.site_id, items, sources, period)
         async with pipes.database.reading() as reader:
             found = await differences(reader, *book, provider=provider, limit=_MOST_DIFFERENCES)
         return ok(
             {
                 "checked": len(items),
-                "differences": [_told(one, caller) for one in found],
+                "differences": [_told(one, policy) for one in found],
                 "isComplete": len(found) < _MOST_DIFFERENCES,
             }
         )
 
 
-def _items(body: Mapping[str, Any], caller: Caller) -> list[Item]:
+def _items(body: Mapping[str, Any], policy: Policy) -> list[Item]:
     """Their book; the field of a wrong line is named as items.N.field."""
     given = body.get("items")
     if type(given) is not list or len(given) > _MOST_ITEMS:
         raise wrong("items", f"must be a list of at most {_MOST_ITEMS}")
-    return [_item(line, f"items.{place}", caller) for place, line in enumerate(given)]
+    return [_item(line, f"items.{place}", policy) for place, line in enumerate(given)]
 
 
-def _item(line: object, name: str, caller: Caller) -> Item:
+def _item(line: object, name: str, policy: Policy) -> Item:
     if not isinstance(line, dict):
         raise wrong(name, "must be an object")
     try:
         currency = currency_of(line)
-        amount = amount_of(line, "amount", currency, caller.policy(), least=0)
+        amount = amount_of(line, "amount", currency, policy, least=0)
         has_win = line.get("winAmount") is not None
-        win = amount_of(line, "winAmount", currency, caller.policy(), least=0) if has_win else 0
+        win = amount_of(line, "winAmount", currency, policy, least=0) if has_win else 0
         return Item(text_of(line, "id"), amount, currency, win)
     except Refused as refusal:
         field = f"{name}.{refusal.data.get('field')}"
@@ -98,23 +100,23 @@ def _period(body: Mapping[str, Any]) -> tuple[datetime, datetime] | None:
     return since, until
 
 
-def _told(one: Difference, caller: Caller) -> dict[str, object]:
+def _told(one: Difference, policy: Policy) -> dict[str, object]:
     here, there = None, None
     if one.here is not None:
         here = {
             "transactionId": one.here.operation_id,
             "type": one.here.type,
-            "amount": units(caller.policy(), one.here.currency)(one.here.amount),
+            "amount": units(policy, one.here.currency)(one.here.amount),
             "currency": one.here.currency,
             "code": one.here.code,
         }
         if one.here.type is Type.BETWIN:
-            here["winAmount"] = units(caller.policy(), one.here.currency)(one.here.win)
+            here["winAmount"] = units(policy, one.here.currency)(one.here.win)
         if one.here.reference is not None:
             here["referenceId"] = one.here.reference
     if one.there is not None:
-        amount = units(caller.policy(), one.there.currency)(one.there.amount)
+        amount = units(policy, one.there.currency)(one.there.amount)
         there = {"amount": amount, "currency": one.there.currency}
         if one.there.win:
-            there["winAmount"] = units(caller.policy(), one.there.currency)(one.there.win)
+            there["winAmount"] = units(policy, one.there.currency)(one.there.win)
     return {"id": one.key, "difference": one.why, "here": here, "there": there}

@@ -1,0 +1,56 @@
+"""A provider's words as evidence: what they mean, and how much they prove of the payment as it is now."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from app import providers
+from app.payments.model import Evidence, Source, Verdict
+from app.payments.queries import Payment
+from app.payments.rules import rank_of_answer
+
+__all__ = ["as_ranked", "evidence_of"]
+
+_VERDICTS: Mapping[providers.State, Verdict] = {
+    providers.State.REQUIRES_ACTION: Verdict.NEEDS_PLAYER,
+    providers.State.PROCESSING: Verdict.PENDING,
+    providers.State.SUCCEEDED: Verdict.PAID,
+    providers.State.FAILED: Verdict.DECLINED,
+    providers.State.CANCELLED: Verdict.CANCELLED,
+    providers.State.NOT_FOUND: Verdict.NOT_FOUND,
+    providers.State.UNKNOWN: Verdict.UNKNOWN,
+    providers.State.REVERSED: Verdict.TAKEN_BACK,
+    providers.State.RETURNED: Verdict.TAKEN_BACK,
+}
+assert _VERDICTS.keys() == set(providers.State)
+
+
+def evidence_of(result: providers.Result, source: Source, at: datetime) -> Evidence:
+    """A provider's result as evidence.
+
+    A call that never left is the only failure known without the provider.
+    """
+    verdict = (
+        Verdict.NOT_SENT if result.nothing_was_sent and source is Source.ANSWER else _VERDICTS[result.state]
+    )
+    return Evidence(
+        source=source,
+        verdict=verdict,
+        at=at,
+        amount=result.amount,
+        provider_reference=result.provider_reference,
+        code=result.error.code if result.error else "",
+        message=result.error.message if result.error else "",
+        retryable=bool(result.error and result.error.retryable),
+        undeliverable=bool(result.error and result.error.undeliverable),
+    )
+
+
+def as_ranked(evidence: Evidence, found: Payment, asked_at: datetime | None) -> Evidence:
+    """The evidence, as much as it proves of the payment as it is now; `asked_at`: when it was asked for."""
+    if asked_at is None:
+        return evidence
+    # A question that was asked is no new one: to a slow provider the next turn comes before its answer.
+    due_at = None if found.asked else found.ask_at
+    rank = rank_of_answer(asked_at, found.changed_at, due_at, evidence.at)
+    return replace(evidence, source=rank)

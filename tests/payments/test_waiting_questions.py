@@ -1,0 +1,287 @@
+"""While something of a payment waits to be sent: what is asked meanwhile, and what is not sent."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text, update
+
+from app import payments, providers, staff
+from app.payments import sweeps
+from app.payments.cancels import cancel_for_staff
+from app.payments.refunds import cancel_refund
+from app.payments.tables import payments as table
+from tests.payments.accounts import cases, order_out, tries
+from tests.payments.banks import PART, another_bank, in_two_parts, parts, sent, through_both_banks, told
+from tests.payments.desk import Desk, kzt
+from tests.payments.questions import questioned
+from tests.payments.stage import FUNDS, Bank, Stage
+from tests.payments.test_late_questions import work
+from tests.payments.test_refund_tries import BACK
+from tests.payments.world import (
+    ACCOUNT,
+    AMOUNT,
+    NEVER_LEFT,
+    UNKNOWN,
+    State,
+    World,
+    fact,
+    just,
+    paid,
+)
+
+HOURS = timedelta(hours=7)
+
+
+@pytest.fixture
+async def second(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    other = another_bank(bank, monkeypatch)
+    await through_both_banks(stage)
+    return other
+
+
+async def administrator(stage: Stage) -> staff.Operator:
+    return await stage.operator("admin", staff.Role.ADMINISTRATOR)
+
+
+async def stopped(world: World, name: str, *, is_stopped: bool = True) -> None:
+    async with world.database.transaction() as tx:
+        await tx.execute(
+            text("UPDATE provider_account SET enabled = :on WHERE account = :name"),
+            {"name": name, "on": not is_stopped},
+        )
+
+
+async def later(stage: Stage) -> None:
+    for _ in range(4):
+        await stage.later(HOURS)
+
+
+async def test_what_waits_after_a_notice_that_it_was_paid_is_asked_about_once_cancelled(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    """It never left, it seemed; the bank paid. Its notice comes, asked it is silent, staff cancels."""
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["pays and says it never heard"]
+    bank.words = ["nothing"]
+    found = await sent(stage)
+    [one] = await tries(stage)
+    assert (found.sub_status, one.is_over) == ("allocated", True)
+    stage.clock.advance(5)
+    await told(stage, bank, one.attempt_id, "succeeded")
+    await cancel_for_staff(
+        stage.pipes, stage.site_id, found.payment_id, await administrator(stage), reason="it waits too long"
+    )
+    bank.words = ["truth"]
+    for _ in range(5):
+        await stage.later(HOURS)
+    await stage.payment()
+    assert await stage.credited() == FUNDS - AMOUNT.minor
+
+
+async def test_a_question_about_a_part_is_asked_while_another_waits(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One part is declined, the other waits for its account; the bank paid the first after all."""
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["declines", "never hears"]
+    bank.words = ["nothing"]
+    await sent(stage)
+    one, *_ = await tries(stage)
+    await stopped(stage, ACCOUNT)
+    bank.pay(bank.book[one.attempt_id])
+    await told(stage, bank, one.attempt_id, "succeeded")
+    assert await questioned(stage) == [one.attempt_id]
+    bank.words = ["truth"]
+    await stage.later(HOURS)
+    assert [part.state for part in await parts(stage)] == ["completed", "planned"]
+    assert await stage.credited() == FUNDS - AMOUNT.minor
+
+
+async def test_who_cancels_what_waits_ends_no_question_about_another_part(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners, bank.words = ["declines", "never hears"], ["nothing"]
+    found = await sent(stage)
+    one, *_ = await tries(stage)
+    await stopped(stage, ACCOUNT)
+    bank.pay(bank.book[one.attempt_id])
+    await told(stage, bank, one.attempt_id, "succeeded")
+    await cancel_for_staff(
+        stage.pipes, stage.site_id, found.payment_id, await administrator(stage), reason="it waits too long"
+    )
+    bank.words = ["truth"]
+    await later(stage)
+    assert next(part.state for part in await parts(stage)) == "completed"
+    assert await stage.credited() == FUNDS - PART
+
+
+async def test_a_part_that_waits_is_sent_although_the_other_was_declined_by_notice(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["accepts", "never hears", "pays"]
+    await sent(stage)
+    one, *_ = await tries(stage)
+    bank.book[one.attempt_id].state = State.FAILED
+    await stage.store_notice(bank.fact(one.attempt_id, "failed"), mark="x")
+    await stage.work()
+    for _ in range(5):
+        await stage.later(HOURS)
+    assert [part.state for part in await parts(stage)] == ["declined", "completed"]
+
+
+@pytest.mark.parametrize("state", ["succeeded", "processing"])
+async def test_a_refund_whose_first_try_is_said_to_be_paid_is_not_sent_again_unasked(
+    desk: Desk, state: str
+) -> None:
+    deposit = await desk.deposit()
+    desk.provider.answers = [NEVER_LEFT, paid("back-2", kzt(BACK))]
+    desk.provider.statuses = [UNKNOWN]
+    refund = (await desk.sent(deposit, BACK)).payment_id
+    assert (await desk.found(refund)).sub_status.value == "approved"
+    [first] = await desk.world.rows("SELECT attempt_id FROM attempt WHERE payment_id = :of", of=refund)
+    desk.world.clock.advance(5)
+    its = {"theirs": "back-1", "minor": BACK} if state == "succeeded" else {}
+    await desk.world.notice(fact(first.attempt_id, state, **its), mark="a")
+    desk.world.clock.advance(600)
+    await desk.carry_on(refund)
+    assert len(desk.provider.refunds) == 1, "the first may be paid: its provider has not been asked"
+
+
+async def test_a_refund_is_not_sent_again_while_an_earlier_try_is_questioned(desk: Desk) -> None:
+    """Two tries seemed not to have left. The first is under way, says a notice; asked, it is not known."""
+    deposit = await desk.deposit()
+    desk.provider.answers = [NEVER_LEFT, NEVER_LEFT, paid("back-3", kzt(BACK))]
+    desk.provider.statuses = [just(State.NOT_FOUND)]
+    refund = (await desk.sent(deposit, BACK)).payment_id
+    desk.world.clock.advance(600)
+    await desk.carry_on(refund)
+    first, _ = await desk.world.rows(
+        "SELECT attempt_id FROM attempt WHERE payment_id = :of ORDER BY number", of=refund
+    )
+    await desk.world.notice(fact(first.attempt_id, "processing"), mark="a")
+    for _ in range(3):
+        desk.world.clock.advance(600)
+        await desk.carry_on(refund)
+    assert len(desk.provider.refunds) == 2
+    assert await questioned(desk.world) == [first.attempt_id]
+    desk.provider.statuses = [just(State.FAILED)]
+    desk.world.clock.advance(600)
+    await desk.carry_on(refund)
+    assert len(desk.provider.refunds) == 3, "its provider has answered: nothing came of it"
+
+
+async def test_a_refund_of_which_a_try_was_said_to_be_paid_is_for_people(desk: Desk) -> None:
+    """It is denied now; whether the player has it, nobody can say."""
+    deposit = await desk.deposit()
+    desk.provider.answers = [NEVER_LEFT, paid("back-2", kzt(BACK))]
+    desk.provider.statuses = [just(State.NOT_FOUND)]
+    await stopped(desk.world, ACCOUNT)
+    refund = (await desk.sent(deposit, BACK)).payment_id
+    await stopped(desk.world, ACCOUNT, is_stopped=False)
+    await desk.carry_on(refund)
+    [first] = await desk.world.rows("SELECT attempt_id FROM attempt WHERE payment_id = :of", of=refund)
+    await stopped(desk.world, ACCOUNT)
+    await desk.world.notice(fact(first.attempt_id, theirs="back-1", minor=BACK), mark="a")
+    await stopped(desk.world, ACCOUNT, is_stopped=False)
+    desk.provider.statuses = [just(State.FAILED)]
+    for _ in range(3):
+        desk.world.clock.advance(600)
+        await desk.carry_on(refund)
+    assert len(desk.provider.refunds) == 1
+    assert await cases(desk.world) == ["denied_after_success"]
+
+
+async def test_a_refund_that_waits_and_was_said_to_be_paid_is_asked_about_once_cancelled(
+    desk: Desk,
+) -> None:
+    deposit = await desk.deposit()
+    desk.provider.answers = [NEVER_LEFT]
+    desk.provider.statuses = [UNKNOWN]
+    refund = (await desk.sent(deposit, BACK)).payment_id
+    await stopped(desk.world, ACCOUNT)
+    await work(desk.world, sweeps.ASK)
+    [first] = await desk.world.rows("SELECT attempt_id FROM attempt WHERE payment_id = :of", of=refund)
+    await desk.world.notice(fact(first.attempt_id, theirs="back-1", minor=BACK), mark="a")
+    await cancel_refund(desk.pipes, desk.site_id, refund, desk.maker, reason="it waits")
+    desk.provider.statuses = [paid("back-1", kzt(BACK))]
+    for _ in range(4):
+        desk.world.clock.advance(HOURS)
+        await payments.sweep_due(desk.pipes)
+        await work(desk.world, sweeps.ASK)
+    found = await desk.found(refund)
+    assert found.sub_status.value == "completed"
+
+
+async def test_a_changed_order_does_not_stop_the_question_about_another_part(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["pays", "never hears"]
+    await sent(stage)
+    one, *_ = await tries(stage)
+    bank.words = ["nothing"]
+    bank.send_back(one.attempt_id)
+    await told(stage, bank, one.attempt_id, "returned")
+    assert await questioned(stage) == [one.attempt_id]
+    async with stage.database.transaction() as tx:
+        await tx.execute(update(table).values(approved_hash=b"x" * 32))
+    bank.words = ["truth"]
+    said = bank._said
+    monkeypatch.setattr(bank, "_said", lambda of: UNKNOWN if of == one.attempt_id else said(of))
+    await stage.later(HOURS)
+    monkeypatch.setattr(bank, "_said", said)
+    for _ in range(4):
+        await stage.later(HOURS)
+    states = [part.state for part in await parts(stage)]
+    assert states[0] == "returned"
+
+
+async def test_the_notice_that_a_refund_was_paid_does_not_send_it_a_second_time(desk: Desk) -> None:
+    """Its first try never left, it seemed; its provider has paid it, says so by notice and when asked."""
+    deposit = await desk.deposit()
+    moved: list[str] = []
+
+    def pays(reference: str) -> providers.Result:
+        moved.append(reference)
+        return NEVER_LEFT if len(moved) == 1 else paid("back-2", kzt(BACK))
+
+    def says(reference: str) -> providers.Result:
+        return paid(f"back-{moved.index(reference) + 1}", kzt(BACK))
+
+    desk.provider.answers, desk.provider.statuses = [pays], [says]
+    refund = (await desk.sent(deposit, BACK)).payment_id
+    async with desk.world.database.transaction() as tx:
+        await tx.execute(text("DELETE FROM queue.pgqueuer"))  # the job that `sent` has done already
+    [first] = moved
+    await desk.world.notice(fact(first, theirs="back-1", minor=BACK), mark="a")
+    for _ in range(4):
+        desk.world.clock.advance(HOURS)
+        await payments.sweep_due(desk.pipes)
+        await work(desk.world, sweeps.ASK)
+    await desk.found(refund)
+    assert moved == [first], "the player has it twice"
+
+
+async def test_a_settled_answer_leaves_when_what_waits_is_looked_at(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither try arrived. The bank says so of the first and nothing of the second: it is looked at again."""
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["never hears", "never hears", "pays"]
+    await sent(stage)
+    [_, other] = await tries(stage)
+    said = bank._said
+    with monkeypatch.context() as patched:
+        patched.setattr(bank, "_said", lambda of: UNKNOWN if of == other.attempt_id else said(of))
+        await stage.later(HOURS)
+    assert (await stage.payment()).ask_at is not None
+    for _ in range(3):
+        await stage.later(HOURS)
+    assert [part.state for part in await parts(stage)] == ["completed", "completed"]

@@ -186,9 +186,8 @@ async def _resolve(
             await _close(tx, one, found, proposal, by, at, answered_by=its.case_id)
     if not await other_cases(tx, its):
         now_is = await payment(tx, found.site_id, found.payment_id)
-        is_asked = now_is.is_questioned and now_is.ask_at is not None
-        question = Attention.UNCONFIRMED if is_asked else None
-        await remember(tx, found, {"attention": question, "is_questioned": is_asked})
+        question = Attention.UNCONFIRMED if now_is.is_questioned else None
+        await remember(tx, found, {"attention": question})
 
 
 async def _close(

@@ -16,6 +16,7 @@ from tests.payments.desk import Desk
 from tests.payments.questions import questioned
 from tests.payments.stage import Bank, Stage
 from tests.payments.test_late_questions import work
+from tests.payments.test_reversals import say
 from tests.payments.world import (
     ACCOUNT,
     UNKNOWN,
@@ -53,7 +54,7 @@ async def test_a_question_that_opens_beyond_the_horizon_is_asked_more_than_once(
         await payments.sweep_due(world.pipes)
         await work(world, sweeps.ASK)
     now = await world.payment()
-    assert now.sub_status == "completed" or await cases(world)
+    assert (now.sub_status, await cases(world)) == ("completed", [])
 
 
 async def test_people_can_end_a_question_about_a_deposit_that_was_not_paid(desk: Desk) -> None:
@@ -158,20 +159,6 @@ async def test_what_nobody_answers_is_a_case_in_the_end(desk: Desk) -> None:
     assert (await desk.found(deposit)).attention is None
 
 
-async def test_a_note_takes_off_the_list_what_is_asked_no_more(desk: Desk) -> None:
-    """The release before called nobody at the end of its questions."""
-    deposit = await desk.deposit()
-    async with desk.world.database.transaction() as tx:
-        its = table.c.payment_id == deposit
-        await tx.execute(update(table).where(its).values(attention="unconfirmed", ask_at=None))
-    its_case = await payments.raise_case(
-        desk.pipes, desk.site_id, deposit, desk.maker, reason="nobody answers"
-    )
-    await resolve(desk, its_case.case_id, R.NOTED)
-    found = await desk.found(deposit)
-    assert (found.attention, found.is_questioned) == (None, False)
-
-
 async def test_not_found_is_no_answer_about_what_is_said_to_be_under_way(
     stage: Stage, bank: Bank, second: Bank
 ) -> None:
@@ -271,3 +258,39 @@ async def test_what_an_older_worker_asks_about_one_part_is_not_ended_by_the_othe
     for _ in range(4):
         await stage.later(HOURS)
     assert [part.state for part in await parts(stage)] == ["returned", "completed"]
+
+
+async def test_a_question_that_opens_a_second_time_has_two_weeks_again(desk: Desk) -> None:
+    """It was told before, so there is no event of it."""
+    deposit = await desk.deposit()
+    world = desk.world
+    await say(desk, deposit)
+    desk.provider.statuses = [paid()]
+    world.clock.advance(5)
+    await desk.carry_on(deposit)
+    assert not (await desk.found(deposit)).is_questioned, "its provider says that it stands"
+    world.clock.advance(timedelta(days=20))
+    desk.provider.statuses = [UNKNOWN]
+    await say(desk, deposit)
+    for _ in range(4):
+        world.clock.advance(HOURS)
+        await payments.sweep_due(world.pipes)
+        await work(world, sweeps.ASK)
+    found = await desk.found(deposit)
+    assert (found.is_questioned, found.ask_at is not None, await cases(world)) == (True, True, [])
+
+
+async def test_not_found_is_no_answer_about_a_declined_withdrawal_that_is_said_to_be_paid(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    await order_out(stage, ACCOUNT)
+    bank.manners, bank.words = ["declines"], ["not_found"]
+    await sent(stage)
+    [one] = await tries(stage)
+    stage.clock.advance(600)
+    bank.pay(bank.book[one.attempt_id])
+    await told(stage, bank, one.attempt_id, "succeeded")
+    assert await questioned(stage) == [one.attempt_id]
+    bank.words = ["truth"]
+    await stage.later(HOURS)
+    assert await stage.state((await stage.payment()).payment_id) == ("completed", "paid_after_release")

@@ -285,3 +285,35 @@ async def test_a_settled_answer_leaves_when_what_waits_is_looked_at(
     for _ in range(3):
         await stage.later(HOURS)
     assert [part.state for part in await parts(stage)] == ["completed", "completed"]
+
+
+async def test_a_refund_is_not_sent_again_while_its_provider_cannot_be_asked(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    desk.provider.answers = [NEVER_LEFT, paid("back-2", kzt(BACK))]
+    desk.provider.statuses = [UNKNOWN]
+    refund = (await desk.sent(deposit, BACK)).payment_id
+    for _ in range(3):
+        desk.world.clock.advance(600)
+        await desk.carry_on(refund)
+    assert len(desk.provider.refunds) == 1
+    desk.provider.statuses = [just(State.NOT_FOUND), paid("back-2", kzt(BACK))]
+    await desk.carry_on(refund)
+    assert len(desk.provider.refunds) == 2
+
+
+async def test_a_withdrawal_that_is_said_to_be_under_way_is_not_sent_again(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    """It never left, it seemed. Its bank has it, says a notice, and when it is asked: not found."""
+    await order_out(stage, ACCOUNT)
+    bank.manners, bank.words = ["pays and says it never heard", "pays"], ["not_found"]
+    await sent(stage)
+    [one] = await tries(stage)
+    await told(stage, bank, one.attempt_id, "processing")
+    for _ in range(3):
+        await stage.later(timedelta(minutes=10))
+    assert len(await tries(stage)) == 1
+    assert (await stage.payment()).reason == f"{ACCOUNT} is asked whether {one.attempt_id} is over"
+    bank.words = ["truth"]
+    await later(stage)
+    assert await stage.state((await stage.payment()).payment_id) == ("completed", None)

@@ -28,6 +28,7 @@ __all__ = [
     "next_of_leg",
     "says_nothing_came",
     "try_meant",
+    "why_doubted",
     "why_questioned",
     "why_said_paid",
 ]
@@ -144,6 +145,19 @@ def why_questioned(tries: Sequence[Attempt]) -> str:
     """
     asked = next((one for one in tries if one.is_questioned), None)
     return f"{asked.account} is asked whether {asked.attempt_id} is over" if asked else ""
+
+
+def why_doubted(tries: Sequence[Attempt], *, besides: str) -> str:
+    """Why an order of which nobody can say whether it arrived is not sent a second time; or empty.
+
+    Another try of the same may have been paid, or be under way after all.
+
+    Args:
+        tries: of the payment, or of the part of a withdrawal.
+        besides: the try whose order it is.
+    """
+    others = [one for one in tries if one.attempt_id != besides]
+    return why_said_paid(others) or why_questioned(others)
 
 
 def says_nothing_came(result: providers.Result, *, never_left: bool) -> bool:

@@ -17,7 +17,9 @@ from app.payments.casebook import Case, case, case_of, open_case, other_cases, t
 from app.payments.model import Attention, CaseKind, CaseState, Step
 from app.payments.proposals import LONGEST_NOTE, BadProposal, Proposal, check, content_of, proposal_of
 from app.payments.queries import Payment, payment
+from app.payments.questions import given_up
 from app.payments.resolutions import answers, execute
+from app.payments.states import FINAL
 from app.payments.steps import Cause, carry_out, remember
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
@@ -185,9 +187,20 @@ async def _resolve(
             await staff.withdraw_approval(tx, one.site_id, kind, one.case_id, at=at)
             await _close(tx, one, found, proposal, by, at, answered_by=its.case_id)
     if not await other_cases(tx, its):
-        now_is = await payment(tx, found.site_id, found.payment_id)
-        question = Attention.UNCONFIRMED if now_is.is_questioned else None
-        await remember(tx, found, {"attention": question})
+        await _taken_off(tx, await payment(tx, found.site_id, found.payment_id))
+
+
+async def _taken_off(tx: Transaction, now_is: Payment) -> None:
+    """The last case about a payment is closed: a question that is open shows again.
+
+    One of what is over, which nobody has answered for too long, ends with it.
+    """
+    if now_is.is_questioned and now_is.ask_at is None and now_is.sub_status in FINAL:
+        await tx.write(given_up(now_is))
+        await remember(tx, now_is, {"attention": None, "is_questioned": False})
+        return
+    question = Attention.UNCONFIRMED if now_is.is_questioned else None
+    await remember(tx, now_is, {"attention": question})
 
 
 async def _close(

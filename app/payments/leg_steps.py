@@ -73,10 +73,13 @@ async def apply_to_leg(
     step, onward, changes, detail = await next_of_leg(tx, found, leg, facts, evidence, step, at=at)
     [was_over] = [one.is_over for one in tries if one.attempt_id == attempt.attempt_id]
     question = await question_about(tx, found, attempt.attempt_id, by_people=source is Source.SETTLEMENT)
-    question, step = question.after(evidence, facts, step, is_over=was_over)
-    moved = None
+    moved, path = None, step.path
     if step.path:
         step, moved = await _moved(tx, found, parts, leg, step, evidence.provider_reference, at)
+    # What really became of the leg: its money may have been gone, and the payout may stand there already.
+    became = step if moved is None else replace(step, path=path)
+    question, became = question.after(evidence, facts, became, is_over=was_over)
+    step = replace(step, attention=became.attention)
     word = (found.site_id, attempt.attempt_id, result, source)
     answer = answer_of(*word, is_over=step.is_over, is_questioned=question.becomes, at=at)
     cause = Cause(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from app import providers
 from app.kernel import ids
-from app.payments.cascade import says_nothing_came, why_questioned, why_said_paid
+from app.payments.cascade import says_nothing_came, why_doubted, why_questioned, why_said_paid
 from app.payments.dispute_telling import disputes_of
 from app.payments.legs import attempts_of
 from app.payments.model import Attention, Source, Step
@@ -86,7 +86,8 @@ async def _begin(
         return None
     if idempotency.fingerprint(refund_content(found)) != found.approved_hash:
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
-        await remember(tx, found, {"ask_at": None})
+        if not found.is_questioned:
+            await remember(tx, found, {"ask_at": None})
         return None
     tries = await attempts_of(tx, found)
     if {one.attempt_id for one in tries} != set(asked):
@@ -94,12 +95,14 @@ async def _begin(
     if await _is_stopped(tx, found) or why_questioned(tries):
         await remember(tx, found, {"ask_at": at + _LOOK_AGAIN})
         return None
-    said_paid = why_said_paid(tries)
+    said_paid = [one for one in tries if one.said_paid]
     if said_paid:
-        its = tries[-1]
-        cause = Cause("system", reason=said_paid, attempt_id=its.attempt_id)
+        why, its = why_said_paid(said_paid), said_paid[-1]
+        number, its_try = its.provider_reference, its.attempt_id
+        its_case = Cause("system", reason=why, provider_reference=number, attempt_id=its_try)
+        cause = replace(its_case, is_news=found.attention is None)  # noted, and it waits all the same
         await carry_out(tx, found, Step(attention=Attention.DENIED_AFTER_SUCCESS), cause, at=at)
-        await remember(tx, found, {"ask_at": at + _LOOK_AGAIN})
+        await remember(tx, found, {"reason_code": "waits", "reason": why, "ask_at": at + _LOOK_AGAIN})
         return None
     order = await _order(tx, pipes, found, reference)
     await tx.execute(
@@ -206,6 +209,8 @@ async def _send_again(pipes: Pipes, found: Payment, attempt: Attempt) -> None:
         now_is = await refund(tx, found.site_id, found.payment_id, lock=True)
         if now_is.sub_status is not SubStatus.UNKNOWN:
             return None  # somebody heard of it meanwhile
+        if why_doubted(await attempts_of(tx, now_is), besides=attempt.attempt_id):
+            return None
         if _is_too_old(now_is, at):
             gone = Step(attention=Attention.ORDER_VANISHED)
             await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)

@@ -4,21 +4,28 @@ What two people decide with a proof ranks with a settlement file (payments.md se
 the same table as the provider's word. What cannot be done as proposed is refused, and nothing is changed.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, assert_never
 
+from sqlalchemy import update
+
 from app import providers
-from app.kernel.errors import Refusal
-from app.kernel.money import Money
 from app.payments.asking import apply
-from app.payments.cascade import at_its_account, at_try, columns_of_try, try_meant
+from app.payments.cascade import at_its_account, at_try, columns_of_try
 from app.payments.casebook import Case, open_about_notice
 from app.payments.disputes import apply_dispute
 from app.payments.fences import taken
 from app.payments.leg_steps import accept_leg
-from app.payments.legs import attempts_of, legs_of, present_try, present_try_of
+from app.payments.legs import attempts_of, legs_of, present_try_of
+from app.payments.meant import (
+    ResolutionImpossible,
+    check_number,
+    doubted_try,
+    impossible,
+    meant_try,
+    present_of,
+)
 from app.payments.model import CaseKind, Source, Step
 from app.payments.proposals import Proposal, Resolution
 from app.payments.queries import Attempt, Payment, payment, taken_again
@@ -26,6 +33,7 @@ from app.payments.questions import question_about
 from app.payments.refund_steps import accept_refund
 from app.payments.states import Kind, LegState, Status, SubStatus, checked_path
 from app.payments.steps import Cause, carry_on_soon, carry_out
+from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 
 __all__ = ["ResolutionImpossible", "answers", "execute"]
@@ -38,27 +46,6 @@ _WAS_IT_PAID: Final = frozenset(
     }
 )
 _IT_WAS_OR_NOT: Final = frozenset({Resolution.PAID, Resolution.NOT_PAID, Resolution.ACCEPTED})
-
-
-class ResolutionImpossible(Refusal):
-    """It cannot be resolved as {resolution}: {why}."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Meant:
-    """The try that people speak of.
-
-    Args:
-        attempt: the try.
-        ordered: what the provider was asked for: all of the payment, or of the part of a withdrawal.
-        number: the provider's number of it; None where none is known.
-        is_other: another try than the present one.
-    """
-
-    attempt: Attempt
-    ordered: Money
-    number: str | None
-    is_other: bool = False
 
 
 def answers(proposal: Proposal, its: Case, other: Case, found: Payment, *, is_new: bool) -> bool:
@@ -96,7 +83,7 @@ async def execute(
     if proposal.resolution is Resolution.NOTED:
         return
     if found is None:
-        raise _impossible(proposal, "it is about no payment")
+        raise impossible(proposal, "it is about no payment")
     match proposal.resolution:
         case Resolution.PAID | Resolution.NOT_PAID:
             await _said(tx, its, found, proposal, at)
@@ -107,7 +94,7 @@ async def execute(
         case Resolution.MONEY_RETURNED:
             if found.kind is not Kind.DEPOSIT or found.captured.minor:
                 # What was credited goes back by a refund, which takes it from the player.
-                raise _impossible(proposal, "it is about no deposit, or one that was credited: refund that")
+                raise impossible(proposal, "it is about no deposit, or one that was credited: refund that")
             await _walk(tx, found, Step((SubStatus.REFUNDED,)), proposal, at, about=its.attempt_id)
         case Resolution.MATCHED:
             await _matched(tx, its, found, proposal, at)
@@ -124,13 +111,13 @@ def _check_credited(now_is: Payment, proposal: Proposal) -> None:
     """What the ledger has refused is not resolved by saying so."""
     is_credit = proposal.resolution in {Resolution.PAID, Resolution.ACCEPTED} and now_is.kind is Kind.DEPOSIT
     if is_credit and not now_is.captured.minor:
-        raise _impossible(proposal, "the account to be credited does not take it: see its limits")
+        raise impossible(proposal, "the account to be credited does not take it: see its limits")
 
 
 async def _said(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
     """As if the settlement file had said it."""
     is_paid = proposal.resolution is Resolution.PAID
-    meant = await _meant(tx, its, found, proposal)
+    meant = await meant_try(tx, its, found, proposal)
     result = providers.Result(
         providers.State.SUCCEEDED if is_paid else providers.State.FAILED,
         # Where nobody names one it is the number that the case is about: another payment may have it.
@@ -139,12 +126,26 @@ async def _said(tx: Transaction, its: Case, found: Payment, proposal: Proposal, 
         error=None if is_paid else providers.ProviderError("people", "decided by two people with proof"),
         raw={"attachment_sha256": proposal.attachment},
     )
+    doubted = None if is_paid else await doubted_try(tx, its, found, proposal, meant)
+    if doubted is not None:
+        await _not_paid(tx, found, doubted, proposal, at)
+        return
     if is_paid:
-        _check_number(proposal, meant.number)
+        check_number(proposal, meant.number)
         await _check_ordered(tx, found, meant.attempt, proposal)
     if meant.is_other and found.kind is Kind.DEPOSIT:
         found = replace(at_try(found, meant.attempt), provider_reference=None)  # that is the other try's
     await _counted(tx, found, meant.attempt, result, proposal, at)
+
+
+async def _not_paid(
+    tx: Transaction, found: Payment, attempt: Attempt, proposal: Proposal, at: datetime
+) -> None:
+    """Nothing moves: what somebody has said of a try, for which others wait, counts no more."""
+    of_try = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
+    await tx.execute(update(attempts).where(of_try).values(said_paid=False))
+    cause = await _ending(tx, found, attempt.attempt_id, _cause(proposal), is_paid=False)
+    await carry_out(tx, found, Step(settles=True), replace(cause, detail={}), at=at)
 
 
 async def _counted(
@@ -156,73 +157,9 @@ async def _counted(
     at: datetime,
 ) -> None:
     step = await apply(tx, found, attempt, result, Source.SETTLEMENT, at=at)
-    has_answered = found.is_questioned and step.settles
+    has_answered = attempt.is_questioned and step.settles
     if not (has_answered or step.path or step.credit or step.paid or step.came_back or step.is_over):
-        raise _impossible(proposal, f"it is {found.sub_status.value}, and nothing would change")
-
-
-async def _present(tx: Transaction, its: Case, found: Payment, proposal: Proposal) -> _Meant:
-    """The present try of what it is about.
-
-    Of a withdrawal in several parts: of the one that is named, or that the case is about.
-    """
-    tries = await attempts_of(tx, found)
-    parts = {part.leg: part for part in await legs_of(tx, found)}
-    own = [one.leg for one in tries if one.attempt_id == its.attempt_id]
-    leg = own[0] if own and proposal.leg is None else proposal.leg
-    about = [one for one in tries if leg is None or one.leg == leg]
-    if not about or len({one.leg for one in about}) > 1:
-        why = "name the part of the withdrawal that it is about" if about else "nothing was sent"
-        raise _impossible(proposal, why)
-    if about[-1].leg is None:
-        return _Meant(present_try_of(found, about), found.amount, found.provider_reference)
-    part = parts[about[-1].leg]
-    return _Meant(present_try(part, about), part.amount, part.provider_reference)
-
-
-async def _meant(tx: Transaction, its: Case, found: Payment, proposal: Proposal) -> _Meant:
-    """The try that they speak of.
-
-    It is the one that the case is about, unless they name the number of another. What is known of the present
-    one stands against it, unless that came back or was taken again.
-    """
-    now = await _present(tx, its, found, proposal)
-    present, known = now.attempt, now.number
-    parts = [part for part in await legs_of(tx, found) if part.leg == present.leg]
-    is_undone = found.sub_status is SubStatus.REVERSED or LegState.RETURNED in {one.state for one in parts}
-    is_second = its.kind is CaseKind.SECOND_PAYMENT and (is_undone or its.about != known)
-    number = proposal.provider_reference or (its.about if is_second or known is None else "")
-    tries = [one for one in await attempts_of(tx, found) if one.leg == present.leg]
-    own = next((one for one in tries if one.attempt_id == its.attempt_id), None)
-    meant = try_meant(tries, present, number, known, is_earlier=is_second)
-    if own is not None and _speaks_of(own, tries, proposal):
-        meant, number = own, number or own.provider_reference or ""
-    if meant.attempt_id == present.attempt_id:
-        if is_second and len({one.account for one in tries}) > 1:
-            _check_number(proposal, known, number or "another's")  # it may be any account's
-        return now
-    _check_was_paid(proposal, meant)
-    if known is not None and not is_undone:
-        _check_number(proposal, known, number or "another's")
-    if not number and known is not None:
-        raise _impossible(proposal, f"name the provider's number of it at {meant.account}")
-    return _Meant(meant, now.ordered, meant.provider_reference, is_other=True)
-
-
-def _speaks_of(own: Attempt, tries: Sequence[Attempt], proposal: Proposal) -> bool:
-    """Whether the number that they name is the case's own try's, or may be; they need name none."""
-    numbers = {one.provider_reference for one in tries}
-    number = proposal.provider_reference
-    return number in {"", own.provider_reference} or (
-        own.provider_reference is None and number not in numbers
-    )
-
-
-def _check_was_paid(proposal: Proposal, other: Attempt) -> None:
-    """Of another try than the present one nothing was counted: there is nothing to take back."""
-    if proposal.resolution is Resolution.NOT_PAID:
-        why = f"it is about another attempt at {other.account}, of which nothing was counted: note it"
-        raise _impossible(proposal, why)
+        raise impossible(proposal, f"it is {found.sub_status.value}, and nothing would change")
 
 
 async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
@@ -231,14 +168,14 @@ async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Propos
     reference = proposal.provider_reference or its.about or found.provider_reference
     _check_currency(proposal, found)
     if its.kind is CaseKind.SECOND_PAYMENT and found.sub_status is not SubStatus.CONFLICTED:
-        meant = await _meant(tx, its, found, proposal)
+        meant = await meant_try(tx, its, found, proposal)
         if meant.is_other:
             found = at_try(found, meant.attempt)
             reference = proposal.provider_reference or meant.number or its.about
     found = await at_its_account(tx, found, reference)
     others = await taken(tx, found, reference)
     if others.reference or others.order:
-        raise _impossible(proposal, "another payment was credited for it")
+        raise impossible(proposal, "another payment was credited for it")
     is_late = found.sub_status is SubStatus.REVERSED  # it was completed before, and told so
     step = Step((SubStatus.CREDITING, SubStatus.COMPLETED), credit=proposal.amount, is_late=is_late)
     await _walk(tx, found, step, replace(proposal, provider_reference=reference or ""), at)
@@ -248,8 +185,8 @@ async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Pr
     """Of a withdrawal or refund in conflict, or a withdrawal that came back, counts what really went."""
     assert proposal.amount is not None
     _check_currency(proposal, found)
-    meant = await _meant(tx, its, found, proposal)
-    _check_number(proposal, meant.number)
+    meant = await meant_try(tx, its, found, proposal)
+    check_number(proposal, meant.number)
     attempt, number = meant.attempt, proposal.provider_reference or meant.number or its.about
     cause = await _ending(
         tx, found, attempt.attempt_id, _cause(replace(proposal, provider_reference=number)), is_paid=True
@@ -259,17 +196,12 @@ async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Pr
     else:
         why = await accept_refund(tx, found, attempt, proposal.amount, cause, at=at)
     if why:
-        raise _impossible(proposal, why)
+        raise impossible(proposal, why)
 
 
 def _check_currency(proposal: Proposal, found: Payment) -> None:
     if proposal.amount is not None and proposal.amount.currency != found.amount.currency:
-        raise _impossible(proposal, "it is counted in its own currency")
-
-
-def _check_number(proposal: Proposal, known: str | None, number: str = "") -> None:
-    if known is not None and (number or proposal.provider_reference) not in {"", known}:
-        raise _impossible(proposal, f"the provider's number of it is {known}, and another is another payment")
+        raise impossible(proposal, "it is counted in its own currency")
 
 
 async def _check_ordered(tx: Transaction, found: Payment, attempt: Attempt, proposal: Proposal) -> None:
@@ -278,12 +210,12 @@ async def _check_ordered(tx: Transaction, found: Payment, attempt: Attempt, prop
         taken = await taken_again(tx, found)
         if taken != found.amount:
             why = f"{taken} was credited and taken again: say accepted, and what really came"
-            raise _impossible(proposal, why)
+            raise impossible(proposal, why)
     for part in await legs_of(tx, found):
         came_back = part.leg == attempt.leg and part.state is LegState.RETURNED
         if came_back and part.captured != part.amount:
             why = f"{part.captured} was paid and came back: say accepted, and what really went"
-            raise _impossible(proposal, why)
+            raise impossible(proposal, why)
 
 
 async def _walk(
@@ -332,7 +264,7 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
     if its.notice_id is not None:
         notice = await providers.stored_notice(tx, its.site_id, its.notice_id, lock=True)
     if notice is None:
-        raise _impossible(proposal, "it is about no notice")
+        raise impossible(proposal, "it is about no notice")
     account = await providers.account(tx, its.site_id, notice.account)
     told = [one for one in providers.reports_of(account, notice) if one.reference.startswith(its.about)]
     attempt = await _attempt_at(tx, its, found, proposal, notice.account)
@@ -343,7 +275,7 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
             continue
         dispute = await apply_dispute(tx, found, attempt, report.dispute, at=at)
         if dispute is None or dispute.state.value != report.dispute.stage.value:
-            raise _impossible(proposal, "the dispute does not fit this payment")
+            raise impossible(proposal, "the dispute does not fit this payment")
     if not await open_about_notice(tx, its):
         why = f"matched to {found.payment_id}"
         is_read = providers.NoticeState.READ
@@ -360,14 +292,10 @@ async def _attempt_at(
     Of a deposit that has failed any of its tries may have been paid after all. As long as the present one may
     still be paid, another's word decides nothing about the deposit.
     """
-    present = (await _present(tx, its, found, proposal)).attempt
+    present = (await present_of(tx, its, found, proposal)).attempt
     if present.account == account:
         return present
     there = [one for one in await attempts_of(tx, found) if one.account == account]
     if not there or found.kind is not Kind.DEPOSIT or found.status is not Status.FAILED:
-        raise _impossible(proposal, f"the notice came through {account}, it went by {present.account}")
+        raise impossible(proposal, f"the notice came through {account}, it went by {present.account}")
     return there[-1]
-
-
-def _impossible(proposal: Proposal, why: str) -> ResolutionImpossible:
-    return ResolutionImpossible(resolution=proposal.resolution.value, why=why)

@@ -17,6 +17,7 @@ __all__ = [
     "late_question",
     "next_question",
     "question_delay",
+    "waits_to_be_sent",
 ]
 
 S = SubStatus
@@ -56,13 +57,20 @@ _ASKED: Final[Mapping[Kind, frozenset[SubStatus]]] = {
     Kind.PAYOUT: frozenset({S.SUBMITTED, S.PROVIDER_PENDING, S.UNKNOWN, S.PARTLY_PAID}),
     Kind.REFUND: frozenset({S.SUBMITTED, S.PROVIDER_PENDING, S.UNKNOWN}),
 }
-# Something of it was sent, and what waits is sent again: should the job be lost, a sweep does it.
-_QUEUED: Final = frozenset({(Kind.PAYOUT, S.ALLOCATED), (Kind.REFUND, S.APPROVED)})
+# Something of it was sent, and the rest waits, or may: should the job be lost, a sweep sends it.
+_QUEUED: Final = frozenset(
+    {(Kind.PAYOUT, S.ALLOCATED), (Kind.PAYOUT, S.PARTLY_PAID), (Kind.REFUND, S.APPROVED)}
+)
 
 
 def asks_provider(kind: Kind, sub_status: SubStatus) -> bool:
     """Whether the provider is still worth asking: while it may act, and after expiry for a late success."""
     return sub_status in _ASKED[kind]
+
+
+def waits_to_be_sent(kind: Kind, sub_status: SubStatus) -> bool:
+    """Whether something that people have approved may still wait in the queue, after more was sent."""
+    return (kind, sub_status) in _QUEUED
 
 
 def ask_delay(kind: Kind, asked: int) -> timedelta:
@@ -92,7 +100,7 @@ def next_question(
     """
     if asks_provider(kind, sub_status):
         return at + ask_delay(kind, asked)
-    if (kind, sub_status) in _QUEUED:
+    if waits_to_be_sent(kind, sub_status):
         return at + ask_delay(kind, 0)
     if kind is Kind.DEPOSIT and sub_status is S.DECLINED and ended_at is not None:
         return late_question(ended_at, at)

@@ -18,7 +18,7 @@ from app import providers
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.payments.approvals import is_ready
-from app.payments.cascade import says_nothing_came, why_questioned, why_said_paid
+from app.payments.cascade import says_nothing_came, why_doubted, why_questioned, why_said_paid
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy, present_try
 from app.payments.liquidity import Funding, elsewhere, funding_of, switched_on, why_not_funded
@@ -199,8 +199,10 @@ async def _begin(
     if said_paid:
         await _call_about(tx, found, said_paid[-1], at)
         return []
+    asked = [one for one in tries if one.attempt_id in seen.tries and one.is_questioned]
+    waiting = [part for part in waiting if part.leg not in {one.leg for one in asked}]
     why = await why_stopped(tx, site_id) or await why_not_sent(tx, found)
-    why = why or why_questioned([one for one in tries if one.attempt_id in seen.tries])
+    why = why or ("" if waiting else why_questioned(asked))
     why = why or await why_not_funded(tx, found, waiting, tries, funding)
     if why:
         await _wait(tx, found, why, at)
@@ -213,7 +215,8 @@ async def _call_about(tx: Transaction, found: Payment, one: Attempt, at: datetim
     denied = Step(attention=Attention.DENIED_AFTER_SUCCESS)
     why = why_said_paid([one])
     number, its_try = one.provider_reference, one.attempt_id
-    cause = Cause("system", reason=why, provider_reference=number, attempt_id=its_try)
+    its_case = Cause("system", reason=why, provider_reference=number, attempt_id=its_try)
+    cause = replace(its_case, is_news=found.attention is None)  # noted, and it waits all the same
     await carry_out(tx, found, denied, cause, at=at)
     await _wait(tx, found, why, at)
 
@@ -228,9 +231,9 @@ async def _write_tries(
     funding: Funding,
     at: datetime,
 ) -> list[_Order]:
-    live = {one.leg for one in tries if not one.is_over}
+    busy = {one.leg for one in tries if not one.is_over or one.is_questioned}
     orders = []
-    waiting = [part for part in parts if waits(part) and part.leg not in live]
+    waiting = [part for part in parts if waits(part) and part.leg not in busy]
     for number, (planned, reference) in enumerate(zip(waiting, references, strict=False), len(tries) + 1):
         leg = replace(planned, account=funding.instead.get(planned.leg, planned.account))
         account = await providers.account(tx, found.site_id, leg.account)
@@ -323,7 +326,8 @@ async def _send_again(
             gone = Step(attention=Attention.ORDER_VANISHED)
             await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)
             return None
-        why = await why_not_sent(tx, now_is)
+        others = [one for one in await attempts_of(tx, now_is) if one.leg == attempt.leg]
+        why = await why_not_sent(tx, now_is) or why_doubted(others, besides=attempt.attempt_id)
         if why:
             await _wait(tx, now_is, why, at)
             return None

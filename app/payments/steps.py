@@ -62,7 +62,8 @@ class Cause:
     `changes` are columns of the payment that change with it; `beside` is what else is written, also where
     nothing changes. With a `detail`, which the event keeps, something has happened even if the payment goes
     nowhere. `is_questioned` is whether a provider is asked about a try that is over, from now on; None: as it
-    was. `attempt_id` is the try of which it was said.
+    was. `attempt_id` is the try of which it was said. With `is_news` people are called although they were
+    before.
     """
 
     source: str
@@ -76,6 +77,7 @@ class Cause:
     beside: Sequence[Write] = ()
     is_questioned: bool | None = None
     attempt_id: str | None = None
+    is_news: bool = False
 
 
 async def apply_evidence(
@@ -236,7 +238,8 @@ async def _remarked(
     if is_open is not found.is_questioned:
         values |= {"is_questioned": is_open, "attention": _shown_on(found, cause)}
         values |= {"changed_at": at} if is_open else {}  # from then on its horizon counts
-    if why is not None and not await is_noted(tx, found, why, cause.provider_reference, cause.amount):
+    told = (cause.provider_reference, cause.amount)
+    if why is not None and (cause.is_news or not await is_noted(tx, found, why, *told)):
         its = {"sequence": found.sequence + 1, "changed_at": at}
         values |= {"attention": _shown_on(found, cause, why), **its}
     return values

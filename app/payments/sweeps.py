@@ -11,8 +11,7 @@ from sqlalchemy.engine import Row
 from app import callouts
 from app.payments.model import Attention, Step
 from app.payments.queries import payment
-from app.payments.questions import given_up
-from app.payments.schedules import ASK_HORIZON, WAITS_FOR_US, ask_delay, late_question
+from app.payments.schedules import ASK_HORIZON, WAITS_FOR_US, ask_delay, late_question, waits_to_be_sent
 from app.payments.states import OPEN, Kind, Status, SubStatus
 from app.payments.steps import CARRY_ON, Cause, carry_on_soon, carry_out
 from app.payments.tables import payments
@@ -46,8 +45,7 @@ async def sweep_due(pipes: Pipes) -> int:
         room = _MOST_LATE - await queue.unfinished(tx, ASK_LATE, most=_MOST_LATE)
         late = await _due(tx, _FAILED, now, room) if room > 0 else []
         for row in (*rows, *late):
-            if _is_over(row, now):
-                await _stop_asking(tx, row.site_id, row.payment_id, now)
+            if _is_over(row, now) and not await _goes_on(tx, row, now):
                 continue
             await tx.execute(
                 update(payments)
@@ -75,6 +73,7 @@ async def _due(tx: Transaction, which: ColumnElement[bool], now: datetime, most:
             payments.c.attention,
             payments.c.expires_at,
             payments.c.completed_at,
+            payments.c.is_questioned,
             # A question may open long after it was sent.
             case(
                 (payments.c.is_questioned, payments.c.changed_at),
@@ -95,9 +94,8 @@ def _is_declined(row: Row[Any]) -> bool:
 
 
 def _is_over(row: Row[Any], now: datetime) -> bool:
-    if _is_declined(row) or SubStatus(row.sub_status) in WAITS_FOR_US:
-        return False
-    return bool(now - row.since_at > ASK_HORIZON)
+    waits = SubStatus(row.sub_status) in WAITS_FOR_US and not row.is_questioned
+    return not _is_declined(row) and not waits and bool(now - row.since_at > ASK_HORIZON)
 
 
 def _next_turn(row: Row[Any], now: datetime) -> datetime | None:
@@ -154,14 +152,22 @@ async def _end(tx: Transaction, site_id: int, payment_id: str, now: datetime) ->
     return 1
 
 
-async def _stop_asking(tx: Transaction, site_id: int, payment_id: str, now: datetime) -> None:
-    """The horizon is reached: what is still open, or was never answered, is a person's."""
-    found = await payment(tx, site_id, payment_id, lock=True)
+async def _goes_on(tx: Transaction, row: Row[Any], now: datetime) -> bool:
+    """The horizon is reached: what is still open, or was never answered, is a person's.
+
+    Nobody is asked any more. What waits to be sent keeps its turns, and nothing is sent in the place of a try
+    about which a question is open: that ends by its answer or by people alone.
+
+    Returns:
+        whether it waits.
+    """
+    found = await payment(tx, row.site_id, row.payment_id, lock=True)
+    waits = waits_to_be_sent(found.kind, found.sub_status)
     if found.sub_status in OPEN or found.is_questioned:
-        cause = Cause("clock", is_questioned=False, beside=(given_up(found),))
+        # Of what keeps its turns once: each turn would call them again.
+        cause = Cause("clock", is_news=not waits)
         await carry_out(tx, found, Step(attention=Attention.UNRESOLVED), cause, at=now)
-    await tx.execute(
-        update(payments)
-        .where(payments.c.site_id == site_id, payments.c.payment_id == payment_id)
-        .values(ask_at=None)
-    )
+    if not waits:
+        its = (payments.c.site_id == row.site_id) & (payments.c.payment_id == row.payment_id)
+        await tx.execute(update(payments).where(its).values(ask_at=None))
+    return waits

@@ -154,9 +154,11 @@ async def test_what_nobody_answers_is_a_case_in_the_end(desk: Desk) -> None:
         await payments.sweep_due(world.pipes)
         await work(world, sweeps.ASK)
     found = await desk.found(deposit)
-    assert (found.ask_at, found.is_questioned, found.attention) == (None, False, "unresolved")
+    assert (found.ask_at, found.is_questioned, found.attention) == (None, True, "unresolved")
     await resolve(desk, (await only(desk)).case_id, R.NOTED)
-    assert (await desk.found(deposit)).attention is None
+    found = await desk.found(deposit)
+    assert (found.attention, found.is_questioned) == (None, False)
+    assert await questioned(world) == []
 
 
 async def test_not_found_is_no_answer_about_what_is_said_to_be_under_way(

@@ -1,0 +1,166 @@
+"""Which try of a payment people speak of when they decide a case, and what stands against it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.kernel.errors import Refusal
+from app.kernel.money import Money
+from app.payments.cascade import try_meant
+from app.payments.casebook import Case
+from app.payments.legs import attempts_of, legs_of, present_try, present_try_of
+from app.payments.model import CaseKind
+from app.payments.proposals import Proposal, Resolution
+from app.payments.queries import Attempt, Payment
+from app.payments.states import LegState, SubStatus
+from app.plumbing.database import Transaction
+
+__all__ = [
+    "Meant",
+    "ResolutionImpossible",
+    "check_number",
+    "doubted_try",
+    "impossible",
+    "meant_try",
+    "present_of",
+]
+
+# Where "not paid" is no news of the order: it waits to be sent again, or has failed.
+_NOTHING_MOVES: Final = frozenset(
+    {
+        *(LegState.PLANNED.value, SubStatus.APPROVED.value),
+        *(SubStatus.DECLINED.value, SubStatus.UNDELIVERABLE.value, SubStatus.PROVIDER_ERROR.value),
+        SubStatus.EXPIRED.value,
+    }
+)
+
+
+class ResolutionImpossible(Refusal):
+    """It cannot be resolved as {resolution}: {why}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The try that people speak of.
+
+    Args:
+        attempt: the try.
+        ordered: what the provider was asked for: all of the payment, or of the part of a withdrawal.
+        number: the provider's number of it; None where none is known.
+        is_other: another try than the present one.
+    """
+
+    attempt: Attempt
+    ordered: Money
+    number: str | None
+    is_other: bool = False
+
+
+async def present_of(tx: Transaction, its: Case, found: Payment, proposal: Proposal) -> Meant:
+    """The present try of what it is about.
+
+    Of a withdrawal in several parts: of the one that is named, or that the case is about.
+    """
+    tries = await attempts_of(tx, found)
+    parts = {part.leg: part for part in await legs_of(tx, found)}
+    own = [one.leg for one in tries if one.attempt_id == its.attempt_id]
+    leg = own[0] if own and proposal.leg is None else proposal.leg
+    about = [one for one in tries if leg is None or one.leg == leg]
+    if not about or len({one.leg for one in about}) > 1:
+        why = "name the part of the withdrawal that it is about" if about else "nothing was sent"
+        raise impossible(proposal, why)
+    if about[-1].leg is None:
+        return Meant(present_try_of(found, about), found.amount, found.provider_reference)
+    part = parts[about[-1].leg]
+    return Meant(present_try(part, about), part.amount, part.provider_reference)
+
+
+async def meant_try(tx: Transaction, its: Case, found: Payment, proposal: Proposal) -> Meant:
+    """The try that they speak of.
+
+    It is the one that the case is about, unless they name the number of another. What is known of the present
+    one stands against it, unless that came back or was taken again.
+    """
+    now = await present_of(tx, its, found, proposal)
+    present, known = now.attempt, now.number
+    parts = [part for part in await legs_of(tx, found) if part.leg == present.leg]
+    is_undone = found.sub_status is SubStatus.REVERSED or LegState.RETURNED in {one.state for one in parts}
+    is_second = its.kind is CaseKind.SECOND_PAYMENT and (is_undone or its.about != known)
+    number = proposal.provider_reference or (its.about if is_second or known is None else "")
+    tries = [one for one in await attempts_of(tx, found) if one.leg == present.leg]
+    own = next((one for one in tries if one.attempt_id == its.attempt_id), None)
+    meant = try_meant(tries, present, number, known, is_earlier=is_second)
+    if own is not None and _speaks_of(own, tries, proposal):
+        meant, number = own, number or own.provider_reference or ""
+    if meant.attempt_id == present.attempt_id:
+        if is_second and len({one.account for one in tries}) > 1:
+            check_number(proposal, known, number or "another's")  # it may be any account's
+        return now
+    _check_was_paid(proposal, meant)
+    if proposal.resolution is Resolution.NOT_PAID:
+        return Meant(meant, now.ordered, meant.provider_reference, is_other=True)
+    if known is not None and not is_undone:
+        check_number(proposal, known, number or "another's")
+    if not number and known is not None:
+        raise impossible(proposal, f"name the provider's number of it at {meant.account}")
+    return Meant(meant, now.ordered, meant.provider_reference, is_other=True)
+
+
+def _speaks_of(own: Attempt, tries: Sequence[Attempt], proposal: Proposal) -> bool:
+    """Whether the number that they name is the case's own try's, or may be; they need name none."""
+    numbers = {one.provider_reference for one in tries}
+    number = proposal.provider_reference
+    return number in {"", own.provider_reference} or (
+        own.provider_reference is None and number not in numbers
+    )
+
+
+def _check_was_paid(proposal: Proposal, other: Attempt) -> None:
+    """Of another try than the present one nothing was counted: there is nothing to take back.
+
+    But a question about it may end, or what its provider has said before.
+    """
+    if proposal.resolution is Resolution.NOT_PAID and not _is_doubted(other):
+        why = f"it is about another attempt at {other.account}, of which nothing was counted: note it"
+        raise impossible(proposal, why)
+
+
+async def doubted_try(
+    tx: Transaction, its: Case, found: Payment, proposal: Proposal, meant: Meant
+) -> Attempt | None:
+    """The try that they say was not paid, where that moves nothing, and what was said of it held others back.
+
+    Another than the present one; or the present one, while it waits to be sent again or has failed. Where
+    they name none and the present one has nothing of the kind, the only one that has.
+    """
+    if meant.is_other:
+        return meant.attempt
+    parts = {part.leg: part.state for part in await legs_of(tx, found)}
+    state: str = parts[meant.attempt.leg] if meant.attempt.leg is not None else found.sub_status
+    if state not in _NOTHING_MOVES:
+        return None
+    if _is_doubted(meant.attempt):
+        return meant.attempt
+    if its.attempt_id is not None or proposal.provider_reference:
+        return None
+    tries = [one for one in await attempts_of(tx, found) if one.leg == meant.attempt.leg and _is_doubted(one)]
+    return tries[0] if len(tries) == 1 else None
+
+
+def _is_doubted(one: Attempt) -> bool:
+    return one.is_questioned or one.contradicts
+
+
+def check_number(proposal: Proposal, known: str | None, number: str = "") -> None:
+    """Refuse another number of the provider than the one that is known.
+
+    Raises:
+        ResolutionImpossible: it is another payment.
+    """
+    if known is not None and (number or proposal.provider_reference) not in {"", known}:
+        raise impossible(proposal, f"the provider's number of it is {known}, and another is another payment")
+
+
+def impossible(proposal: Proposal, why: str) -> ResolutionImpossible:
+    """The refusal of a decision that cannot be carried out, with the reason in words."""
+    return ResolutionImpossible(resolution=proposal.resolution.value, why=why)

@@ -10,6 +10,7 @@ from app.payments.resolutions import ResolutionImpossible
 from tests.payments.accounts import SECOND, decided, raised, tries
 from tests.payments.banks import PART, another_bank, in_two_parts, parts, sent, through_both_banks
 from tests.payments.callers import calling
+from tests.payments.questions import questioned
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import ACCOUNT, AMOUNT, REFUSED, Provider, State, World, fact, just
 
@@ -125,7 +126,19 @@ async def test_not_paid_about_an_earlier_attempt_gives_nothing_of_the_present_on
     await stage.store_notice(bank.fact(first.attempt_id, "processing"))
     await stage.work()
     assert await named(stage) == [("revived", first.attempt_id)]
-    with pytest.raises(ResolutionImpossible, match=f"another attempt at {ACCOUNT}"):
-        await decided(stage, R.NOT_PAID)
-    assert (await stage.row(found.payment_id)).sub_status == "completed"
+    assert await questioned(stage) == [first.attempt_id]
+    await decided(stage, R.NOT_PAID)
+    assert await questioned(stage) == []
+    assert await stage.state(found.payment_id) == ("completed", None)
     assert await stage.credited() == FUNDS - AMOUNT.minor
+    with pytest.raises(ResolutionImpossible, match=f"another attempt at {ACCOUNT}"):
+        await denied_again(stage, bank, first.attempt_id)
+
+
+async def denied_again(stage: Stage, bank: Bank, reference: str) -> None:
+    """A new case about the same attempt, of which nothing is asked any more."""
+    bank.pay(bank.book[reference])
+    await stage.store_notice(bank.fact(reference, "succeeded"), mark="paid")
+    await stage.work()
+    bank.moved.pop()
+    await decided(stage, R.NOT_PAID)

@@ -24,6 +24,7 @@ __all__ = [
     "Case",
     "CaseNotFound",
     "CasePage",
+    "called_since",
     "case",
     "case_of",
     "case_page",
@@ -273,6 +274,19 @@ async def is_noted(
         undone_at = select(func.max(its.sequence)).where(own, undone)
         told = told.where(its.sequence > undone_at.scalar_subquery())
     return await reader.first(told) is not None
+
+
+async def called_since(reader: Reader, found: Payment, why: Attention, since: datetime) -> bool:
+    """Whether the clock has called people for this reason since then; what they raised is no call."""
+    its = payment_events.c
+    called = select(its.sequence).where(
+        its.site_id == found.site_id,
+        its.payment_id == found.payment_id,
+        its.source == "clock",
+        its.detail["attention"].astext == why.value,
+        its.recorded_at > since,
+    )
+    return await reader.first(called) is not None
 
 
 async def other_cases(reader: Reader, its: Case) -> list[Case]:

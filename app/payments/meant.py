@@ -30,7 +30,7 @@ _NOTHING_MOVES: Final = frozenset(
     {
         *(LegState.PLANNED.value, SubStatus.APPROVED.value),
         *(SubStatus.DECLINED.value, SubStatus.UNDELIVERABLE.value, SubStatus.PROVIDER_ERROR.value),
-        SubStatus.EXPIRED.value,
+        *(SubStatus.EXPIRED.value, SubStatus.BY_OPERATOR.value, SubStatus.BY_PLAYER.value),
     }
 )
 
@@ -96,7 +96,7 @@ async def meant_try(tx: Transaction, its: Case, found: Payment, proposal: Propos
         if is_second and len({one.account for one in tries}) > 1:
             check_number(proposal, known, number or "another's")  # it may be any account's
         return now
-    _check_was_paid(proposal, meant)
+    _check_was_paid(proposal, meant, parts[0].state if parts else found.sub_status)
     if proposal.resolution is Resolution.NOT_PAID:
         return Meant(meant, now.ordered, meant.provider_reference, is_other=True)
     if known is not None and not is_undone:
@@ -115,12 +115,12 @@ def _speaks_of(own: Attempt, tries: Sequence[Attempt], proposal: Proposal) -> bo
     )
 
 
-def _check_was_paid(proposal: Proposal, other: Attempt) -> None:
+def _check_was_paid(proposal: Proposal, other: Attempt, state: str) -> None:
     """Of another try than the present one nothing was counted: there is nothing to take back.
 
     But a question about it may end, or what its provider has said before.
     """
-    if proposal.resolution is Resolution.NOT_PAID and not _is_doubted(other):
+    if proposal.resolution is Resolution.NOT_PAID and not _is_doubted(other, state):
         why = f"it is about another attempt at {other.account}, of which nothing was counted: note it"
         raise impossible(proposal, why)
 
@@ -131,7 +131,10 @@ async def doubted_try(
     """The try that they say was not paid, where that moves nothing, and what was said of it held others back.
 
     Another than the present one; or the present one, while it waits to be sent again or has failed. Where
-    they name none and the present one has nothing of the kind, the only one that has.
+    neither the case nor a number says which, the only one of which there is something of the kind.
+
+    Raises:
+        ResolutionImpossible: it is none of them, or it could be several: what is not cleared stays held.
     """
     if meant.is_other:
         return meant.attempt
@@ -139,16 +142,26 @@ async def doubted_try(
     state: str = parts[meant.attempt.leg] if meant.attempt.leg is not None else found.sub_status
     if state not in _NOTHING_MOVES:
         return None
-    if _is_doubted(meant.attempt):
-        return meant.attempt
-    if its.attempt_id is not None or proposal.provider_reference:
-        return None
-    tries = [one for one in await attempts_of(tx, found) if one.leg == meant.attempt.leg and _is_doubted(one)]
-    return tries[0] if len(tries) == 1 else None
+    its_tries = [one for one in await attempts_of(tx, found) if one.leg == meant.attempt.leg]
+    doubted = [one for one in its_tries if _is_doubted(one, state)]
+    number = proposal.provider_reference
+    if number:
+        nameless = number not in {one.provider_reference for one in its_tries}
+        named = [one for one in doubted if one.provider_reference == (None if nameless else number)]
+        if doubted and len(named) != 1:
+            raise impossible(proposal, f"{number} is not the number of a try of it that is doubted")
+        return named[0] if named else None
+    if its.attempt_id is not None:
+        return meant.attempt if meant.attempt in doubted else None
+    if len(doubted) > 1:
+        raise impossible(proposal, "more than one try of it is doubted: name the provider's number of one")
+    return doubted[0] if doubted else None
 
 
-def _is_doubted(one: Attempt) -> bool:
-    return one.is_questioned or one.contradicts
+def _is_doubted(one: Attempt, state: str) -> bool:
+    """As what holds another order back: `said_paid`, whatever it says now; else only where it denies it."""
+    holds = state in _NOTHING_MOVES or state == LegState.UNKNOWN.value
+    return one.is_questioned or one.contradicts or (one.said_paid and holds)
 
 
 def check_number(proposal: Proposal, known: str | None, number: str = "") -> None:

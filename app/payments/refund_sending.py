@@ -174,7 +174,8 @@ async def _ask(pipes: Pipes, found: Payment) -> None:
 async def _worth_asking(reader: Reader, found: Payment) -> list[Attempt]:
     now_is = await refund(reader, found.site_id, found.payment_id)
     tries = await attempts_of(reader, now_is)
-    if now_is.status is Status.PROCESSING and now_is.attention is None:
+    may_repeat = now_is.sub_status is SubStatus.UNKNOWN
+    if now_is.status is Status.PROCESSING and now_is.attention is None and not may_repeat:
         return [one for one in tries if not one.is_over]
     return list(tries)
 
@@ -209,11 +210,11 @@ async def _send_again(pipes: Pipes, found: Payment, attempt: Attempt) -> None:
         now_is = await refund(tx, found.site_id, found.payment_id, lock=True)
         if now_is.sub_status is not SubStatus.UNKNOWN:
             return None  # somebody heard of it meanwhile
-        if why_doubted(await attempts_of(tx, now_is), besides=attempt.attempt_id):
-            return None
         if _is_too_old(now_is, at):
             gone = Step(attention=Attention.ORDER_VANISHED)
             await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)
+            return None
+        if why_doubted(await attempts_of(tx, now_is), besides=attempt.attempt_id):
             return None
         return await _order(tx, pipes, now_is, attempt.attempt_id)
 

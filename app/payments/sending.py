@@ -90,7 +90,9 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
     if not await _nothing_arrived(pipes, found, waiting, tries):
         return
     seen = _seen(waiting, tries)
-    funding = await funding_of(pipes, found, own, waiting, tries)
+    held = {one.leg for one in tries if one.is_questioned}  # and takes no money from what can go
+    payable = [leg for leg in waiting if leg.leg not in held]
+    funding = await funding_of(pipes, found, own, payable or waiting, tries)
     references = [ids.new("att", at=pipes.clock.now()) for _ in waiting]
 
     async def begin(tx: Transaction) -> list[_Order]:

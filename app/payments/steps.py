@@ -235,6 +235,8 @@ async def _remarked(
         values |= {"ask_at": at, "asked": 0}
     elif found.sub_status in FINAL and not is_open and (step.settles or found.is_questioned):
         values["ask_at"] = next_question(found.kind, found.sub_status, found.asked, found.completed_at, at)
+    elif is_open and step.settles and found.ask_at is None:  # given up for all, answered for one
+        values |= {"ask_at": at, "asked": 0, "changed_at": at}
     if is_open is not found.is_questioned:
         values |= {"is_questioned": is_open, "attention": _shown_on(found, cause)}
         values |= {"changed_at": at} if is_open else {}  # from then on its horizon counts

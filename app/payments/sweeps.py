@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, case, func, select, update
 from sqlalchemy.engine import Row
 
 from app import callouts
+from app.payments.casebook import called_since
 from app.payments.model import Attention, Step
 from app.payments.queries import payment
 from app.payments.schedules import ASK_HORIZON, WAITS_FOR_US, ask_delay, late_question, waits_to_be_sent
@@ -164,8 +165,9 @@ async def _goes_on(tx: Transaction, row: Row[Any], now: datetime) -> bool:
     found = await payment(tx, row.site_id, row.payment_id, lock=True)
     waits = waits_to_be_sent(found.kind, found.sub_status)
     if found.sub_status in OPEN or found.is_questioned:
-        # Of what keeps its turns once: each turn would call them again.
-        cause = Cause("clock", is_news=not waits)
+        # Once in so long, whatever is heard of it meanwhile: each turn would call them again.
+        is_told = await called_since(tx, found, Attention.UNRESOLVED, now - ASK_HORIZON)
+        cause = Cause("clock", is_news=not is_told)
         await carry_out(tx, found, Step(attention=Attention.UNRESOLVED), cause, at=now)
     if not waits:
         its = (payments.c.site_id == row.site_id) & (payments.c.payment_id == row.payment_id)

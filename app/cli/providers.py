@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app import providers
+from app import payments, providers
 from app.cli.asking import done, group, out, private_peers, told_of
 from app.cli.staff import OperatorToken, actor
 from app.plumbing.database import Reader, Transaction
@@ -72,6 +72,9 @@ def provider_change(
     page_origin: Annotated[
         str | None, typer.Option(help="The only https://host to which it may send players. Empty: any.")
     ] = None,
+    with_orders: Annotated[
+        bool, typer.Option("--with-orders", help="The orders that are under way are known there as well.")
+    ] = False,
     token: OperatorToken = "",
 ) -> None:
     """Change where a provider is found, or as whom we come; what is not named stays as it is.
@@ -86,7 +89,9 @@ def provider_change(
 
     async def work(tx: Transaction, at: datetime) -> None:
         by = await actor(tx, token)
-        await providers.change_account(tx, site_id, name, change, by=by, at=at, allowed_private_peers=peers)
+        await payments.move_account(
+            tx, site_id, name, change, with_orders=with_orders, by=by, at=at, allowed_private_peers=peers
+        )
 
     done(work)
     out.print("changed")
@@ -126,6 +131,10 @@ def provider_rotate_secret(
     overlap_hours: Annotated[
         int, typer.Option(help="How long notices may still be signed with the one before. 0: it has leaked.")
     ] = providers.OVERLAP_HOURS,
+    keep_former: Annotated[
+        bool,
+        typer.Option("--keep-former", help="The one until now was a mistake: that before it stays."),
+    ] = False,
     token: OperatorToken = "",
 ) -> None:
     """Sign with another secret at an account from now on; notices with the one before count for a while."""
@@ -134,12 +143,14 @@ def provider_rotate_secret(
     async def work(tx: Transaction, at: datetime) -> datetime | None:
         by = await actor(tx, token)
         return await providers.rotate_secret(
-            tx, site_id, name, secret, by=by, at=at, overlap_hours=overlap_hours
+            tx, site_id, name, secret, by=by, at=at, overlap_hours=overlap_hours, keep_former=keep_former
         )
 
     until = done(work)
     former = f"good for notices until {until:%Y-%m-%d %H:%M} UTC" if until else "good for nothing any more"
     out.print(f"rotated; the secret before is {former}")
+    if until:
+        out.print(f"has it leaked? cashier provider end-former-secret {site_id} {name}")
 
 
 @provider.command("end-former-secret")

@@ -12,12 +12,15 @@ from app.kernel.errors import Refusal
 from app.kernel.money import currency_exponent
 from app.payments.legs import policy
 from app.payments.model import PayoutPolicy
+from app.payments.queries import orders_under_way
 from app.payments.tables import policies
 from app.plumbing.database import Transaction
 
 __all__ = [
     "BadPolicy",
+    "OrdersUnderWay",
     "change_policy",
+    "move_account",
     "set_accounts",
     "set_most_attempts",
     "set_offer",
@@ -26,6 +29,10 @@ __all__ = [
 ]
 
 _CAPS = {methods.Direction.DEPOSIT: providers.Cap.DEPOSIT, methods.Direction.PAYOUT: providers.Cap.PAYOUT}
+
+
+class OrdersUnderWay(Refusal):
+    """{count} orders at {account} have no end yet; where nobody knows them they would be sent again."""
 
 
 class BadPolicy(Refusal):
@@ -86,6 +93,41 @@ async def change_policy(
     if changes:
         await set_policy(tx, site_id, currency, wanted, by=by, at=at)
     return wanted
+
+
+async def move_account(
+    tx: Transaction,
+    site_id: int,
+    name: str,
+    change: providers.AccountChange,
+    *,
+    with_orders: bool,
+    by: str,
+    at: datetime,
+    allowed_private_peers: frozenset[tuple[str, int]],
+) -> None:
+    """Change where a provider account is, or as whom we come there, as `providers.change_account`.
+
+    Args:
+        tx: the caller's transaction.
+        site_id, name: which account.
+        change: what changes.
+        with_orders: the orders that are under way are known there as well.
+        by: the actor, as `staff` writes them.
+        at: this instant.
+        allowed_private_peers: hosts and ports of the private network that may be called.
+
+    Raises:
+        OrdersUnderWay: some are, and nobody has said that they are known there.
+        SiteNotFound, AccountNotFound, BadAccount, AccountUnchanged: as `providers.change_account`.
+    """
+    is_moved = change.base_url is not None or change.merchant_id is not None
+    count = await orders_under_way(tx, site_id, name) if is_moved and not with_orders else 0
+    if count:
+        raise OrdersUnderWay(count=count, account=name)
+    await providers.change_account(
+        tx, site_id, name, change, by=by, at=at, allowed_private_peers=allowed_private_peers
+    )
 
 
 async def set_accounts(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.engine import Row
 
 from app import merchants, players
@@ -27,6 +27,7 @@ __all__ = [
     "attempt_of",
     "events",
     "needing_attention",
+    "orders_under_way",
     "payment",
     "payment_of",
     "payment_of_merchant",
@@ -189,6 +190,22 @@ async def payment(
     if row is None or (kind is not None and row.kind != kind):
         raise PaymentNotFound
     return payment_of(row)
+
+
+async def orders_under_way(reader: Reader, site_id: int, account: str) -> int:
+    """How many orders at a provider account nobody knows the end of."""
+    its = (attempts.c.site_id == payments.c.site_id) & (attempts.c.payment_id == payments.c.payment_id)
+    found = await reader.scalar(
+        select(func.count())
+        .select_from(attempts.join(payments, its))
+        .where(
+            attempts.c.site_id == site_id,
+            attempts.c.account == account,
+            ~attempts.c.is_over | attempts.c.is_questioned,
+            (payments.c.status == Status.PROCESSING) | payments.c.is_questioned,
+        )
+    )
+    return int(found or 0)
 
 
 async def payment_of_view(reader: Reader, view_token: str) -> Payment:

@@ -117,6 +117,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "dispute_not_found": 404,
     "dispute_not_movable": 409,
     "operator_needed": 403,
+    "orders_under_way": 409,
     "resolution_impossible": 409,
     "amount_not_positive": 422,
     "deposit_not_refundable": 409,

@@ -185,11 +185,12 @@ async def rotate_secret(
     by: str,
     at: datetime,
     overlap_hours: int = OVERLAP_HOURS,
+    keep_former: bool = False,
 ) -> datetime | None:
     """Use another secret at a provider account from now on, and note in the diary that it was changed.
 
     During the overlap, what the provider still signs with the one before is taken in; nothing is sent with
-    it. One that was former until now ends at once. An account that is switched off stays so.
+    it. An account that is switched off stays so.
 
     Args:
         tx: the caller's transaction.
@@ -198,14 +199,16 @@ async def rotate_secret(
         by: the actor, as `staff` writes them.
         at: this instant.
         overlap_hours: how long the one before is still good for notices; 0: it ends at once, as a leaked one
-            must.
+            must, and with it one that is former.
+        keep_former: the one that is replaced was a mistake: the one that is former stays so, to its end.
 
     Returns:
-        until when the one before is good; None: it is not.
+        until when a former one is good; None: none is.
 
     Raises:
         SiteNotFound, AccountNotFound: no such number, or no such account there.
-        BadAccount: no secret, what can be none, or the one that is there; an overlap that can be none.
+        BadAccount: no secret, what can be none, or the one that is there; an overlap that can be none; a
+            former one is still good, and nobody has said what becomes of it.
     """
     check_secret(secret)
     if not 0 <= overlap_hours <= _MOST_OVERLAP_HOURS:
@@ -215,6 +218,11 @@ async def rotate_secret(
     if secret == before:  # said twice, it would end the one that is former
         raise BadAccount(field="secret", rule="is the one that it has already")
     until = at + timedelta(hours=overlap_hours) if before and overlap_hours else None
+    was_until = _former_until(row, at)
+    if was_until is not None and keep_former:
+        before, until = row.former_secret, was_until
+    elif was_until is not None and until is not None:
+        raise _undecided(was_until)
     await tx.execute(
         update(provider_accounts)
         .where(_is(site_id, name))
@@ -224,7 +232,9 @@ async def rotate_secret(
             former_secret_ends_at=until,
         )
     )
-    await _note(tx, site_id, name, "secret_rotated", {"former_until": _written(until)}, by=by, at=at)
+    detail = {"former_until": _written(until)}
+    detail |= {"was_former_until": _written(was_until)} if was_until else {}
+    await _note(tx, site_id, name, "secret_rotated", detail, by=by, at=at)
     return until
 
 
@@ -245,6 +255,17 @@ async def end_former_secret(tx: Transaction, site_id: int, name: str, *, by: str
         detail = {"now": None, "before": {"former_until": _written(row.former_secret_ends_at)}}
         await _note(tx, site_id, name, "former_secret_ended", detail, by=by, at=at)
     return was_good
+
+
+def _undecided(until: datetime) -> BadAccount:
+    rule = f"was changed, and the one before is good until {until:%Y-%m-%d %H:%M} UTC: end or keep that"
+    return BadAccount(field="secret", rule=rule)
+
+
+def _former_until(row: Row[Any], at: datetime) -> datetime | None:
+    """Until when an account's former secret is good; None: there is none that still is."""
+    ends_at: datetime | None = row.former_secret_ends_at
+    return ends_at if ends_at is not None and at < ends_at else None
 
 
 def _written(at: datetime | None) -> str | None:

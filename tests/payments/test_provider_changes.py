@@ -17,7 +17,7 @@ from tests.payments.desk import Desk
 from tests.payments.stage import Bank, Stage
 from tests.payments.test_deposit_command import run, said
 from tests.payments.test_provider_command import SECRET, URL, opened, own, typed
-from tests.payments.world import REFUSED, Provider, World, fact, paid
+from tests.payments.world import ACCOUNT, REFUSED, UNKNOWN, Provider, World, fact, paid
 from tests.wallet.locking import blocked
 
 OFF = (
@@ -152,6 +152,31 @@ async def test_only_what_is_named_changes(desk: Desk, clone_url: str) -> None:
     ]
 
 
+async def test_with_orders_under_way_it_does_not_move_by_mistake(
+    world: World, provider: Provider, clone_url: str
+) -> None:
+    """Elsewhere nobody may know them: not found, they would be sent again."""
+    provider.answers = [UNKNOWN]
+    await world.ask()
+    change = ("provider", "change", world.site_id, ACCOUNT, "--url", "https://new.example.org")
+    refused = await run(clone_url, *change)
+    assert isinstance(refused.exception, payments.OrdersUnderWay)
+    assert str(refused.exception).startswith(f"1 orders at {ACCOUNT} have no end yet")
+    async with world.database.reading() as reader:
+        assert (await providers.account(reader, world.site_id, ACCOUNT)).base_url != "https://new.example.org"
+    assert await said(clone_url, "provider", "change", world.site_id, ACCOUNT, "--page-origin", ORIGIN)
+    assert await said(clone_url, *change, "--with-orders") == "changed\n"
+
+
+async def test_an_order_that_has_ended_holds_no_account(
+    world: World, provider: Provider, clone_url: str
+) -> None:
+    provider.answers = [REFUSED]
+    await world.ask()
+    change = ("provider", "change", world.site_id, ACCOUNT, "--url", "https://new.example.org")
+    assert await said(clone_url, *change) == "changed\n"
+
+
 async def test_a_change_switches_nothing_on(desk: Desk, clone_url: str) -> None:
     await opened(desk, clone_url)
     await switch(desk.world, clone_url, "off", "own")
@@ -256,16 +281,19 @@ async def test_the_secret_before_is_shown_while_it_is_good_and_can_be_ended(
     assert await listed() == ""
     shown = await rotated("two")
     assert shown.startswith("rotated; the secret before is good for notices until ")
-    assert hours_until(shown) == 24
+    first, hint = shown.splitlines()
+    assert hours_until(first) == 24
+    assert hint == f"has it leaked? cashier provider end-former-secret {desk.site_id} own"
     assert (await listed()).startswith("  former secret until ")
     assert hours_until(await listed()) == 24
-    await rotated("three", "--overlap-hours", "2")
-    assert hours_until(await listed()) == 2
+    await rotated("three", "--keep-former")
+    assert hours_until(await listed()) == 24
     end = ("provider", "end-former-secret", desk.site_id, "own")
     assert await said(clone_url, *end) == "ended\n"
     assert await said(clone_url, *end) == "there was none that was still good\n"
     assert await listed() == ""
-    await rotated("four")
+    await rotated("four", "--overlap-hours", "2")
+    assert hours_until(await listed()) == 2
     shown = await rotated("five", "--overlap-hours", "0")
     assert shown == "rotated; the secret before is good for nothing any more\n"
     assert await listed() == ""

@@ -21,12 +21,17 @@ NEXT, THIRD = "the-next-secret", "the-third-secret"
 DAY = timedelta(hours=24)
 
 
-async def rotate(gate: Gate, secret: str = NEXT, **more: int) -> datetime | None:
+async def rotate(gate: Gate, secret: str = NEXT, **more: Any) -> datetime | None:  # noqa: ANN401
     async with gate.database.transaction() as tx:
         return await rotated(tx, gate, secret, **more)
 
 
-async def rotated(tx: Transaction, gate: Gate, secret: str = NEXT, **more: int) -> datetime | None:
+async def rotated(
+    tx: Transaction,
+    gate: Gate,
+    secret: str = NEXT,
+    **more: Any,  # noqa: ANN401  of `rotate_secret`
+) -> datetime | None:
     at = gate.clock.now()
     return await providers.rotate_secret(tx, gate.site_id, "main", secret, by="machine:tests", at=at, **more)
 
@@ -94,12 +99,26 @@ async def test_nothing_is_sent_with_the_former(gate: Gate) -> None:
     assert SECRET not in repr(found)
 
 
-async def test_a_second_rotation_takes_the_place_of_the_former(gate: Gate) -> None:
+async def test_a_second_rotation_says_what_becomes_of_the_former(gate: Gate) -> None:
+    """The provider may still sign with it: who corrects a mistake must not end it unawares."""
     await rotate(gate)
     gate.clock.advance(timedelta(hours=1))
+    with pytest.raises(providers.BadAccount, match=r"the one before is good until .* UTC: end or keep that"):
+        await rotate(gate, THIRD, overlap_hours=2)
+    assert [await heard(gate, one) for one in (SECRET, NEXT, THIRD)] == [True, True, False]
+    await end(gate)
     assert await rotate(gate, THIRD, overlap_hours=2) == gate.clock.now() + timedelta(hours=2)
     assert [await heard(gate, one) for one in (SECRET, NEXT, THIRD)] == [False, True, True]
     gate.clock.advance(timedelta(hours=2))
+    assert [await heard(gate, one) for one in (SECRET, NEXT, THIRD)] == [False, False, True]
+
+
+async def test_who_corrects_a_mistake_keeps_the_former(gate: Gate) -> None:
+    until = await rotate(gate)
+    gate.clock.advance(timedelta(hours=1))
+    assert await rotate(gate, THIRD, keep_former=True) == until
+    assert [await heard(gate, one) for one in (SECRET, NEXT, THIRD)] == [True, False, True]
+    gate.clock.advance(DAY - timedelta(hours=1))
     assert [await heard(gate, one) for one in (SECRET, NEXT, THIRD)] == [False, False, True]
 
 
@@ -109,7 +128,9 @@ async def test_without_an_overlap_both_end_at_once(gate: Gate) -> None:
     assert [await heard(gate, one) for one in (SECRET, NEXT, THIRD)] == [False, False, True]
     [row] = await gate.rows("SELECT * FROM provider_account WHERE account = 'main'")
     assert (row.former_secret, row.former_secret_ends_at) == (None, None)
-    assert (await noted(gate))[-1] == ("secret_rotated", {"former_until": None})
+    deed, detail = (await noted(gate))[-1]
+    assert (deed, detail["former_until"]) == ("secret_rotated", None)
+    assert detail["was_former_until"] is not None
 
 
 async def test_the_same_secret_again_is_refused_and_the_former_stays(gate: Gate) -> None:
@@ -157,14 +178,15 @@ async def test_one_that_has_ended_by_itself_is_forgotten_without_a_word(gate: Ga
     assert len(await noted(gate)) == 1
 
 
-async def test_of_two_who_rotate_at_once_the_former_is_the_first_ones(gate: Gate, clone_url: str) -> None:
+async def test_of_two_who_rotate_at_once_the_second_hears_of_the_first(gate: Gate, clone_url: str) -> None:
     outside = copy_context()  # where no transaction is open
     async with gate.database.transaction() as tx:
         await rotated(tx, gate, NEXT)
         other = asyncio.create_task(rotate(gate, THIRD), context=outside)
         await blocked(clone_url)
-    await other
-    assert [await heard(gate, one) for one in (SECRET, NEXT, THIRD)] == [False, True, True]
+    with pytest.raises(providers.BadAccount, match="end or keep that"):
+        await other
+    assert [await heard(gate, one) for one in (SECRET, NEXT, THIRD)] == [True, True, False]
 
 
 async def test_other_accounts_and_the_number_of_today_are_untouched(gate: Gate) -> None:

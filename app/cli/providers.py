@@ -103,7 +103,7 @@ def provider_switch_off(site_id: int, name: _Name, token: OperatorToken = "") ->
     is_new = _switched(site_id, name, token, enabled=False)
     said = "switched off" if is_new else "was switched off before"
     typer.echo(
-        f"{said}: no new order goes there: withdrawals go by another account or wait, refunds wait; "
+        f"{said}: no new order goes there; withdrawals go by another account or wait, refunds wait; "
         "notices and questions about earlier orders still count"
     )
 

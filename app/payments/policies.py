@@ -32,7 +32,7 @@ _CAPS = {methods.Direction.DEPOSIT: providers.Cap.DEPOSIT, methods.Direction.PAY
 
 
 class OrdersUnderWay(Refusal):
-    """{count} orders at {account} have no end yet; where nobody knows them they would be sent again."""
+    """Orders at {account} have no end yet ({count}): say that they are known there, or they go out again."""
 
 
 class BadPolicy(Refusal):

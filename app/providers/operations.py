@@ -258,7 +258,7 @@ async def end_former_secret(tx: Transaction, site_id: int, name: str, *, by: str
 
 
 def _undecided(until: datetime) -> BadAccount:
-    rule = f"was changed, and the one before is good until {until:%Y-%m-%d %H:%M} UTC: end or keep that"
+    rule = f"was changed, and the one before is good until {until:%Y-%m-%d %H:%M} UTC: end that, or keep it"
     return BadAccount(field="secret", rule=rule)
 
 

@@ -9,6 +9,7 @@ from app.plumbing.database import Database
 from app.providers.gateways import GATEWAYS
 from tests import invariants
 from tests.payments.accounts import SECOND, THIRD, listed, through_both_accounts, tries
+from tests.payments.banks import another_bank, through_both_banks
 from tests.payments.desk import Desk, at_desk
 from tests.payments.questions import agree
 from tests.payments.stage import Bank, Stage
@@ -102,6 +103,14 @@ def third(monkeypatch: pytest.MonkeyPatch) -> Provider:
 @pytest.fixture
 async def through_both(world: World, second: Provider, third: Provider) -> None:
     await through_both_accounts(world)
+
+
+@pytest.fixture
+async def next_bank(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    """The bank to which a withdrawal goes where the first declines it."""
+    made = another_bank(bank, monkeypatch)
+    await through_both_banks(stage)
+    return made
 
 
 @pytest.fixture

@@ -16,20 +16,13 @@ from tests.payments.accounts import (
     through_both_accounts,
     tries,
 )
-from tests.payments.banks import another_bank, in_two_parts, parts, sent, through_both_banks, told
+from tests.payments.banks import in_two_parts, parts, sent, told
 from tests.payments.stage import Bank, Stage
 from tests.payments.test_late_questions import work
 from tests.payments.world import ACCOUNT, AMOUNT, REFUSED, UNKNOWN, Provider, World, fact, just, paid
 
 State = providers.State
 HOURS = timedelta(hours=7)
-
-
-@pytest.fixture
-async def second(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    other = another_bank(bank, monkeypatch)
-    await through_both_banks(stage)
-    return other
 
 
 async def states(stage: Stage) -> list[str]:
@@ -42,7 +35,7 @@ async def later(stage: Stage, times: int = 3) -> None:
 
 
 async def test_a_part_that_is_sent_leaves_the_question_about_a_paid_one(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One part is paid, the other waits; the bank says that the first came back, and then nothing."""
     await in_two_parts(stage, monkeypatch)
@@ -61,7 +54,7 @@ async def test_a_part_that_is_sent_leaves_the_question_about_a_paid_one(
 
 
 async def test_a_part_that_is_sent_leaves_the_question_about_a_declined_one(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One part is declined, the other waits; by notice the bank says that it paid the first after all."""
     await in_two_parts(stage, monkeypatch)
@@ -76,11 +69,11 @@ async def test_a_part_that_is_sent_leaves_the_question_about_a_declined_one(
 
 
 async def test_a_question_that_was_answered_once_is_open_again(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It came back, says a notice, and its bank: no. Then it does come back, and nobody answers."""
     await in_two_parts(stage, monkeypatch)
-    bank.manners, second.manners = ["pays", "declines"], ["accepts"]
+    bank.manners, next_bank.manners = ["pays", "declines"], ["accepts"]
     found = await sent(stage)
     one, _, other = await tries(stage)
     await told(stage, bank, one.attempt_id, "returned")
@@ -90,8 +83,8 @@ async def test_a_question_that_was_answered_once_is_open_again(
     bank.words = ["nothing"]
     await told(stage, bank, one.attempt_id, "returned")
     stage.clock.advance(5)
-    second.pay(second.book[other.attempt_id])
-    await told(stage, second, other.attempt_id, "succeeded", SECOND)
+    next_bank.pay(next_bank.book[other.attempt_id])
+    await told(stage, next_bank, other.attempt_id, "succeeded", SECOND)
     bank.words = ["truth"]
     await later(stage)
     assert await states(stage) == ["returned", "completed"]
@@ -99,19 +92,19 @@ async def test_a_question_that_was_answered_once_is_open_again(
 
 @pytest.mark.parametrize("how", ["told", "asked"])
 async def test_the_end_of_the_present_try_leaves_the_question_about_an_earlier_one(
-    stage: Stage, bank: Bank, second: Bank, how: str
+    stage: Stage, bank: Bank, next_bank: Bank, how: str
 ) -> None:
     """The first, declined, is under way again, says its notice, and nothing when asked; the second pays."""
-    bank.manners, second.manners = ["declines"], ["accepts"]
+    bank.manners, next_bank.manners = ["declines"], ["accepts"]
     await sent(stage)
     first, next_one = await tries(stage)
     bank.book[first.attempt_id].state = State.PROCESSING
     bank.words = ["nothing"]
     await told(stage, bank, first.attempt_id, "processing")
     stage.clock.advance(5)
-    second.pay(second.book[next_one.attempt_id])
+    next_bank.pay(next_bank.book[next_one.attempt_id])
     if how == "told":
-        await told(stage, second, next_one.attempt_id, "succeeded", SECOND)
+        await told(stage, next_bank, next_one.attempt_id, "succeeded", SECOND)
     else:
         await stage.later(timedelta(minutes=10))
     bank.words = ["truth"]
@@ -151,7 +144,7 @@ async def test_the_same_of_a_deposit(
 
 
 async def test_a_declined_part_that_was_paid_late_does_not_keep_the_other_from_being_asked(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """People have closed its case: nobody has a question about it any more."""
     await in_two_parts(stage, monkeypatch)

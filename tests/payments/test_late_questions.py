@@ -11,6 +11,7 @@ from app.payments.model import CaseKind
 from app.payments.states import Kind, SubStatus
 from tests.payments.casework import R, conflicted_deposit, only, resolve
 from tests.payments.desk import Desk, kzt
+from tests.payments.questions import work
 from tests.payments.world import UNKNOWN, Provider, World, awaiting, fact, just, paid
 
 State = providers.State
@@ -26,22 +27,6 @@ async def declined(world: World, provider: Provider, key: str = "form-1") -> str
     found = await world.payment()
     assert (found.sub_status, found.ask_at) == ("declined", world.clock.now() + SOON)
     return str(found.payment_id)
-
-
-async def work(world: World, name: str = sweeps.ASK_LATE) -> int:
-    """Run the questions that wait; returns how many."""
-    rows = await world.rows(
-        "SELECT id, convert_from(payload, 'UTF8')::json AS payload FROM queue.pgqueuer "
-        "WHERE status = 'queued' AND entrypoint = :name ORDER BY id",
-        name=name,
-    )
-    async with world.database.transaction() as tx:
-        await tx.execute(
-            text("DELETE FROM queue.pgqueuer WHERE id = ANY (:ids)"), {"ids": [row.id for row in rows]}
-        )
-    for row in rows:
-        await payments.carry_on(world.pipes, world.site_id, row.payload["payment_id"])
-    return len(rows)
 
 
 async def asked_in(

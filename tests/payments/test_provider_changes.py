@@ -21,7 +21,7 @@ from tests.payments.world import ACCOUNT, REFUSED, UNKNOWN, Provider, World, fac
 from tests.wallet.locking import blocked
 
 OFF = (
-    "switched off: no new order goes there: withdrawals go by another account or wait, refunds wait; "
+    "switched off: no new order goes there; withdrawals go by another account or wait, refunds wait; "
     "notices and questions about earlier orders still count\n"
 )
 ON = "switched on: new orders go there, and what waited for it\n"
@@ -161,7 +161,9 @@ async def test_with_orders_under_way_it_does_not_move_by_mistake(
     change = ("provider", "change", world.site_id, ACCOUNT, "--url", "https://new.example.org")
     refused = await run(clone_url, *change)
     assert isinstance(refused.exception, payments.OrdersUnderWay)
-    assert str(refused.exception).startswith(f"1 orders at {ACCOUNT} have no end yet")
+    assert str(refused.exception).startswith(
+        f"Orders at {ACCOUNT} have no end yet (1): say that they are known there"
+    )
     async with world.database.reading() as reader:
         assert (await providers.account(reader, world.site_id, ACCOUNT)).base_url != "https://new.example.org"
     assert await said(clone_url, "provider", "change", world.site_id, ACCOUNT, "--page-origin", ORIGIN)

@@ -10,7 +10,7 @@ from app import payments
 from app.payments import sweeps
 from app.payments.tables import payments as table
 from tests.payments.accounts import SECOND, cases, decided, order_out, raised, tries
-from tests.payments.banks import another_bank, in_two_parts, parts, sent, through_both_banks, told
+from tests.payments.banks import in_two_parts, parts, sent, told
 from tests.payments.casework import R, only, resolve
 from tests.payments.desk import Desk
 from tests.payments.questions import questioned
@@ -27,13 +27,6 @@ from tests.payments.world import (
 )
 
 HOURS = timedelta(hours=7)
-
-
-@pytest.fixture
-async def second(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    other = another_bank(bank, monkeypatch)
-    await through_both_banks(stage)
-    return other
 
 
 async def test_a_question_that_opens_beyond_the_horizon_is_asked_more_than_once(desk: Desk) -> None:
@@ -73,7 +66,7 @@ async def test_people_can_end_a_question_about_a_deposit_that_was_not_paid(desk:
     assert (found.is_questioned, found.attention) == (False, None)
 
 
-async def test_the_same_of_a_withdrawal(stage: Stage, bank: Bank, second: Bank) -> None:
+async def test_the_same_of_a_withdrawal(stage: Stage, bank: Bank, next_bank: Bank) -> None:
     await order_out(stage, ACCOUNT)
     bank.manners = ["declines"]
     await sent(stage)
@@ -86,16 +79,16 @@ async def test_the_same_of_a_withdrawal(stage: Stage, bank: Bank, second: Bank) 
 
 
 async def test_a_try_that_is_under_way_is_asked_about_after_people_let_another_count(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
-    bank.manners, second.manners = ["declines"], ["accepts"]
+    bank.manners, next_bank.manners = ["declines"], ["accepts"]
     await sent(stage)
     first, next_one = await tries(stage)
     bank.pay(bank.book[first.attempt_id])
     await told(stage, bank, first.attempt_id, "succeeded")
     assert await cases(stage) == ["second_payment"]
     await decided(stage, payments.Resolution.PAID)
-    second.pay(second.book[next_one.attempt_id])  # and its notice is lost
+    next_bank.pay(next_bank.book[next_one.attempt_id])  # and its notice is lost
     for _ in range(4):
         await stage.later(HOURS)
     its = await cases(stage)
@@ -103,9 +96,11 @@ async def test_a_try_that_is_under_way_is_asked_about_after_people_let_another_c
     assert its == ["second_payment"], "it was paid twice, and nobody hears of it"
 
 
-async def test_an_answer_that_calls_nobody_ends_no_question(stage: Stage, bank: Bank, second: Bank) -> None:
+async def test_an_answer_that_calls_nobody_ends_no_question(
+    stage: Stage, bank: Bank, next_bank: Bank
+) -> None:
     """Under way again: a case, which people note. It is said again, and nobody is called a second time."""
-    bank.manners, second.manners = ["declines"], ["accepts"]
+    bank.manners, next_bank.manners = ["declines"], ["accepts"]
     await sent(stage)
     first, next_one = await tries(stage)
     bank.book[first.attempt_id].state = State.PROCESSING
@@ -113,8 +108,8 @@ async def test_an_answer_that_calls_nobody_ends_no_question(stage: Stage, bank: 
     assert await cases(stage) == ["revived"]
     await decided(stage, payments.Resolution.NOTED)
     stage.clock.advance(5)
-    second.pay(second.book[next_one.attempt_id])
-    await told(stage, second, next_one.attempt_id, "succeeded", SECOND)
+    next_bank.pay(next_bank.book[next_one.attempt_id])
+    await told(stage, next_bank, next_one.attempt_id, "succeeded", SECOND)
     stage.clock.advance(5)
     await told(stage, bank, first.attempt_id, "processing")
     bank.pay(bank.book[first.attempt_id])  # its notice is lost
@@ -162,10 +157,10 @@ async def test_what_nobody_answers_is_a_case_in_the_end(desk: Desk) -> None:
 
 
 async def test_not_found_is_no_answer_about_what_is_said_to_be_under_way(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     """The notice is ahead of the host that is asked: a second later it would say what the notice said."""
-    bank.manners, second.manners = ["declines"], ["accepts"]
+    bank.manners, next_bank.manners = ["declines"], ["accepts"]
     await sent(stage)
     first, _ = await tries(stage)
     stage.clock.advance(5)
@@ -175,17 +170,17 @@ async def test_not_found_is_no_answer_about_what_is_said_to_be_under_way(
     assert await questioned(stage) == [first.attempt_id]
 
 
-async def test_and_so_people_hear_of_what_both_have_paid(stage: Stage, bank: Bank, second: Bank) -> None:
+async def test_and_so_people_hear_of_what_both_have_paid(stage: Stage, bank: Bank, next_bank: Bank) -> None:
     """As before; both pay in the end, and the notice of the first is lost."""
-    bank.manners, second.manners = ["declines"], ["accepts"]
+    bank.manners, next_bank.manners = ["declines"], ["accepts"]
     await sent(stage)
     first, next_one = await tries(stage)
     stage.clock.advance(5)
     bank.words = ["not_found"]
     await told(stage, bank, first.attempt_id, "processing")
     stage.clock.advance(5)
-    second.pay(second.book[next_one.attempt_id])
-    await told(stage, second, next_one.attempt_id, "succeeded", SECOND)
+    next_bank.pay(next_bank.book[next_one.attempt_id])
+    await told(stage, next_bank, next_one.attempt_id, "succeeded", SECOND)
     bank.pay(bank.book[first.attempt_id])
     bank.words = ["truth"]
     for _ in range(4):
@@ -196,18 +191,18 @@ async def test_and_so_people_hear_of_what_both_have_paid(stage: Stage, bank: Ban
 
 
 async def test_under_way_is_no_end_of_the_question_about_an_earlier_try(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     """Its bank says that it is under way, for which there is a case; and then it pays, with no notice."""
-    bank.manners, second.manners = ["declines"], ["accepts"]
+    bank.manners, next_bank.manners = ["declines"], ["accepts"]
     await sent(stage)
     first, next_one = await tries(stage)
     bank.book[first.attempt_id].state = State.PROCESSING
     await told(stage, bank, first.attempt_id, "processing")
     assert await cases(stage) == ["revived"]
     stage.clock.advance(5)
-    second.pay(second.book[next_one.attempt_id])
-    await told(stage, second, next_one.attempt_id, "succeeded", SECOND)
+    next_bank.pay(next_bank.book[next_one.attempt_id])
+    await told(stage, next_bank, next_one.attempt_id, "succeeded", SECOND)
     bank.pay(bank.book[first.attempt_id])
     for _ in range(4):
         await stage.later(HOURS)
@@ -217,7 +212,7 @@ async def test_under_way_is_no_end_of_the_question_about_an_earlier_try(
 
 
 async def test_four_workers_ask_at_once(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Question about both parts; both are asked by four workers at once."""
     await in_two_parts(stage, monkeypatch)
@@ -241,7 +236,7 @@ async def test_four_workers_ask_at_once(
 
 
 async def test_what_an_older_worker_asks_about_one_part_is_not_ended_by_the_other(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both parts are paid; the first came back, says a notice that the release before has read."""
     await in_two_parts(stage, monkeypatch)
@@ -283,7 +278,7 @@ async def test_a_question_that_opens_a_second_time_has_two_weeks_again(desk: Des
 
 
 async def test_not_found_is_no_answer_about_a_declined_withdrawal_that_is_said_to_be_paid(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     await order_out(stage, ACCOUNT)
     bank.manners, bank.words = ["declines"], ["not_found"]

@@ -6,15 +6,13 @@ import pytest
 from sqlalchemy import update
 
 from app import payments, providers
-from app.payments import sweeps
 from app.payments.tables import payments as table
 from tests.payments.accounts import cases, decided, order_out, raised, tries
-from tests.payments.banks import another_bank, in_two_parts, parts, sent, through_both_banks, told
+from tests.payments.banks import in_two_parts, parts, sent, told
 from tests.payments.casework import R, only, open_cases, resolve
 from tests.payments.desk import Desk, kzt
-from tests.payments.questions import questioned
+from tests.payments.questions import days, questioned
 from tests.payments.stage import Bank, Stage
-from tests.payments.test_late_questions import work
 from tests.payments.test_refund_tries import BACK, tried
 from tests.payments.test_waiting_questions import HOURS, stopped
 from tests.payments.world import ACCOUNT, NEVER_LEFT, UNKNOWN, State, fact, just, paid
@@ -22,26 +20,11 @@ from tests.payments.world import ACCOUNT, NEVER_LEFT, UNKNOWN, State, fact, just
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-async def second(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    other = another_bank(bank, monkeypatch)
-    await through_both_banks(stage)
-    return other
-
-
-async def days(desk: Desk, count: int) -> None:
-    for _ in range(count):
-        desk.world.clock.advance(DAY)
-        await payments.sweep_due(desk.pipes)
-        await work(desk.world, sweeps.ASK)
-        await work(desk.world, sweeps.ASK_LATE)
-
-
 @pytest.mark.parametrize("state", ["succeeded", "processing"])
 async def test_a_lost_order_is_not_sent_again_while_an_earlier_try_may_be_paid(
-    stage: Stage, bank: Bank, second: Bank, state: str
+    stage: Stage, bank: Bank, next_bank: Bank, state: str
 ) -> None:
-    bank.manners, second.manners = ["declines"], ["loses the order", "pays"]
+    bank.manners, next_bank.manners = ["declines"], ["loses the order", "pays"]
     await sent(stage)
     first, _ = await tries(stage)
     stage.clock.advance(5)
@@ -88,12 +71,12 @@ async def test_what_was_noted_before_is_a_case_after_two_weeks_all_the_same(desk
     its = await payments.raise_case(desk.pipes, desk.site_id, found.payment_id, desk.maker, reason="silent")
     await resolve(desk, its.case_id, R.NOTED)
     assert (await desk.found(found.payment_id)).is_questioned
-    await days(desk, 40)
+    await days(desk.world, 40)
     now = await desk.found(found.payment_id)
     assert await cases(world) == ["unresolved"], (now.is_questioned, now.attention, now.ask_at)
 
 
-async def test_so_is_a_withdrawal_that_is_unknown(stage: Stage, bank: Bank, second: Bank) -> None:
+async def test_so_is_a_withdrawal_that_is_unknown(stage: Stage, bank: Bank, next_bank: Bank) -> None:
     """The same of a withdrawal that is unknown."""
     await order_out(stage, ACCOUNT)
     bank.manners, bank.words = ["pays silently"], ["nothing"]
@@ -112,7 +95,7 @@ async def test_so_is_a_withdrawal_that_is_unknown(stage: Stage, bank: Bank, seco
 
 
 async def test_after_two_weeks_nothing_is_sent_in_its_place_either(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     await order_out(stage, ACCOUNT)
     bank.manners = ["pays and says it never heard", "pays"]
@@ -134,7 +117,7 @@ async def test_after_two_weeks_nothing_is_sent_in_its_place_either(
 
 
 async def test_a_part_that_waits_beside_a_question_is_sent_after_two_weeks(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await in_two_parts(stage, monkeypatch)
     await order_out(stage, ACCOUNT)
@@ -160,7 +143,7 @@ async def test_the_question_about_a_refund_that_waits_becomes_a_case(desk: Desk)
     refund = (await desk.sent(deposit, BACK)).payment_id
     [first] = await desk.world.rows("SELECT attempt_id FROM attempt WHERE payment_id = :of", of=refund)
     await desk.world.notice(fact(first.attempt_id, "processing"), mark="a")
-    await days(desk, 40)
+    await days(desk.world, 40)
     assert await cases(desk.world) == ["unresolved"]
 
 
@@ -201,7 +184,7 @@ async def test_the_case_of_a_refund_names_the_try_that_was_said_to_be_paid(desk:
 
 
 async def test_under_way_again_ends_no_question_where_the_money_is_gone(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     await order_out(stage, ACCOUNT)
     bank.manners = ["declines"]
@@ -222,7 +205,7 @@ async def test_under_way_again_ends_no_question_where_the_money_is_gone(
     assert seen or now.sub_status == "completed", "it was paid, and nobody hears of it"
 
 
-async def test_where_the_money_is_there_it_is_paid_late(stage: Stage, bank: Bank, second: Bank) -> None:
+async def test_where_the_money_is_there_it_is_paid_late(stage: Stage, bank: Bank, next_bank: Bank) -> None:
     await order_out(stage, ACCOUNT)
     bank.manners = ["declines"]
     await sent(stage)
@@ -237,7 +220,7 @@ async def test_where_the_money_is_there_it_is_paid_late(stage: Stage, bank: Bank
 
 
 async def test_what_waits_for_its_account_for_two_weeks_is_sent_once_it_is_on(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     await order_out(stage, ACCOUNT)
     bank.manners = ["never hears", "pays"]
@@ -253,7 +236,7 @@ async def test_what_waits_for_its_account_for_two_weeks_is_sent_once_it_is_on(
     assert (await stage.payment()).sub_status == "completed"
 
 
-async def test_so_is_what_was_never_sent(stage: Stage, bank: Bank, second: Bank) -> None:
+async def test_so_is_what_was_never_sent(stage: Stage, bank: Bank, next_bank: Bank) -> None:
     """Control: it was never sent at all."""
     await order_out(stage, ACCOUNT)
     await stopped(stage, ACCOUNT)
@@ -273,12 +256,12 @@ async def test_a_refund_that_is_said_to_be_paid_and_not_found_becomes_a_case(des
     [first] = await desk.world.rows("SELECT attempt_id FROM attempt WHERE payment_id = :of", of=refund)
     await desk.world.notice(fact(first.attempt_id, theirs="back-1", minor=BACK), mark="a")
     desk.provider.statuses = [just(State.NOT_FOUND)]
-    await days(desk, 40)
+    await days(desk.world, 40)
     assert await cases(desk.world)
 
 
 async def test_a_part_nobody_was_asked_for_is_not_held_by_a_question_about_another(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Part one: never left it seemed, questioned, waits. Part two: nothing was ever said of it."""
     await in_two_parts(stage, monkeypatch)

@@ -5,16 +5,14 @@ from datetime import timedelta
 import pytest
 
 from app import payments, providers
-from app.payments import sweeps
 from app.payments.refunds import cancel_refund
 from app.payments.resolutions import ResolutionImpossible
 from tests.payments.accounts import cases, decided, order_out, raised, tries
-from tests.payments.banks import another_bank, sent, through_both_banks, told
+from tests.payments.banks import sent, told
 from tests.payments.casework import R, decide, open_cases, propose, resolve
 from tests.payments.desk import Desk, kzt
-from tests.payments.questions import questioned
+from tests.payments.questions import days, questioned
 from tests.payments.stage import Bank, Stage
-from tests.payments.test_late_questions import work
 from tests.payments.test_refund_tries import BACK, tried
 from tests.payments.test_waiting_questions import HOURS
 from tests.payments.world import ACCOUNT, NEVER_LEFT, State, fact, just, paid
@@ -22,22 +20,9 @@ from tests.payments.world import ACCOUNT, NEVER_LEFT, State, fact, just, paid
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-async def second(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    other = another_bank(bank, monkeypatch)
-    await through_both_banks(stage)
-    return other
-
-
-async def days(desk: Desk, count: int) -> None:
-    for _ in range(count):
-        desk.world.clock.advance(DAY)
-        await payments.sweep_due(desk.pipes)
-        await work(desk.world, sweeps.ASK)
-        await work(desk.world, sweeps.ASK_LATE)
-
-
-async def test_not_paid_under_another_number_clears_nothing(stage: Stage, bank: Bank, second: Bank) -> None:
+async def test_not_paid_under_another_number_clears_nothing(
+    stage: Stage, bank: Bank, next_bank: Bank
+) -> None:
     """The bank paid bank-1 and denies it. Two people prove that *other-9* was not paid."""
     await order_out(stage, ACCOUNT)
     bank.manners, bank.words = ["pays and says it never heard", "pays"], ["nothing"]
@@ -84,9 +69,9 @@ async def test_where_both_are_doubted_they_must_say_which(desk: Desk) -> None:
 
 
 async def test_an_earlier_try_said_to_be_paid_that_nobody_knows_has_a_way_out(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
-    bank.manners, second.manners = ["declines"], ["never hears", "pays"]
+    bank.manners, next_bank.manners = ["declines"], ["never hears", "pays"]
     await sent(stage)
     first, _ = await tries(stage)
     stage.clock.advance(5)
@@ -115,26 +100,26 @@ async def test_so_has_the_earlier_try_of_a_refund(desk: Desk) -> None:
         for its in await open_cases(desk):
             seen.append(its.kind.value)
             await resolve(desk, its.case_id, R.NOTED)
-        await days(desk, 1)
+        await days(desk.world, 1)
     assert seen == ["second_payment", "denied_after_success", "denied_after_success"]
     await resolve(desk, (await open_cases(desk))[-1].case_id, R.NOT_PAID)
     desk.provider.answers = [paid("back-3", kzt(BACK))]
-    await days(desk, 1)
+    await days(desk.world, 1)
     assert len(desk.provider.refunds) == 3
 
 
 async def test_not_paid_about_one_leaves_the_question_about_another_after_the_horizon(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     """Both declined. Question A opens on day 0, B on day 13. On day 15 people decide about A alone."""
-    bank.manners, second.manners = ["declines"], ["declines"]
+    bank.manners, next_bank.manners = ["declines"], ["declines"]
     await sent(stage)
     first, last = await tries(stage)
     assert (await stage.payment()).sub_status == "declined"
-    bank.words = second.words = ["nothing"]
+    bank.words = next_bank.words = ["nothing"]
     stage.clock.advance(5)
     await told(stage, bank, first.attempt_id, "succeeded")
-    await told(stage, second, last.attempt_id, "succeeded", account="second")
+    await told(stage, next_bank, last.attempt_id, "succeeded", account="second")
     assert await questioned(stage) == [first.attempt_id, last.attempt_id]
     for _ in range(17):
         await stage.later(DAY)
@@ -145,33 +130,33 @@ async def test_not_paid_about_one_leaves_the_question_about_another_after_the_ho
 
 
 async def test_not_paid_about_the_present_try_gives_back_though_an_earlier_one_is_doubted(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     """By a case raised by hand, and without a number."""
-    bank.manners, second.manners = ["declines"], ["pays"]
+    bank.manners, next_bank.manners = ["declines"], ["pays"]
     await sent(stage)
     first, last = await tries(stage)
     bank.words = ["not_found"]
     stage.clock.advance(5)
     await told(stage, bank, first.attempt_id, "processing")
     await raised(stage)
-    second.send_back(last.attempt_id)
+    next_bank.send_back(last.attempt_id)
     await decided(stage, payments.Resolution.NOT_PAID)
     assert (await stage.payment()).sub_status == "returned"
 
 
-async def test_a_number_that_nobody_has_clears_nothing(stage: Stage, bank: Bank, second: Bank) -> None:
+async def test_a_number_that_nobody_has_clears_nothing(stage: Stage, bank: Bank, next_bank: Bank) -> None:
     """The number named is one that nobody has yet; the first try (no number known) is meant by the letter.
 
     The present one, which waits, is said to be paid and denied: it must not be cleared.
     """
-    bank.manners, second.manners = ["declines"], ["pays and says it never heard", "pays"]
+    bank.manners, next_bank.manners = ["declines"], ["pays and says it never heard", "pays"]
     await sent(stage)
     _first, last = await tries(stage)
     stage.clock.advance(5)
-    second.words = ["nothing"]
-    await told(stage, second, last.attempt_id, "succeeded", account="second")
-    second.words = ["failed"]
+    next_bank.words = ["nothing"]
+    await told(stage, next_bank, last.attempt_id, "succeeded", account="second")
+    next_bank.words = ["failed"]
     await stage.later(HOURS)
     assert "denied_after_success" in await cases(stage)
     await decided(stage, payments.Resolution.NOTED)

@@ -2,19 +2,16 @@
 
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import update
 
 from app import payments, providers
-from app.payments import sweeps
 from app.payments.tables import payments as table
 from tests.payments.accounts import cases, decided, order_out, raised, tries
-from tests.payments.banks import another_bank, sent, through_both_banks, told
+from tests.payments.banks import sent, told
 from tests.payments.casework import R, only, resolve
 from tests.payments.desk import Desk, kzt
-from tests.payments.questions import questioned
+from tests.payments.questions import days, questioned
 from tests.payments.stage import Bank, Stage
-from tests.payments.test_late_questions import work
 from tests.payments.test_refund_tries import BACK, tried
 from tests.payments.test_waiting_questions import HOURS
 from tests.payments.world import ACCOUNT, NEVER_LEFT, UNKNOWN, State, fact, just, paid
@@ -22,23 +19,8 @@ from tests.payments.world import ACCOUNT, NEVER_LEFT, UNKNOWN, State, fact, just
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-async def second(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    other = another_bank(bank, monkeypatch)
-    await through_both_banks(stage)
-    return other
-
-
-async def days(desk: Desk, count: int) -> None:
-    for _ in range(count):
-        desk.world.clock.advance(DAY)
-        await payments.sweep_due(desk.pipes)
-        await work(desk.world, sweeps.ASK)
-        await work(desk.world, sweeps.ASK_LATE)
-
-
 async def test_after_two_weeks_people_can_say_that_it_was_not_paid(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     await order_out(stage, ACCOUNT)
     bank.manners = ["never hears", "pays"]
@@ -56,7 +38,7 @@ async def test_after_two_weeks_people_can_say_that_it_was_not_paid(
     assert len(bank.moved) == 1
 
 
-async def test_what_waits_is_seen_after_a_note(stage: Stage, bank: Bank, second: Bank) -> None:
+async def test_what_waits_is_seen_after_a_note(stage: Stage, bank: Bank, next_bank: Bank) -> None:
     await order_out(stage, ACCOUNT)
     bank.manners = ["never hears", "pays"]
     bank.words = ["nothing"]
@@ -87,9 +69,9 @@ async def test_people_end_the_question_about_the_earlier_try_of_a_refund(desk: D
 
 
 async def test_people_end_the_question_about_the_earlier_try_of_a_withdrawal(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
-    bank.manners, second.manners = ["declines"], ["never hears", "pays"]
+    bank.manners, next_bank.manners = ["declines"], ["never hears", "pays"]
     await sent(stage)
     first, _ = await tries(stage)
     stage.clock.advance(5)
@@ -102,8 +84,8 @@ async def test_people_end_the_question_about_the_earlier_try_of_a_withdrawal(
     assert not await questioned(stage), "decided by two people, and nothing follows"
 
 
-async def test_people_end_it_by_the_case_about_that_try(stage: Stage, bank: Bank, second: Bank) -> None:
-    bank.manners, second.manners = ["declines"], ["never hears", "pays"]
+async def test_people_end_it_by_the_case_about_that_try(stage: Stage, bank: Bank, next_bank: Bank) -> None:
+    bank.manners, next_bank.manners = ["declines"], ["never hears", "pays"]
     await sent(stage)
     first, _ = await tries(stage)
     stage.clock.advance(5)
@@ -126,7 +108,7 @@ async def test_a_refund_that_was_said_to_be_paid_is_seen_after_a_note(desk: Desk
     await desk.carry_on(refund)
     assert await cases(desk.world) == ["denied_after_success"]
     await resolve(desk, (await only(desk)).case_id, R.NOTED)
-    await days(desk, 20)
+    await days(desk.world, 20)
     found = await desk.found(refund)
     assert found.attention or await cases(desk.world), "it waits for ever, unseen"
 
@@ -151,10 +133,10 @@ async def test_not_paid_lets_a_refund_that_was_said_to_be_paid_go_on(desk: Desk)
 
 
 async def test_another_try_that_nobody_knows_is_a_case_in_the_end(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     """Its order was lost: not found, for ever. Whether it was, nobody can say."""
-    bank.manners, second.manners = ["declines"], ["loses the order"]
+    bank.manners, next_bank.manners = ["declines"], ["loses the order"]
     await sent(stage)
     first, _ = await tries(stage)
     bank.pay(bank.book[first.attempt_id])
@@ -180,7 +162,7 @@ async def test_a_note_about_a_changed_refund_leaves_its_question(desk: Desk) -> 
 
 
 async def test_not_paid_lets_a_withdrawal_that_was_said_to_be_paid_go_on(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     await order_out(stage, ACCOUNT)
     bank.manners, bank.words = ["never hears", "pays"], ["nothing"]

@@ -5,13 +5,12 @@ from datetime import timedelta
 import pytest
 
 from app import payments, providers
-from app.payments import sweeps
 from tests.payments.accounts import cases, decided, order_out, raised, tries
-from tests.payments.banks import another_bank, in_two_parts, parts, sent, through_both_banks, told
+from tests.payments.banks import in_two_parts, parts, sent, told
 from tests.payments.casework import R, only, resolve
 from tests.payments.desk import Desk, kzt
+from tests.payments.questions import days
 from tests.payments.stage import Bank, Stage
-from tests.payments.test_late_questions import work
 from tests.payments.test_refund_tries import BACK, tried
 from tests.payments.test_waiting_questions import HOURS
 from tests.payments.world import ACCOUNT, NEVER_LEFT, UNKNOWN, State, fact, just, paid
@@ -19,23 +18,8 @@ from tests.payments.world import ACCOUNT, NEVER_LEFT, UNKNOWN, State, fact, just
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-async def second(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    other = another_bank(bank, monkeypatch)
-    await through_both_banks(stage)
-    return other
-
-
-async def days(desk: Desk, count: int) -> None:
-    for _ in range(count):
-        desk.world.clock.advance(DAY)
-        await payments.sweep_due(desk.pipes)
-        await work(desk.world, sweeps.ASK)
-        await work(desk.world, sweeps.ASK_LATE)
-
-
 async def test_the_question_of_what_waits_is_a_case_though_one_was_noted_before(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     """As test_what_was_noted_before.., of a withdrawal that waits."""
     await order_out(stage, ACCOUNT)
@@ -62,7 +46,7 @@ async def test_so_is_that_of_a_refund(desk: Desk) -> None:
     await resolve(desk, its.case_id, R.NOTED)
     [first] = await desk.world.rows("SELECT attempt_id FROM attempt WHERE payment_id = :of", of=refund)
     await desk.world.notice(fact(first.attempt_id, theirs="back-1", minor=BACK), mark="a")
-    await days(desk, 40)
+    await days(desk.world, 40)
     assert await cases(desk.world) == ["unresolved"]
 
 
@@ -73,13 +57,13 @@ async def test_the_lost_order_of_a_refund_that_is_held_is_a_case_after_a_day(des
     said[first] = paid("back-1", kzt(BACK))
     await desk.world.notice(fact(first, theirs="back-1", minor=BACK), mark="a")
     await resolve(desk, (await only(desk)).case_id, R.NOTED)
-    await days(desk, 3)
+    await days(desk.world, 3)
     found = await desk.found(refund)
     assert found.attention or await cases(desk.world), (found.sub_status, found.reason, found.ask_at)
 
 
 async def test_a_part_is_sent_where_the_account_holds_its_own_sum(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await in_two_parts(stage, monkeypatch)
     await order_out(stage, ACCOUNT)
@@ -101,7 +85,7 @@ async def test_a_part_is_sent_where_the_account_holds_its_own_sum(
 
 
 async def test_each_repeated_notice_after_the_horizon_calls_people_no_more(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     await order_out(stage, ACCOUNT)
     bank.manners, bank.words = ["pays another amount"], ["truth"]
@@ -118,7 +102,7 @@ async def test_each_repeated_notice_after_the_horizon_calls_people_no_more(
 
 
 async def test_a_note_is_not_followed_by_the_same_case_at_each_notice_after_the_horizon(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     """Unknown for ever: noted after two weeks; then the bank's hints come daily."""
     await order_out(stage, ACCOUNT)

@@ -11,7 +11,7 @@ from app.payments.queries import Attempt
 from app.payments.tables import legs
 from app.payments.tables import payments as table
 from tests.payments.accounts import SECOND, cases, decided, order_out, raised, tries
-from tests.payments.banks import PART, another_bank, in_two_parts, parts, sent, through_both_banks, told
+from tests.payments.banks import PART, in_two_parts, parts, sent, told
 from tests.payments.casework import R, only, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.questions import questioned
@@ -24,16 +24,9 @@ HOURS = timedelta(hours=7)
 REST = AMOUNT.minor - PART
 
 
-@pytest.fixture
-async def second(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    other = another_bank(bank, monkeypatch)
-    await through_both_banks(stage)
-    return other
-
-
-async def one_back_in_silence(stage: Stage, bank: Bank, second: Bank) -> tuple[str, str]:
+async def one_back_in_silence(stage: Stage, bank: Bank, next_bank: Bank) -> tuple[str, str]:
     """One part is paid, one under way. By notice the first came back; when it is asked its bank is silent."""
-    bank.manners, second.manners = ["pays", "declines"], ["accepts"]
+    bank.manners, next_bank.manners = ["pays", "declines"], ["accepts"]
     await sent(stage)
     one, _, other = await tries(stage)
     stage.clock.advance(5)
@@ -55,30 +48,30 @@ async def answered(stage: Stage, bank: Bank) -> list[str]:
 
 @pytest.mark.parametrize("is_resolved", [True, False])
 async def test_a_graver_reason_hides_the_question_and_does_not_end_it(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch, *, is_resolved: bool
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch, *, is_resolved: bool
 ) -> None:
     await in_two_parts(stage, monkeypatch)
-    one, other = await one_back_in_silence(stage, bank, second)
+    one, other = await one_back_in_silence(stage, bank, next_bank)
     await raised(stage)
     if is_resolved:
         await decided(stage, payments.Resolution.NOTED)
         assert (await stage.payment()).attention == "unconfirmed", "it shows again"
     stage.clock.advance(5)
-    second.pay(second.book[other])
-    await told(stage, second, other, "succeeded", SECOND)
+    next_bank.pay(next_bank.book[other])
+    await told(stage, next_bank, other, "succeeded", SECOND)
     assert await questioned(stage) == [one]
     assert await answered(stage, bank) == ["returned", "completed"]
     assert await stage.credited() == FUNDS - REST
 
 
 async def test_what_people_decide_about_one_part_leaves_the_question_about_another(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await in_two_parts(stage, monkeypatch)
-    one, other = await one_back_in_silence(stage, bank, second)
-    second.book[other].amount = Money(REST - 1, "KZT")
-    second.pay(second.book[other])
-    await told(stage, second, other, "succeeded", SECOND)
+    one, other = await one_back_in_silence(stage, bank, next_bank)
+    next_bank.book[other].amount = Money(REST - 1, "KZT")
+    next_bank.pay(next_bank.book[other])
+    await told(stage, next_bank, other, "succeeded", SECOND)
     assert await cases(stage) == ["amount_differs"]
     await decided(stage, payments.Resolution.ACCEPTED, amount=Money(REST - 1, "KZT"))
     assert await questioned(stage) == [one]
@@ -86,13 +79,13 @@ async def test_what_people_decide_about_one_part_leaves_the_question_about_anoth
 
 
 async def test_what_people_decide_about_a_try_ends_its_own_question(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bank tells its story again and again: two people had the proof."""
     await in_two_parts(stage, monkeypatch)
-    one, other = await one_back_in_silence(stage, bank, second)
-    second.pay(second.book[other])
-    await told(stage, second, other, "succeeded", SECOND)
+    one, other = await one_back_in_silence(stage, bank, next_bank)
+    next_bank.pay(next_bank.book[other])
+    await told(stage, next_bank, other, "succeeded", SECOND)
     await raised(stage)
     await decided(stage, payments.Resolution.NOT_PAID, leg=1)
     assert not await questioned(stage)
@@ -103,7 +96,7 @@ async def test_what_people_decide_about_a_try_ends_its_own_question(
 
 
 async def test_a_part_that_is_said_to_be_paid_again_is_asked_about_until_people_have_accepted_it(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await in_two_parts(stage, monkeypatch)
     bank.manners = ["pays", "pays"]
@@ -125,22 +118,22 @@ async def test_a_part_that_is_said_to_be_paid_again_is_asked_about_until_people_
 
 
 async def test_a_notice_about_another_sum_calls_people_and_ends_no_question(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await in_two_parts(stage, monkeypatch)
-    one, other = await one_back_in_silence(stage, bank, second)
+    one, other = await one_back_in_silence(stage, bank, next_bank)
     odd = bank.fact(one, "succeeded", minor=PART - 1)
     await stage.store_notice(odd, mark="odd")
     await stage.work()
     assert await cases(stage) == ["amount_differs"]
     assert await questioned(stage) == [one]
-    second.pay(second.book[other])
-    await told(stage, second, other, "succeeded", SECOND)
+    next_bank.pay(next_bank.book[other])
+    await told(stage, next_bank, other, "succeeded", SECOND)
     assert await answered(stage, bank) == ["returned", "completed"]
 
 
 async def test_a_conflict_about_a_part_of_what_was_told_as_paid_keeps_its_question(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One part is paid, one was declined, and paid after all with another sum: so its bank, by two ways."""
     await in_two_parts(stage, monkeypatch)
@@ -196,10 +189,10 @@ async def test_the_end_of_a_refund_leaves_the_question_about_its_first_try(desk:
 
 
 async def test_a_try_under_way_counts_although_its_part_names_an_earlier_one(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     """A worker of an older release has sent it."""
-    bank.manners, second.manners = ["declines"], ["accepts"]
+    bank.manners, next_bank.manners = ["declines"], ["accepts"]
     await sent(stage)
     first, _ = await tries(stage)
     async with stage.database.transaction() as tx:

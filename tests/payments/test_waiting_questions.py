@@ -11,7 +11,7 @@ from app.payments.cancels import cancel_for_staff
 from app.payments.refunds import cancel_refund
 from app.payments.tables import payments as table
 from tests.payments.accounts import cases, order_out, tries
-from tests.payments.banks import PART, another_bank, in_two_parts, parts, sent, through_both_banks, told
+from tests.payments.banks import PART, in_two_parts, parts, sent, told
 from tests.payments.desk import Desk, kzt
 from tests.payments.questions import questioned
 from tests.payments.stage import FUNDS, Bank, Stage
@@ -32,13 +32,6 @@ from tests.payments.world import (
 HOURS = timedelta(hours=7)
 
 
-@pytest.fixture
-async def second(stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    other = another_bank(bank, monkeypatch)
-    await through_both_banks(stage)
-    return other
-
-
 async def administrator(stage: Stage) -> staff.Operator:
     return await stage.operator("admin", staff.Role.ADMINISTRATOR)
 
@@ -57,7 +50,7 @@ async def later(stage: Stage) -> None:
 
 
 async def test_what_waits_after_a_notice_that_it_was_paid_is_asked_about_once_cancelled(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     """It never left, it seemed; the bank paid. Its notice comes, asked it is silent, staff cancels."""
     await order_out(stage, ACCOUNT)
@@ -79,7 +72,7 @@ async def test_what_waits_after_a_notice_that_it_was_paid_is_asked_about_once_ca
 
 
 async def test_a_question_about_a_part_is_asked_while_another_waits(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One part is declined, the other waits for its account; the bank paid the first after all."""
     await in_two_parts(stage, monkeypatch)
@@ -99,7 +92,7 @@ async def test_a_question_about_a_part_is_asked_while_another_waits(
 
 
 async def test_who_cancels_what_waits_ends_no_question_about_another_part(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await in_two_parts(stage, monkeypatch)
     await order_out(stage, ACCOUNT)
@@ -119,7 +112,7 @@ async def test_who_cancels_what_waits_ends_no_question_about_another_part(
 
 
 async def test_a_part_that_waits_is_sent_although_the_other_was_declined_by_notice(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await in_two_parts(stage, monkeypatch)
     await order_out(stage, ACCOUNT)
@@ -218,7 +211,7 @@ async def test_a_refund_that_waits_and_was_said_to_be_paid_is_asked_about_once_c
 
 
 async def test_a_changed_order_does_not_stop_the_question_about_another_part(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await in_two_parts(stage, monkeypatch)
     await order_out(stage, ACCOUNT)
@@ -269,7 +262,7 @@ async def test_the_notice_that_a_refund_was_paid_does_not_send_it_a_second_time(
 
 
 async def test_a_settled_answer_leaves_when_what_waits_is_looked_at(
-    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither try arrived. The bank says so of the first and nothing of the second: it is looked at again."""
     await in_two_parts(stage, monkeypatch)
@@ -302,7 +295,7 @@ async def test_a_refund_is_not_sent_again_while_its_provider_cannot_be_asked(des
 
 
 async def test_a_withdrawal_that_is_said_to_be_under_way_is_not_sent_again(
-    stage: Stage, bank: Bank, second: Bank
+    stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
     """It never left, it seemed. Its bank has it, says a notice, and when it is asked: not found."""
     await order_out(stage, ACCOUNT)

@@ -103,7 +103,9 @@ async def test_a_second_rotation_says_what_becomes_of_the_former(gate: Gate) -> 
     """The provider may still sign with it: who corrects a mistake must not end it unawares."""
     await rotate(gate)
     gate.clock.advance(timedelta(hours=1))
-    with pytest.raises(providers.BadAccount, match=r"the one before is good until .* UTC: end or keep that"):
+    with pytest.raises(
+        providers.BadAccount, match=r"the one before is good until .* UTC: end that, or keep it"
+    ):
         await rotate(gate, THIRD, overlap_hours=2)
     assert [await heard(gate, one) for one in (SECRET, NEXT, THIRD)] == [True, True, False]
     await end(gate)
@@ -184,7 +186,7 @@ async def test_of_two_who_rotate_at_once_the_second_hears_of_the_first(gate: Gat
         await rotated(tx, gate, NEXT)
         other = asyncio.create_task(rotate(gate, THIRD), context=outside)
         await blocked(clone_url)
-    with pytest.raises(providers.BadAccount, match="end or keep that"):
+    with pytest.raises(providers.BadAccount, match="end that, or keep it"):
         await other
     assert [await heard(gate, one) for one in (SECRET, NEXT, THIRD)] == [True, True, False]
 

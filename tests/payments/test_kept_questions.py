@@ -17,8 +17,8 @@ from tests.payments.accounts import (
     tries,
 )
 from tests.payments.banks import in_two_parts, parts, sent, told
+from tests.payments.questions import work
 from tests.payments.stage import Bank, Stage
-from tests.payments.test_late_questions import work
 from tests.payments.world import ACCOUNT, AMOUNT, REFUSED, UNKNOWN, Provider, World, fact, just, paid
 
 State = providers.State

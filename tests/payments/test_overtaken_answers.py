@@ -13,8 +13,8 @@ from app.payments.rules import rank_of_answer
 from tests.payments.accounts import SECOND as SECOND_ACCOUNT
 from tests.payments.accounts import THIRD, listed, through_both_accounts
 from tests.payments.desk import Desk
+from tests.payments.questions import work
 from tests.payments.stage import FUNDS, Stage
-from tests.payments.test_late_questions import work
 from tests.payments.world import REFUSED, UNKNOWN, Provider, World, fact, just, paid
 
 State = providers.State

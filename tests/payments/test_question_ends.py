@@ -13,9 +13,8 @@ from tests.payments.accounts import SECOND, cases, decided, order_out, raised, t
 from tests.payments.banks import in_two_parts, parts, sent, told
 from tests.payments.casework import R, only, resolve
 from tests.payments.desk import Desk
-from tests.payments.questions import questioned
+from tests.payments.questions import questioned, work
 from tests.payments.stage import Bank, Stage
-from tests.payments.test_late_questions import work
 from tests.payments.test_reversals import say
 from tests.payments.world import (
     ACCOUNT,

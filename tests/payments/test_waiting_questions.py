@@ -13,9 +13,8 @@ from app.payments.tables import payments as table
 from tests.payments.accounts import cases, order_out, tries
 from tests.payments.banks import PART, in_two_parts, parts, sent, told
 from tests.payments.desk import Desk, kzt
-from tests.payments.questions import questioned
+from tests.payments.questions import questioned, work
 from tests.payments.stage import FUNDS, Bank, Stage
-from tests.payments.test_late_questions import work
 from tests.payments.test_refund_tries import BACK
 from tests.payments.world import (
     ACCOUNT,

@@ -88,3 +88,22 @@ async def test_people_accept_another_sum_of_the_first_and_it_counts_from_then_on
     await desk.carry_on(refund)
     assert (await desk.found(refund)).sub_status.value == "completed"
     assert await desk.figures(deposit) == (150_000, 0, BACK, 0)
+
+
+async def test_a_try_that_another_worker_has_written_meanwhile_is_asked_about_first(desk: Desk) -> None:
+    """While one worker waits for an answer about the first, another sends the second, which seems not to leave.
+
+    Nobody has a word about that one yet: whoever asked about the first alone sends no third.
+    """
+    deposit = await desk.deposit()
+    desk.provider.answers, desk.provider.statuses = [NEVER_LEFT], [just(State.NOT_FOUND)]
+    refund = (await desk.sent(deposit, BACK)).payment_id
+    desk.world.clock.advance(600)
+
+    async def another_worker() -> None:
+        await desk.carry_on(refund)
+
+    desk.provider.during_status = another_worker
+    await desk.carry_on(refund)
+    assert len(desk.provider.refunds) == 2
+    assert (await desk.found(refund)).sub_status.value == "approved"

@@ -87,7 +87,9 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
         tries = await attempts_of(reader, found)
     if not waiting or found.sub_status not in _SENDING:
         return
-    if not await _nothing_arrived(pipes, found, waiting, tries):
+    doubted = await _doubted_legs(pipes, found, waiting, tries)
+    waiting = [leg for leg in waiting if leg.leg not in doubted]
+    if not waiting:
         return
     seen = _seen(waiting, tries)
     held = {one.leg for one in tries if one.is_questioned}  # and takes no money from what can go
@@ -126,14 +128,16 @@ async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
             await _send_again(pipes, found, one, accounts[one.account])
 
 
-async def _nothing_arrived(
+async def _doubted_legs(
     pipes: Pipes, found: Payment, waiting: Sequence[Leg], tries: Sequence[Attempt]
-) -> bool:
-    """Whether the provider itself says of each earlier try that it is nothing: only then another may follow.
+) -> set[int]:
+    """Legs of which a provider does not say itself that each earlier try is nothing: no other follows there.
 
     That nothing left us is what our own side of the wire says. What the provider says counts as evidence. At
     another account one may follow as well while the earlier one can be reached as little as when it was sent.
+    Each leg is money of its own: a doubt about one keeps no other back.
     """
+    doubted: set[int] = set()
     async with pipes.database.reading() as reader:
         goes_to = {leg.leg: leg.account for leg in waiting}
         tries = [one for one in tries if one.leg in goes_to]
@@ -146,10 +150,11 @@ async def _nothing_arrived(
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
         word = (providers.judged(account, result), Source.STATUS_QUERY)
         await _conclude(pipes, found, one, *word, asked_at=asked_at)
-        never_left = one.never_left and one.account != goes_to[one.leg or 0]
+        leg = one.leg or 0
+        never_left = one.never_left and one.account != goes_to[leg]
         if not says_nothing_came(result, never_left=never_left):
-            return False
-    return True
+            doubted.add(leg)
+    return doubted
 
 
 async def _worth_asking(reader: Reader, found: Payment) -> list[Attempt]:
@@ -179,8 +184,8 @@ async def _begin(
 ) -> list[_Order]:
     """Write the tries that will be sent now; none when something stands against it.
 
-    None either where others are due than were looked at: somebody has sent them meanwhile, and who waits now
-    has a question of its own.
+    None either where of those that were looked at one is not due any more, or has another try: somebody has
+    sent it meanwhile. Who waits besides was not looked at, and has a question of its own.
     """
     at = pipes.clock.now()
     found = await payout(tx, site_id, payment_id, lock=True)
@@ -189,7 +194,7 @@ async def _begin(
         return []
     parts = await legs_of(tx, found)
     tries = await attempts_of(tx, found)
-    waiting = [part for part in parts if waits(part)]
+    waiting = [part for part in parts if waits(part) and part.leg in seen.goes_to]
     if _seen(waiting, tries) != seen:
         return []
     if idempotency.fingerprint(content_of(found, parts)) != found.approved_hash:
@@ -209,7 +214,12 @@ async def _begin(
     if why:
         await _wait(tx, found, why, at)
         return []
-    return await _write_tries(tx, pipes, found, parts, tries, references, funding, at)
+    orders = await _write_tries(tx, pipes, found, waiting, tries, references, funding, at)
+    if orders:
+        sent = {one.attempt.leg for one in orders}
+        states = [LegState.SUBMITTED if part.leg in sent else part.state for part in parts]
+        await _under_way(tx, found, states, elsewhere(waiting, funding), at)
+    return orders
 
 
 async def _call_about(tx: Transaction, found: Payment, one: Attempt, at: datetime) -> None:
@@ -227,7 +237,7 @@ async def _write_tries(
     tx: Transaction,
     pipes: Pipes,
     found: Payment,
-    parts: Sequence[Leg],
+    waiting: Sequence[Leg],
     tries: Sequence[Attempt],
     references: Sequence[str],
     funding: Funding,
@@ -235,7 +245,7 @@ async def _write_tries(
 ) -> list[_Order]:
     busy = {one.leg for one in tries if not one.is_over or one.is_questioned}
     orders = []
-    waiting = [part for part in parts if waits(part) and part.leg not in busy]
+    waiting = [part for part in waiting if part.leg not in busy]
     for number, (planned, reference) in enumerate(zip(waiting, references, strict=False), len(tries) + 1):
         leg = replace(planned, account=funding.instead.get(planned.leg, planned.account))
         account = await providers.account(tx, found.site_id, leg.account)
@@ -258,10 +268,6 @@ async def _write_tries(
             .values(state=LegState.SUBMITTED, sent_at=at, account=leg.account, present_attempt=reference)
         )
         orders.append(_Order(attempt, _order(pipes, found, leg, reference), account))
-    if orders:
-        sent = {one.attempt.leg for one in orders}
-        states = [LegState.SUBMITTED if part.leg in sent else part.state for part in parts]
-        await _under_way(tx, found, states, elsewhere(waiting, funding), at)
     return orders
 
 

@@ -7,6 +7,7 @@ names amounts and destinations, no accounts.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from app import providers
 from app.kernel.money import Money
@@ -17,6 +18,9 @@ from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 
 __all__ = ["Funding", "elsewhere", "funding_of", "switched_on", "why_not_funded"]
+
+# Eight parts at three accounts have 9,840 places to look at; at most a tenth of a second.
+_MOST_LOOKS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,13 @@ async def funding_of(
     """
     needed = _needed(waiting)
     tills = await _tills(pipes, own, needed, found.amount.currency)
-    if all(tills[name].has(amount) for name, amount in needed.items()):
+    is_enough = all(tills[name].has(amount) for name, amount in needed.items())
+    if is_enough and not any(_refused_at(leg, tries) for leg in waiting):
         return Funding()
     async with pipes.database.reading() as reader:
         ways = {leg.leg: await _way(reader, found, leg, tries) for leg in waiting}
+        if is_enough and all(leg.account in ways[leg.leg].accounts for leg in waiting):
+            return Funding()
         others = {name for way in ways.values() for name in way.accounts} - needed.keys()
         further = await switched_on(reader, found.site_id, others)
     tills |= await _tills(pipes, further, others, found.amount.currency)
@@ -104,7 +111,8 @@ async def why_not_funded(
 ) -> str:
     """Why what waits is not sent where it was found that it can be paid, now that nothing moves; or empty.
 
-    Each leg's own account must be switched on still, or the other one be among those to which it may go.
+    Each leg's own account must be switched on still. The other one, and an own one that it was not asked at
+    after another's refusal, must be among those to which it may go at this moment.
 
     Args:
         tx: holds the payment's lock.
@@ -120,9 +128,10 @@ async def why_not_funded(
     if gone:
         return "; ".join(_off(name) for name in sorted(gone))
     for leg in waiting:
-        to = funding.instead.get(leg.leg)
-        if to is not None and to not in (await _way(tx, found, leg, tries)).accounts:
-            return f"{funding.short}; {to} may not be asked any more"
+        to = funding.instead.get(leg.leg, leg.account)
+        is_chosen = to != leg.account or _refused_at(leg, tries)
+        if is_chosen and to not in (await _way(tx, found, leg, tries)).accounts:
+            return "; ".join(filter(None, (funding.short, _barred(to))))
     return ""
 
 
@@ -135,10 +144,18 @@ def elsewhere(waiting: Sequence[Leg], funding: Funding) -> dict[str, object]:
     return {"next_account": ", ".join(to), "after": ", ".join(after), "short": funding.short}
 
 
-async def _way(reader: Reader, found: Payment, leg: Leg, tries: Collection[Attempt]) -> providers.Route:
-    """To which accounts a leg may go instead of its own, and why to no other.
+def _refused_at(leg: Leg, tries: Collection[Attempt]) -> str:
+    """The account that was asked for a leg before it was to go to its own; empty where its own was asked."""
+    asked = [one.account for one in tries if one.leg == leg.leg]
+    return asked[-1] if asked and leg.account not in asked else ""
 
-    To none where it was sent to its own before, whatever became of it: what follows then, evidence says.
+
+async def _way(reader: Reader, found: Payment, leg: Leg, tries: Collection[Attempt]) -> providers.Route:
+    """To which accounts a leg may go, its own first, and why to no other.
+
+    To its own alone where it was sent there before, whatever became of it: what follows then, evidence says.
+    That it waits for an account after another's refusal is no promise: who may be next is asked when it is
+    sent, for the order may have become another one since, or shorter.
 
     Args:
         reader: a snapshot, or the transaction that holds the payment's lock.
@@ -146,9 +163,17 @@ async def _way(reader: Reader, found: Payment, leg: Leg, tries: Collection[Attem
         leg: a part of it that waits to be sent.
         tries: every try of the payout.
     """
+    own = (leg.account,)
     if any(one.leg == leg.leg and one.account == leg.account for one in tries):
-        return providers.Route(why=f"it was sent to {leg.account} before")
-    return await may_be_next(reader, found, leg, tries)
+        return providers.Route(own, why=f"it was sent to {leg.account} before")
+    refused_at = _refused_at(leg, tries)
+    # One that is switched off says so by itself.
+    if refused_at and await providers.able(reader, found.site_id, own, providers.Cap.PAYOUT):
+        chosen = await may_be_next(reader, found, replace(leg, account=refused_at), tries)
+        if leg.account not in chosen.accounts:
+            return chosen
+    route = await may_be_next(reader, found, leg, tries)
+    return replace(route, accounts=own + route.accounts)
 
 
 def _needed(waiting: Sequence[Leg]) -> dict[str, Money]:
@@ -181,11 +206,13 @@ def _short(
     """Which accounts cannot pay what waits for them; of each other one what is known, or why it may not."""
     needed = _needed(waiting)
     lacking = [name for name, amount in needed.items() if not tills[name].has(amount)]
-    stuck = [leg.leg for leg in waiting if leg.account in lacking]
-    others = {name for way in ways.values() for name in way.accounts}
+    barred = [leg.leg for leg in waiting if leg.account not in ways[leg.leg].accounts]
+    stuck = [leg.leg for leg in waiting if leg.account in lacking or leg.leg in barred]
+    others = {name for leg in waiting for name in ways[leg.leg].accounts if name != leg.account}
     asked = {one.account for one in tries if one.leg in stuck}
     words = [
         *(_lack(tills[name], needed[name]) for name in lacking),
+        *(_barred(leg.account) for leg in waiting if leg.leg in barred and leg.account not in lacking),
         *(_said(tills[name]) for name in sorted(others - {*lacking})),
         *(f"{name} was asked before" for name in sorted(asked - others - {*lacking})),
         *(ways[number].why for number in stuck),
@@ -204,6 +231,10 @@ def _off(name: str) -> str:
     return f"the provider account {name} is switched off"
 
 
+def _barred(name: str) -> str:
+    return f"{name} may not be asked any more"
+
+
 def _said(till: _Till) -> str:
     """What is known of an account to which something might go."""
     if not till.is_on:
@@ -214,25 +245,54 @@ def _said(till: _Till) -> str:
 def _placed(
     waiting: Sequence[Leg], ways: Mapping[int, providers.Route], tills: Mapping[str, _Till]
 ) -> dict[int, str]:
-    """Which legs go elsewhere so that every account can pay all of its own; none where that is not found.
+    """Which legs go elsewhere so that every account can pay all of its own; none where that cannot be.
 
-    Who has the fewest accounts that can pay it is placed first, then the largest. An account of which nothing
-    is known has enough, but nothing is sent elsewhere upon silence.
+    Every way to place them is looked at, until one fits: who has the fewest accounts that can pay it first,
+    then the largest, each at its own account before another. Should there be more ways than anybody waits
+    for (`_MOST_LOOKS`), none is found, and it is looked at again later. An account of which nothing is known
+    has enough, but nothing is sent elsewhere upon silence.
     """
 
     def choice(leg: Leg) -> list[str]:
-        others = [name for name in ways[leg.leg].accounts if not tills[name].is_silent]
-        return [name for name in (leg.account, *others) if tills[name].has(leg.amount)]
+        heard = [name for name in ways[leg.leg].accounts if name == leg.account or not tills[name].is_silent]
+        return [name for name in heard if tills[name].has(leg.amount)]
 
-    left = dict(tills)
-    instead = {}
-    for leg in sorted(waiting, key=lambda one: (len(choice(one)), -one.amount.minor)):
-        name = next((name for name in choice(leg) if left[name].has(leg.amount)), None)
-        if name is None:
-            return {}
-        there = left[name].holds
-        if there is not None:
-            left[name] = replace(left[name], holds=there - leg.amount)
-        if name != leg.account:
-            instead[leg.leg] = name
-    return instead
+    order = sorted(waiting, key=lambda leg: (len(choice(leg)), -leg.amount.minor))
+    sums = [leg.amount.minor for leg in order]
+    holds = {name: till.holds.minor for name, till in tills.items() if till.holds is not None}
+    places = _places([choice(leg) for leg in order], sums, holds)
+    placed = zip(order, places, strict=False)  # none where there are none
+    return {leg.leg: name for leg, name in placed if name != leg.account}
+
+
+def _places(choices: Sequence[Sequence[str]], sums: Sequence[int], holds: Mapping[str, int]) -> list[str]:
+    """Where each of these sums is paid, so that no account pays more than it holds; empty where it cannot be.
+
+    What is left in the accounts after the first so many sums says all about the rest of them: from where no
+    way led on once, none does.
+
+    Args:
+        choices: the accounts that each sum may be paid at, the preferred one first.
+        sums: in minor units of one currency.
+        holds: what each account holds; one that is not among them has enough.
+    """
+    dead_ends: set[tuple[int, tuple[int, ...]]] = set()
+    names = sorted(holds)
+
+    def onward(number: int, left: Mapping[str, int]) -> list[str] | None:
+        if number == len(sums):
+            return []
+        here = (number, tuple(left[name] for name in names))
+        if here in dead_ends or len(dead_ends) >= _MOST_LOOKS:
+            return None
+        for name in choices[number]:
+            rest = left.get(name, sums[number]) - sums[number]
+            if rest < 0:
+                continue
+            others = onward(number + 1, {**left, name: rest} if name in left else left)
+            if others is not None:
+                return [name, *others]
+        dead_ends.add(here)
+        return None
+
+    return onward(0, holds) or []

@@ -1,7 +1,6 @@
 """Which account has the money: a withdrawal that nobody was asked for goes where it can be paid, or waits."""
 
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from app import merchants, methods, providers
 from app.kernel.money import Money
 from app.payments.legs import attempts_of, legs_of, payout
-from app.payments.liquidity import Funding, _placed, _Till, funding_of, switched_on
+from app.payments.liquidity import Funding, funding_of, switched_on
 from app.plumbing.http import HttpClient
 from app.providers.gateways import GATEWAYS
 from tests.payments.accounts import SECOND, THIRD, order_out, switch_off, switch_on, tries, with_accounts
@@ -42,6 +41,11 @@ async def is_held(stage: Stage, found: Any, why: str) -> None:  # noqa: ANN401  
     now = await stage.row(found.payment_id)
     assert (now.status, now.attention, now.reason) == ("pending", None, why)
     assert await stage.held() == AMOUNT.minor
+
+
+async def most_attempts(stage: Stage, most: int) -> None:
+    async with stage.database.transaction() as tx:
+        await merchants.set_most_attempts(tx, stage.site_id, most, at=stage.clock.now())
 
 
 async def test_where_the_first_has_too_little_the_second_pays(stage: Stage, bank: Bank, second: Bank) -> None:
@@ -118,8 +122,7 @@ async def test_what_was_sent_to_the_first_before_stays_there(stage: Stage, bank:
 
 
 async def test_a_site_that_wants_one_account_asked_has_one(stage: Stage, bank: Bank, second: Bank) -> None:
-    async with stage.database.transaction() as tx:
-        await merchants.set_most_attempts(tx, stage.site_id, 1, at=stage.clock.now())
+    await most_attempts(stage, 1)
     bank.float_minor = 0
     await sent(stage)
     assert (second.payouts, await tries(stage)) == ([], [])
@@ -143,11 +146,54 @@ async def test_beyond_as_many_accounts_as_the_site_lets_be_asked_nobody_is(
     """Also not the first of the order, as that has become another one since the first was asked."""
     found = await waiting_for_second(stage, bank, second)
     await order_out(stage, THIRD, ACCOUNT, SECOND)
-    async with stage.database.transaction() as tx:
-        await merchants.set_most_attempts(tx, stage.site_id, 1, at=stage.clock.now())
+    await most_attempts(stage, 1)
     await stage.later(timedelta(minutes=6))
     assert (third.payouts, len(await tries(stage))) == ([], 1)
     assert (await stage.row(found.payment_id)).reason.endswith("; tried at 1 of at most 1 accounts")
+
+
+async def test_what_waits_for_its_next_account_is_not_sent_there_once_fewer_may_be_asked(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    """And is sent there as soon as so many may be again."""
+    found = await waiting_for_second(stage, bank, second)
+    await most_attempts(stage, 1)
+    second.float_minor = AMOUNT.minor
+    await stage.later(timedelta(minutes=6))
+    assert (second.payouts, len(await tries(stage)), await stage.held()) == ([], 1, AMOUNT.minor)
+    why = f"{SECOND} may not be asked any more; {ACCOUNT} was asked before"
+    assert (await stage.row(found.payment_id)).reason == f"{why}; tried at 1 of at most 1 accounts"
+    await most_attempts(stage, 2)
+    await stage.later(timedelta(minutes=6))
+    assert (await stage.state(found.payment_id), len(second.payouts)) == (("completed", None), 1)
+
+
+async def test_nor_where_that_is_so_only_since_it_was_looked_at(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await waiting_for_second(stage, bank, second)
+    second.float_minor = AMOUNT.minor
+
+    async def and_then_lowered(*looked_at: Any) -> Funding:  # noqa: ANN401  as of `funding_of`
+        funding = await funding_of(*looked_at)
+        await most_attempts(stage, 1)
+        return funding
+
+    monkeypatch.setattr("app.payments.sending.funding_of", and_then_lowered)
+    await stage.later(timedelta(minutes=6))
+    assert (second.payouts, len(await tries(stage))) == ([], 1)
+    assert (await stage.row(found.payment_id)).reason == f"{SECOND} may not be asked any more"
+
+
+async def test_what_waits_for_an_account_that_has_left_the_order_goes_to_who_stands_there_now(
+    stage: Stage, bank: Bank, second: Bank, third: Bank
+) -> None:
+    found = await waiting_for_second(stage, bank, second)
+    second.float_minor = AMOUNT.minor
+    await order_out(stage, ACCOUNT, THIRD)
+    await stage.later(timedelta(minutes=6))
+    assert (second.payouts, [one.account for one in await tries(stage)]) == ([], [ACCOUNT, THIRD])
+    assert await stage.state(found.payment_id) == ("completed", None)
 
 
 async def test_who_is_behind_so_many_is_not_asked_though_the_second_has_too_little(
@@ -155,8 +201,7 @@ async def test_who_is_behind_so_many_is_not_asked_though_the_second_has_too_litt
 ) -> None:
     await with_accounts(stage, THIRD)
     await order_out(stage, ACCOUNT, SECOND, THIRD)
-    async with stage.database.transaction() as tx:
-        await merchants.set_most_attempts(tx, stage.site_id, 2, at=stage.clock.now())
+    await most_attempts(stage, 2)
     bank.float_minor = second.float_minor = 0
     found = await sent(stage)
     why = f"the provider account {ACCOUNT} holds 0.00 KZT, 1500.00 KZT is needed; {SECOND} holds 0.00 KZT"
@@ -327,12 +372,3 @@ async def test_each_part_goes_where_it_can_be_paid_or_none_goes(
     assert len(await tries(stage)) == 2
     for its, held in ((bank, bank.float_minor), (second, second.float_minor)):
         assert sum(one.amount.minor for one in its.payouts) <= (held or 0)
-
-
-def test_a_part_that_can_go_nowhere_else_has_the_first_claim() -> None:
-    def part(number: int, minor: int) -> Any:  # noqa: ANN401  what is read of a leg
-        return SimpleNamespace(leg=number, account=ACCOUNT, amount=Money(minor, "KZT"))
-
-    tills = {name: _Till(name, Money(minor, "KZT")) for name, minor in ((ACCOUNT, 60), (SECOND, 50))}
-    ways = {1: providers.Route((SECOND,)), 2: providers.Route()}
-    assert _placed([part(1, 50), part(2, 40)], ways, tills) == {1: SECOND}

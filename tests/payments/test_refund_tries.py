@@ -91,7 +91,7 @@ async def test_people_accept_another_sum_of_the_first_and_it_counts_from_then_on
 
 
 async def test_a_try_that_another_worker_has_written_meanwhile_is_asked_about_first(desk: Desk) -> None:
-    """While one worker waits for an answer about the first, another sends the second, which seems not to leave.
+    """While one worker waits for an answer about the first, another sends a second that seems not to leave.
 
     Nobody has a word about that one yet: whoever asked about the first alone sends no third.
     """

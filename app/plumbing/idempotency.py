@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import (
     Column,
     ColumnElement,
@@ -27,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app.kernel.errors import Refusal
-from app.plumbing.database import Built, Database, Reader, Transaction, metadata
+from app.plumbing.database import Built, Database, Reader, Transaction, is_busy, metadata
 
 __all__ = [
     "Claim",
@@ -43,6 +44,7 @@ __all__ = [
     "settle",
 ]
 
+_log = structlog.get_logger("idempotency")
 _LONGEST_KEY: Final = 255  # payments.md section 3.2
 _ABANDONED: Final = timedelta(minutes=1)  # longer than any deadline of ours together
 _KEPT: Final = timedelta(days=60)  # payments.md section 3.2 asks for 30 at least, where money is concerned
@@ -184,8 +186,9 @@ async def once(
 ) -> tuple[Mapping[str, Any], bool]:
     """Do something that has transactions and calls of its own, once for each key; what it answered is kept.
 
-    A refusal frees the key, for nothing was done. Where nobody knows (the process died), the key stays taken
-    for a minute; then the same request is carried out again, by deeds that know their own repeats.
+    A refusal frees the key, for nothing was done. Where the database was too busy, the same request may come
+    again at once. Where nobody knows (the process died), the key stays taken for a minute. Then, as after a
+    busy database, the same request is carried out again, by deeds that know their own repeats.
 
     Args:
         work: what is to be done; returns plain JSON.
@@ -209,9 +212,25 @@ async def once(
         async with database.transaction() as tx:
             await tx.execute(delete(claims).where(_is(claimed)))
         raise
+    except Exception as error:
+        if is_busy(error):
+            await _let_go(database, claimed)
+        raise
     async with database.transaction() as tx:
         await settle(tx, claimed, receipt)
     return receipt, False
+
+
+async def _let_go(database: Database, claimed: Claim) -> None:
+    """Let the same request take a key over at once; another content is refused still."""
+    try:
+        async with database.transaction() as tx:
+            its = update(claims).where(_is(claimed), claims.c.receipt.is_(None))
+            await tx.execute(its.values(claimed_at=claims.c.claimed_at - _ABANDONED))
+    except Exception as error:
+        if not is_busy(error):
+            raise
+        _log.warning("idempotency.kept", scope=claimed.scope)  # for a minute
 
 
 async def _taken_over(tx: Transaction, claimed: Claim) -> bool:

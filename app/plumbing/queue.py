@@ -24,7 +24,7 @@ from sqlalchemy import text
 from typing_extensions import override
 
 from app.plumbing import metrics
-from app.plumbing.database import Database, Reader, Transaction, asyncpg_dsn
+from app.plumbing.database import Database, Reader, Transaction, asyncpg_dsn, is_busy
 
 __all__ = [
     "SCHEMA",
@@ -44,6 +44,7 @@ SCHEMA = "queue"
 _NAMES = DBSettings(db_schema=SCHEMA)
 _MINUTE, _HOUR = 60, 3_600  # seconds
 _LONGEST_DELAY = timedelta(minutes=10)
+_MOST_DOUBLINGS = 11  # of half a second: more than the longest delay
 _log = structlog.get_logger("queue")
 
 Payload = dict[str, Any]
@@ -282,12 +283,14 @@ class Worker:
                 await registration.handler(payload)
                 metrics.JOBS.labels(name, "done").inc()
             except Exception as error:
-                if job.attempts + 1 >= registration.tries:
+                # That the database is busy says nothing of the job: it is taken up again for as long.
+                if job.attempts + 1 >= registration.tries and not is_busy(error):
                     metrics.JOBS.labels(name, "dead").inc()
                     _log.exception("queue.dead_letter", payload=payload)
                     raise
                 metrics.JOBS.labels(name, "retried").inc()
-                delay = min(timedelta(seconds=0.5 * 2**job.attempts), _LONGEST_DELAY)
+                doubled = min(job.attempts, _MOST_DOUBLINGS)
+                delay = min(timedelta(seconds=0.5 * 2**doubled), _LONGEST_DELAY)
                 jittered = delay * random.uniform(0.5, 1.0)  # noqa: S311, TID251  jitter, not a secret
                 _log.warning("queue.retry", reason=repr(error), tries=job.attempts + 1, delay=str(jittered))
                 raise RetryRequested(delay=jittered, reason=repr(error)[:500]) from error

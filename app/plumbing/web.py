@@ -24,7 +24,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.plumbing import metrics, waits
-from app.plumbing.database import BUSY_SQLSTATES, DatabaseDown, sqlstate
+from app.plumbing.database import DatabaseDown, is_busy, sqlstate
 from app.plumbing.reading import NotReadable, body_of, parameters_of, read_json, signed_pairs
 
 __all__ = [
@@ -236,15 +236,16 @@ async def _database_down(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _database_refused(request: Request, error: Exception) -> JSONResponse:
-    """A lock or a statement that took too long is the database's load, anything else our mistake."""
-    if sqlstate(error) not in BUSY_SQLSTATES:
+    """What took too long, or others were in the way of each time, is its load; anything else our mistake."""
+    if not is_busy(error):
         raise error
     _log.warning("database.busy", sqlstate=sqlstate(error))
     return _overloaded(request)
 
 
 def _overloaded(request: Request) -> JSONResponse:
-    sentence = "Not available right now; ask again soon."
+    # Not "nothing was done": of a deed with several transactions the first ones may be. Its key knows them.
+    sentence = "Too busy right now. Send the same again soon, with the same key: it is carried out once."
     answer = problem(503, "overloaded", sentence, request_id=_request_id(request))
     answer.headers["retry-after"] = "2"
     return answer

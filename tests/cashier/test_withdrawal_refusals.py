@@ -1,9 +1,13 @@
 """What cannot be withdrawn: said at its field, in its words, with nothing done."""
 
+import asyncio
+from contextvars import copy_context
+
 import pytest
 
 from app import methods, payments, players, providers
 from app.kernel.money import Money
+from app.payments.legs import lock_player
 from app.plumbing import switches
 from tests.cashier import withdrawing
 from tests.cashier.withdrawing import CARD, Browser, errors_of
@@ -139,6 +143,23 @@ async def test_a_stop_takes_the_whole_page(browser: Browser, stage: Stage, path:
     assert answer.status_code == 503
     assert "Ақша шығару уақытша жабық" in answer.text
     await browser.nothing_happened()
+
+
+async def test_a_busy_database_has_done_nothing_and_takes_the_same_form_again(
+    browser: Browser, stage: Stage
+) -> None:
+    """Others of the player's withdrawals are being judged, for longer than anybody waits."""
+    await stage.fund()
+    player = (await stage.session()).player
+    outside = copy_context()  # where no transaction is open
+    async with stage.database.transaction() as tx:
+        await lock_player(tx, player.player_id)
+        answer = await asyncio.create_task(browser.post("/cashier/withdraw"), context=outside)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.json()["code"] == "overloaded"
+    await browser.nothing_happened()
+    assert (await browser.post("/cashier/withdraw")).status_code == 303
+    assert len(await stage.rows("SELECT 1 FROM payment")) == 1
 
 
 async def test_a_card_that_nobody_takes(browser: Browser, stage: Stage, bank: Bank) -> None:

@@ -1,4 +1,4 @@
-"""Which orders keep an account from being moved: those that may be asked about or paid still, and no other."""
+"""Which orders keep an account from being moved: those that may be asked about or paid, and no other."""
 
 from datetime import timedelta
 

@@ -9,6 +9,7 @@ from app import ledger, payments, players, staff
 from app.kernel.money import Money
 from app.payments.legs import why_people
 from tests.payments.stage import Bank, Stage
+from tests.payments.test_payouts_at_once import insisting
 from tests.payments.world import ACCOUNT, AMOUNT, fact
 
 LIMIT = Money(100_000, "KZT")
@@ -57,7 +58,8 @@ async def test_split_in_forty_it_is_the_same_money(stage: Stage, bank: Bank) -> 
 async def test_at_once_they_count_each_other(stage: Stage) -> None:
     await stage.policy(auto_below=LIMIT)
     await stage.fund(5_000_000)
-    await asyncio.gather(*(stage.withdraw(60_000) for _ in range(6)))
+    session = await stage.session()
+    await asyncio.gather(*(insisting(stage, session, 60_000, f"form-{number}") for number in range(6)))
     rows = await stage.rows("SELECT sub_status FROM payment WHERE kind = 'payout'")
     assert sum(row.sub_status == "approved" for row in rows) <= 1
 

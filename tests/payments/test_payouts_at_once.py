@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import ledger, payments, players
 from app.payments.payouts import TooManyOpenPayouts
-from app.plumbing.database import BUSY_SQLSTATES, DatabaseDown, sqlstate
+from app.plumbing.database import DatabaseDown, is_busy
 from tests.payments.stage import FUNDS, Bank, Stage
 
 
@@ -19,10 +19,8 @@ async def insisting(stage: Stage, session: players.Session, minor: int, key: str
     while True:
         try:
             return await stage.withdraw(minor, session, key=key)
-        except DatabaseDown:
-            pass
-        except DBAPIError as error:
-            if sqlstate(error) not in BUSY_SQLSTATES:
+        except (DatabaseDown, DBAPIError) as error:
+            if not is_busy(error):
                 raise
         await asyncio.sleep(0.1)
 

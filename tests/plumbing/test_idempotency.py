@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -102,3 +103,33 @@ async def test_a_claim_without_a_receipt_says_so(database: Database) -> None:
     async with database.transaction() as tx:
         again = await idempotency.claim(tx, 1, "test", "key", CONTENT)
     assert (again.replayed, again.receipt) == (True, None)
+
+
+async def busy() -> dict[str, int]:
+    raise asyncpg.LockNotAvailableError("canceling statement due to lock timeout")
+
+
+async def done() -> dict[str, int]:
+    return {"number": 1}
+
+
+async def test_what_the_database_was_too_busy_for_is_done_when_it_comes_again(database: Database) -> None:
+    asked = (database, 1, "test", "key", CONTENT)
+    with pytest.raises(asyncpg.LockNotAvailableError):
+        await idempotency.once(*asked, busy)
+    # Something of it may have been done: another request does not get its key.
+    with pytest.raises(idempotency.IdempotencyKeyReused):
+        await idempotency.once(database, 1, "test", "key", {"amount": 101}, done)
+    assert await idempotency.once(*asked, done) == ({"number": 1}, False)
+    assert await idempotency.once(*asked, busy) == ({"number": 1}, True)
+
+
+async def test_what_failed_otherwise_keeps_its_key_for_a_minute(database: Database) -> None:
+    async def fails() -> dict[str, int]:
+        raise RuntimeError("nobody knows")
+
+    asked = (database, 1, "test", "key", CONTENT)
+    with pytest.raises(RuntimeError, match="nobody knows"):
+        await idempotency.once(*asked, fails)
+    with pytest.raises(idempotency.IdempotencyInProgress):
+        await idempotency.once(*asked, done)

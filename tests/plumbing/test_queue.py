@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -111,6 +112,23 @@ async def test_the_worker_runs_jobs_and_retries_and_keeps_dead_letters(database:
     assert seen == [7, 7]
     [letter] = await dead(database)
     assert (letter.name, letter.payload) == ("test.hopeless", {"n": 8})
+
+
+async def test_a_busy_database_makes_no_dead_letter(database: Database) -> None:
+    """Nothing is wrong with the job: a lock was not given, and it is taken up again."""
+    seen: list[int] = []
+
+    async def meets_others(payload: queue.Payload) -> None:
+        seen.append(payload["n"])
+        if len(seen) < 3:
+            raise asyncpg.LockNotAvailableError("canceling statement due to lock timeout")
+
+    worker = queue.Worker(database)
+    worker.handle("test.job", meets_others, tries=1)
+    await added(database, 7)
+    async with working(worker):
+        await until(lambda: len(seen) == 3)
+    assert await dead(database) == []
 
 
 async def test_a_revived_dead_letter_has_all_its_tries_again(database: Database) -> None:

@@ -252,7 +252,7 @@ async def test_a_caller_who_leaves_is_no_failure(
     assert REGISTRY.get_sample_value("cashier_http_requests_total", labels) == before + 1
 
 
-@pytest.mark.parametrize("state", ["55P03", "57014"])
+@pytest.mark.parametrize("state", ["55P03", "57014", "40001", "40P01"])
 async def test_what_the_database_had_no_time_for_may_be_asked_again(
     client: httpx.AsyncClient, logged: list[Any], state: str
 ) -> None:
@@ -260,6 +260,7 @@ async def test_what_the_database_had_no_time_for_may_be_asked_again(
     body = check_problem(answer, 503, "overloaded")
     assert answer.headers["retry-after"] == "2"
     assert "says why" not in body["detail"]
+    assert body["detail"].endswith("Send the same again soon, with the same key: it is carried out once.")
     assert [(entry["event"], entry.get("sqlstate")) for entry in logged] == [
         ("database.busy", state),
         ("request", None),

@@ -47,6 +47,7 @@ __all__ = [
     "asyncpg_dsn",
     "checked",
     "forbid_network",
+    "is_busy",
     "metadata",
     "pause_seconds",
     "sqlstate",
@@ -65,8 +66,9 @@ metadata = MetaData(
 
 RETRIED_SQLSTATES = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 RETRY_LIMIT = 5
-# lock_not_available, query_canceled (statement_timeout): rolled back, and likely to pass later.
-BUSY_SQLSTATES = frozenset({"55P03", "57014"})
+# lock_not_available, query_canceled (statement_timeout), and what was run again as often as may be: rolled
+# back, and likely to pass later.
+BUSY_SQLSTATES = frozenset({"55P03", "57014"}) | RETRIED_SQLSTATES
 # Fail before the caller's own deadline: who waits longer for a connection only makes the queue longer.
 POOL_WAIT_SECONDS = 3
 # The server ends statements after `statement_timeout`; this is for a server that no longer answers at all.
@@ -107,6 +109,11 @@ def sqlstate(error: BaseException) -> str:
     """The five-character SQLSTATE of an error of SQLAlchemy or asyncpg, or an empty string."""
     original = error.orig if isinstance(error, DBAPIError) else error
     return str(getattr(original, "sqlstate", None) or "")
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether a transaction was rolled back for the database's load alone: soon the same may be done."""
+    return isinstance(error, DatabaseDown) or sqlstate(error) in BUSY_SQLSTATES
 
 
 def checked(column: str, values: type[StrEnum]) -> CheckConstraint:

@@ -92,14 +92,14 @@ def refund_cancel(
 
 @refund.command("list")
 def refund_list(site_id: int, deposit_id: str) -> None:
-    """List the refunds of a deposit, who wanted each and why, and what of it can still go back."""
+    """List the refunds of a deposit, who wanted each, why, and why it waits; and what can still go back."""
 
     async def work(reader: Reader, _: object) -> tuple[payments.Payment, list[str]]:
         deposit = await payments.payment(reader, site_id, deposit_id)
         logins, lines = await logins_of(reader), []
         for one in await payments.refunds_of(reader, site_id, deposit_id):
             people = people_of(await payments.events(reader, site_id, one.payment_id), logins)
-            lines.append(f"{_facts(one)}  {'; '.join(people)}")
+            lines.append("  ".join([_facts(one), *_why_not_sent(one), "; ".join(people)]))
         return deposit, lines
 
     deposit, found = told(work)
@@ -132,7 +132,7 @@ def refund_show(
         shown = payment_object(one, is_staff=True, events=history).model_dump(mode="json", exclude_none=True)
         typer.echo(json.dumps({**shown, "people": people}))
         return
-    lines = [_facts(one), *people, *(event_line(row, logins) for row in history)]
+    lines = [_facts(one), *_why_not_sent(one), *people, *(event_line(row, logins) for row in history)]
     typer.echo("\n".join(lines))
 
 
@@ -185,3 +185,7 @@ def _show(one: payments.Payment) -> None:
 
 def _facts(one: payments.Payment) -> str:
     return f"{one.payment_id}  {one.status.value}/{one.sub_status.value}  {one.amount}  of {one.parent_id}"
+
+
+def _why_not_sent(one: payments.Payment) -> list[str]:
+    return [f"waits: {mask_text(one.waits_because)}"] if one.waits_because else []

@@ -1,16 +1,24 @@
-"""What stands in the way of a withdrawal that waits: its player, or a stop."""
+"""What stands in the way of a withdrawal that waits: its player, or a stop; and how it is said."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
 
 from app import ledger, players
 from app.payments.casebook import is_denied
 from app.payments.legs import Leg, is_disputed
-from app.payments.queries import Payment
+from app.payments.queries import WAITS, Payment
 from app.payments.states import LegState
-from app.plumbing import switches
+from app.payments.steps import remember
+from app.plumbing import metrics, switches
 from app.plumbing.database import Reader, Transaction
 
-__all__ = ["PAYOUTS", "waits", "why_barred", "why_not_sent", "why_stopped"]
+__all__ = ["PAYOUTS", "hold_up", "let_on", "waits", "why_barred", "why_not_sent", "why_stopped"]
 
 PAYOUTS = "payouts"  # the stop switch that requests and sending obey
+_LOOK_AGAIN: Final = timedelta(minutes=5)  # for money at the provider, or for the end of a stop or a dispute
+_log = structlog.get_logger("payments")
 
 
 def waits(leg: Leg) -> bool:
@@ -43,3 +51,24 @@ async def why_not_sent(reader: Reader, found: Payment) -> str:
 async def why_stopped(tx: Transaction, site_id: int) -> str:
     """As `why_barred`, of all of a site's withdrawals; an account's own switch is for `liquidity` to know."""
     return "withdrawals are stopped" if await switches.is_stopped(tx, site_id, PAYOUTS) else ""
+
+
+async def hold_up(tx: Transaction, found: Payment, why: str, *, at: datetime) -> None:
+    """Say why a withdrawal or refund is not sent now, with an alarm where that is new; it is looked at again.
+
+    Args:
+        tx: holds the payment's lock.
+        found: the payment.
+        why: in words for staff.
+        at: this instant.
+    """
+    if found.reason != why:
+        metrics.ALARMS.labels(f"{found.kind.value}_waits").inc()
+        _log.warning(f"{found.kind.value}.waits", payment_id=found.payment_id, why=why)
+    await remember(tx, found, {"reason_code": WAITS, "reason": why, "ask_at": at + _LOOK_AGAIN})
+
+
+async def let_on(tx: Transaction, found: Payment) -> None:
+    """Take back what `hold_up` has said, of what goes nowhere by being sent: it waits no more."""
+    if found.waits_because:
+        await remember(tx, found, {"reason_code": "", "reason": ""})

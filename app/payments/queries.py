@@ -21,6 +21,7 @@ from app.plumbing.database import Built, Reader
 from app.providers import State
 
 __all__ = [
+    "WAITS",
     "Attempt",
     "Payment",
     "PaymentNotFound",
@@ -39,6 +40,7 @@ __all__ = [
     "view_token",
 ]
 
+WAITS = "waits"  # the code of a reason why something is not sent yet
 
 # Built once: every deposit asks these.
 _BY_ID = payments.select().where(
@@ -141,6 +143,11 @@ class Payment:
     def real_amount(self) -> Money:
         """What was really paid, once something was."""
         return self.captured if self.captured.minor else self.amount
+
+    @property
+    def waits_because(self) -> str:
+        """Why what people have let go is not sent yet, in words for staff; empty where nothing holds it."""
+        return self.reason if self.reason_code == WAITS else ""
 
 
 @dataclass(frozen=True, slots=True)

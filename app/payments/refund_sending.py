@@ -9,7 +9,9 @@ from app.kernel import ids
 from app.payments.cascade import says_nothing_came, why_doubted, why_questioned, why_said_paid
 from app.payments.dispute_telling import disputes_of
 from app.payments.legs import attempts_of
+from app.payments.liquidity import why_off
 from app.payments.model import Attention, Source, Step
+from app.payments.obstacles import hold_up, let_on
 from app.payments.queries import Attempt, Payment
 from app.payments.refund_requests import refund, refund_content
 from app.payments.refund_steps import apply_to_refund, deposit_of
@@ -26,7 +28,6 @@ __all__ = ["REFUNDS", "carry_on_refund"]
 REFUNDS = "refunds"  # the stop switch that sending obeys
 # A provider that keeps its books for less than a day could take a repeat for a new order.
 _SAME_ORDER_FOR = timedelta(hours=24)
-_LOOK_AGAIN = timedelta(minutes=5)
 
 
 async def carry_on_refund(pipes: Pipes, site_id: int, refund_id: str) -> None:
@@ -92,8 +93,9 @@ async def _begin(
     tries = await attempts_of(tx, found)
     if {one.attempt_id for one in tries} != set(asked):
         return None
-    if await _is_stopped(tx, found) or why_questioned(tries):
-        await remember(tx, found, {"ask_at": at + _LOOK_AGAIN})
+    why = await _why_stopped(tx, found) or why_questioned(tries)
+    if why:
+        await hold_up(tx, found, why, at=at)
         return None
     said_paid = [one for one in tries if one.said_paid]
     if said_paid:
@@ -102,7 +104,7 @@ async def _begin(
         its_case = Cause("system", reason=why, provider_reference=number, attempt_id=its_try)
         cause = replace(its_case, is_news=found.attention is None)  # noted, and it waits all the same
         await carry_out(tx, found, Step(attention=Attention.DENIED_AFTER_SUCCESS), cause, at=at)
-        await remember(tx, found, {"reason_code": "waits", "reason": why, "ask_at": at + _LOOK_AGAIN})
+        await hold_up(tx, found, why, at=at)
         return None
     order = await _order(tx, pipes, found, reference)
     await tx.execute(
@@ -122,17 +124,17 @@ async def _begin(
     return order
 
 
-async def _is_stopped(tx: Transaction, found: Payment) -> bool:
+async def _why_stopped(tx: Transaction, found: Payment) -> str:
+    """Why nothing is sent of a refund at present, in words for staff; empty where nothing is in its way."""
     if await switches.is_stopped(tx, found.site_id, REFUNDS):
-        return True
-    try:
-        await providers.account(tx, found.site_id, found.account, must_be_enabled=True)
-    except providers.AccountNotFound:
-        return True
+        return "refunds are stopped"
+    off = await why_off(tx, found.site_id, {found.account})
+    if off:
+        return off
     # While the player's bank has the money of this deposit, we do not give it back a second time.
     assert found.parent_id is not None
     known = await disputes_of(tx, found.site_id, found.parent_id)
-    return any(one.posted.minor for one in known)
+    return "the deposit is disputed, and its money is gone" if any(one.posted.minor for one in known) else ""
 
 
 async def _order(tx: Transaction, pipes: Pipes, found: Payment, reference: str) -> providers.RefundOrder:
@@ -203,7 +205,10 @@ async def _conclude(
 
 
 async def _send_again(pipes: Pipes, found: Payment, attempt: Attempt) -> None:
-    """Send the very same order once more: the provider says that it does not know it."""
+    """Send the very same order once more: the provider says that it does not know it.
+
+    What holds a first sending holds this one as well, and it waits for the end of that.
+    """
     at = pipes.clock.now()
 
     async def ready(tx: Transaction) -> providers.RefundOrder | None:
@@ -214,8 +219,12 @@ async def _send_again(pipes: Pipes, found: Payment, attempt: Attempt) -> None:
             gone = Step(attention=Attention.ORDER_VANISHED)
             await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)
             return None
-        if why_doubted(await attempts_of(tx, now_is), besides=attempt.attempt_id):
+        others = await attempts_of(tx, now_is)
+        why = await _why_stopped(tx, now_is) or why_doubted(others, besides=attempt.attempt_id)
+        if why:
+            await hold_up(tx, now_is, why, at=at)
             return None
+        await let_on(tx, now_is)
         return await _order(tx, pipes, now_is, attempt.attempt_id)
 
     order = await pipes.database.retried(ready)

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy import update
 
 from app import providers
@@ -21,22 +20,21 @@ from app.payments.approvals import is_ready
 from app.payments.cascade import says_nothing_came, why_doubted, why_questioned, why_said_paid
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy, present_try
-from app.payments.liquidity import Funding, elsewhere, funding_of, switched_on, why_not_funded
+from app.payments.liquidity import Funding, elsewhere, funding_of, switched_on, why_not_funded, why_off
 from app.payments.model import Attention, Source, Step
-from app.payments.obstacles import waits, why_not_sent, why_stopped
+from app.payments.obstacles import hold_up, let_on, waits, why_not_sent, why_stopped
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import of_legs
 from app.payments.schedules import ask_delay
 from app.payments.states import Kind, LegState, Status, SubStatus
 from app.payments.steps import Cause, carry_out, remember
 from app.payments.tables import attempts, legs
-from app.plumbing import idempotency, metrics
+from app.plumbing import idempotency
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 
 __all__ = ["WithdrawalsLocked", "ask_payout", "send"]
 
-_log = structlog.get_logger("payments")
 # Where a leg may wait to be sent; beside legs that are at the provider already, but not beside a conflict.
 _SENDING = frozenset(
     {
@@ -46,7 +44,6 @@ _SENDING = frozenset(
 )
 # A provider that keeps its books for less than a day could take a repeat for a new order.
 _SAME_ORDER_FOR = timedelta(hours=24)
-_LOOK_AGAIN = timedelta(minutes=5)  # for money at the provider, or for the end of a stop or a dispute
 
 
 class WithdrawalsLocked(Refusal):
@@ -212,7 +209,7 @@ async def _begin(
     why = why or ("" if waiting else why_questioned(asked))
     why = why or await why_not_funded(tx, found, waiting, tries, funding)
     if why:
-        await _wait(tx, found, why, at)
+        await hold_up(tx, found, why, at=at)
         return []
     orders = await _write_tries(tx, pipes, found, waiting, tries, references, funding, at)
     if orders:
@@ -230,7 +227,7 @@ async def _call_about(tx: Transaction, found: Payment, one: Attempt, at: datetim
     its_case = Cause("system", reason=why, provider_reference=number, attempt_id=its_try)
     cause = replace(its_case, is_news=found.attention is None)  # noted, and it waits all the same
     await carry_out(tx, found, denied, cause, at=at)
-    await _wait(tx, found, why, at)
+    await hold_up(tx, found, why, at=at)
 
 
 async def _write_tries(
@@ -322,7 +319,10 @@ async def _conclude(
 async def _send_again(
     pipes: Pipes, found: Payment, attempt: Attempt, account: providers.ProviderAccount
 ) -> None:
-    """Send the very same order once more: the provider says that it does not know it."""
+    """Send the very same order once more: the provider says that it does not know it.
+
+    What holds a first sending holds this one as well, and it waits for the end of that.
+    """
     at = pipes.clock.now()
 
     async def ready(tx: Transaction) -> Leg | None:
@@ -335,10 +335,13 @@ async def _send_again(
             await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)
             return None
         others = [one for one in await attempts_of(tx, now_is) if one.leg == attempt.leg]
-        why = await why_not_sent(tx, now_is) or why_doubted(others, besides=attempt.attempt_id)
+        why = await why_stopped(tx, now_is.site_id) or await why_not_sent(tx, now_is)
+        why = why or why_doubted(others, besides=attempt.attempt_id)
+        why = why or await why_off(tx, now_is.site_id, {attempt.account})
         if why:
-            await _wait(tx, now_is, why, at)
+            await hold_up(tx, now_is, why, at=at)
             return None
+        await let_on(tx, now_is)
         return leg
 
     leg = await pipes.database.retried(ready)
@@ -347,10 +350,3 @@ async def _send_again(
     order = _order(pipes, found, leg, attempt.attempt_id)
     result = await providers.gateway_of(account).pay_out(pipes.http, account, order)
     await _conclude(pipes, found, attempt, providers.judged(account, result), Source.ANSWER)
-
-
-async def _wait(tx: Transaction, found: Payment, why: str, at: datetime) -> None:
-    if found.reason != why:
-        metrics.ALARMS.labels("payout_waits").inc()
-        _log.warning("payout.waits", payment_id=found.payment_id, why=why)
-    await remember(tx, found, {"reason_code": "waits", "reason": why, "ask_at": at + _LOOK_AGAIN})

@@ -110,7 +110,7 @@ async def visit(pipes: Pipes, key: str, lang: str, *, with_offers: bool = True) 
     async with pipes.database.singly() as tx:
         session = await players.use_key(tx, key, now=pipes.clock.now())
         site = await merchants.site(tx, session.player.site_id)
-        offered = await methods.offers(tx, site.site_id, session.currency) if with_offers else []
+        offered = await payments.offered(tx, site, session.currency) if with_offers else []
     ways_in = [one for one in offered if one.direction is methods.Direction.DEPOSIT]
     ways_out = [one for one in offered if one.direction is methods.Direction.PAYOUT]
     language = choose_language(lang, session.language, offered=languages(site))

@@ -22,6 +22,7 @@ from app.payments.legs import Leg, attempts_of, legs_of, payout, payouts_of_site
 from app.payments.model import Attention, CaseKind, CaseState, PayoutPolicy
 from app.payments.notices import read_notice
 from app.payments.obstacles import PAYOUTS
+from app.payments.offers import offered
 from app.payments.payouts import PayoutWish, PayoutsStopped, request_payout
 from app.payments.policies import (
     OrdersUnderWay, change_policy, move_account, set_accounts, set_most_attempts, set_offer, set_policy,
@@ -45,14 +46,13 @@ __all__ = [
     "CaseKind", "CaseNotFound", "CaseState", "DepositWish", "DepositsStopped", "Dispute", "DisputeState",
     "Initiated", "Kind", "Leg", "LegState", "OrdersUnderWay", "Payment", "PaymentNotFound", "PayoutPart",
     "PayoutPolicy", "PayoutPreview", "PayoutWish", "PayoutsStopped", "Proposal", "RefundWish", "Refusing",
-    "Resolution",
-    "Status", "SubStatus", "TooLateToCancel", "approve", "approve_refund", "ask_provider", "ask_soon",
-    "attempts_of", "available", "cancel", "cancel_for_staff", "cancel_refund", "carry_on", "case",
+    "Resolution", "Status", "SubStatus", "TooLateToCancel", "approve", "approve_refund", "ask_provider",
+    "ask_soon", "attempts_of", "available", "cancel", "cancel_for_staff", "cancel_refund", "carry_on", "case",
     "cases_of_site", "change_policy", "decide_case", "disputes_of", "end_abandoned", "end_expired_refunds",
-    "events", "initiate", "legs_of", "move_account", "move_dispute", "needing_attention", "open_disputes",
-    "payment", "payment_of_view", "payout", "payouts_of_site", "policy", "preview_payout", "proposal_waiting",
-    "propose_resolution", "public_dispute", "public_object", "raise_case", "read_notice", "refund",
-    "refunds_of", "reject", "reject_refund", "renew_expired", "request_deposit", "request_payout",
+    "events", "initiate", "legs_of", "move_account", "move_dispute", "needing_attention", "offered",
+    "open_disputes", "payment", "payment_of_view", "payout", "payouts_of_site", "policy", "preview_payout",
+    "proposal_waiting", "propose_resolution", "public_dispute", "public_object", "raise_case", "read_notice",
+    "refund", "refunds_of", "reject", "reject_refund", "renew_expired", "request_deposit", "request_payout",
     "request_refund", "set_accounts", "set_most_attempts", "set_offer", "set_policy", "stop_offering",
     "sweep_due",
 ]

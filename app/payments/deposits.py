@@ -22,6 +22,7 @@ from app.payments.contract import event_type
 from app.payments.deposit_sending import DEPOSITS, collect, written_try
 from app.payments.fences import locked_for_order
 from app.payments.model import Step
+from app.payments.offers import first_account
 from app.payments.queries import Payment, payment_of, view_hash, view_token
 from app.payments.states import STATUS_OF, Kind, Status, SubStatus
 from app.payments.steps import Cause, carry_out
@@ -112,7 +113,7 @@ async def request_deposit(
             return view_token(site_id, claimed.receipt["payment_id"], wish.form_key)
         offer = await methods.offer(tx, site_id, session.currency, wish.method)
         methods.check_amount(methods.narrowed(offer, session.wishes.get("deposit_range", "")), wish.amount)
-        account = await _first_account(tx, site, offer)
+        account = await first_account(tx, site, offer)
         # This also locks the player's row: of two deposits at once the second counts the first.
         await players.remember_method(tx, session.player, wish.method)
         await _check_open(tx, session.player)
@@ -126,18 +127,6 @@ async def request_deposit(
     heard = await callouts.check_deposit(pipes, callout)
     await _go_on(pipes, site, account, found, heard, return_url)
     return token
-
-
-async def _first_account(
-    tx: Transaction, site: merchants.Site, offer: methods.Offer
-) -> providers.ProviderAccount:
-    """The first account that is not switched off, among those of the order that the site lets be asked."""
-    for name in offer.accounts[: site.most_attempts]:
-        try:
-            return await providers.account(tx, site.site_id, name, must_be_enabled=True)
-        except providers.AccountNotFound:
-            continue
-    raise methods.MethodUnavailable(method=offer.method.code)
 
 
 async def _site(pipes: Pipes, site_id: int) -> merchants.Site:

@@ -26,6 +26,7 @@ from app.payments.legs import (
     policy,
 )
 from app.payments.model import Attention, Step
+from app.payments.offers import first_account
 from app.payments.queries import Payment, view_hash, view_token
 from app.payments.requests import LegPlan, PayoutPlan, available, looped, reserve, write_payout
 from app.payments.schedules import question_delay
@@ -207,14 +208,16 @@ async def destination_of(
             if known.method != wish.method or known.removed_at is not None or not known.fields:
                 raise methods.InstrumentNotFound
             return known.destination, known.account if "token" in known.fields else offer.account
-        account = await providers.account(reader, site_id, offer.account)
-    typed = methods.read_destination(wish.method, wish.destination)
-    if typed.secret is None:
-        return typed, offer.account
+        typed = methods.read_destination(wish.method, wish.destination)
+        if typed.secret is None:
+            return typed, offer.account
+        # Its token is good at the account that gives it, and nowhere else: one to which nothing is sent would
+        # keep the withdrawal, and hear a number in vain.
+        account = await first_account(reader, await merchants.site(reader, site_id), offer)
     kept = await providers.gateway_of(account).tokenise(pipes.http, account, typed.secret)
     if isinstance(kept, providers.ProviderError):
         raise CardNotTakenNow if kept.retryable else CardNotTaken
-    return typed.tokenised(kept.token, kept.fingerprint), offer.account
+    return typed.tokenised(kept.token, kept.fingerprint), account.account
 
 
 async def _begin(

@@ -108,8 +108,9 @@ async def test_each_account_is_named_with_why_it_does_not_pay(
 async def test_a_card_waits_for_the_account_that_has_its_token(
     stage: Stage, bank: Bank, second: Bank
 ) -> None:
+    found = await stage.withdraw(method="card", destination={"number": "4111 1111 1111 1111"})
     await switch_off(stage, ACCOUNT)
-    found = await sent(stage, method="card", destination={"number": "4111 1111 1111 1111"})
+    await stage.work()
     await is_held(stage, found, f"{OFF}; only {ACCOUNT} can pay to this card")
     assert second.payouts == []
 

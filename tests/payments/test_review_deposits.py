@@ -1,0 +1,101 @@
+"""Deposits in several tries: money that came by one of them and nobody hears of."""
+
+import pytest
+
+from app import payments, providers
+from tests.payments.accounts import SECOND, cases, decided, raised
+from tests.payments.questions import days
+from tests.payments.world import AMOUNT, Provider, State, World, fact, just, paid
+
+pytestmark = pytest.mark.usefixtures("through_both")
+
+
+async def test_money_returned_by_one_try_does_not_hide_what_came_by_the_other(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    """Cancelled at the second's page. What came by the first was sent back; then the second was paid too."""
+    first, other = both_tried
+    second.statuses, provider.statuses = [just(State.CANCELLED)], [paid("main-1")]
+    await world.notice(fact(other, "cancelled"), mark="a", account=SECOND)
+    assert (await world.payment()).sub_status == "by_player"
+    world.clock.advance(5)
+    await world.notice(fact(first, theirs="main-1"), mark="b")
+    assert await cases(world) == ["second_payment"]
+    await decided(world, payments.Resolution.MONEY_RETURNED)
+    assert (await world.payment()).sub_status == "refunded"
+    world.clock.advance(5)
+    second.statuses = [paid("second-1")]
+    await world.notice(fact(other, theirs="second-1"), mark="c", account=SECOND)
+    await days(world, 3)
+    assert await cases(world), "the player paid, nothing was credited, and nobody hears of it"
+
+
+async def test_nor_what_comes_under_another_number_of_the_same_try(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    _, other = both_tried
+    second.statuses = [just(State.CANCELLED)]
+    await world.notice(fact(other, "cancelled"), mark="a", account=SECOND)
+    world.clock.advance(5)
+    second.statuses = [paid("second-1")]
+    await world.notice(fact(other, theirs="second-1"), mark="b", account=SECOND)
+    assert await cases(world) == ["paid_after_cancel"]
+    await decided(world, payments.Resolution.MONEY_RETURNED)
+    assert (await world.payment()).sub_status == "refunded"
+    world.clock.advance(5)
+    second.statuses = [paid("second-2")]
+    await world.notice(fact(other, theirs="second-2"), mark="c", account=SECOND)
+    await days(world, 3)
+    assert await cases(world), "paid once more, and nobody hears of it"
+
+
+async def test_not_paid_about_the_second_does_not_hide_what_came_by_the_first(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    first, _ = both_tried
+    provider.statuses = [paid("main-1")]
+    await world.notice(fact(first, theirs="main-1"))
+    assert await cases(world) == ["second_payment"]
+    await decided(world, payments.Resolution.NOTED)
+    await raised(world)
+    await decided(world, payments.Resolution.NOT_PAID)
+    second.statuses = [just(State.FAILED)]
+    await days(world, 20)
+    now = await world.payment()
+    assert await cases(world) or await world.credited(), (now.sub_status, now.attention, now.ask_at)
+
+
+async def test_an_account_does_not_move_while_a_player_is_awaited_at_its_page(
+    world: World, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    assert (await world.payment()).sub_status == "awaiting_player"
+    with pytest.raises(payments.OrdersUnderWay):
+        async with world.database.transaction() as tx:
+            await payments.move_account(
+                tx,
+                world.site_id,
+                SECOND,
+                providers.AccountChange(base_url="https://new.example.org"),
+                with_orders=False,
+                by="machine:test",
+                at=world.clock.now(),
+                allowed_private_peers=frozenset(),
+            )
+
+
+async def test_an_answer_that_a_notice_has_overtaken_reverses_nothing(
+    world: World, provider: Provider
+) -> None:
+    """The order was answered with paid, so the provider is asked; the notice comes before its answer."""
+    provider.answers, provider.statuses = [paid("main-1")], [just(State.FAILED)]
+
+    async def notice() -> None:
+        provider.statuses = [paid("main-1")]
+        world.clock.advance(1)
+        reference = provider.orders[-1].reference
+        await world.notice(fact(reference, theirs="main-1"))
+
+    provider.during_status = notice
+    await world.ask()
+    now = await world.payment()
+    assert (now.sub_status, await world.credited()) == ("completed", AMOUNT.minor), now.attention

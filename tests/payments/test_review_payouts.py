@@ -1,0 +1,255 @@
+"""Withdrawals: parts beside each other, an earlier try that was paid, an account that moves."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app import payments, providers
+from tests.payments.accounts import SECOND, cases, decided, order_out, raised, tries
+from tests.payments.banks import PART, in_two_parts, parts, sent, told
+from tests.payments.desk import kzt
+from tests.payments.questions import questioned
+from tests.payments.stage import FUNDS, Bank, Stage
+from tests.payments.test_waiting_questions import HOURS
+from tests.payments.world import ACCOUNT, AMOUNT, UNKNOWN, State
+
+DAY = timedelta(days=1)
+
+
+async def test_a_decline_of_one_part_counts_while_the_other_is_being_sent(
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["accepts", "pays"]
+
+    async def meanwhile(order: providers.PayoutOrder) -> None:
+        if len(bank.payouts) == 2:
+            first = bank.payouts[0].reference
+            bank.book[first].state = State.FAILED
+            await stage.store_notice(bank.fact(first, "failed"), mark="no")
+            [row] = await stage.rows("SELECT notice_id FROM notice")
+            await payments.read_notice(stage.pipes, stage.site_id, row.notice_id)
+
+    bank.before = meanwhile
+    await sent(stage)
+    assert await cases(stage) == []
+
+
+async def test_a_conflict_can_be_ended_while_the_other_part_has_no_answer(
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies while the second part is being sent; the first comes in conflict."""
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["accepts", "accepts"]
+
+    class Died(BaseException):
+        pass
+
+    async def dies(_: providers.PayoutOrder) -> None:
+        if len(bank.payouts) == 2:
+            raise Died
+
+    bank.before = dies
+    found = await stage.withdraw()
+    with pytest.raises(Died):
+        await stage.work()
+    bank.before = None
+    first = bank.payouts[0].reference
+    bank.book[first].amount = kzt(PART - 1)
+    bank.book[first].state = State.SUCCEEDED
+    await told(stage, bank, first, "succeeded")
+    assert (await stage.row(found.payment_id)).sub_status == "conflicted"
+    for _ in range(4):
+        await stage.later(HOURS)
+    await decided(stage, payments.Resolution.NOT_PAID, leg=1)
+    assert (await parts(stage))[0].state == "declined"
+
+
+@pytest.mark.parametrize("noted", [True, False])
+async def test_the_hold_is_not_given_back_while_the_first_says_that_it_paid(
+    stage: Stage, bank: Bank, next_bank: Bank, noted: bool
+) -> None:
+    """The first declined and paid; the second, which waits, declines."""
+    bank.manners, next_bank.manners = ["declines"], ["accepts"]
+    found = await sent(stage)
+    first, next_one = await tries(stage)
+    bank.pay(bank.book[first.attempt_id])
+    await told(stage, bank, first.attempt_id, "succeeded")
+    assert await cases(stage) == ["second_payment"]
+    if noted:
+        await decided(stage, payments.Resolution.NOTED)
+    stage.clock.advance(5)
+    next_bank.book[next_one.attempt_id].state = State.FAILED
+    await told(stage, next_bank, next_one.attempt_id, "failed", SECOND)
+    await stage.later(HOURS)
+    for _ in range(10):
+        await stage.later(DAY)
+    seen = (
+        await stage.state(found.payment_id),
+        await cases(stage),
+        await stage.credited(),
+        await stage.held(),
+    )
+    assert seen[2] == FUNDS - AMOUNT.minor, seen
+
+
+async def test_nor_where_two_people_say_that_the_second_was_not_paid(
+    stage: Stage, bank: Bank, next_bank: Bank
+) -> None:
+    bank.manners, next_bank.manners = ["declines"], ["loses the order"]
+    found = await sent(stage)
+    first, _ = await tries(stage)
+    bank.pay(bank.book[first.attempt_id])
+    await told(stage, bank, first.attempt_id, "succeeded")
+    assert await cases(stage) == ["second_payment"]
+    await decided(stage, payments.Resolution.NOTED)
+    await raised(stage)
+    await decided(stage, payments.Resolution.NOT_PAID)
+    for _ in range(10):
+        await stage.later(DAY)
+    seen = (
+        await stage.state(found.payment_id),
+        await cases(stage),
+        await stage.credited(),
+        await stage.held(),
+    )
+    assert seen[2] == FUNDS - AMOUNT.minor, seen
+
+
+async def test_nor_while_the_first_is_asked_whether_it_is_over(
+    stage: Stage, bank: Bank, next_bank: Bank
+) -> None:
+    bank.manners, next_bank.manners = ["declines"], ["accepts"]
+    found = await sent(stage)
+    first, next_one = await tries(stage)
+    bank.words = ["nothing"]
+    bank.book[first.attempt_id].state = State.PROCESSING
+    stage.clock.advance(5)
+    await told(stage, bank, first.attempt_id, "processing")
+    assert await questioned(stage) == [first.attempt_id]
+    stage.clock.advance(5)
+    next_bank.book[next_one.attempt_id].state = State.FAILED
+    await told(stage, next_bank, next_one.attempt_id, "failed", SECOND)
+    seen = (await stage.state(found.payment_id), await stage.credited(), await stage.held())
+    assert seen[2] == AMOUNT.minor, seen
+
+
+async def test_an_account_does_not_move_while_an_order_waits_that_seemed_not_to_leave(
+    stage: Stage, bank: Bank, next_bank: Bank
+) -> None:
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["pays and says it never heard", "pays"]
+    bank.words = ["nothing"]
+    await sent(stage)
+    change = providers.AccountChange(base_url="https://new.example.org")
+    moved = False
+    try:
+        async with stage.database.transaction() as tx:
+            await payments.move_account(
+                tx,
+                stage.site_id,
+                ACCOUNT,
+                change,
+                with_orders=False,
+                by="machine:test",
+                at=stage.clock.now(),
+                allowed_private_peers=frozenset(),
+            )
+        moved = True
+    except payments.OrdersUnderWay:
+        pass
+    if moved:
+        bank.book.clear()  # the other contract has never heard of it
+        bank.words = ["truth"]
+        await stage.later(HOURS)
+    count = len(bank.moved)
+    bank.moved[1:] = []
+    assert (moved, count) == (False, 1)
+
+
+async def test_a_part_whose_question_ends_while_it_is_looked_at_is_counted(
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account holds what the second part needs. The first is asked about: silence, then a no."""
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["never hears", "never hears", "pays"]
+    await sent(stage)
+    one, _ = await tries(stage)
+    stage.clock.advance(5)
+    two = (await parts(stage))[1].amount_minor
+
+    async def balance(*_: object) -> object:
+        return kzt(two)
+
+    monkeypatch.setattr(bank, "balance", balance)
+    before = len(bank.payouts)
+    said = bank._said
+    count = {"n": 0}
+
+    def says(reference: str) -> providers.Result:
+        if reference != one.attempt_id:
+            return said(reference)
+        count["n"] += 1
+        return UNKNOWN if count["n"] == 1 else providers.Result(State.FAILED, error=bank.no)
+
+    monkeypatch.setattr(bank, "_said", says)
+    await stage.store_notice(bank.fact(one.attempt_id, "processing"), mark="p")
+    await stage.work()
+    for _ in range(3):
+        await stage.later(HOURS)
+    sums = [order.amount.minor for order in bank.payouts[before:]]
+    assert sums
+    assert sum(sums) <= two, (sums, two)
+
+
+async def test_the_lost_order_of_each_part_is_a_case(
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["loses the order"]
+    found = await sent(stage)
+    for _ in range(3):
+        await stage.later(DAY)
+    assert await cases(stage) == ["order_vanished"]
+    await decided(stage, payments.Resolution.NOT_PAID, leg=1)
+    assert [part.state for part in await parts(stage)] == ["declined", "unknown"]
+    for _ in range(8):
+        await stage.later(DAY)
+    assert await cases(stage) == ["order_vanished"], await stage.state(found.payment_id)
+
+
+async def test_that_an_earlier_try_of_each_part_is_paid_is_a_case(
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bank that tells no number of its own. People have noted the first."""
+    await in_two_parts(stage, monkeypatch)
+    bank.manners, next_bank.manners = ["declines"], ["accepts"]
+    found = await sent(stage)
+    one, other, *_ = await tries(stage)
+    assert {one.leg, other.leg} == {1, 2}
+    for its in (one, other):
+        bank.pay(bank.book[its.attempt_id])
+    bank.words = ["nothing"]
+    stage.clock.advance(5)
+    fact: Any = {**bank.fact(one.attempt_id), "theirs": None}
+    await stage.store_notice(fact, mark="a")
+    await stage.work()
+    assert await cases(stage) == ["second_payment"]
+    await decided(stage, payments.Resolution.NOTED)
+    stage.clock.advance(5)
+    fact = {**bank.fact(other.attempt_id), "theirs": None}
+    await stage.store_notice(fact, mark="b")
+    await stage.work()
+    seen = await cases(stage)
+    next_ones = (await tries(stage))[2:]
+    for its in next_ones:
+        next_bank.pay(next_bank.book[its.attempt_id])
+        await told(stage, next_bank, its.attempt_id, "succeeded", SECOND)
+    now = await stage.state(found.payment_id)
+    bank.moved[:] = bank.moved[2:]
+    assert seen == ["second_payment"], now

@@ -40,6 +40,7 @@ from app.methods.queries import (
     InstrumentNotFound,
     instrument,
     instruments,
+    is_offered,
     new_instruments,
     offer,
     offers,
@@ -50,7 +51,7 @@ __all__ = [
     "CATALOGUE", "DESTINATION_FIELDS", "AmountTooHigh", "AmountTooLow", "BadAccounts", "BadDestination",
     "Destination", "DestinationField", "DestinationRule", "Direction", "FieldKind", "Instrument",
     "InstrumentNotFound", "Method", "MethodUnavailable", "Offer", "arranged", "check_amount", "instrument",
-    "instruments", "marks", "narrowed", "new_instruments", "offer", "offer_method", "offers",
+    "instruments", "is_offered", "marks", "narrowed", "new_instruments", "offer", "offer_method", "offers",
     "order_accounts", "quick_amounts", "read_destination", "remember_instrument", "remove_instrument",
     "switch_method",
 ]

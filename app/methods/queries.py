@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import ColumnElement, bindparam, exists, func, select
 from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
@@ -22,6 +22,7 @@ __all__ = [
     "instrument",
     "instrument_of",
     "instruments",
+    "is_offered",
     "new_instruments",
     "offer",
     "offer_of",
@@ -104,6 +105,22 @@ async def offer(
     if row is None or row.method not in CATALOGUE:
         raise MethodUnavailable(method=method)
     return offer_of(row)
+
+
+def is_offered(
+    site_id: ColumnElement[int],
+    currency: ColumnElement[str],
+    method: ColumnElement[str],
+    direction: Direction,
+) -> ColumnElement[bool]:
+    """Whether a site offers a method now, as a column of another statement."""
+    return exists().where(
+        site_methods.c.site_id == site_id,
+        site_methods.c.currency == currency,
+        site_methods.c.method == method,
+        site_methods.c.direction == direction,
+        site_methods.c.enabled,
+    )
 
 
 async def instrument(reader: Reader, site_id: int, player_id: str, instrument_id: str) -> Instrument:

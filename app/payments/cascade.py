@@ -24,6 +24,7 @@ __all__ = [
     "at_try",
     "columns_of_try",
     "may_be_next",
+    "next_held",
     "next_of_deposit",
     "next_of_leg",
     "says_nothing_came",
@@ -127,6 +128,23 @@ async def may_be_next(
         # The next provider could not send the player's browser back.
         return providers.Route(why="it was asked for with one account")
     return route
+
+
+async def next_held(
+    tx: Transaction, found: Payment, tries: Collection[Attempt]
+) -> tuple[providers.ProviderAccount | None, str]:
+    """The account at which a deposit is tried next, as `may_be_next` knows, held until the try is written.
+
+    Returns:
+        the account as it is now, or None; and why at none.
+    """
+    route = await may_be_next(tx, found, None, tries)
+    for name in route.accounts:
+        try:
+            return await providers.account(tx, found.site_id, name, must_be_enabled=True, held=True), ""
+        except providers.AccountNotFound:
+            continue  # switched off in this very moment
+    return None, route.why or f"switched off: {', '.join(route.accounts)}"
 
 
 def why_said_paid(tries: Sequence[Attempt]) -> str:

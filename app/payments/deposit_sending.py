@@ -15,7 +15,7 @@ from datetime import datetime
 
 from app import merchants, providers
 from app.kernel import ids
-from app.payments.cascade import says_nothing_came, why_said_paid
+from app.payments.cascade import next_held, says_nothing_came
 from app.payments.evidence import evidence_of
 from app.payments.legs import attempts_of
 from app.payments.model import Source, Step
@@ -251,12 +251,15 @@ async def _begin(tx: Transaction, known: Payment, after: str, reference: str, at
     tries = await attempts_of(tx, found)
     if tries[-1].attempt_id != after:
         return None
-    account, why = await _allowed(tx, found, tries, found.next_account, at)
+    account, why = await _allowed(tx, found, tries, at)
     if account is None:
         end = SubStatus.PROVIDER_ERROR if tries[-1].never_left else SubStatus.DECLINED
         cause = Cause("system", found.reason_code, found.reason, detail={"why_last": why})
         await carry_out(tx, found, Step((end,)), cause, at=at)
         return None
+    if account.account != found.next_account:
+        onward = {"next_account": account.account, "after": tries[-1].account}
+        await carry_out(tx, found, Step(), Cause("system", detail=onward), at=at)
     await tx.write(written_try(found, reference, account.account, len(tries) + 1, at))
     changes = {
         "account": account.account,
@@ -271,22 +274,19 @@ async def _begin(tx: Transaction, known: Payment, after: str, reference: str, at
 
 
 async def _allowed(
-    tx: Transaction, found: Payment, tries: Sequence[Attempt], name: str, at: datetime
+    tx: Transaction, found: Payment, tries: Sequence[Attempt], at: datetime
 ) -> tuple[providers.ProviderAccount | None, str]:
-    """The next account, or why the deposit is not tried there after all."""
+    """The next account as it is now, or why the deposit is tried at none after all.
+
+    It may be another one than was next when the try before it failed: that one may be off by now.
+    """
     if _is_over(found, at):
         return None, "the player's time is over"
     if found.attention is not None:
         return None, "people look at it"
-    why = why_said_paid(tries)  # also since the next account was chosen
-    if why:
-        return None, why
     if await switches.is_stopped(tx, found.site_id, DEPOSITS):
         return None, "deposits are stopped"
-    try:
-        return await providers.account(tx, found.site_id, name, must_be_enabled=True), ""
-    except providers.AccountNotFound:
-        return None, f"switched off: {name}"
+    return await next_held(tx, found, tries)
 
 
 def _is_over(found: Payment, now: datetime) -> bool:

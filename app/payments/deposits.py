@@ -18,9 +18,11 @@ from app import callouts, merchants, methods, players, providers
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
+from app.payments.cascade import next_held
 from app.payments.contract import event_type
 from app.payments.deposit_sending import DEPOSITS, collect, written_try
-from app.payments.fences import locked_for_order
+from app.payments.fences import ForOrder, locked_for_order
+from app.payments.liquidity import why_off
 from app.payments.model import Step
 from app.payments.offers import first_account
 from app.payments.queries import Payment, payment_of, view_hash, view_token
@@ -125,7 +127,7 @@ async def request_deposit(
         question = _question(found, session.player.site_login)
         callout = await callouts.write_check_deposit(tx, site, question, at=now)
     heard = await callouts.check_deposit(pipes, callout)
-    await _go_on(pipes, site, account, found, heard, return_url)
+    await _go_on(pipes, site, found, heard, return_url)
     return token
 
 
@@ -199,7 +201,6 @@ def _question(found: Payment, site_login: str) -> callouts.DepositQuestion:
 async def _go_on(
     pipes: Pipes,
     site: merchants.Site,
-    account: providers.ProviderAccount,
     found: Payment,
     heard: callouts.Heard,
     return_url: str,
@@ -209,21 +210,23 @@ async def _go_on(
     await callouts.write_answer(pipes.database, heard, at=pipes.clock.now())
     reference = ids.new("att", at=pipes.clock.now())
 
-    async def conclude(tx: Transaction) -> bool:
+    async def conclude(tx: Transaction) -> providers.ProviderAccount | None:
         return await _conclude_check(tx, found, heard.answer, reference, pipes.clock.now())
 
-    if await pipes.database.retried(conclude):
+    account = await pipes.database.retried(conclude)
+    if account is not None:
         await collect(pipes, site, account, found, reference, return_url)
 
 
 async def _conclude_check(
     tx: Transaction, found: Payment, answer: callouts.Answer, reference: str, now: datetime
-) -> bool:
-    """Write the merchant's word; whether the provider is to be asked now."""
-    found, is_order_taken = await locked_for_order(tx, found, answer.external_id)
+) -> providers.ProviderAccount | None:
+    """Write the merchant's word; at which account the provider is to be asked now, if it is."""
+    locked = await locked_for_order(tx, found, answer.external_id, DEPOSITS)
+    found = locked.payment
     if found.sub_status is not SubStatus.CHECKING:
-        return False  # a sweep gave it up meanwhile; the merchant hears of that by webhook
-    if answer.state is callouts.CalloutState.ACCEPTED and is_order_taken:
+        return None  # a sweep gave it up meanwhile; the merchant hears of that by webhook
+    if answer.state is callouts.CalloutState.ACCEPTED and locked.order_is_taken:
         # Two collections under one order number: the merchant would see one of them.
         answer = callouts.Answer(
             callouts.CalloutState.UNKNOWN, reason="external_id of another open or paid deposit"
@@ -232,8 +235,30 @@ async def _conclude_check(
         refused = answer.state is callouts.CalloutState.REFUSED
         end = SubStatus.REJECTED_BY_MERCHANT if refused else SubStatus.MERCHANT_UNREACHABLE
         await carry_out(tx, found, Step(path=(end,)), Cause("merchant", reason=answer.reason), at=now)
-        return False
-    changes = {"external_id": answer.external_id, "sent_at": now, "expires_at": now + PLAYER_HAS}
-    cause = Cause("merchant", changes=changes, beside=[written_try(found, reference, found.account, 1, now)])
+        return None
+    order: dict[str, object] = {"external_id": answer.external_id}
+    account, detail = (locked.account, {}) if locked.may_go else await _elsewhere(tx, locked)
+    if account is None:
+        # No provider has heard of it, so none is asked what became of it.
+        cause = Cause("system", changes={**order, "ask_at": None}, detail=detail)
+        await carry_out(tx, found, Step(path=(SubStatus.PROVIDER_ERROR,)), cause, at=now)
+        return None
+    changes = {**order, "account": account.account, "sent_at": now, "expires_at": now + PLAYER_HAS}
+    its_try = written_try(found, reference, account.account, 1, now)
+    cause = Cause("merchant", changes=changes, detail=detail, beside=[its_try])
     await carry_out(tx, found, Step(path=(SubStatus.SUBMITTED,)), cause, at=now)
-    return True
+    return account
+
+
+async def _elsewhere(
+    tx: Transaction, locked: ForOrder
+) -> tuple[providers.ProviderAccount | None, dict[str, object]]:
+    """Where a deposit goes that may not go to its account any more, and what the history says of why."""
+    found = locked.payment
+    if locked.is_stopped:
+        return None, {"why_last": "deposits are stopped"}
+    off = await why_off(tx, found.site_id, {found.account})
+    account, why = await next_held(tx, found, ())
+    if account is None:
+        return None, {"why_last": "; ".join(filter(None, (off, why)))}
+    return account, {"next_account": account.account, "after": found.account, "short": off}

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, bindparam, exists, or_, select, text
+from sqlalchemy import Text, and_, bindparam, exists, or_, select, text, true
 
+from app import methods, providers
 from app.payments.queries import Payment, payment_of
 from app.payments.states import Status
 from app.payments.tables import payments
+from app.plumbing import switches
 from app.plumbing.database import Built, Reader, Transaction
 
-__all__ = ["Taken", "locked_for_order", "reference_is_taken", "taken"]
+__all__ = ["ForOrder", "Taken", "locked_for_order", "reference_is_taken", "taken"]
 
 # Credited, also where it went back since: a refund that fails after all and a dispute that is won complete it
 # again, and an order is paid once.
@@ -24,8 +26,17 @@ _ANOTHER = and_(
 )
 _OF_ORDER = _ANOTHER & (payments.c.external_id == bindparam("by_order"))
 _mine = payments.alias("mine")
+_account = providers.account_beside(_mine.c.site_id, _mine.c.account)
+_DEPOSIT = methods.Direction.DEPOSIT
 _LOCKED_FOR_ORDER = Built(
-    select(_mine, exists().where(_OF_ORDER, or_(_OPEN, _PAID)).label("order_is_taken"))
+    select(
+        _mine,
+        exists().where(_OF_ORDER, or_(_OPEN, _PAID)).label("order_is_taken"),
+        switches.stopped(_mine.c.site_id, bindparam("by_switch", type_=Text())).label("is_stopped"),
+        methods.is_offered(_mine.c.site_id, _mine.c.currency, _mine.c.method, _DEPOSIT).label("is_offered"),
+        *_account.c,
+    )
+    .join(_account, true())
     .where(_mine.c.site_id == bindparam("of_site"), _mine.c.payment_id == bindparam("of_payment"))
     .with_for_update(key_share=True, of=_mine)
 )
@@ -44,6 +55,25 @@ _BOTH = Built(select(_REFERENCE_IS_TAKEN, exists().where(_OF_ORDER, _PAID).label
 
 
 @dataclass(frozen=True, slots=True)
+class ForOrder:
+    """A deposit as it is once its merchant has answered, and what stands against sending it.
+
+    Args:
+        payment: its row, locked.
+        account: where it was to go, as it is now; nobody changes it until the transaction ends.
+        order_is_taken: another deposit has its order number, and is open or was ever credited.
+        is_stopped: the stop switch is on.
+        may_go: nothing is stopped, its method is offered still, and its account takes new orders.
+    """
+
+    payment: Payment
+    account: providers.ProviderAccount
+    order_is_taken: bool
+    is_stopped: bool
+    may_go: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """Whether another deposit, or refund, has the provider's number, or was credited under the order's."""
 
@@ -57,13 +87,22 @@ async def taken(reader: Reader, found: Payment, provider_reference: str | None) 
     return Taken(row.reference_is_taken, bool(found.external_id) and row.order_is_paid)
 
 
-async def locked_for_order(tx: Transaction, found: Payment, external_id: str) -> tuple[Payment, bool]:
-    """A payment as it is now, locked; and whether another deposit has this order number of the merchant.
+async def locked_for_order(tx: Transaction, found: Payment, external_id: str, switch: str) -> ForOrder:
+    """A deposit as it is now, locked, and what has become of its way meanwhile.
 
-    One that is open, or was ever credited.
+    All in one statement, as every deposit asks it.
+
+    Args:
+        tx: the caller's transaction.
+        found: the deposit, as it was.
+        external_id: the order number that the merchant gave it.
+        switch: which stop switch it obeys.
     """
-    row = await tx.one(_LOCKED_FOR_ORDER, {**_of(found), "by_order": external_id})
-    return payment_of(row), row.order_is_taken
+    asked = {**_of(found), "by_order": external_id, "by_switch": switch}
+    row = await tx.one(_LOCKED_FOR_ORDER, asked)
+    account, is_on = providers.account_of(row)
+    may_go = is_on and row.is_offered and not row.is_stopped
+    return ForOrder(payment_of(row), account, row.order_is_taken, bool(row.is_stopped), may_go)
 
 
 async def reference_is_taken(reader: Reader, found: Payment, provider_reference: str | None) -> bool:

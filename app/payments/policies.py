@@ -118,16 +118,18 @@ async def move_account(
         allowed_private_peers: hosts and ports of the private network that may be called.
 
     Raises:
-        OrdersUnderWay: some are, and nobody has said that they are known there.
+        OrdersUnderWay: some are, and nobody has said that they are known there; nothing may be committed.
         SiteNotFound, AccountNotFound, BadAccount, AccountUnchanged: as `providers.change_account`.
     """
+    # First the change, which waits for who begins an order there and holds the account. Counted before, one
+    # would be missed that is written a moment later and sent to the place that was. Refused, it is undone.
+    await providers.change_account(
+        tx, site_id, name, change, by=by, at=at, allowed_private_peers=allowed_private_peers
+    )
     is_moved = change.base_url is not None or change.merchant_id is not None
     count = await orders_under_way(tx, site_id, name) if is_moved and not with_orders else 0
     if count:
         raise OrdersUnderWay(count=count, account=name)
-    await providers.change_account(
-        tx, site_id, name, change, by=by, at=at, allowed_private_peers=allowed_private_peers
-    )
 
 
 async def set_accounts(

@@ -47,14 +47,14 @@ async def _send(pipes: Pipes, found: Payment) -> None:
         return
     reference = ids.new("att", at=pipes.clock.now())
 
-    async def begin(tx: Transaction) -> providers.RefundOrder | None:
+    async def begin(tx: Transaction) -> tuple[providers.ProviderAccount, providers.RefundOrder] | None:
         return await _begin(tx, pipes, found, reference, {one.attempt_id for one in tries})
 
-    order = await pipes.database.retried(begin)
-    if order is None:
+    begun = await pipes.database.retried(begin)
+    if begun is None:
         return
     attempt = Attempt(reference, found.payment_id, found.account, None, is_over=False)
-    await _place(pipes, found, attempt, order)
+    await _place(pipes, found, attempt, *begun)
 
 
 async def _nothing_arrived(pipes: Pipes, found: Payment, tries: Sequence[Attempt]) -> bool:
@@ -76,8 +76,8 @@ async def _nothing_arrived(pipes: Pipes, found: Payment, tries: Sequence[Attempt
 
 async def _begin(
     tx: Transaction, pipes: Pipes, before: Payment, reference: str, asked: Collection[str]
-) -> providers.RefundOrder | None:
-    """Write the try that will be sent now; None when something stands against it.
+) -> tuple[providers.ProviderAccount, providers.RefundOrder] | None:
+    """Write the try that will be sent now, and where; None when something stands against it.
 
     None either where there are others than the `asked`, of which it is known that nothing arrived.
     """
@@ -106,6 +106,7 @@ async def _begin(
         await carry_out(tx, found, Step(attention=Attention.DENIED_AFTER_SUCCESS), cause, at=at)
         await hold_up(tx, found, why, at=at)
         return None
+    account = await providers.account(tx, found.site_id, found.account, held=True)
     order = await _order(tx, pipes, found, reference)
     await tx.execute(
         attempts.insert().values(
@@ -121,7 +122,7 @@ async def _begin(
     sent = {"sent_at": at, "asked": 0, "ask_at": at + ask_delay(Kind.REFUND, 0), "present_attempt": reference}
     cause = Cause("system", changes=sent)
     await carry_out(tx, found, Step((SubStatus.SUBMITTED,)), cause, at=at)
-    return order
+    return account, order
 
 
 async def _why_stopped(tx: Transaction, found: Payment) -> str:
@@ -150,9 +151,13 @@ async def _order(tx: Transaction, pipes: Pipes, found: Payment, reference: str) 
     )
 
 
-async def _place(pipes: Pipes, found: Payment, attempt: Attempt, order: providers.RefundOrder) -> None:
-    async with pipes.database.reading() as reader:
-        account = await providers.account(reader, found.site_id, attempt.account)
+async def _place(
+    pipes: Pipes,
+    found: Payment,
+    attempt: Attempt,
+    account: providers.ProviderAccount,
+    order: providers.RefundOrder,
+) -> None:
     result = await providers.gateway_of(account).refund(pipes.http, account, order)
     step = await _conclude(pipes, found, attempt, providers.judged(account, result), Source.ANSWER)
     if step.ask_again:

@@ -245,7 +245,7 @@ async def _write_tries(
     waiting = [part for part in waiting if part.leg not in busy]
     for number, (planned, reference) in enumerate(zip(waiting, references, strict=False), len(tries) + 1):
         leg = replace(planned, account=funding.instead.get(planned.leg, planned.account))
-        account = await providers.account(tx, found.site_id, leg.account)
+        account = await providers.account(tx, found.site_id, leg.account, held=True)
         attempt = Attempt(reference, found.payment_id, leg.account, leg.leg, is_over=False)
         await tx.execute(
             attempts.insert().values(

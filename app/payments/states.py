@@ -123,7 +123,10 @@ _LATE_DEPOSIT = frozenset({S.CREDITING, S.CONFLICTED})
 # Late success leads out of Failed; out of Cancelled it needs a refund, so a person.
 _DEPOSIT: Mapping[SubStatus, frozenset[SubStatus]] = {
     S.CREATED: frozenset({S.CHECKING, S.LIMIT_BLOCKED, S.RISK_DECLINED}),
-    S.CHECKING: frozenset({S.SUBMITTED, S.RISK_REVIEW, S.REJECTED_BY_MERCHANT, S.MERCHANT_UNREACHABLE}),
+    # To where no provider takes it leads what was switched off or stopped while the merchant was asked.
+    S.CHECKING: frozenset(
+        {S.SUBMITTED, S.RISK_REVIEW, S.REJECTED_BY_MERCHANT, S.MERCHANT_UNREACHABLE, S.PROVIDER_ERROR}
+    ),
     S.RISK_REVIEW: frozenset({S.SUBMITTED, S.BY_OPERATOR, S.RISK_DECLINED}),
     # To where it is submitted leads a definite failure that another account may follow; never out of a doubt.
     S.SUBMITTED: _ASKED | {S.SUBMITTED},

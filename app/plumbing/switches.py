@@ -52,7 +52,7 @@ async def is_stopped(reader: Reader, site_id: int, name: str) -> bool:
     return bool(await reader.scalar(_STOPPED, {"of_site": site_id, "its_name": name}))
 
 
-def stopped(site_id: ColumnElement[int], name: str) -> ScalarSelect[bool]:
+def stopped(site_id: ColumnElement[int], name: str | ColumnElement[str]) -> ScalarSelect[bool]:
     """The same as a column of another statement; NULL where nobody has ever used the switch."""
     its = or_(switches.c.site_id == EVERY_SITE, switches.c.site_id == site_id)
     return select(func.bool_or(switches.c.stopped)).where(its, switches.c.name == name).scalar_subquery()

@@ -35,7 +35,8 @@ from app.providers.operations import (
     open_account, rotate_secret, seed_account, switch_account,
 )
 from app.providers.queries import (
-    AccountNotFound, able, account, accounts, accounts_of_site, gateway_of, reports_of, stored_notice,
+    AccountNotFound, able, account, account_beside, account_of, accounts, accounts_of_site, gateway_of,
+    reports_of, stored_notice,
 )
 from app.providers.routing import Route, next_account
 from app.providers.tables import NoticeState
@@ -45,9 +46,10 @@ __all__ = [
     "BadAccount", "BadNotice", "Cap", "DepositOrder", "DisputeReport", "DisputeStage", "Gateway",
     "InstrumentSeen", "Intake", "NewAccount", "NoticeReply", "NoticeState", "PayoutOrder", "ProviderAccount",
     "ProviderError", "RawNotice", "Redirect", "RefundOrder", "Report", "Result", "Route", "State",
-    "Tokenised", "able", "account", "accounts", "accounts_of_site", "change_account", "close_notice",
-    "end_former_secret", "gateway_of", "judged", "next_account", "open_account", "recover_forgotten",
-    "reports_of", "rotate_secret", "seed_account", "stored_notice", "switch_account", "take_notice",
+    "Tokenised", "able", "account", "account_beside", "account_of", "accounts", "accounts_of_site",
+    "change_account", "close_notice", "end_former_secret", "gateway_of", "judged", "next_account",
+    "open_account", "recover_forgotten", "reports_of", "rotate_secret", "seed_account", "stored_notice",
+    "switch_account", "take_notice",
 ]
 # isort: on
 # fmt: on

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, bindparam, select, tuple_
 from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
@@ -19,6 +19,8 @@ __all__ = [
     "StoredNotice",
     "able",
     "account",
+    "account_beside",
+    "account_of",
     "accounts",
     "accounts_of_site",
     "gateway_of",
@@ -47,12 +49,13 @@ class StoredNotice:
     received_at: datetime
 
 
-_ACCOUNT = Built(  # every call to a provider begins with it
-    select(provider_accounts).where(
-        provider_accounts.c.site_id == bindparam("of_site"),
-        provider_accounts.c.account == bindparam("of_account"),
-    )
+_ONE = select(provider_accounts).where(
+    provider_accounts.c.site_id == bindparam("of_site"),
+    provider_accounts.c.account == bindparam("of_account"),
 )
+_ACCOUNT = Built(_ONE)  # every call to a provider begins with it
+# Who holds it waits for nobody but those who change it, and they for him (`operations`).
+_ACCOUNT_HELD = Built(_ONE.with_for_update(read=True))
 _ACCOUNTS = select(provider_accounts).where(
     tuple_(provider_accounts.c.site_id, provider_accounts.c.account).in_(bindparam("wanted", expanding=True))
 )
@@ -74,22 +77,40 @@ async def accounts(
 
 
 async def account(
-    reader: Reader, site_id: int, name: str, *, must_be_enabled: bool = False
+    reader: Reader, site_id: int, name: str, *, must_be_enabled: bool = False, held: bool = False
 ) -> ProviderAccount:
     """A site's account at a provider.
 
     An account that is switched off takes no new orders (`must_be_enabled`); what it tells of old ones still
-    counts.
+    counts. Whoever begins an order there, in a transaction, asks for it `held`: nobody changes it until that
+    has ended, and who changes it then sees the order.
 
     Raises:
         AccountNotFound: none of that name, or switched off where it must not be.
     """
     if not _can_be(site_id, name):
         raise AccountNotFound(account=name)
-    row = await reader.first(_ACCOUNT, {"of_site": site_id, "of_account": name})
+    its = {"of_site": site_id, "of_account": name}
+    row = await reader.first(_ACCOUNT_HELD if held else _ACCOUNT, its)
     if row is None or row.gateway not in GATEWAYS or (must_be_enabled and not row.enabled):
         raise AccountNotFound(account=name)
     return _account(row)
+
+
+def account_beside(site_id: ColumnElement[int], name: ColumnElement[str]) -> FromClause:
+    """An account as columns beside a row of another statement, held as by `account`; read by `account_of`."""
+    found = provider_accounts
+    of = (found.c.gateway, found.c.base_url, found.c.page_origin, found.c.credentials, found.c.enabled)
+    its = (found.c.site_id == site_id) & (found.c.account == name)
+    columns = [one.label(f"account_{one.name}") for one in of]
+    return select(*columns).where(its).with_for_update(read=True).lateral("its_account")
+
+
+def account_of(row: Row[Any]) -> tuple[ProviderAccount, bool]:
+    """The account beside a row of its site and name, for sending; and whether it takes new orders."""
+    place = (row.account_gateway, row.account_base_url, row.account_page_origin)
+    is_on = row.account_enabled and row.account_gateway in GATEWAYS
+    return ProviderAccount(row.site_id, row.account, *place, credentials=row.account_credentials), is_on
 
 
 async def accounts_of_site(reader: Reader, site_id: int) -> list[tuple[ProviderAccount, bool]]:

@@ -10,8 +10,8 @@ from tests.cashier.test_pages import Elements
 from tests.cashier.withdrawing import CARD, WALLET, Browser, errors_of
 from tests.payments.accounts import SECOND, order_out, switch_off, switch_on
 from tests.payments.banks import another_bank, through_both_banks
-from tests.payments.stage import AMOUNT, Bank, Stage
-from tests.payments.world import ACCOUNT
+from tests.payments.stage import Bank, Stage
+from tests.payments.world import ACCOUNT, AMOUNT
 
 browser = withdrawing.browser
 NUMBER = {"number": "4111 1111 1111 1111"}

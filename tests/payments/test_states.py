@@ -12,7 +12,7 @@ from app.payments.states import DisputeState, Kind, LegState, SubStatus
 # state: its public status, then every state it may go to. Nothing else is possible.
 DEPOSIT = """
 created               pending     checking limit_blocked risk_declined
-checking              pending     submitted risk_review rejected_by_merchant merchant_unreachable
+checking              pending     submitted risk_review rejected_by_merchant merchant_unreachable provider_error
 risk_review           pending     submitted by_operator risk_declined
 awaiting_player       pending     submitted provider_pending unknown crediting conflicted declined provider_error by_player expired
 submitted             processing  submitted awaiting_player provider_pending unknown crediting conflicted declined provider_error by_player

@@ -28,6 +28,10 @@ def register(worker: Worker, pipes: Pipes) -> None:
         async with pipes.database.transaction() as tx:
             await providers.recover_forgotten(tx, now=pipes.clock.now())
 
+    async def forget() -> None:
+        async with pipes.database.transaction() as tx:
+            await providers.forget_former_secrets(tx, now=pipes.clock.now())
+
     async def end() -> None:
         await end_abandoned(pipes)
 
@@ -40,5 +44,6 @@ def register(worker: Worker, pipes: Pipes) -> None:
     worker.handle(ASK_LATE, ask)
     worker.every(5, "payments.sweep_due", sweep)
     worker.every(60, "providers.recover_forgotten", recover)
+    worker.every(60, "providers.forget_former_secrets", forget)
     worker.every(30, "payments.end_abandoned", end)
     worker.every(60, "payments.renew_expired", renew)

@@ -32,7 +32,7 @@ from app.providers.notices import close_notice, recover_forgotten
 from app.providers.account_checks import BadAccount, NewAccount
 from app.providers.operations import (
     OVERLAP_HOURS, AccountChange, AccountTaken, AccountUnchanged, change_account, end_former_secret,
-    open_account, rotate_secret, seed_account, switch_account,
+    forget_former_secrets, open_account, rotate_secret, seed_account, switch_account,
 )
 from app.providers.queries import (
     AccountNotFound, able, account, account_beside, account_of, accounts, accounts_of_site, gateway_of,
@@ -47,9 +47,9 @@ __all__ = [
     "InstrumentSeen", "Intake", "NewAccount", "NoticeReply", "NoticeState", "PayoutOrder", "ProviderAccount",
     "ProviderError", "RawNotice", "Redirect", "RefundOrder", "Report", "Result", "Route", "State",
     "Tokenised", "able", "account", "account_beside", "account_of", "accounts", "accounts_of_site",
-    "change_account", "close_notice", "end_former_secret", "gateway_of", "judged", "next_account",
-    "open_account", "recover_forgotten", "reports_of", "rotate_secret", "seed_account", "stored_notice",
-    "switch_account", "take_notice",
+    "change_account", "close_notice", "end_former_secret", "forget_former_secrets", "gateway_of", "judged",
+    "next_account", "open_account", "recover_forgotten", "reports_of", "rotate_secret", "seed_account",
+    "stored_notice", "switch_account", "take_notice",
 ]
 # isort: on
 # fmt: on

@@ -68,12 +68,16 @@ class _Arrived:
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    """One that is the provider's own, and what of it is kept; its `key` tells it from all others."""
+    """One that is the provider's own, and what of it is kept; its `key` tells it from all others.
+
+    `by_former`: it is signed with the secret before the account's own.
+    """
 
     arrived: _Arrived
     account: ProviderAccount
     body: bytes
     key: _Key
+    by_former: bool
 
     @property
     def reply(self) -> NoticeReply:
@@ -154,15 +158,17 @@ def _not_authentic(site_id: int, account: str, refused: AccountNotFound | BadNot
 
 
 async def _take(database: Database, arrived: Sequence[_Arrived]) -> list[_Answer]:
-    async def take(tx: Transaction) -> tuple[list[_Verified | AccountNotFound | BadNotice], set[str]]:
+    async def take(tx: Transaction) -> tuple[list[_Verified | AccountNotFound | BadNotice], dict[_Key, str]]:
         known = await accounts(tx, {(one.site_id, one.account) for one in arrived})
         seen = [_verified(one, known.get((one.site_id, one.account))) for one in arrived]
         return seen, await _store(tx, [one for one in seen if isinstance(one, _Verified)])
 
-    seen, new = await database.retried(take)
+    seen, stored = await database.retried(take)
     for one in seen:
         if isinstance(one, _Verified):
-            outcome = "stored" if one.arrived.notice_id in new else "repeated"
+            if one.by_former:
+                _note_former(one, stored[one.key])
+            outcome = "stored" if one.arrived.notice_id == stored[one.key] else "repeated"
             metrics.NOTICES.labels(one.account.gateway, outcome).inc()
     return [one.reply if isinstance(one, _Verified) else one for one in seen]
 
@@ -171,17 +177,21 @@ def _verified(arrived: _Arrived, account: ProviderAccount | None) -> _Verified |
     if account is None:
         return AccountNotFound(account=arrived.account)
     try:
-        _verify(account, arrived)
+        by_former = _verify(account, arrived)
     except BadNotice as refused:
         return refused
     body = _without_cards(account, arrived)
     # No optional header decides.
     key = (arrived.site_id, arrived.account, hashlib.sha256(body).hexdigest())
-    return _Verified(arrived, account, body, key)
+    return _Verified(arrived, account, body, key, by_former)
 
 
-def _verify(account: ProviderAccount, arrived: _Arrived) -> None:
-    """Raise `BadNotice` unless it is the provider's own, by the account's secret or the one before."""
+def _verify(account: ProviderAccount, arrived: _Arrived) -> bool:
+    """Raise `BadNotice` unless it is the provider's own, by the account's secret or the one before.
+
+    Returns:
+        whether it is by the one before.
+    """
     gateway = gateway_of(account)
     try:
         gateway.verify(account, arrived.notice)
@@ -190,15 +200,36 @@ def _verify(account: ProviderAccount, arrived: _Arrived) -> None:
         if former is None:
             raise
         gateway.verify(former, arrived.notice)
-        of = {"site_id": account.site_id, "account": account.account}
-        # Who wonders before it ends whether the provider has changed its side as well looks for this line.
-        arrived.request.run(_security.info, "notice.former_secret", **of)
+        return True
+    return False
 
 
-async def _store(tx: Transaction, verified: Sequence[_Verified]) -> set[str]:
-    """Write notices and the jobs that read them; the ids of those that had not come before."""
+def _note_former(one: _Verified, notice_id: str) -> None:
+    """Log which notice the former secret has let in, and how that ends.
+
+    Who wonders whether the provider has changed its side as well looks for this line.
+    """
+    its = one.account
+    ends_at = its.former_secret_ends_at
+    one.arrived.request.run(
+        _security.info,
+        "notice.former_secret",
+        site_id=its.site_id,
+        account=its.account,
+        notice_id=notice_id,
+        until=ends_at.isoformat() if ends_at else None,
+        ended_by=f"cashier provider end-former-secret {its.site_id} {its.account}",
+    )
+
+
+async def _store(tx: Transaction, verified: Sequence[_Verified]) -> dict[_Key, str]:
+    """Write notices and the jobs that read them.
+
+    Returns:
+        under which id each stands: of one that came before, under that of the first time.
+    """
     if not verified:
-        return set()
+        return {}
     times = Counter(one.key for one in verified)
     first = {one.key: one for one in reversed(verified)}
     # In one order, so that two batches with the same notices do not wait for each other in a ring.
@@ -212,7 +243,7 @@ async def _store(tx: Transaction, verified: Sequence[_Verified]) -> set[str]:
     stored = await tx.raw.fetch(_STORE, *zip(*rows, strict=True))
     unread = [(row["site_id"], row["notice_id"]) for row in stored if row["state"] == NoticeState.NEW]
     await read_soon(tx, unread)
-    return {one.arrived.notice_id for one in first.values()} & {row["notice_id"] for row in stored}
+    return {(row["site_id"], row["account"], row["dedupe_key"]): row["notice_id"] for row in stored}
 
 
 def _without_cards(found: ProviderAccount, arrived: _Arrived) -> bytes:

@@ -31,6 +31,7 @@ __all__ = [
     "AccountUnchanged",
     "change_account",
     "end_former_secret",
+    "forget_former_secrets",
     "open_account",
     "rotate_secret",
     "seed_account",
@@ -255,6 +256,19 @@ async def end_former_secret(tx: Transaction, site_id: int, name: str, *, by: str
         detail = {"now": None, "before": {"former_until": _written(row.former_secret_ends_at)}}
         await _note(tx, site_id, name, "former_secret_ended", detail, by=by, at=at)
     return was_good
+
+
+async def forget_former_secrets(tx: Transaction, *, now: datetime) -> int:
+    """Clear every former secret whose time is over: it is good for nothing, and must not be found in a copy.
+
+    Its end was noted in the diary when it was set. Returns how many.
+    """
+    done = await tx.execute(
+        update(provider_accounts)
+        .where(provider_accounts.c.former_secret_ends_at <= now)
+        .values(former_secret=None, former_secret_ends_at=None)
+    )
+    return done.rowcount
 
 
 def _undecided(until: datetime) -> BadAccount:

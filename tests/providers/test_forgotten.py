@@ -4,11 +4,12 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from app import providers
 from app.payments import jobs
 from app.plumbing import metrics, queue
+from app.providers.tables import provider_accounts
 from tests.payments import conftest
 from tests.payments.world import AMOUNT, World, fact
 
@@ -135,3 +136,16 @@ async def test_the_worker_looks_every_minute(world: World) -> None:
     assert seconds == 60
     await look()
     assert await world.jobs(providers.NOTICE_ARRIVED) == 1
+
+
+async def test_the_worker_forgets_former_secrets_every_minute(world: World) -> None:
+    async with world.database.transaction() as tx:
+        ended = {"former_secret": "old", "former_secret_ends_at": world.clock.now()}
+        await tx.execute(update(provider_accounts).values(ended))
+    worker = queue.Worker(world.database)
+    jobs.register(worker, world.pipes)
+    seconds, forget = worker._tasks["providers.forget_former_secrets"]
+    assert seconds == 60
+    await forget()
+    [row] = await world.rows("SELECT former_secret FROM provider_account")
+    assert row.former_secret is None

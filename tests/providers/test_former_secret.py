@@ -79,8 +79,37 @@ async def test_what_the_former_signed_is_stored_once_read_and_logged(gate: Gate)
     [row] = await gate.rows()
     assert (bytes(row.body), row.arrivals, await gate.jobs()) == (BODY, 2, 1)
     told = [line for line in lines if line["event"] == "notice.former_secret"]
-    assert [(line["site_id"], line["account"]) for line in told] == [(gate.site_id, "main")]
+    [line] = told
+    assert (line["site_id"], line["account"], line["notice_id"]) == (gate.site_id, "main", row.notice_id)
+    assert line["until"] == (gate.clock.now() + DAY).isoformat()
+    assert line["ended_by"] == f"cashier provider end-former-secret {gate.site_id} main"
     assert SECRET not in str(lines)
+
+
+async def test_of_one_that_comes_again_the_line_names_the_notice_that_is_stored(gate: Gate) -> None:
+    await heard(gate, SECRET)
+    [row] = await gate.rows()
+    await rotate(gate)
+    with capture_logs() as lines:
+        await heard(gate, SECRET)
+    assert [line["notice_id"] for line in lines if line["event"] == "notice.former_secret"] == [row.notice_id]
+
+
+async def test_one_that_has_ended_does_not_stay_in_its_row(gate: Gate) -> None:
+    async def forgotten() -> int:
+        async with gate.database.transaction() as tx:
+            return await providers.forget_former_secrets(tx, now=gate.clock.now())
+
+    await rotate(gate)
+    gate.clock.advance(DAY - timedelta(microseconds=1))
+    assert await forgotten() == 0
+    assert await heard(gate, SECRET)
+    gate.clock.advance(timedelta(microseconds=1))
+    assert (await forgotten(), await forgotten()) == (1, 0)
+    [row] = await gate.rows("SELECT * FROM provider_account WHERE account = 'main'")
+    assert (row.former_secret, row.former_secret_ends_at) == (None, None)
+    assert [await heard(gate, one) for one in (SECRET, NEXT)] == [False, True]
+    assert len(await noted(gate)) == 1
 
 
 async def test_nothing_is_sent_with_the_former(gate: Gate) -> None:

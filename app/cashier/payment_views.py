@@ -44,6 +44,11 @@ async def look(pipes: Pipes, view_token: str, lang: str, *, returned: bool = Fal
         site = await merchants.site(reader, found.site_id)
         player = await players.player(reader, found.site_id, found.player_id)
         language = choose_language(lang, found.language, offered=views.languages(site))
+        reason, continue_url = found.sub_status.value, None
+        try:
+            continue_url = await payments.page_to_pay(reader, found)
+        except payments.PageNotAllowed as refusal:
+            reason = refusal.code
         view = pages.PaymentView(
             site_id=site.site_id,
             site_name=site.name,
@@ -53,9 +58,9 @@ async def look(pipes: Pipes, view_token: str, lang: str, *, returned: bool = Fal
             method=found.method,
             method_title=methods.CATALOGUE[found.method].title,
             amount=found.amount,
-            reason=found.sub_status.value,
+            reason=reason,
             status_url=f"/cashier/payment/{view_token}/status?lang={language}",
-            continue_url=found.continue_url,
+            continue_url=continue_url,
             again_possible=found.completed_at is not None,
             returned=returned,
             merchant_sentence=found.reason

@@ -45,6 +45,15 @@ REASONS: Mapping[str, Reason] = {
         "go_to_provider",
         said("Confirm your payment", "Go to the payment page and confirm the payment there."),
     ),
+    # The same, where the provider's page is none to which players are sent any more.
+    "page_not_allowed": Reason(
+        "waiting",
+        said(
+            "The payment page cannot be opened",
+            "Its address is not one that we send players to. "
+            "Start a new payment, or contact the site's support.",
+        ),
+    ),
     "submitted": Reason(
         "progress",
         said(

@@ -13,7 +13,7 @@ from app.payments.cancels import CancelNotAllowed, TooLateToCancel, cancel, canc
 from app.payments.casebook import Case, CaseNotFound, case, cases_of_site
 from app.payments.cases import decide_case, proposal_waiting, propose_resolution, raise_case
 from app.payments.contract import SOURCE_TYPES
-from app.payments.deposit_sending import DEPOSITS, ask_provider
+from app.payments.deposit_sending import DEPOSITS, PageNotAllowed, ask_provider, page_to_pay
 from app.payments.deposits import DepositsStopped, DepositWish, request_deposit
 from app.payments.dispute_telling import Dispute, disputes_of, public_dispute
 from app.payments.disputes import move_dispute, open_disputes
@@ -44,17 +44,17 @@ from app.payments.telling import public_object
 __all__ = [
     "DEPOSITS", "PAYOUTS", "REFUNDS", "SOURCE_TYPES", "Attempt", "Attention", "CancelNotAllowed", "Case",
     "CaseKind", "CaseNotFound", "CaseState", "DepositWish", "DepositsStopped", "Dispute", "DisputeState",
-    "Initiated", "Kind", "Leg", "LegState", "OrdersUnderWay", "Payment", "PaymentNotFound", "PayoutPart",
-    "PayoutPolicy", "PayoutPreview", "PayoutWish", "PayoutsStopped", "Proposal", "RefundWish", "Refusing",
-    "Resolution", "Status", "SubStatus", "TooLateToCancel", "approve", "approve_refund", "ask_provider",
-    "ask_soon", "attempts_of", "available", "cancel", "cancel_for_staff", "cancel_refund", "carry_on", "case",
-    "cases_of_site", "change_policy", "decide_case", "disputes_of", "end_abandoned", "end_expired_refunds",
-    "events", "initiate", "legs_of", "move_account", "move_dispute", "needing_attention", "offered",
-    "open_disputes", "payment", "payment_of_view", "payout", "payouts_of_site", "policy", "preview_payout",
-    "proposal_waiting", "propose_resolution", "public_dispute", "public_object", "raise_case", "read_notice",
-    "refund", "refunds_of", "reject", "reject_refund", "renew_expired", "request_deposit", "request_payout",
-    "request_refund", "set_accounts", "set_most_attempts", "set_offer", "set_policy", "stop_offering",
-    "sweep_due",
+    "Initiated", "Kind", "Leg", "LegState", "OrdersUnderWay", "PageNotAllowed", "Payment", "PaymentNotFound",
+    "PayoutPart", "PayoutPolicy", "PayoutPreview", "PayoutWish", "PayoutsStopped", "Proposal", "RefundWish",
+    "Refusing", "Resolution", "Status", "SubStatus", "TooLateToCancel", "approve", "approve_refund",
+    "ask_provider", "ask_soon", "attempts_of", "available", "cancel", "cancel_for_staff", "cancel_refund",
+    "carry_on", "case", "cases_of_site", "change_policy", "decide_case", "disputes_of", "end_abandoned",
+    "end_expired_refunds", "events", "initiate", "legs_of", "move_account", "move_dispute",
+    "needing_attention", "offered", "open_disputes", "page_to_pay", "payment", "payment_of_view", "payout",
+    "payouts_of_site", "policy", "preview_payout", "proposal_waiting", "propose_resolution", "public_dispute",
+    "public_object", "raise_case", "read_notice", "refund", "refunds_of", "reject", "reject_refund",
+    "renew_expired", "request_deposit", "request_payout", "request_refund", "set_accounts",
+    "set_most_attempts", "set_offer", "set_policy", "stop_offering", "sweep_due",
 ]
 # isort: on
 # fmt: on

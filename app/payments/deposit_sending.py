@@ -15,6 +15,7 @@ from datetime import datetime
 
 from app import merchants, providers
 from app.kernel import ids
+from app.kernel.errors import Refusal
 from app.payments.cascade import next_held, says_nothing_came
 from app.payments.evidence import evidence_of
 from app.payments.legs import attempts_of
@@ -26,10 +27,10 @@ from app.payments.states import Kind, SubStatus
 from app.payments.steps import Cause, apply_evidence, carry_out, remember
 from app.payments.tables import attempts
 from app.plumbing import switches
-from app.plumbing.database import Built, Transaction, Write
+from app.plumbing.database import Built, Reader, Transaction, Write
 from app.plumbing.pipes import Pipes
 
-__all__ = ["DEPOSITS", "ask_provider", "collect", "written_try"]
+__all__ = ["DEPOSITS", "PageNotAllowed", "ask_provider", "collect", "page_to_pay", "written_try"]
 
 DEPOSITS = "deposits"  # the stop switch that requests and further tries obey
 # What a provider may say at the end of the player's time without deciding anything.
@@ -42,6 +43,10 @@ _UNDECIDED = frozenset(
     }
 )
 _TRY = Built(attempts.insert())  # built once: every deposit runs it
+
+
+class PageNotAllowed(Refusal):
+    """The provider's page for this payment is none to which players are sent any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,21 @@ def written_try(found: Payment, reference: str, account: str, number: int, at: d
         "sent_at": at,
     }
     return _TRY, row
+
+
+async def page_to_pay(reader: Reader, found: Payment) -> str | None:
+    """The provider's page to which a deposit's player is to go now; None: he is not awaited anywhere.
+
+    Raises:
+        PageNotAllowed: its address was taken from the provider, and the account's page origin has been
+            changed since: whoever has tightened it knows why.
+    """
+    if found.continue_url is None:
+        return None
+    account = await providers.account(reader, found.site_id, found.account)
+    if not providers.is_own_page(account, found.continue_url):
+        raise PageNotAllowed
+    return found.continue_url
 
 
 async def collect(

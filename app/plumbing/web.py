@@ -97,6 +97,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "unreadable": 400,
     "malformed_field": 400,
     "method_unavailable": 422,
+    "page_not_allowed": 409,
     "payouts_stopped": 503,
     "payouts_not_accepted": 503,
     "too_many_instruments": 429,

@@ -22,6 +22,7 @@ from app.providers.contract import (
     Result,
     State,
     Tokenised,
+    is_own_page,
     judged,
 )
 from app.providers.intake import NOTICE_ARRIVED, Intake, take_notice
@@ -47,9 +48,9 @@ __all__ = [
     "InstrumentSeen", "Intake", "NewAccount", "NoticeReply", "NoticeState", "PayoutOrder", "ProviderAccount",
     "ProviderError", "RawNotice", "Redirect", "RefundOrder", "Report", "Result", "Route", "State",
     "Tokenised", "able", "account", "account_beside", "account_of", "accounts", "accounts_of_site",
-    "change_account", "close_notice", "end_former_secret", "forget_former_secrets", "gateway_of", "judged",
-    "next_account", "open_account", "recover_forgotten", "reports_of", "rotate_secret", "seed_account",
-    "stored_notice", "switch_account", "take_notice",
+    "change_account", "close_notice", "end_former_secret", "forget_former_secrets", "gateway_of",
+    "is_own_page", "judged", "next_account", "open_account", "recover_forgotten", "reports_of",
+    "rotate_secret", "seed_account", "stored_notice", "switch_account", "take_notice",
 ]
 # isort: on
 # fmt: on

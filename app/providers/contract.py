@@ -36,6 +36,7 @@ __all__ = [
     "Result",
     "State",
     "Tokenised",
+    "is_own_page",
     "judged",
 ]
 
@@ -282,6 +283,12 @@ class NoticeReply:
     media_type: str
 
 
+def is_own_page(account: ProviderAccount, url: str) -> bool:
+    """Whether a player's browser may be sent to a page that the provider has named."""
+    found = _PAGE.match(url)
+    return found is not None and url.isprintable() and account.page_origin in {"", found[0]}
+
+
 def judged(account: ProviderAccount, result: Result) -> Result:
     """The result, unless it would send the player's browser to a page that is not the provider's.
 
@@ -292,9 +299,7 @@ def judged(account: ProviderAccount, result: Result) -> Result:
         return result
     if result.state is not State.REQUIRES_ACTION:
         return replace(result, next_action=None)  # nobody waits for the player: a page changes nothing
-    url = result.next_action.url
-    found = _PAGE.match(url)
-    if found and url.isprintable() and account.page_origin in {"", found[0]}:
+    if is_own_page(account, result.next_action.url):
         return result
     error = ProviderError("bad_page", "the provider named a page that is not its own")
     return replace(result, state=State.UNKNOWN, next_action=None, error=error)

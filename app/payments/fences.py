@@ -1,4 +1,7 @@
-"""What would be paid or collected a second time: order numbers and providers' numbers that are taken."""
+"""What would be paid or collected a second time: order numbers and providers' numbers that are taken.
+
+And what else stands in the way of a deposit by the time that its merchant has answered: one statement tells.
+"""
 
 from dataclasses import dataclass
 

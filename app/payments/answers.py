@@ -32,6 +32,7 @@ _DOUBT = Built(
         },
     )
 )
+_UNHEARD_OF = Built(update(attempts).where(_ITS, ~attempts.c.is_over, _nothing_said))
 # Of an order that was ever said to stand so money has moved.
 _MOVED = frozenset({providers.State.SUCCEEDED, providers.State.RETURNED, providers.State.REVERSED})
 
@@ -49,24 +50,28 @@ def answer_of(
     """What keeps the provider's word beside the try it is about.
 
     A doubt replaces nothing definite: what was told while our call ran is not undone by its time-out, or a
-    decline would look like an order that never left us. `is_questioned` where a question about the try
+    decline would look like an order that never left us. That its provider does not know the order is kept of
+    a try that is not over, until there is another word. `is_questioned` where a question about the try
     opens or ends with it; no doubt about sending does either.
 
     Returns:
         one write, or none: those of a step run as one statement, where a second to the same row is lost.
     """
     is_doubt = result.state in _DOUBTS
+    is_unheard_of = result.state is providers.State.NOT_FOUND
     its = {"of_site": site_id, "of_attempt": reference}
     ends = {"is_over": True} if is_over else {}
     if is_questioned is not None:
         ends["is_questioned"] = is_questioned
-    if is_doubt and source is not Source.ANSWER:
+    if is_doubt and source is not Source.ANSWER and (ends or not is_unheard_of):
         return ((_ANSWER, {**ends, **its}),) if ends else ()
     error = result.error
     words = (error.code if error else "", error.message if error else "")
     said: dict[str, object] = dict(
         zip(_SAID, (result.state, result.provider_reference, *words, dict(result.raw), at), strict=True)
     )
+    if is_doubt and source is not Source.ANSWER:
+        return ((_UNHEARD_OF, {**said, **its}),)
     if is_doubt:
         doubt = {f"doubt_{name}": value for name, value in said.items()}
         return ((_DOUBT, {**doubt, "now_over": is_over, **its}),)

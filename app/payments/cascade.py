@@ -202,9 +202,9 @@ async def as_of_try(
         return found, found.facts, columns_of_try(found)  # they may have matched it to an earlier try
     if found.present_attempt in {None, reference}:
         return found, found.facts, {}
-    if found.status is not Status.FAILED:
-        return found, replace(found.facts, is_superseded=True), {}
     [one] = [one for one in await attempts_of(tx, found) if one.attempt_id == reference]
+    if found.status is not Status.FAILED:
+        return found, replace(found.facts, is_superseded=True, is_still_open=not one.is_over), {}
     found = at_try(found, one)
     return found, found.facts, columns_of_try(found)
 

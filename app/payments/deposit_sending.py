@@ -23,7 +23,7 @@ from app.payments.model import Source, Step
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.rules import next_step
 from app.payments.schedules import ask_delay
-from app.payments.states import Kind, SubStatus
+from app.payments.states import Kind, Status, SubStatus
 from app.payments.steps import Cause, apply_evidence, carry_out, remember
 from app.payments.tables import attempts
 from app.plumbing import switches
@@ -140,6 +140,7 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
     Of one that was tried at several accounts each of them is asked. What an earlier one says is for people
     while the present try was paid or still may be; a deposit that has failed is credited by it.
     One that waits for its next account is sent there, once the earlier ones say that nothing came of theirs.
+    Once one was paid, the page of another that is open still is cancelled at its provider, where it can be.
     A deposit whose time has run out while the player was awaited ends as expired, unless the provider says
     otherwise.
     """
@@ -156,7 +157,10 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
             await _send_on(pipes, found, tries[-1].attempt_id)
         return
     asked_at = pipes.clock.now()
-    words = [await _said_of(pipes, found, accounts[one.account], one.attempt_id) for one in tries]
+    words = [
+        await _said_of(pipes, found, accounts[one.account], one.attempt_id, is_left=_is_left(found, one))
+        for one in tries
+    ]
     for one, result in zip(tries, words, strict=True):
         await _heard(pipes, found, one.attempt_id, result, asked_at=asked_at)
 
@@ -178,18 +182,34 @@ async def _ask_of(pipes: Pipes, found: Payment, account: providers.ProviderAccou
 
 
 async def _said_of(
-    pipes: Pipes, found: Payment, account: providers.ProviderAccount, reference: str
+    pipes: Pipes,
+    found: Payment,
+    account: providers.ProviderAccount,
+    reference: str,
+    *,
+    is_left: bool = False,
 ) -> providers.Result:
-    """What a try's provider says of it; at the end of the player's time it is told to forget the order.
+    """What a try's provider says of it; where nobody is to pay there any more it is told to forget the order.
 
     So that its page takes no more money; should the player have paid in this very moment, the answer says so.
+    The player's time is over, or the page was left open (`is_left`) when another try was paid.
     """
     gateway = providers.gateway_of(account)
     result = providers.judged(account, await gateway.status(pipes.http, account, reference))
     is_present = found.present_attempt in {None, reference}
-    if is_present and _is_over(found, pipes.clock.now()) and result.state is providers.State.REQUIRES_ACTION:
-        return providers.judged(account, await gateway.cancel(pipes.http, account, reference))
+    is_to_end = is_left or (is_present and _is_over(found, pipes.clock.now()))
+    can_end = providers.Cap.CANCEL in gateway.caps
+    if is_to_end and can_end and result.state is providers.State.REQUIRES_ACTION:
+        ended = providers.judged(account, await gateway.cancel(pipes.http, account, reference))
+        # Where that was not answered, the page is known to be open still.
+        return result if is_left and ended.state is providers.State.UNKNOWN else ended
     return result
+
+
+def _is_left(found: Payment, one: Attempt) -> bool:
+    """Whether a try was under way when another was paid: its page may be open still."""
+    is_other = found.present_attempt not in {None, one.attempt_id}
+    return is_other and found.status in {Status.COMPLETED, Status.REFUNDED} and not one.is_over
 
 
 async def _heard(

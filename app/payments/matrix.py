@@ -32,6 +32,7 @@ class Standing(StrEnum):
     DEPOSIT_REFUNDED = "deposit, refunded"
     DEPOSIT_REVERSED = "deposit, reversed"
     DEPOSIT_SUPERSEDED = "deposit, an earlier attempt"
+    DEPOSIT_STILL_OPEN = "deposit, a page still open"
     PAYOUT_UNSENT = "payout, nothing arrived"
     PAYOUT_SUBMITTED = "payout, submitted"
     PAYOUT_PENDING = "payout, provider pending"
@@ -171,6 +172,10 @@ return_, undo = _needs(_Q, Effect.RETURN), _needs(_Q, Effect.UNDO)
 # nothing, and a question about it might be forgotten when the present attempt ends.
 twice = Cell(Effect.CALL_SECOND, Source.HINT)
 
+# That the page of an attempt is open still, after another was paid, is what it was: its provider is asked until
+# it is over, and told to forget it.
+open_ = _needs(_Q, Effect.STAY)
+
 T = Standing
 # fmt: off
 _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
@@ -187,6 +192,7 @@ _ROWS: Mapping[Standing, tuple[Cell, ...]] = {
     T.DEPOSIT_REFUNDED:   (done,  amount, second, done,   done,   done,    stay,    stay,    stay,    stay,    stay,    stay),
     T.DEPOSIT_REVERSED:   (repaid,amount, second, done,   done,   done,    stay,    stay,    stay,    done,    done,    stay),
     T.DEPOSIT_SUPERSEDED: (twice, twice,  twice,  done,   done,   done,    revive,  revive,  stay,    stay,    stay,    stay),
+    T.DEPOSIT_STILL_OPEN: (twice, twice,  twice,  done,   done,   done,    open_,   open_,   stay,    stay,    stay,    stay),
 
     T.PAYOUT_UNSENT:      (qpay,  qclash, qclash, done,   done,   done,    reopen,  reopen,  stay,    done,    done,    done),
     T.PAYOUT_SUBMITTED:   (pay_,  clash_, clash_, fail,   fail,   unpay,   pend,    doubt,   doubt,   stay,    again,   unsent),
@@ -269,6 +275,8 @@ def standing_of(facts: Facts) -> Standing:
     """The row of the table."""
     if facts.kind is Kind.DEPOSIT and facts.sent_at is None:
         return T.DEPOSIT_UNSENT
+    if facts.kind is Kind.DEPOSIT and facts.is_superseded and facts.is_still_open:
+        return T.DEPOSIT_STILL_OPEN
     if facts.is_superseded:
         return _SUPERSEDED[facts.kind]
     if facts.sub_status is S.REVERSED:

@@ -120,7 +120,8 @@ class Facts:
         provider_reference: the provider's number of what was paid, once paid.
         sent_at: when the present attempt was sent, the last one where there were several; None: nothing was.
         expires_at: the end of the time that a deposit's player has.
-        is_superseded: the evidence is about an attempt that a later one has taken the place of.
+        is_superseded: the evidence is about an attempt that another one has taken the place of.
+        is_still_open: and nobody has said that it is over: of a deposit, its page may be open.
         captured: what was credited or paid out, once something was; people may have accepted another sum.
     """
 
@@ -131,6 +132,7 @@ class Facts:
     sent_at: datetime | None
     expires_at: datetime | None = None
     is_superseded: bool = False
+    is_still_open: bool = False
     captured: Money | None = None
 
     @property

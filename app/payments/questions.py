@@ -7,9 +7,11 @@ are called because nobody has answered for too long.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import bindparam, update
+from sqlalchemy.engine import Row
 
 from app.payments.legs import attempts_of
 from app.payments.model import Attention, Evidence, Facts, Source, Step, Verdict
@@ -17,8 +19,9 @@ from app.payments.queries import Attempt, Payment
 from app.payments.states import FINAL
 from app.payments.tables import attempts
 from app.plumbing.database import Built, Transaction, Write
+from app.providers import State
 
-__all__ = ["Question", "given_up", "question_about"]
+__all__ = ["Question", "Unanswered", "given_up", "question_about", "unanswered"]
 
 _OF_TRY = (attempts.c.site_id == bindparam("of_site")) & (attempts.c.attempt_id == bindparam("of_attempt"))
 _OPEN: Final = Built(update(attempts).where(_OF_TRY).values(is_questioned=True))
@@ -122,6 +125,48 @@ async def question_about(
         about = {one.attempt_id for one in tries}
     is_elsewhere = bool(about - {attempt_id})
     return Question(found, attempt_id, attempt_id in about, is_elsewhere, _under_way(tries, attempt_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """What is known of the tries that a payment's providers were asked about for too long.
+
+    Args:
+        why: what to ask whom, in words for people.
+        attempt_id: the try, where it is a single one.
+        is_page_open: each of them has a page, and its provider says still that it waits for the player.
+    """
+
+    why: str = ""
+    attempt_id: str | None = None
+    is_page_open: bool = False
+
+
+async def unanswered(tx: Transaction, found: Payment, *, since: datetime) -> Unanswered:
+    """What is known of the tries about which a question is open.
+
+    Args:
+        tx: where to read.
+        found: the payment.
+        since: what a provider said before counts no more.
+    """
+    its = (attempts.c.site_id == found.site_id) & (attempts.c.payment_id == found.payment_id)
+    asked = attempts.select().where(its, attempts.c.is_questioned).order_by(attempts.c.number)
+    rows = await tx.all(asked)
+    open_pages = [
+        row.state == State.REQUIRES_ACTION and not row.is_over and row.answered_at > since for row in rows
+    ]
+    return Unanswered(
+        "; ".join(_what_to_ask(row) for row in rows),
+        rows[0].attempt_id if len(rows) == 1 else None,
+        is_page_open=bool(rows) and all(open_pages),
+    )
+
+
+def _what_to_ask(row: Row[Any]) -> str:
+    if row.state == State.NOT_FOUND:
+        return f"{row.account} does not know the order {row.attempt_id}: ask them"
+    return f"{row.account} has not said whether {row.attempt_id} is over: ask them"
 
 
 def given_up(found: Payment) -> Write:

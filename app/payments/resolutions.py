@@ -102,8 +102,9 @@ async def execute(
             assert_never(proposal.resolution)
     now_is = await payment(tx, found.site_id, found.payment_id)
     _check_credited(now_is, proposal)
-    if now_is.status is Status.PROCESSING:
-        # The rest of it may have waited for this; the provider's schedule knows nothing of that.
+    if now_is.status is Status.PROCESSING or (now_is.kind is Kind.DEPOSIT and now_is.is_questioned):
+        # The rest of it may have waited for this, or another try's page is open still; the provider's
+        # schedule knows nothing of that.
         await carry_on_soon(tx, found.site_id, found.payment_id)
 
 

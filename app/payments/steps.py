@@ -112,7 +112,9 @@ async def apply_evidence(
     question = await question_about(tx, found, reference, by_people=source is Source.SETTLEMENT)
     question, step = question.after(evidence, facts, step)
     word = (found.site_id, reference, result, source)
-    answer = answer_of(*word, is_over=step.is_over, is_questioned=question.becomes, at=at)
+    has_ended = facts.is_still_open and step.settles  # under way again it would be news
+    is_over = step.is_over or has_ended
+    answer = answer_of(*word, is_over=is_over, is_questioned=question.becomes, at=at)
     if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
         changes["continue_url"] = result.next_action.url
     if step.credit is not None:

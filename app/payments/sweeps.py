@@ -12,6 +12,7 @@ from app import callouts
 from app.payments.casebook import called_since
 from app.payments.model import Attention, Step
 from app.payments.queries import payment
+from app.payments.questions import Unanswered, unanswered
 from app.payments.schedules import ASK_HORIZON, WAITS_FOR_US, ask_delay, late_question, waits_to_be_sent
 from app.payments.states import OPEN, Kind, Status, SubStatus
 from app.payments.steps import CARRY_ON, Cause, carry_on_soon, carry_out
@@ -156,18 +157,24 @@ async def _end(tx: Transaction, site_id: int, payment_id: str, now: datetime) ->
 async def _goes_on(tx: Transaction, row: Row[Any], now: datetime) -> bool:
     """The horizon is reached: what is still open, or was never answered, is a person's.
 
-    Nobody is asked any more. What waits to be sent keeps its turns, and nothing is sent in the place of a try
-    about which a question is open: that ends by its answer or by people alone.
+    Nobody is asked any more, but who says still that the page of a try waits for its player, when another was
+    paid: that is an answer, and no doubt. What waits to be sent keeps its turns, and nothing is sent in the
+    place of a try about which a question is open: that ends by its answer or by people alone.
 
     Returns:
-        whether it waits.
+        whether it keeps its turns.
     """
     found = await payment(tx, row.site_id, row.payment_id, lock=True)
     waits = waits_to_be_sent(found.kind, found.sub_status)
-    if found.sub_status in OPEN or found.is_questioned:
+    is_open, since = found.sub_status in OPEN, now - ASK_HORIZON
+    doubt = await unanswered(tx, found, since=since) if found.is_questioned else Unanswered()
+    if doubt.is_page_open and not is_open:
+        return True
+    if is_open or found.is_questioned:
         # Once in so long, whatever is heard of it meanwhile: each turn would call them again.
-        is_told = await called_since(tx, found, Attention.UNRESOLVED, now - ASK_HORIZON)
-        cause = Cause("clock", is_news=not is_told)
+        is_told = await called_since(tx, found, Attention.UNRESOLVED, since)
+        about = None if is_open else doubt.attempt_id  # of what is open it is about all of it
+        cause = Cause("clock", reason=doubt.why, attempt_id=about, is_news=not is_told)
         await carry_out(tx, found, Step(attention=Attention.UNRESOLVED), cause, at=now)
     if not waits:
         its = (payments.c.site_id == row.site_id) & (payments.c.payment_id == row.payment_id)

@@ -8,6 +8,7 @@ follow, and calls people where a payment whose place another has taken was paid 
 # ruff: noqa: E501  a table is read by its columns
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -34,6 +35,7 @@ deposit, cancelled               ask|4!paid_after_cancel  ask|4!paid_after_cance
 deposit, refunded                stay|4settled        !amount_differs      !second_payment      stay|4settled         stay|4settled         stay|4settled         stay               stay               stay     stay           stay        stay
 deposit, reversed                ask|4!revived|5late  !amount_differs      !second_payment      stay|4settled         stay|4settled         stay|4settled         stay               stay               stay     stay|4settled  stay|4settled  stay
 deposit, an earlier attempt      !second_payment      !second_payment      !second_payment      stay|4settled         stay|4settled         stay|4settled         ask|4!revived      ask|4!revived      stay     stay           stay        stay
+deposit, a page still open       !second_payment      !second_payment      !second_payment      stay|4settled         stay|4settled         stay|4settled         ask|4stay          ask|4stay          stay     stay           stay        stay
 payout, nothing arrived          ask|4pay             ask|4clash           ask|4clash           stay|4settled         stay|4settled         stay|4settled         ask|4reopen        ask|4reopen        stay     stay|4settled  stay|4settled  stay|4settled
 payout, submitted                pend+ask|3pay        pend+ask|3clash      pend+ask|3clash      fail                  fail                  ask|4fail             pend               doubt              doubt    stay           again       unsent
 payout, provider pending         ask|3pay             ask|3clash           ask|3clash           ask|3fail             ask|3fail             ask|4fail             stay               stay               stay     !order_vanished  !order_vanished  stay
@@ -119,7 +121,10 @@ STANDS = {
 }
 PAID_TWICE = {
     ("!second_payment", standing)
-    for standing in (Standing.DEPOSIT_SUPERSEDED, Standing.PAYOUT_SUPERSEDED, Standing.REFUND_SUPERSEDED)
+    for standing in (
+        *(Standing.DEPOSIT_SUPERSEDED, Standing.DEPOSIT_STILL_OPEN),
+        *(Standing.PAYOUT_SUPERSEDED, Standing.REFUND_SUPERSEDED),
+    )
 }
 UNSENT_DEPOSITS = set(STANDS[Standing.DEPOSIT_UNSENT].split())
 SENT_AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -153,6 +158,8 @@ def every_facts() -> Iterator[tuple[Standing, Facts]]:
             standing,
             Facts(kind_of(standing), SubStatus.SUBMITTED, AMOUNT, None, SENT_AT, is_superseded=True),
         )
+    left = Facts(Kind.DEPOSIT, SubStatus.COMPLETED, AMOUNT, "theirs-1", SENT_AT, is_superseded=True)
+    yield Standing.DEPOSIT_STILL_OPEN, replace(left, is_still_open=True)
 
 
 def test_the_tables_of_this_test_are_complete() -> None:

@@ -11,10 +11,10 @@ from tests.payments.banks import sent, told
 from tests.payments.casework import R, only, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.questions import days, questioned
-from tests.payments.stage import Bank, Stage
+from tests.payments.stage import Bank, BankOrder, Stage
 from tests.payments.test_refund_tries import BACK, tried
 from tests.payments.test_waiting_questions import HOURS
-from tests.payments.world import ACCOUNT, NEVER_LEFT, UNKNOWN, State, fact, just, paid
+from tests.payments.world import ACCOUNT, AMOUNT, NEVER_LEFT, UNKNOWN, State, fact, just, paid
 
 DAY = timedelta(days=1)
 
@@ -132,19 +132,45 @@ async def test_not_paid_lets_a_refund_that_was_said_to_be_paid_go_on(desk: Desk)
     assert len(desk.provider.refunds) == 2
 
 
-async def test_another_try_that_nobody_knows_is_a_case_in_the_end(
-    stage: Stage, bank: Bank, next_bank: Bank
-) -> None:
-    """Its order was lost: not found, for ever. Whether it was, nobody can say."""
+async def lost_beside_what_was_paid(stage: Stage, bank: Bank, next_bank: Bank) -> str:
+    """The first try was paid after all, and people let it count; the order of the second was lost: its id."""
     bank.manners, next_bank.manners = ["declines"], ["loses the order"]
     await sent(stage)
-    first, _ = await tries(stage)
+    first, last = await tries(stage)
     bank.pay(bank.book[first.attempt_id])
     await told(stage, bank, first.attempt_id, "succeeded")
     await decided(stage, payments.Resolution.PAID)
-    for _ in range(20):
+    for _ in range(40):
         await stage.later(DAY)
-    assert await cases(stage) == ["unresolved"]
+    return str(last.attempt_id)
+
+
+async def test_another_try_that_nobody_knows_is_one_case_in_the_end_and_says_whom_to_ask(
+    stage: Stage, bank: Bank, next_bank: Bank
+) -> None:
+    """Not found, for ever: whether it was lost or waits somewhere, only its provider's people can say."""
+    last = await lost_beside_what_was_paid(stage, bank, next_bank)
+    async with stage.database.reading() as reader:
+        [its] = await payments.cases_of_site(reader, stage.site_id)
+    assert (its.kind.value, its.attempt_id) == ("unresolved", last)
+    assert its.theirs["text"] == f"second does not know the order {last}: ask them"
+    called = "SELECT 1 FROM payment_event WHERE detail->>'attention' IN ('unresolved', 'revived')"
+    assert len(await stage.rows(called)) == 1
+
+
+async def test_that_it_was_not_paid_ends_the_question_about_it_and_nothing_else(
+    stage: Stage, bank: Bank, next_bank: Bank
+) -> None:
+    last = await lost_beside_what_was_paid(stage, bank, next_bank)
+    assert await questioned(stage) == [last]
+    await decided(stage, payments.Resolution.NOT_PAID)
+    assert (await questioned(stage), await cases(stage)) == ([], [])
+    assert await stage.state((await stage.payment()).payment_id) == ("completed", None)
+    # Should it be paid after all, that is for people, as ever.
+    next_bank.pay(next_bank.book.setdefault(last, BankOrder(last, "lost-1", AMOUNT, State.PROCESSING)))
+    await told(stage, next_bank, last, "succeeded", account="second")
+    assert await cases(stage) == ["second_payment"]
+    bank.moved.pop()  # twice by the banks, once by our books: that is what the case says
 
 
 async def test_a_note_about_a_changed_refund_leaves_its_question(desk: Desk) -> None:

@@ -1,0 +1,125 @@
+"""The page of a later try that is open still when people let an earlier one count."""
+
+from datetime import timedelta
+
+import pytest
+
+from app import payments, providers
+from tests.payments.accounts import SECOND, cases, decided
+from tests.payments.questions import days, questioned, work
+from tests.payments.world import AMOUNT, UNKNOWN, Provider, State, World, awaiting, fact, just, paid
+
+pytestmark = pytest.mark.usefixtures("through_both")
+PAGE = awaiting("https://second.example.com/2")
+
+
+async def earlier_counts(world: World, provider: Provider, first: str) -> None:
+    """The first try was paid after all, and people let it count."""
+    provider.statuses = [paid("main-1")]
+    await world.notice(fact(first, theirs="main-1"))
+    await decided(world, payments.Resolution.PAID)
+    found = await world.payment()
+    assert (found.sub_status, found.present_attempt) == ("completed", first)
+
+
+def cancelled(second: Provider) -> int:
+    return sum(what == "cancel" for what, _ in second.asked)
+
+
+async def alarms(world: World) -> list[str]:
+    """Why people were called, each time, once those have decided who let the first count."""
+    rows = await world.rows(
+        "SELECT detail->>'attention' AS why FROM payment_event WHERE detail ? 'attention' AND sequence > "
+        "(SELECT max(sequence) FROM payment_event WHERE source = 'settlement') ORDER BY sequence"
+    )
+    return [row.why for row in rows]
+
+
+async def test_it_is_cancelled_at_its_provider_at_once_and_nobody_is_called(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    first, next_one = both_tried
+    await earlier_counts(world, provider, first)
+    assert await questioned(world) == [next_one]
+    await work(world, "payments.ask_provider")
+    assert cancelled(second) == 1
+    now = await world.payment()
+    assert (await questioned(world), now.attention, await cases(world)) == ([], None, [])
+    await days(world, 20)
+    assert (await alarms(world), cancelled(second)) == ([], 1)
+
+
+async def test_it_is_asked_about_until_its_provider_says_that_it_is_over(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    """Cancelling is not answered, again and again; the page stays open for three weeks."""
+    first, next_one = both_tried
+    second.cancels = [UNKNOWN]
+    await earlier_counts(world, provider, first)
+    await days(world, 20)
+    assert (await questioned(world), await cases(world), await alarms(world)) == ([next_one], [], [])
+    assert cancelled(second) > 14
+    second.statuses = [just(State.CANCELLED)]
+    await days(world, 1)
+    assert (await questioned(world), (await world.payment()).attention) == ([], None)
+
+
+async def test_where_the_adapter_cannot_cancel_it_is_only_asked(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    first, next_one = both_tried
+    second.caps &= ~providers.Cap.CANCEL
+    await earlier_counts(world, provider, first)
+    await days(world, 20)
+    assert (cancelled(second), await questioned(world), await cases(world)) == (0, [next_one], [])
+    second.statuses = [just(State.FAILED)]
+    await days(world, 1)
+    assert (await questioned(world), await alarms(world)) == ([], [])
+
+
+@pytest.mark.parametrize("when", ["asked", "cancelled", "told"])
+async def test_that_the_player_pays_there_all_the_same_is_for_people(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str], when: str
+) -> None:
+    first, next_one = both_tried
+    late = paid("second-1")
+    if when == "cancelled":  # in the very moment
+        second.cancels = [late]
+    else:
+        second.cancels = [UNKNOWN]
+    await earlier_counts(world, provider, first)
+    await days(world, 2)
+    if when == "asked":
+        second.statuses = [late]
+        await days(world, 1)
+    elif when == "told":
+        await world.notice(fact(next_one, theirs="second-1"), account=SECOND)
+    assert await cases(world) == ["second_payment"]
+    assert (await alarms(world), await world.credited()) == (["second_payment"], AMOUNT.minor)
+
+
+async def test_a_page_that_was_over_and_is_under_way_again_is_for_people(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    first, next_one = both_tried
+    await earlier_counts(world, provider, first)
+    await work(world, "payments.ask_provider")
+    second.statuses = [just(State.PROCESSING)]
+    await world.notice(fact(next_one, "processing"), account=SECOND)
+    await days(world, 1)
+    assert await cases(world) == ["revived"]
+
+
+async def test_a_provider_that_falls_silent_about_it_is_for_people_after_two_weeks(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    first, next_one = both_tried
+    second.cancels = second.statuses = [UNKNOWN]
+    await earlier_counts(world, provider, first)
+    await days(world, 40)
+    assert (await cases(world), await alarms(world)) == (["unresolved"], ["unresolved"])
+    async with world.database.reading() as reader:
+        [its] = await payments.cases_of_site(reader, world.site_id)
+    why = f"{SECOND} has not said whether {next_one} is over: ask them"
+    assert (its.attempt_id, its.theirs["text"]) == (next_one, why)
+    assert world.clock.now() - its.opened_at > timedelta(days=20)

@@ -49,7 +49,7 @@ class Case:
     """What people must look at, with both stories.
 
     `attempt_id`: which attempt the evidence was about; None where it was about none: people opened it, the
-    clock did, it is about a dispute, or a notice of nobody.
+    clock did about more than one, it is about a dispute, or a notice of nobody.
     """
 
     site_id: int

@@ -24,12 +24,14 @@ __all__ = [
     "at_try",
     "columns_of_try",
     "may_be_next",
+    "may_be_paid",
     "next_held",
     "next_of_deposit",
     "next_of_leg",
     "says_nothing_came",
     "try_meant",
     "why_doubted",
+    "why_not_nothing",
     "why_questioned",
     "why_said_paid",
 ]
@@ -39,6 +41,7 @@ _ENDS: Final = frozenset({SubStatus.DECLINED, SubStatus.UNDELIVERABLE, SubStatus
 _UNSENT: Final = frozenset({SubStatus.ALLOCATED})
 # What a provider says of an order by which nothing was paid and nothing will be.
 _NOTHING: Final = frozenset({providers.State.NOT_FOUND, providers.State.FAILED, providers.State.CANCELLED})
+_CAME_BACK: Final = frozenset({providers.State.RETURNED, providers.State.REVERSED})
 _SOON: Final = timedelta(minutes=1)  # should the job be lost that sends it on
 
 
@@ -147,6 +150,11 @@ async def next_held(
     return None, route.why or f"switched off: {', '.join(route.accounts)}"
 
 
+def may_be_paid(one: Attempt) -> bool:
+    """Whether money of a try may be gone though another one has its place; what came back is here again."""
+    return one.is_questioned or (one.said_paid and one.state not in _CAME_BACK)
+
+
 def why_said_paid(tries: Sequence[Attempt]) -> str:
     """Why no other account is asked where one of those that were has ever said that it was paid.
 
@@ -184,6 +192,11 @@ def says_nothing_came(result: providers.Result, *, never_left: bool) -> bool:
     By its own word; or it can be reached now as little as then, when no byte of the order left us.
     """
     return result.state in _NOTHING or (never_left and result.nothing_was_sent)
+
+
+def why_not_nothing(one: Attempt) -> str:
+    """Why no other order follows an earlier try of which its provider leaves a doubt, in words for staff."""
+    return f"{one.account} does not say that nothing came of {one.attempt_id}"
 
 
 async def as_of_try(
@@ -231,7 +244,7 @@ async def at_its_account(tx: Transaction, found: Payment, provider_reference: st
 def try_meant(
     tries: Sequence[Attempt], present: Attempt, number: str, known: str | None, *, is_earlier: bool
 ) -> Attempt:
-    """The try that people speak of: the present one, or one at another account whose number they name.
+    """The try that people speak of: the present one, or another one whose number they name, at any account.
 
     Args:
         tries: of the same payment, or part of it.
@@ -242,13 +255,13 @@ def try_meant(
     """
     if not is_earlier and number in {"", known, present.provider_reference}:
         return present
-    elsewhere = [one for one in tries if one.account != present.account]
+    others = [one for one in tries if one.attempt_id != present.attempt_id]
     if number:
-        numbered = [one for one in elsewhere if one.provider_reference == number]
+        numbered = [one for one in others if one.provider_reference == number]
         if numbered or not is_earlier or number in {known, present.provider_reference}:
             return (numbered or [present])[-1]
     # It said that it was paid, and under no number: then any that is named now may be its own.
-    nameless = [one for one in elsewhere if one.said_paid and one.provider_reference is None]
+    nameless = [one for one in others if one.said_paid and one.provider_reference is None]
     return nameless[0] if len(nameless) == 1 else present
 
 

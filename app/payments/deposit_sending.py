@@ -21,6 +21,7 @@ from app.payments.evidence import evidence_of
 from app.payments.legs import attempts_of
 from app.payments.model import Source, Step
 from app.payments.queries import Attempt, Payment, payment
+from app.payments.questions import question_at_end
 from app.payments.rules import next_step
 from app.payments.schedules import ask_delay
 from app.payments.states import Kind, Status, SubStatus
@@ -224,7 +225,8 @@ async def _heard(
         # The present try alone: another that was begun meanwhile has a page of its own, which is still open.
         is_awaited = is_awaited and found.present_attempt in {None, reference}
         if is_awaited and _is_over(found, now) and result.state in _UNDECIDED:
-            await carry_out(tx, found, Step(path=(SubStatus.EXPIRED,)), Cause("clock"), at=now)
+            cause = await _at_end(tx, found, Cause("clock"))
+            await carry_out(tx, found, Step(path=(SubStatus.EXPIRED,)), cause, at=now)
             return Step()
         word = (reference, result, Source.STATUS_QUERY)
         return await apply_evidence(tx, found, *word, at=now, asked_at=asked_at)
@@ -295,6 +297,7 @@ async def _begin(tx: Transaction, known: Payment, after: str, reference: str, at
     if account is None:
         end = SubStatus.PROVIDER_ERROR if tries[-1].never_left else SubStatus.DECLINED
         cause = Cause("system", found.reason_code, found.reason, detail={"why_last": why})
+        cause = await _at_end(tx, found, cause)
         await carry_out(tx, found, Step((end,)), cause, at=at)
         return None
     if account.account != found.next_account:
@@ -311,6 +314,12 @@ async def _begin(tx: Transaction, known: Payment, after: str, reference: str, at
     }
     now_is = await remember(tx, found, changes)
     return _Begun(now_is, await merchants.site(tx, found.site_id), account, reference)
+
+
+async def _at_end(tx: Transaction, found: Payment, cause: Cause) -> Cause:
+    """The cause of an end without money, and an earlier try that has said that it was paid is asked about."""
+    question = await question_at_end(tx, found)
+    return replace(cause, beside=question.writes, is_questioned=question.of_payment)
 
 
 async def _allowed(

@@ -14,6 +14,7 @@ from app import ledger, providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.cascade import next_of_leg
+from app.payments.doubts import Word, kept_back
 from app.payments.evidence import as_ranked, evidence_of
 from app.payments.legs import Leg, attempts_of, facts_of, legs_of, present_try
 from app.payments.model import Attention, Facts, Source, Step, Verdict
@@ -71,17 +72,20 @@ async def apply_to_leg(
     if step.keeps_number:
         step = await _fenced(tx, found, leg, evidence.provider_reference, step)
     step, onward, changes, detail = await next_of_leg(tx, found, leg, facts, evidence, step, at=at)
-    [was_over] = [one.is_over for one in tries if one.attempt_id == attempt.attempt_id]
-    question = await question_about(tx, found, attempt.attempt_id, by_people=source is Source.SETTLEMENT)
+    word = Word(attempt, tries, result, evidence)
+    kept = await kept_back(tx, found, step, word, is_held=not leg.is_released, at=at)
+    if kept is not None:
+        return kept
+    question = await question_about(tx, found, attempt.attempt_id, looks=source is Source.SETTLEMENT)
     moved, path = None, step.path
     if step.path:
         step, moved = await _moved(tx, found, parts, leg, step, evidence.provider_reference, at)
     # What really became of the leg: its money may have been gone, and the payout may stand there already.
     became = step if moved is None else replace(step, path=path)
-    question, became = question.after(evidence, facts, became, is_over=was_over)
-    step = replace(step, attention=became.attention)
-    word = (found.site_id, attempt.attempt_id, result, source)
-    answer = answer_of(*word, is_over=step.is_over, is_questioned=question.becomes, at=at)
+    question, became = question.after(evidence, facts, became, before=word.before)
+    step = replace(step, attention=became.attention, settles=became.settles)
+    said = (found.site_id, attempt.attempt_id, result, source)
+    answer = answer_of(*said, is_over=step.is_over, is_questioned=question.becomes, at=at)
     cause = Cause(
         source=source.name.lower(),
         reason_code=evidence.code,
@@ -174,9 +178,8 @@ async def _fenced(tx: Transaction, found: Payment, leg: Leg, reference: str | No
             (legs.c.payment_id != found.payment_id) | (legs.c.leg != leg.leg),
         )
     )
-    if taken is not None:
-        return Step((SubStatus.CONFLICTED,), attention=Attention.REFERENCE_REUSED)
-    return step
+    reused = Step((SubStatus.CONFLICTED,), attention=Attention.REFERENCE_REUSED)
+    return step if taken is None else reused
 
 
 async def _moved(

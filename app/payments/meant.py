@@ -1,23 +1,24 @@
 """Which try of a payment people speak of when they decide a case, and what stands against it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
-from app.payments.cascade import try_meant
+from app.payments.cascade import may_be_paid, try_meant, why_doubted
 from app.payments.casebook import Case
 from app.payments.legs import attempts_of, legs_of, present_try, present_try_of
 from app.payments.model import CaseKind
 from app.payments.proposals import Proposal, Resolution
 from app.payments.queries import Attempt, Payment
-from app.payments.states import LegState, SubStatus
+from app.payments.states import Kind, LegState, SubStatus
 from app.plumbing.database import Transaction
 
 __all__ = [
     "Meant",
     "ResolutionImpossible",
+    "by_our_reference",
     "check_number",
     "doubted_try",
     "impossible",
@@ -31,6 +32,13 @@ _NOTHING_MOVES: Final = frozenset(
         *(LegState.PLANNED.value, SubStatus.APPROVED.value),
         *(SubStatus.DECLINED.value, SubStatus.UNDELIVERABLE.value, SubStatus.PROVIDER_ERROR.value),
         *(SubStatus.EXPIRED.value, SubStatus.BY_OPERATOR.value, SubStatus.BY_PLAYER.value),
+    }
+)
+# What was paid counts, whatever another try says; so does what came back or was taken again.
+_WAS_PAID: Final = frozenset(
+    {
+        *(SubStatus.COMPLETED.value, SubStatus.RETURNED.value, SubStatus.REVERSED.value),
+        *(SubStatus.REFUNDED.value, SubStatus.CHARGED_BACK.value),
     }
 )
 
@@ -96,7 +104,7 @@ async def meant_try(tx: Transaction, its: Case, found: Payment, proposal: Propos
         if is_second and len({one.account for one in tries}) > 1:
             check_number(proposal, known, number or "another's")  # it may be any account's
         return now
-    _check_was_paid(proposal, meant, parts[0].state if parts else found.sub_status)
+    _check_was_paid(proposal, meant, present, parts[0].state if parts else found.sub_status)
     if proposal.resolution is Resolution.NOT_PAID:
         return Meant(meant, now.ordered, meant.provider_reference, is_other=True)
     if known is not None and not is_undone:
@@ -115,12 +123,12 @@ def _speaks_of(own: Attempt, tries: Sequence[Attempt], proposal: Proposal) -> bo
     )
 
 
-def _check_was_paid(proposal: Proposal, other: Attempt, state: str) -> None:
+def _check_was_paid(proposal: Proposal, other: Attempt, present: Attempt, state: str) -> None:
     """Of another try than the present one nothing was counted: there is nothing to take back.
 
     But a question about it may end, or what its provider has said before.
     """
-    if proposal.resolution is Resolution.NOT_PAID and not _is_doubted(other, state):
+    if proposal.resolution is Resolution.NOT_PAID and not _is_doubted(other, present, state):
         why = f"it is about another attempt at {other.account}, of which nothing was counted: note it"
         raise impossible(proposal, why)
 
@@ -131,37 +139,88 @@ async def doubted_try(
     """The try that they say was not paid, where that moves nothing, and what was said of it held others back.
 
     Another than the present one; or the present one, while it waits to be sent again or has failed. Where
-    neither the case nor a number says which, the only one of which there is something of the kind.
+    neither the case nor a number says which, the only one of which there is something of the kind. None where
+    it ends the present one.
 
     Raises:
-        ResolutionImpossible: it is none of them, or it could be several: what is not cleared stays held.
+        ResolutionImpossible: it is none of them, or it could be several: what is not cleared stays held; or
+            what is held would be given back while another one may be paid.
     """
     if meant.is_other:
         return meant.attempt
     parts = {part.leg: part.state for part in await legs_of(tx, found)}
     state: str = parts[meant.attempt.leg] if meant.attempt.leg is not None else found.sub_status
-    if state not in _NOTHING_MOVES:
-        return None
     its_tries = [one for one in await attempts_of(tx, found) if one.leg == meant.attempt.leg]
-    doubted = [one for one in its_tries if _is_doubted(one, state)]
-    number = proposal.provider_reference
-    if number:
-        nameless = number not in {one.provider_reference for one in its_tries}
-        named = [one for one in doubted if one.provider_reference == (None if nameless else number)]
-        if doubted and len(named) != 1:
-            raise impossible(proposal, f"{number} is not the number of a try of it that is doubted")
+    if state not in _NOTHING_MOVES:
+        _check_ends(proposal, found, meant, its_tries)
+        return None
+    doubted = [one for one in its_tries if _is_doubted(one, meant.attempt, state)]
+    if proposal.provider_reference:
+        named = [one for one in _numbered(its, its_tries, proposal.provider_reference) if one in doubted]
+        if doubted and not named:
+            why = f"{proposal.provider_reference} is not the number of a try of it that is doubted"
+            raise impossible(proposal, f"{why}: name {_names(doubted)}")
         return named[0] if named else None
     if its.attempt_id is not None:
         return meant.attempt if meant.attempt in doubted else None
     if len(doubted) > 1:
-        raise impossible(proposal, "more than one try of it is doubted: name the provider's number of one")
+        raise impossible(proposal, f"more than one try of it is doubted: name one, {_names(doubted)}")
     return doubted[0] if doubted else None
 
 
-def _is_doubted(one: Attempt, state: str) -> bool:
-    """As what holds another order back: `said_paid`, whatever it says now; else only where it denies it."""
-    holds = state in _NOTHING_MOVES or state == LegState.UNKNOWN.value
+def _check_ends(proposal: Proposal, found: Payment, meant: Meant, tries: Sequence[Attempt]) -> None:
+    """Refuse to end the present try by a number that is not its own, or while another one may be paid.
+
+    A deposit ends nevertheless: nothing is held for it, and who said that it was paid is asked.
+    """
+    present, number = meant.attempt, proposal.provider_reference
+    doubted = [one for one in tries if may_be_paid(one) and one.attempt_id != present.attempt_id]
+    own = {meant.number, present.provider_reference} - {None}
+    if number and number not in own and (own or doubted):
+        why = f"{number} is the number of no try of it"
+        raise impossible(proposal, f"{why}: name {_names([present, *doubted])}")
+    if doubted and found.kind is not Kind.DEPOSIT:
+        why = why_doubted(doubted, besides=present.attempt_id)
+        raise impossible(proposal, f"{why}: decide about that one first, name {_names(doubted)}")
+
+
+def _numbered(its: Case, tries: Sequence[Attempt], number: str) -> list[Attempt]:
+    """The one try whose number it is; one that nobody knows is that of the only try that has none."""
+    known = [one for one in tries if one.provider_reference == number]
+    nameless = [one for one in tries if one.provider_reference is None]
+    found = known or nameless
+    is_of_case = its.attempt_id in {None, *(one.attempt_id for one in found)}
+    return found if len(found) == 1 and (known or is_of_case) else []
+
+
+def _names(tries: Sequence[Attempt]) -> str:
+    """By what people can name these tries: the provider's number, or where it has none our reference."""
+    return " or ".join(one.provider_reference or one.attempt_id for one in tries)
+
+
+def _is_doubted(one: Attempt, present: Attempt, state: str) -> bool:
+    """As what holds others back: `said_paid`, whatever it says now.
+
+    Once another one was paid only where it denies that, or where the other may have come back.
+    """
+    holds = state not in _WAS_PAID or present.is_questioned
     return one.is_questioned or one.contradicts or (one.said_paid and holds)
+
+
+async def by_our_reference(
+    tx: Transaction, its: Case, found: Payment, proposal: Proposal
+) -> tuple[Case, Proposal]:
+    """The case and the proposal where people name a try by our own reference of it: it is about that one.
+
+    Not every provider has a number of its own, or tells it.
+    """
+    tries = await attempts_of(tx, found) if proposal.provider_reference else []
+    for one in tries:
+        if one.attempt_id == proposal.provider_reference:
+            number = one.provider_reference or ""
+            about_it = replace(its, attempt_id=one.attempt_id, about=number)
+            return about_it, replace(proposal, provider_reference=number)
+    return its, proposal
 
 
 def check_number(proposal: Proposal, known: str | None, number: str = "") -> None:

@@ -14,7 +14,7 @@ from app.payments.steps import remember
 from app.plumbing import metrics, switches
 from app.plumbing.database import Reader, Transaction
 
-__all__ = ["PAYOUTS", "hold_up", "let_on", "waits", "why_barred", "why_not_sent", "why_stopped"]
+__all__ = ["PAYOUTS", "hold_up", "let_on", "say_why", "waits", "why_barred", "why_not_sent", "why_stopped"]
 
 PAYOUTS = "payouts"  # the stop switch that requests and sending obey
 _LOOK_AGAIN: Final = timedelta(minutes=5)  # for money at the provider, or for the end of a stop or a dispute
@@ -62,10 +62,16 @@ async def hold_up(tx: Transaction, found: Payment, why: str, *, at: datetime) ->
         why: in words for staff.
         at: this instant.
     """
+    await say_why(tx, found, why, again_at=at + _LOOK_AGAIN)
+
+
+async def say_why(tx: Transaction, found: Payment, why: str, *, again_at: datetime | None = None) -> None:
+    """The same of what has its next turn already, where none is named."""
     if found.reason != why:
         metrics.ALARMS.labels(f"{found.kind.value}_waits").inc()
         _log.warning(f"{found.kind.value}.waits", payment_id=found.payment_id, why=why)
-    await remember(tx, found, {"reason_code": WAITS, "reason": why, "ask_at": at + _LOOK_AGAIN})
+    turn = {} if again_at is None else {"ask_at": again_at}
+    await remember(tx, found, {"reason_code": WAITS, "reason": why, **turn})
 
 
 async def let_on(tx: Transaction, found: Payment) -> None:

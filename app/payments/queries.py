@@ -339,20 +339,9 @@ def site_of_view(view_token: str) -> int:
 
 def attempt_of(row: Row[Any]) -> Attempt:
     """Read a row of the table `attempt`."""
-    return Attempt(
-        row.attempt_id,
-        row.payment_id,
-        row.account,
-        row.leg,
-        row.is_over,
-        State(row.state) if row.state else None,
-        row.said_paid,
-        row.error_code,
-        row.error,
-        row.provider_reference,
-        row.sent_at,
-        row.is_questioned,
-    )
+    said = State(row.state) if row.state else None
+    its = (row.attempt_id, row.payment_id, row.account, row.leg, row.is_over, said, row.said_paid)
+    return Attempt(*its, row.error_code, row.error, row.provider_reference, row.sent_at, row.is_questioned)
 
 
 def payment_of(row: Row[Any]) -> Payment:

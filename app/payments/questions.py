@@ -1,5 +1,7 @@
 """Whether the provider of a try that is over is still asked about it: a success, or that there was none.
 
+Also of one whose provider has said no while another try of the same may be paid: that no counts later.
+
 Opened and ended try by try. What the provider of another try says, and what people decide about another,
 leaves a question open; the payment knows that some try has one, and is asked about until none has, or people
 are called because nobody has answered for too long.
@@ -13,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, update
 from sqlalchemy.engine import Row
 
+from app import providers
 from app.payments.legs import attempts_of
 from app.payments.model import Attention, Evidence, Facts, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
@@ -21,7 +24,7 @@ from app.payments.tables import attempts
 from app.plumbing.database import Built, Transaction, Write
 from app.providers import State
 
-__all__ = ["Question", "Unanswered", "given_up", "question_about", "unanswered"]
+__all__ = ["Question", "Unanswered", "given_up", "question_about", "question_at_end", "unanswered"]
 
 _OF_TRY = (attempts.c.site_id == bindparam("of_site")) & (attempts.c.attempt_id == bindparam("of_attempt"))
 _OPEN: Final = Built(update(attempts).where(_OF_TRY).values(is_questioned=True))
@@ -30,6 +33,7 @@ _OF_ALL = (attempts.c.site_id == bindparam("of_site")) & (attempts.c.payment_id 
 _END_ALL: Final = Built(update(attempts).where(_OF_ALL).values(is_questioned=False))
 # Of an order of which somebody has said that it was paid or came back: not yet, or nowhere to be found.
 _UNDECIDED: Final = frozenset({Verdict.PENDING, Verdict.NEEDS_PLAYER, Verdict.NOT_FOUND})
+_UNDER_WAY: Final = frozenset({providers.State.PROCESSING, providers.State.REQUIRES_ACTION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Question:
         is_open: about this try.
         is_elsewhere: about another one.
         others: other tries of the same order that may still act.
+        said_paid: other tries of it that have ever said that they were paid, and are not asked about.
         becomes: what the try's row is to say of it; None: as it does.
         writes: what the rows of other tries are to say.
     """
@@ -51,6 +56,7 @@ class Question:
     is_open: bool = False
     is_elsewhere: bool = False
     others: tuple[str, ...] = ()
+    said_paid: tuple[str, ...] = ()
     becomes: bool | None = None
     writes: tuple[Write, ...] = ()
 
@@ -60,7 +66,7 @@ class Question:
         return self.is_open or self.is_elsewhere
 
     def after(
-        self, evidence: Evidence, facts: Facts, step: Step, *, is_over: bool = False
+        self, evidence: Evidence, facts: Facts, step: Step, *, before: Attempt | None = None
     ) -> tuple["Question", Step]:
         """What is open after a piece of evidence about the try, and the step, which says so where it opens.
 
@@ -70,18 +76,28 @@ class Question:
             evidence: what the try's provider says.
             facts: what was known of it before.
             step: what follows.
-            is_over: the try had been, whether its order waits to be sent once more or not.
+            before: the try of something that goes out, as it was: it may have been over, whether its order
+                waits to be sent once more or not, and what its provider says may be new or what people know.
         """
         if step.ask_again:
-            ended = is_over or facts.is_superseded or facts.sub_status in FINAL
+            was_over = before is not None and before.is_over
+            ended = was_over or facts.is_superseded or facts.sub_status in FINAL
             if not ended and self.payment.sub_status not in FINAL:
                 return self, step
-            return self._now(is_open=True), replace(step, attention=Attention.UNCONFIRMED)
+            return self.opened(), replace(step, attention=Attention.UNCONFIRMED)
+        is_news = before is not None and before.state not in _UNDER_WAY
+        if is_news and step.attention is Attention.REVIVED and evidence.verdict is not Verdict.PAID:
+            # It is not over, says its own provider: what becomes of it is asked, and nothing sent meanwhile.
+            return self.opened(), replace(step, settles=True)
         if evidence.source is Source.SETTLEMENT and step.path and evidence.verdict is Verdict.PAID:
             return self._now(is_open=False).and_the_others(), step
         if evidence.source < Source.STATUS_QUERY or not _decides(evidence, step):
             return self, step
         return self._now(is_open=False), step
+
+    def opened(self) -> "Question":
+        """The same, and this try is asked about."""
+        return self._now(is_open=True)
 
     def decided(self, *, is_paid: bool) -> "Question":
         """What is open once people have decided about the try; where it is paid another may be as well."""
@@ -91,8 +107,15 @@ class Question:
 
     def and_the_others(self) -> "Question":
         """The same, and those that are under way are asked about as well: this one has their place."""
+        return self._and(self.others)
+
+    def and_who_said_paid(self) -> "Question":
+        """The same, and those that said that they were paid are asked: by this one nothing came."""
+        return self._and(self.said_paid)
+
+    def _and(self, tries: Sequence[str]) -> "Question":
         site_id = self.payment.site_id
-        opened: list[Write] = [(_OPEN, {"of_site": site_id, "of_attempt": one}) for one in self.others]
+        opened: list[Write] = [(_OPEN, {"of_site": site_id, "of_attempt": one}) for one in tries]
         is_elsewhere = self.is_elsewhere or bool(opened)
         return replace(self, is_elsewhere=is_elsewhere, writes=(*self.writes, *opened))
 
@@ -101,7 +124,7 @@ class Question:
 
 
 async def question_about(
-    tx: Transaction, found: Payment, attempt_id: str, *, by_people: bool = False
+    tx: Transaction, found: Payment, attempt_id: str, *, looks: bool = False
 ) -> Question:
     """What is open about a try of a payment, whose row is locked, and about its others.
 
@@ -109,9 +132,10 @@ async def question_about(
         tx: where to read.
         found: the payment.
         attempt_id: the try.
-        by_people: they decide about it.
+        looks: what other tries have said counts although none of them is asked about: people decide, or the
+            payment ends.
     """
-    if not found.is_questioned and not by_people:
+    if not found.is_questioned and not looks:
         return Question(found, attempt_id)  # nearly always: nothing is read for it
     tries = await attempts_of(tx, found)
     about = {one.attempt_id for one in tries if one.is_questioned}
@@ -124,7 +148,29 @@ async def question_about(
         )
         about = {one.attempt_id for one in tries}
     is_elsewhere = bool(about - {attempt_id})
-    return Question(found, attempt_id, attempt_id in about, is_elsewhere, _under_way(tries, attempt_id))
+    others = _others(tries, attempt_id)
+    return Question(
+        found,
+        attempt_id,
+        attempt_id in about,
+        is_elsewhere,
+        others=tuple(one.attempt_id for one in others if not one.is_over),
+        said_paid=tuple(one.attempt_id for one in others if one.said_paid),
+    )
+
+
+async def question_at_end(tx: Transaction, found: Payment) -> Question:
+    """What is open once a deposit fails by the clock, or as no other account may be asked.
+
+    Whoever has said that it was paid, by an earlier try, is asked about: it may be credited late.
+
+    Args:
+        tx: where to read.
+        found: the deposit, its row locked.
+    """
+    has_others = found.present_attempt is not None
+    question = await question_about(tx, found, found.present_attempt or "", looks=has_others)
+    return question.and_who_said_paid()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +228,8 @@ def _decides(evidence: Evidence, step: Step) -> bool:
     return step.settles or step.attention is not None
 
 
-def _under_way(tries: Sequence[Attempt], attempt_id: str) -> tuple[str, ...]:
-    """Other tries of the order of this one that are not over."""
+def _others(tries: Sequence[Attempt], attempt_id: str) -> list[Attempt]:
+    """Other tries of the order of this one that are not asked about."""
     legs = [one.leg for one in tries if one.attempt_id == attempt_id]
-    return tuple(
-        one.attempt_id
-        for one in tries
-        if one.attempt_id != attempt_id and one.leg in legs and not one.is_over and not one.is_questioned
-    )
+    others = [one for one in tries if one.attempt_id != attempt_id and one.leg in legs]
+    return [one for one in others if not one.is_questioned]

@@ -6,21 +6,27 @@ from datetime import datetime, timedelta
 
 from app import providers
 from app.kernel import ids
-from app.payments.cascade import says_nothing_came, why_doubted, why_questioned, why_said_paid
+from app.payments.cascade import (
+    says_nothing_came,
+    why_doubted,
+    why_not_nothing,
+    why_questioned,
+    why_said_paid,
+)
 from app.payments.dispute_telling import disputes_of
 from app.payments.legs import attempts_of
 from app.payments.liquidity import why_off
 from app.payments.model import Attention, Source, Step
-from app.payments.obstacles import hold_up, let_on
+from app.payments.obstacles import hold_up, let_on, say_why
 from app.payments.queries import Attempt, Payment
 from app.payments.refund_requests import refund, refund_content
 from app.payments.refund_steps import apply_to_refund, deposit_of
 from app.payments.schedules import ask_delay
-from app.payments.states import Kind, Status, SubStatus
-from app.payments.steps import Cause, carry_out, remember
+from app.payments.states import Kind, SubStatus
+from app.payments.steps import Cause, call_about, carry_out, remember
 from app.payments.tables import attempts
 from app.plumbing import idempotency, switches
-from app.plumbing.database import Reader, Transaction
+from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
 __all__ = ["REFUNDS", "carry_on_refund"]
@@ -70,8 +76,20 @@ async def _nothing_arrived(pipes: Pipes, found: Payment, tries: Sequence[Attempt
         result = providers.judged(account, result)
         await _conclude(pipes, found, one, result, Source.STATUS_QUERY, asked_at=asked_at)
         if not says_nothing_came(result, never_left=False):
+            await _say_why(pipes, found, why_not_nothing(one))
             return False
     return True
+
+
+async def _say_why(pipes: Pipes, found: Payment, why: str) -> None:
+    """Say why it waits, if it still does; its schedule asks on."""
+
+    async def say(tx: Transaction) -> None:
+        now_is = await refund(tx, found.site_id, found.payment_id, lock=True)
+        if now_is.sub_status is SubStatus.APPROVED:
+            await say_why(tx, now_is, why)
+
+    await pipes.database.retried(say)
 
 
 async def _begin(
@@ -99,12 +117,10 @@ async def _begin(
         return None
     said_paid = [one for one in tries if one.said_paid]
     if said_paid:
-        why, its = why_said_paid(said_paid), said_paid[-1]
-        number, its_try = its.provider_reference, its.attempt_id
-        its_case = Cause("system", reason=why, provider_reference=number, attempt_id=its_try)
-        cause = replace(its_case, is_news=found.attention is None)  # noted, and it waits all the same
-        await carry_out(tx, found, Step(attention=Attention.DENIED_AFTER_SUCCESS), cause, at=at)
-        await hold_up(tx, found, why, at=at)
+        is_news = found.attention is None  # noted, and it waits all the same
+        denied = (said_paid[-1], Attention.DENIED_AFTER_SUCCESS)
+        await call_about(tx, found, *denied, is_news=is_news, at=at)
+        await hold_up(tx, found, why_said_paid(said_paid), at=at)
         return None
     account = await providers.account(tx, found.site_id, found.account, held=True)
     order = await _order(tx, pipes, found, reference)
@@ -165,26 +181,19 @@ async def _place(
 
 
 async def _ask(pipes: Pipes, found: Payment) -> None:
-    """Ask the provider about each try that may still act; of a refund that is over, about all of them."""
+    """Ask the provider about each try, an earlier one too: that it was paid after all is news at any time."""
     async with pipes.database.reading() as reader:
-        tries = await _worth_asking(reader, found)
+        tries = await attempts_of(reader, found)
         accounts = {one.account: await providers.account(reader, found.site_id, one.account) for one in tries}
+    lost = []
     for one in tries:
         account, asked_at = accounts[one.account], pipes.clock.now()
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
         word = (providers.judged(account, result), Source.STATUS_QUERY)
         step = await _conclude(pipes, found, one, *word, asked_at=asked_at)
-        if step.send_again:
-            await _send_again(pipes, found, one)
-
-
-async def _worth_asking(reader: Reader, found: Payment) -> list[Attempt]:
-    now_is = await refund(reader, found.site_id, found.payment_id)
-    tries = await attempts_of(reader, now_is)
-    may_repeat = now_is.sub_status is SubStatus.UNKNOWN
-    if now_is.status is Status.PROCESSING and now_is.attention is None and not may_repeat:
-        return [one for one in tries if not one.is_over]
-    return list(tries)
+        lost += [one] if step.send_again else []
+    for one in lost:  # once each of them was heard: another may have been paid
+        await _send_again(pipes, found, one)
 
 
 async def _conclude(

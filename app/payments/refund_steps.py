@@ -12,6 +12,7 @@ from sqlalchemy import update
 from app import ledger, providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
+from app.payments.doubts import Word, kept_back
 from app.payments.evidence import as_ranked, evidence_of
 from app.payments.fences import reference_is_taken
 from app.payments.legs import attempts_of, present_try_of
@@ -59,13 +60,16 @@ async def apply_to_refund(
     step = legal(found, next_step(facts, evidence))
     if step.keeps_number and await reference_is_taken(tx, found, evidence.provider_reference):
         step = in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
+    word = Word(attempt, tries, result, evidence)
+    kept = await kept_back(tx, found, step, word, is_held=_is_reserved(found), at=at)
+    if kept is not None:
+        return kept
     if step.path:
         step = legal(found, await _moved(tx, found, step, at))
-    [was_over] = [one.is_over for one in tries if one.attempt_id == attempt.attempt_id]
-    question = await question_about(tx, found, attempt.attempt_id, by_people=source is Source.SETTLEMENT)
-    question, step = question.after(evidence, facts, step, is_over=was_over)
-    word = (found.site_id, attempt.attempt_id, result, source)
-    answer = answer_of(*word, is_over=step.is_over, is_questioned=question.becomes, at=at)
+    question = await question_about(tx, found, attempt.attempt_id, looks=source is Source.SETTLEMENT)
+    question, step = question.after(evidence, facts, step, before=word.before)
+    said = (found.site_id, attempt.attempt_id, result, source)
+    answer = answer_of(*said, is_over=step.is_over, is_questioned=question.becomes, at=at)
     if step.path[-1:] == (SubStatus.UNKNOWN,) and attempt.is_over:
         # It is not over after all; as long as it is not, no other try can begin.
         its = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)

@@ -20,13 +20,14 @@ from app.payments.leg_steps import accept_leg
 from app.payments.legs import attempts_of, legs_of, present_try_of
 from app.payments.meant import (
     ResolutionImpossible,
+    by_our_reference,
     check_number,
     doubted_try,
     impossible,
     meant_try,
     present_of,
 )
-from app.payments.model import CaseKind, Source, Step
+from app.payments.model import Attention, CaseKind, Source, Step
 from app.payments.proposals import Proposal, Resolution
 from app.payments.queries import Attempt, Payment, payment, taken_again
 from app.payments.questions import question_about
@@ -84,20 +85,21 @@ async def execute(
         return
     if found is None:
         raise impossible(proposal, "it is about no payment")
+    its, named = await by_our_reference(tx, its, found, proposal)
     match proposal.resolution:
         case Resolution.PAID | Resolution.NOT_PAID:
-            await _said(tx, its, found, proposal, at)
+            await _said(tx, its, found, named, at)
         case Resolution.ACCEPTED if found.kind is Kind.DEPOSIT:
-            await _accepted(tx, its, found, proposal, at)
+            await _accepted(tx, its, found, named, at)
         case Resolution.ACCEPTED:
-            await _accepted_out(tx, its, found, proposal, at)
+            await _accepted_out(tx, its, found, named, at)
         case Resolution.MONEY_RETURNED:
             if found.kind is not Kind.DEPOSIT or found.captured.minor:
                 # What was credited goes back by a refund, which takes it from the player.
                 raise impossible(proposal, "it is about no deposit, or one that was credited: refund that")
-            await _walk(tx, found, Step((SubStatus.REFUNDED,)), proposal, at, about=its.attempt_id)
+            await _walk(tx, found, Step((SubStatus.REFUNDED,)), named, at, about=its.attempt_id)
         case Resolution.MATCHED:
-            await _matched(tx, its, found, proposal, at)
+            await _matched(tx, its, found, named, at)
         case _:
             assert_never(proposal.resolution)
     now_is = await payment(tx, found.site_id, found.payment_id)
@@ -142,11 +144,17 @@ async def _said(tx: Transaction, its: Case, found: Payment, proposal: Proposal, 
 async def _not_paid(
     tx: Transaction, found: Payment, attempt: Attempt, proposal: Proposal, at: datetime
 ) -> None:
-    """Nothing moves: what somebody has said of a try, for which others wait, counts no more."""
+    """Nothing moves: what somebody has said of a try, for which others wait, counts no more.
+
+    Where nobody is asked any more, what is under way besides it is asked about anew: its no may count now.
+    """
     of_try = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
     await tx.execute(update(attempts).where(of_try).values(said_paid=False))
-    cause = await _ending(tx, found, attempt.attempt_id, _cause(proposal), is_paid=False)
-    await carry_out(tx, found, Step(settles=True), replace(cause, detail={}), at=at)
+    question = (await question_about(tx, found, attempt.attempt_id, looks=True)).decided(is_paid=False)
+    if found.ask_at is None and found.status is Status.PROCESSING:
+        question = question.and_the_others()
+    cause = replace(_cause(proposal), is_questioned=question.of_payment, beside=question.writes, detail={})
+    await carry_out(tx, found, Step(settles=True), cause, at=at)
 
 
 async def _counted(
@@ -160,7 +168,11 @@ async def _counted(
     step = await apply(tx, found, attempt, result, Source.SETTLEMENT, at=at)
     has_answered = attempt.is_questioned and step.settles
     if not (has_answered or step.path or step.credit or step.paid or step.came_back or step.is_over):
-        raise impossible(proposal, f"it is {found.sub_status.value}, and nothing would change")
+        is_kept = step.attention is Attention.UNCONFIRMED
+        why = (
+            "another attempt may be paid: decide about that one first" if is_kept else "nothing would change"
+        )
+        raise impossible(proposal, f"it is {found.sub_status.value}, and {why}")
 
 
 async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
@@ -245,7 +257,7 @@ async def _walk(
 
 async def _ending(tx: Transaction, found: Payment, attempt_id: str, cause: Cause, *, is_paid: bool) -> Cause:
     """The cause of what people have decided about a try, with the question about it ended."""
-    question = (await question_about(tx, found, attempt_id, by_people=True)).decided(is_paid=is_paid)
+    question = (await question_about(tx, found, attempt_id, looks=True)).decided(is_paid=is_paid)
     return replace(cause, is_questioned=question.of_payment, beside=question.writes)
 
 
@@ -268,8 +280,8 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
         raise impossible(proposal, "it is about no notice")
     account = await providers.account(tx, its.site_id, notice.account)
     told = [one for one in providers.reports_of(account, notice) if one.reference.startswith(its.about)]
-    attempt = await _attempt_at(tx, its, found, proposal, notice.account)
     for report in told[:1]:
+        attempt = await _attempt_at(tx, its, found, proposal, notice.account, report.result)
         if report.dispute is None:
             its_try = found if found.kind is not Kind.DEPOSIT else at_try(found, attempt)
             await _counted(tx, its_try, attempt, report.result, proposal, at)
@@ -286,17 +298,27 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
 
 
 async def _attempt_at(
-    tx: Transaction, its: Case, found: Payment, proposal: Proposal, account: str
+    tx: Transaction, its: Case, found: Payment, proposal: Proposal, account: str, said: providers.Result
 ) -> Attempt:
     """The try that a notice which came through this account is about: the present one, if it went by it.
 
-    Of a deposit that has failed any of its tries may have been paid after all. As long as the present one may
-    still be paid, another's word decides nothing about the deposit.
+    Unless the number in it is another's there: its no ends nothing of the present one. Of a deposit that has
+    failed any of its tries may have been paid after all. As long as the present one may still be paid,
+    another's word decides nothing about the deposit.
     """
-    present = (await present_of(tx, its, found, proposal)).attempt
+    now = await present_of(tx, its, found, proposal)
+    present, number = now.attempt, said.provider_reference
+    there = [one for one in await attempts_of(tx, found) if one.account == account]
+    numbered = [
+        one for one in there if one.leg == present.leg and number and one.provider_reference == number
+    ]
+    is_others = bool(numbered) and number not in {now.number, present.provider_reference}
+    if present.account == account and is_others and found.kind is not Kind.DEPOSIT:
+        if said.state is providers.State.SUCCEEDED:
+            return numbered[-1]
+        raise impossible(proposal, f"{number} is the number of another attempt: say what became of that one")
     if present.account == account:
         return present
-    there = [one for one in await attempts_of(tx, found) if one.account == account]
     if not there or found.kind is not Kind.DEPOSIT or found.status is not Status.FAILED:
         raise impossible(proposal, f"the notice came through {account}, it went by {present.account}")
     return there[-1]

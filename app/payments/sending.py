@@ -7,8 +7,8 @@ A process that dies in between leaves a try of which nobody knows: the provider 
 where it says that it never heard of it, the same order is sent again under the same reference.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import update
@@ -17,17 +17,23 @@ from app import providers
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.payments.approvals import is_ready
-from app.payments.cascade import says_nothing_came, why_doubted, why_questioned, why_said_paid
+from app.payments.cascade import (
+    says_nothing_came,
+    why_doubted,
+    why_not_nothing,
+    why_questioned,
+    why_said_paid,
+)
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy, present_try
 from app.payments.liquidity import Funding, elsewhere, funding_of, switched_on, why_not_funded, why_off
 from app.payments.model import Attention, Source, Step
-from app.payments.obstacles import hold_up, let_on, waits, why_not_sent, why_stopped
+from app.payments.obstacles import hold_up, let_on, say_why, waits, why_not_sent, why_stopped
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import of_legs
 from app.payments.schedules import ask_delay
 from app.payments.states import Kind, LegState, Status, SubStatus
-from app.payments.steps import Cause, carry_out, remember
+from app.payments.steps import Cause, call_about, carry_out, remember
 from app.payments.tables import attempts, legs
 from app.plumbing import idempotency
 from app.plumbing.database import Reader, Transaction
@@ -68,11 +74,12 @@ class _Seen:
 
     goes_to: Mapping[int, str]
     tries: frozenset[str]
+    beside: str = field(default="", compare=False)  # why legs wait of which that is not known
 
 
-def _seen(waiting: Sequence[Leg], tries: Sequence[Attempt]) -> _Seen:
+def _seen(waiting: Sequence[Leg], tries: Sequence[Attempt], beside: str = "") -> _Seen:
     goes_to = {leg.leg: leg.account for leg in waiting}
-    return _Seen(goes_to, frozenset(one.attempt_id for one in tries if one.leg in goes_to))
+    return _Seen(goes_to, frozenset(one.attempt_id for one in tries if one.leg in goes_to), beside)
 
 
 async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
@@ -86,11 +93,13 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
         return
     doubted = await _doubted_legs(pipes, found, waiting, tries)
     waiting = [leg for leg in waiting if leg.leg not in doubted]
+    beside = "; ".join(doubted.values())
     if not waiting:
+        await _say_why(pipes, found, doubted.keys(), beside)
         return
-    seen = _seen(waiting, tries)
-    held = {one.leg for one in tries if one.is_questioned}  # and takes no money from what can go
-    payable = [leg for leg in waiting if leg.leg not in held]
+    seen = _seen(waiting, tries, beside)
+    held = {one.leg for one in tries if one.is_questioned or one.said_paid}
+    payable = [leg for leg in waiting if leg.leg not in held]  # what is held takes no money from what can go
     funding = await funding_of(pipes, found, own, payable or waiting, tries)
     references = [ids.new("att", at=pipes.clock.now()) for _ in waiting]
 
@@ -119,22 +128,38 @@ async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
         account = accounts[one.account]
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
         words.append(providers.judged(account, result))
+    lost = []
     for one, result in zip(tries, words, strict=True):
         step = await _conclude(pipes, found, one, result, Source.STATUS_QUERY, asked_at=asked_at)
-        if step.send_again:
-            await _send_again(pipes, found, one, accounts[one.account])
+        lost += [one] if step.send_again else []
+    for one in lost:  # once each of them was heard: another may have been paid
+        await _send_again(pipes, found, one, accounts[one.account])
+
+
+async def _say_why(pipes: Pipes, found: Payment, doubted: Collection[int], why: str) -> None:
+    """Say why legs wait of whose earlier tries it is not known that nothing came; their schedule asks on."""
+
+    async def say(tx: Transaction) -> None:
+        now_is = await payout(tx, found.site_id, found.payment_id, lock=True)
+        if any(leg.leg in doubted and waits(leg) for leg in await legs_of(tx, now_is)):
+            await say_why(tx, now_is, why)
+
+    await pipes.database.retried(say)
 
 
 async def _doubted_legs(
     pipes: Pipes, found: Payment, waiting: Sequence[Leg], tries: Sequence[Attempt]
-) -> set[int]:
+) -> dict[int, str]:
     """Legs of which a provider does not say itself that each earlier try is nothing: no other follows there.
 
     That nothing left us is what our own side of the wire says. What the provider says counts as evidence. At
     another account one may follow as well while the earlier one can be reached as little as when it was sent.
     Each leg is money of its own: a doubt about one keeps no other back.
+
+    Returns:
+        by the leg's number why it waits, in words for staff.
     """
-    doubted: set[int] = set()
+    doubted: dict[int, str] = {}
     async with pipes.database.reading() as reader:
         goes_to = {leg.leg: leg.account for leg in waiting}
         tries = [one for one in tries if one.leg in goes_to]
@@ -150,7 +175,7 @@ async def _doubted_legs(
         leg = one.leg or 0
         never_left = one.never_left and one.account != goes_to[leg]
         if not says_nothing_came(result, never_left=never_left):
-            doubted.add(leg)
+            doubted[leg] = why_not_nothing(one)
     return doubted
 
 
@@ -199,35 +224,39 @@ async def _begin(
         if all(one.is_over and not one.is_questioned for one in tries):
             await remember(tx, found, {"ask_at": None})
         return []
-    said_paid = [one for one in tries if one.attempt_id in seen.tries and one.said_paid]
-    if said_paid:
-        await _call_about(tx, found, said_paid[-1], at)
-        return []
-    asked = [one for one in tries if one.attempt_id in seen.tries and one.is_questioned]
-    waiting = [part for part in waiting if part.leg not in {one.leg for one in asked}]
+    its = [one for one in tries if one.attempt_id in seen.tries]
+    found = await _called_about(tx, found, [one for one in its if one.said_paid], at)
+    doubted = {one.leg for one in its if one.said_paid or one.is_questioned}
+    waiting = [part for part in waiting if part.leg not in doubted]
     why = await why_stopped(tx, site_id) or await why_not_sent(tx, found)
-    why = why or ("" if waiting else why_questioned(asked))
+    why = why or ("" if waiting else why_said_paid(its) or why_questioned(its))
     why = why or await why_not_funded(tx, found, waiting, tries, funding)
     if why:
-        await hold_up(tx, found, why, at=at)
+        await hold_up(tx, found, "; ".join(filter(None, (why, seen.beside))), at=at)
         return []
     orders = await _write_tries(tx, pipes, found, waiting, tries, references, funding, at)
     if orders:
         sent = {one.attempt.leg for one in orders}
         states = [LegState.SUBMITTED if part.leg in sent else part.state for part in parts]
         await _under_way(tx, found, states, elsewhere(waiting, funding), at)
+        beside = seen.beside or why_said_paid(its) or why_questioned(its)
+        if beside:  # of the rest of it
+            await say_why(tx, found, beside)
     return orders
 
 
-async def _call_about(tx: Transaction, found: Payment, one: Attempt, at: datetime) -> None:
-    """A provider has said that it paid, and says now that it did not: people decide, nobody else is asked."""
-    denied = Step(attention=Attention.DENIED_AFTER_SUCCESS)
-    why = why_said_paid([one])
-    number, its_try = one.provider_reference, one.attempt_id
-    its_case = Cause("system", reason=why, provider_reference=number, attempt_id=its_try)
-    cause = replace(its_case, is_news=found.attention is None)  # noted, and it waits all the same
-    await carry_out(tx, found, denied, cause, at=at)
-    await hold_up(tx, found, why, at=at)
+async def _called_about(
+    tx: Transaction, found: Payment, said_paid: Sequence[Attempt], at: datetime
+) -> Payment:
+    """A payout of which people know of each leg that a provider has said that it paid, and says no more.
+
+    They decide, and nobody else is asked for that leg.
+    """
+    is_news = found.attention is None  # noted, and it waits all the same
+    for one in {one.leg: one for one in said_paid}.values():
+        await call_about(tx, found, one, Attention.DENIED_AFTER_SUCCESS, is_news=is_news, at=at)
+        found = await payout(tx, found.site_id, found.payment_id)
+    return found
 
 
 async def _write_tries(
@@ -240,7 +269,7 @@ async def _write_tries(
     funding: Funding,
     at: datetime,
 ) -> list[_Order]:
-    busy = {one.leg for one in tries if not one.is_over or one.is_questioned}
+    busy = {one.leg for one in tries if not one.is_over or one.is_questioned or one.said_paid}
     orders = []
     waiting = [part for part in waiting if part.leg not in busy]
     for number, (planned, reference) in enumerate(zip(waiting, references, strict=False), len(tries) + 1):
@@ -279,6 +308,8 @@ async def _under_way(
         path = (SubStatus.ALLOCATED, SubStatus.SUBMITTED)
         changes |= {"sent_at": at, "asked": 0}
     detail = detail if path else {**detail, "sent": True}
+    if found.waits_because:
+        changes |= {"reason_code": "", "reason": ""}
     await carry_out(tx, found, Step(path), Cause("system", changes=changes, detail=detail), at=at)
 
 

@@ -5,7 +5,7 @@ lock.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -14,14 +14,20 @@ from sqlalchemy import bindparam, update
 from app import providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
-from app.payments.cascade import as_of_try, at_its_account, columns_of_try, next_of_deposit
+from app.payments.cascade import (
+    as_of_try,
+    at_its_account,
+    columns_of_try,
+    next_of_deposit,
+    why_said_paid,
+)
 from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
 from app.payments.crediting import credit, take_again
 from app.payments.evidence import as_ranked, evidence_of
 from app.payments.fences import taken
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
-from app.payments.queries import Payment, payment_of
+from app.payments.queries import Attempt, Payment, payment_of
 from app.payments.questions import question_about
 from app.payments.rules import in_conflict, next_step
 from app.payments.schedules import ask_delay, next_question
@@ -36,6 +42,7 @@ __all__ = [
     "CARRY_ON",
     "Cause",
     "apply_evidence",
+    "call_about",
     "carry_on_soon",
     "carry_out",
     "legal",
@@ -109,8 +116,13 @@ async def apply_evidence(
     step, changes, detail = await next_of_deposit(tx, found, facts, evidence, step)
     if step.path:
         changes |= its
-    question = await question_about(tx, found, reference, by_people=source is Source.SETTLEMENT)
+    # By a try of several nothing came: whoever else has said that it was paid is asked, and heard anew.
+    is_unpaid = found.present_attempt is not None and step.credit is None
+    is_unpaid = is_unpaid and not FINAL.isdisjoint(step.path[-1:])
+    question = await question_about(tx, found, reference, looks=source is Source.SETTLEMENT or is_unpaid)
+    is_news = question.is_open and found.attention is Attention.UNCONFIRMED
     question, step = question.after(evidence, facts, step)
+    question = question.and_who_said_paid() if is_unpaid else question
     word = (found.site_id, reference, result, source)
     has_ended = facts.is_still_open and step.settles  # under way again it would be news
     is_over = step.is_over or has_ended
@@ -130,6 +142,7 @@ async def apply_evidence(
         beside=(*answer, *question.writes),
         is_questioned=question.of_payment,
         attempt_id=reference,
+        is_news=is_news,
     )
     await carry_out(tx, found, step, cause, at=at)
     return step
@@ -139,6 +152,15 @@ async def carry_on_soon(tx: Transaction, site_id: int, payment_id: str) -> None:
     """Leave a job to carry a payment on now."""
     job = {"site_id": site_id, "payment_id": payment_id}
     await queue.add(tx, CARRY_ON, job, key=f"{CARRY_ON}:{payment_id}", urgent=True)
+
+
+async def call_about(
+    tx: Transaction, found: Payment, one: Attempt, kind: Attention, *, is_news: bool, at: datetime
+) -> None:
+    """Call people about a try that has said that it was paid; with `is_news` though they have noted it."""
+    why = why_said_paid([one])
+    its_case = Cause("system", reason=why, provider_reference=one.provider_reference, is_news=is_news)
+    await carry_out(tx, found, Step(attention=kind), replace(its_case, attempt_id=one.attempt_id), at=at)
 
 
 def legal(found: Payment, step: Step) -> Step:

@@ -20,7 +20,8 @@ async def tried(
     desk.provider.answers = [NEVER_LEFT, second]
 
     def told(reference: str) -> providers.Result:
-        return said.get(reference, second if len(desk.provider.refunds) > 1 else just(State.NOT_FOUND))
+        sent = [order.reference for order in desk.provider.refunds]
+        return said.get(reference, second if sent.index(reference) else just(State.NOT_FOUND))
 
     desk.provider.statuses = [told]
     refund = (await desk.sent(deposit, BACK)).payment_id

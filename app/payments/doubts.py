@@ -1,0 +1,99 @@
+"""What is kept back because another try of the same order may have been paid, or may yet be.
+
+A try that is declined, or that brings its money back, ends its order only where none of the others is
+doubted. Else the money stays where it is, and the try is asked about until its word can count. People who
+decide what became of the other one end that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app import providers
+from app.payments.answers import answer_of
+from app.payments.cascade import may_be_paid, why_doubted
+from app.payments.model import Attention, Evidence, Step
+from app.payments.queries import Attempt, Payment, payment
+from app.payments.questions import question_about
+from app.payments.states import STATUS_OF, Status
+from app.payments.steps import Cause, call_about, carry_out
+from app.plumbing.database import Transaction
+
+__all__ = ["Word", "kept_back"]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What was said of a try of something that goes out.
+
+    Args:
+        attempt: the try.
+        tries: all of the payment, or of the part of a withdrawal, as they were.
+        result: what its provider said, or people.
+        evidence: the same as evidence.
+    """
+
+    attempt: Attempt
+    tries: Sequence[Attempt]
+    result: providers.Result
+    evidence: Evidence
+
+    @property
+    def before(self) -> Attempt:
+        """The try as it was."""
+        return next(one for one in self.tries if one.attempt_id == self.attempt.attempt_id)
+
+
+async def kept_back(
+    tx: Transaction,
+    found: Payment,
+    step: Step,
+    word: Word,
+    *,
+    is_held: bool,
+    at: datetime,
+) -> Step | None:
+    """Take another step than one that would give money back to the player while another try may be paid.
+
+    What was said is kept beside its try, which is asked about until it can count.
+
+    Args:
+        tx: holds the payment's lock.
+        found: the payment.
+        step: what would follow.
+        word: what was said.
+        is_held: the money is set aside still.
+        at: this instant.
+
+    Returns:
+        the step that was taken instead: nothing moves. None where nothing stands against it.
+    """
+    ends = is_held and bool(step.path) and STATUS_OF[step.path[-1]] is Status.FAILED
+    if not ends and step.came_back is None:
+        return None
+    its, evidence = word.attempt.attempt_id, word.evidence
+    others = [one for one in word.tries if one.attempt_id != its and may_be_paid(one)]
+    why = why_doubted(others, besides=its)
+    if not why:
+        return None
+    question = (await question_about(tx, found, its)).opened()
+    said = (found.site_id, its, word.result, evidence.source)
+    answer = answer_of(*said, is_over=False, is_questioned=question.becomes, at=at)
+    instead = Step(settles=True, attention=Attention.UNCONFIRMED)
+    cause = Cause(
+        source=evidence.source.name.lower(),
+        reason_code=evidence.code,
+        reason=f"nothing is given back: {why}",
+        provider_reference=evidence.provider_reference,
+        beside=(*answer, *question.writes),
+        is_questioned=True,
+        attempt_id=its,
+    )
+    await carry_out(tx, found, instead, cause, at=at)
+    paid = [one for one in others if one.said_paid]
+    if paid and question.becomes:
+        # People may have noted it while this one could be paid as well.
+        now_is = await payment(tx, found.site_id, found.payment_id)
+        kind = Attention.DENIED_AFTER_SUCCESS if paid[-1].contradicts else Attention.SECOND_PAYMENT
+        await call_about(tx, now_is, paid[-1], kind, is_news=True, at=at)
+    return instead

@@ -276,14 +276,32 @@ async def is_noted(
     return await reader.first(told) is not None
 
 
-async def called_since(reader: Reader, found: Payment, why: Attention, since: datetime) -> bool:
-    """Whether the clock has called people for this reason since then; what they raised is no call."""
+async def called_since(
+    reader: Reader,
+    found: Payment,
+    why: Attention,
+    since: datetime,
+    *,
+    by: str = "clock",
+    provider_reference: str | None = None,
+) -> bool:
+    """Whether we have called people for this reason since then; what they raised is no call.
+
+    Args:
+        reader: where to read.
+        found: the payment.
+        why: the reason.
+        since: calls before do not count.
+        by: what has called them.
+        provider_reference: about which number of the provider.
+    """
     its = payment_events.c
     called = select(its.sequence).where(
         its.site_id == found.site_id,
         its.payment_id == found.payment_id,
-        its.source == "clock",
+        its.source == by,
         its.detail["attention"].astext == why.value,
+        its.provider_reference.is_not_distinct_from(provider_reference),
         its.recorded_at > since,
     )
     return await reader.first(called) is not None

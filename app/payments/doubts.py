@@ -12,6 +12,7 @@ from datetime import datetime
 from app import providers
 from app.payments.answers import answer_of
 from app.payments.cascade import may_be_paid, why_doubted
+from app.payments.casebook import called_since
 from app.payments.model import Attention, Evidence, Step
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.questions import question_about
@@ -90,10 +91,16 @@ async def kept_back(
         attempt_id=its,
     )
     await carry_out(tx, found, instead, cause, at=at)
-    paid = [one for one in others if one.said_paid]
-    if paid and question.becomes:
-        # People may have noted it while this one could be paid as well.
-        now_is = await payment(tx, found.site_id, found.payment_id)
-        kind = Attention.DENIED_AFTER_SUCCESS if paid[-1].contradicts else Attention.SECOND_PAYMENT
-        await call_about(tx, now_is, paid[-1], kind, is_news=True, at=at)
+    for one in others:
+        if one.said_paid:
+            await _called_about(tx, found, one, word.before.sent_at or found.created_at, at)
     return instead
+
+
+async def _called_about(tx: Transaction, found: Payment, one: Attempt, since: datetime, at: datetime) -> None:
+    """Call people about a try that said that it was paid, once: they noted it while another might be too."""
+    kind = Attention.DENIED_AFTER_SUCCESS if one.contradicts else Attention.SECOND_PAYMENT
+    number = one.provider_reference
+    if not await called_since(tx, found, kind, since, by="system", provider_reference=number):
+        now_is = await payment(tx, found.site_id, found.payment_id)
+        await call_about(tx, now_is, one, kind, is_news=True, at=at)

@@ -129,18 +129,24 @@ async def test_not_paid_about_one_leaves_the_question_about_another_after_the_ho
     assert await questioned(stage) == [last.attempt_id], (now.is_questioned, now.attention, now.ask_at)
 
 
-async def test_not_paid_about_the_present_try_gives_back_though_an_earlier_one_is_doubted(
+async def test_not_paid_about_the_present_try_gives_back_once_no_other_is_doubted(
     stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
-    """By a case raised by hand, and without a number."""
+    """By a case raised by hand, and without a number. The player may have what the first one paid."""
     bank.manners, next_bank.manners = ["declines"], ["pays"]
     await sent(stage)
     first, last = await tries(stage)
     bank.words = ["not_found"]
     stage.clock.advance(5)
     await told(stage, bank, first.attempt_id, "processing")
-    await raised(stage)
+    its = await raised(stage)
     next_bank.send_back(last.attempt_id)
+    with pytest.raises(ResolutionImpossible, match="decide about that one first, name bank-1"):
+        await decided(stage, payments.Resolution.NOT_PAID)
+    assert (await stage.payment()).sub_status == "completed"
+    stage.clock.advance(timedelta(days=4))  # that proposal runs out
+    await decided(stage, payments.Resolution.NOT_PAID, its=its, provider_reference="bank-1")
+    await raised(stage)
     await decided(stage, payments.Resolution.NOT_PAID)
     assert (await stage.payment()).sub_status == "returned"
 
@@ -191,8 +197,8 @@ async def test_people_end_the_question_about_the_earlier_try_of_a_cancelled_refu
     said: dict[str, providers.Result] = {}
     _, refund, first, next_one = await tried(desk, NEVER_LEFT, said)
     said |= {first: just(State.NOT_FOUND), next_one: just(State.NOT_FOUND)}
-    await desk.world.notice(fact(first, "processing"), mark="a")
     await cancel_refund(desk.pipes, desk.site_id, refund, desk.maker, reason="too long")
+    await desk.world.notice(fact(first, "processing"), mark="a")
     assert await questioned(desk.world) == [first]
     its = await payments.raise_case(desk.pipes, desk.site_id, refund, desk.maker, reason="the bank wrote")
     await resolve(desk, its.case_id, R.NOT_PAID)

@@ -7,7 +7,7 @@ from app.payments.model import CaseKind
 from app.payments.resolutions import ResolutionImpossible
 from tests.payments.casework import REJECT, R, decide, only, open_cases, propose, resolve
 from tests.payments.desk import Desk, kzt
-from tests.payments.world import NEVER_LEFT, State, just, paid
+from tests.payments.world import NEVER_LEFT, UNKNOWN, State, just, paid
 
 BACK = 50_000
 
@@ -108,3 +108,43 @@ async def test_a_try_that_another_worker_has_written_meanwhile_is_asked_about_fi
     await desk.carry_on(refund)
     assert len(desk.provider.refunds) == 2
     assert (await desk.found(refund)).sub_status.value == "approved"
+
+
+async def test_what_was_being_sent_when_the_process_died_is_not_repeated_unasked(desk: Desk) -> None:
+    """The first, which seemed not to have left, was paid meanwhile; its notice is lost."""
+    said: dict[str, providers.Result] = {}
+    deposit = await desk.deposit()
+    desk.provider.answers = [NEVER_LEFT]
+    desk.provider.statuses = [lambda of: said.get(of, just(State.NOT_FOUND))]
+    refund = (await desk.sent(deposit, BACK)).payment_id
+
+    class Died(BaseException):
+        pass
+
+    def dies(_: str) -> providers.Result:
+        raise Died
+
+    desk.provider.answers = [dies]
+    desk.world.clock.advance(600)
+    with pytest.raises(Died):
+        await desk.carry_on(refund)
+    desk.provider.refunds.pop()  # it never got there
+    asked = "SELECT attempt_id FROM attempt WHERE payment_id = :of ORDER BY number"
+    first, _next_one = [row.attempt_id for row in await desk.world.rows(asked, of=refund)]
+    assert (await desk.found(refund)).sub_status.value == "submitted"
+    said[first] = paid("back-1", kzt(BACK))
+    desk.provider.answers = [paid("back-2", kzt(BACK))]
+    desk.world.clock.advance(600)
+    await desk.carry_on(refund)
+    assert len(desk.provider.refunds) == 1, "sent again, though the first was paid"
+
+
+async def test_an_earlier_try_is_asked_before_a_lost_order_is_repeated(desk: Desk) -> None:
+    """The second alone is lost; the first, asked in the same turn, was paid, and its notice is lost."""
+    said: dict[str, providers.Result] = {}
+    _, refund, first, next_one = await tried(desk, UNKNOWN, said)
+    said |= {first: paid("back-1", kzt(BACK)), next_one: just(State.NOT_FOUND)}
+    desk.world.clock.advance(600)
+    await desk.carry_on(refund)
+    assert len(desk.provider.refunds) == 2
+    assert (await only(desk)).attempt_id == first

@@ -3,7 +3,7 @@
 import pytest
 
 from app import payments, providers
-from tests.payments.accounts import SECOND, cases, decided, raised
+from tests.payments.accounts import SECOND, cases, decided
 from tests.payments.questions import days
 from tests.payments.world import AMOUNT, Provider, State, World, fact, just, paid
 
@@ -47,22 +47,6 @@ async def test_nor_what_comes_under_another_number_of_the_same_try(
     await world.notice(fact(other, theirs="second-2"), mark="c", account=SECOND)
     await days(world, 3)
     assert await cases(world), "paid once more, and nobody hears of it"
-
-
-async def test_not_paid_about_the_second_does_not_hide_what_came_by_the_first(
-    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
-) -> None:
-    first, _ = both_tried
-    provider.statuses = [paid("main-1")]
-    await world.notice(fact(first, theirs="main-1"))
-    assert await cases(world) == ["second_payment"]
-    await decided(world, payments.Resolution.NOTED)
-    await raised(world)
-    await decided(world, payments.Resolution.NOT_PAID)
-    second.statuses = [just(State.FAILED)]
-    await days(world, 20)
-    now = await world.payment()
-    assert await cases(world) or await world.credited(), (now.sub_status, now.attention, now.ask_at)
 
 
 async def test_an_account_does_not_move_while_a_player_is_awaited_at_its_page(

@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 
 from app import payments, providers
-from tests.payments.accounts import SECOND, cases, decided, order_out, raised, tries
+from tests.payments.accounts import SECOND, cases, decided, order_out, tries
 from tests.payments.banks import PART, in_two_parts, parts, sent, told
 from tests.payments.desk import kzt
-from tests.payments.questions import questioned
-from tests.payments.stage import FUNDS, Bank, Stage
+from tests.payments.stage import Bank, Stage
 from tests.payments.test_waiting_questions import HOURS
-from tests.payments.world import ACCOUNT, AMOUNT, UNKNOWN, State
+from tests.payments.world import ACCOUNT, UNKNOWN, State
 
 DAY = timedelta(days=1)
 
@@ -66,75 +65,6 @@ async def test_a_conflict_can_be_ended_while_the_other_part_has_no_answer(
         await stage.later(HOURS)
     await decided(stage, payments.Resolution.NOT_PAID, leg=1)
     assert (await parts(stage))[0].state == "declined"
-
-
-@pytest.mark.parametrize("noted", [True, False])
-async def test_the_hold_is_not_given_back_while_the_first_says_that_it_paid(
-    stage: Stage, bank: Bank, next_bank: Bank, noted: bool
-) -> None:
-    """The first declined and paid; the second, which waits, declines."""
-    bank.manners, next_bank.manners = ["declines"], ["accepts"]
-    found = await sent(stage)
-    first, next_one = await tries(stage)
-    bank.pay(bank.book[first.attempt_id])
-    await told(stage, bank, first.attempt_id, "succeeded")
-    assert await cases(stage) == ["second_payment"]
-    if noted:
-        await decided(stage, payments.Resolution.NOTED)
-    stage.clock.advance(5)
-    next_bank.book[next_one.attempt_id].state = State.FAILED
-    await told(stage, next_bank, next_one.attempt_id, "failed", SECOND)
-    await stage.later(HOURS)
-    for _ in range(10):
-        await stage.later(DAY)
-    seen = (
-        await stage.state(found.payment_id),
-        await cases(stage),
-        await stage.credited(),
-        await stage.held(),
-    )
-    assert seen[2] == FUNDS - AMOUNT.minor, seen
-
-
-async def test_nor_where_two_people_say_that_the_second_was_not_paid(
-    stage: Stage, bank: Bank, next_bank: Bank
-) -> None:
-    bank.manners, next_bank.manners = ["declines"], ["loses the order"]
-    found = await sent(stage)
-    first, _ = await tries(stage)
-    bank.pay(bank.book[first.attempt_id])
-    await told(stage, bank, first.attempt_id, "succeeded")
-    assert await cases(stage) == ["second_payment"]
-    await decided(stage, payments.Resolution.NOTED)
-    await raised(stage)
-    await decided(stage, payments.Resolution.NOT_PAID)
-    for _ in range(10):
-        await stage.later(DAY)
-    seen = (
-        await stage.state(found.payment_id),
-        await cases(stage),
-        await stage.credited(),
-        await stage.held(),
-    )
-    assert seen[2] == FUNDS - AMOUNT.minor, seen
-
-
-async def test_nor_while_the_first_is_asked_whether_it_is_over(
-    stage: Stage, bank: Bank, next_bank: Bank
-) -> None:
-    bank.manners, next_bank.manners = ["declines"], ["accepts"]
-    found = await sent(stage)
-    first, next_one = await tries(stage)
-    bank.words = ["nothing"]
-    bank.book[first.attempt_id].state = State.PROCESSING
-    stage.clock.advance(5)
-    await told(stage, bank, first.attempt_id, "processing")
-    assert await questioned(stage) == [first.attempt_id]
-    stage.clock.advance(5)
-    next_bank.book[next_one.attempt_id].state = State.FAILED
-    await told(stage, next_bank, next_one.attempt_id, "failed", SECOND)
-    seen = (await stage.state(found.payment_id), await stage.credited(), await stage.held())
-    assert seen[2] == AMOUNT.minor, seen
 
 
 async def test_an_account_does_not_move_while_an_order_waits_that_seemed_not_to_leave(

@@ -20,13 +20,13 @@ from app.payments.disputes import move_dispute, open_disputes
 from app.payments.initiation import Initiated, initiate
 from app.payments.legs import Leg, attempts_of, legs_of, payout, payouts_of_site, policy
 from app.payments.model import Attention, CaseKind, CaseState, PayoutPolicy
+from app.payments.moves import OrdersUnderWay, move_account
 from app.payments.notices import read_notice
 from app.payments.obstacles import PAYOUTS
 from app.payments.offers import offered
 from app.payments.payouts import PayoutWish, PayoutsStopped, request_payout
 from app.payments.policies import (
-    OrdersUnderWay, change_policy, move_account, set_accounts, set_most_attempts, set_offer, set_policy,
-    stop_offering,
+    change_policy, set_accounts, set_most_attempts, set_offer, set_policy, stop_offering,
 )
 from app.payments.previews import PayoutPart, PayoutPreview, preview_payout
 from app.payments.queries import (

@@ -12,15 +12,12 @@ from app.kernel.errors import Refusal
 from app.kernel.money import currency_exponent
 from app.payments.legs import policy
 from app.payments.model import PayoutPolicy
-from app.payments.queries import orders_under_way
 from app.payments.tables import policies
 from app.plumbing.database import Transaction
 
 __all__ = [
     "BadPolicy",
-    "OrdersUnderWay",
     "change_policy",
-    "move_account",
     "set_accounts",
     "set_most_attempts",
     "set_offer",
@@ -29,10 +26,6 @@ __all__ = [
 ]
 
 _CAPS = {methods.Direction.DEPOSIT: providers.Cap.DEPOSIT, methods.Direction.PAYOUT: providers.Cap.PAYOUT}
-
-
-class OrdersUnderWay(Refusal):
-    """Orders at {account} have no end yet ({count}): say that they are known there, or they go out again."""
 
 
 class BadPolicy(Refusal):
@@ -93,43 +86,6 @@ async def change_policy(
     if changes:
         await set_policy(tx, site_id, currency, wanted, by=by, at=at)
     return wanted
-
-
-async def move_account(
-    tx: Transaction,
-    site_id: int,
-    name: str,
-    change: providers.AccountChange,
-    *,
-    with_orders: bool,
-    by: str,
-    at: datetime,
-    allowed_private_peers: frozenset[tuple[str, int]],
-) -> None:
-    """Change where a provider account is, or as whom we come there, as `providers.change_account`.
-
-    Args:
-        tx: the caller's transaction.
-        site_id, name: which account.
-        change: what changes.
-        with_orders: the orders that are under way are known there as well.
-        by: the actor, as `staff` writes them.
-        at: this instant.
-        allowed_private_peers: hosts and ports of the private network that may be called.
-
-    Raises:
-        OrdersUnderWay: some are, and nobody has said that they are known there; nothing may be committed.
-        SiteNotFound, AccountNotFound, BadAccount, AccountUnchanged: as `providers.change_account`.
-    """
-    # First the change, which waits for who begins an order there and holds the account. Counted before, one
-    # would be missed that is written a moment later and sent to the place that was. Refused, it is undone.
-    await providers.change_account(
-        tx, site_id, name, change, by=by, at=at, allowed_private_peers=allowed_private_peers
-    )
-    is_moved = change.base_url is not None or change.merchant_id is not None
-    count = await orders_under_way(tx, site_id, name) if is_moved and not with_orders else 0
-    if count:
-        raise OrdersUnderWay(count=count, account=name)
 
 
 async def set_accounts(

@@ -5,9 +5,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.engine import Row
 
 from app import merchants, players
@@ -16,7 +16,7 @@ from app.kernel.money import Money
 from app.payments.contract import event_type
 from app.payments.model import Attention, Facts
 from app.payments.states import Kind, Status, SubStatus
-from app.payments.tables import attempts, legs, payment_events, payments
+from app.payments.tables import attempts, payment_events, payments
 from app.plumbing.database import Built, Reader
 from app.providers import State
 
@@ -28,7 +28,6 @@ __all__ = [
     "attempt_of",
     "events",
     "needing_attention",
-    "orders_under_way",
     "payment",
     "payment_of",
     "payment_of_merchant",
@@ -52,14 +51,6 @@ _TRY = Built(
         attempts.c.site_id == bindparam("of_site"), attempts.c.attempt_id == bindparam("of_attempt")
     )
 )
-# An order that stands so may be paid still, or people have yet to say what became of it; a part's too.
-_WITHOUT_END: Final = frozenset(
-    {
-        *(SubStatus.SUBMITTED, SubStatus.AWAITING_PLAYER, SubStatus.PROVIDER_PENDING),
-        *(SubStatus.UNKNOWN, SubStatus.CONFLICTED),
-    }
-)
-_RAN_OUT: Final = frozenset({SubStatus.EXPIRED, SubStatus.PROVIDER_ERROR})
 
 
 class PaymentNotFound(Refusal):
@@ -205,29 +196,6 @@ async def payment(
     if row is None or (kind is not None and row.kind != kind):
         raise PaymentNotFound
     return payment_of(row)
-
-
-async def orders_under_way(reader: Reader, site_id: int, account: str) -> int:
-    """How many orders at a provider account nobody knows the end of: they may be asked about, or paid.
-
-    Of a withdrawal in parts each part's own state says so.
-    """
-    its = (attempts.c.site_id == payments.c.site_id) & (attempts.c.payment_id == payments.c.payment_id)
-    part = (legs.c.site_id == attempts.c.site_id) & (legs.c.payment_id == attempts.c.payment_id)
-    tried = attempts.join(payments, its).outerjoin(legs, part & (legs.c.leg == attempts.c.leg))
-    has_no_end = func.coalesce(legs.c.state, payments.c.sub_status).in_(sorted(_WITHOUT_END))
-    # Nobody has said no, and so it is asked about for a while.
-    ran_out = payments.c.sub_status.in_(sorted(_RAN_OUT)) & payments.c.ask_at.is_not(None)
-    found = await reader.scalar(
-        select(func.count())
-        .select_from(tried)
-        .where(
-            attempts.c.site_id == site_id,
-            attempts.c.account == account,
-            attempts.c.is_questioned | (~attempts.c.is_over & (has_no_end | ran_out)),
-        )
-    )
-    return int(found or 0)
 
 
 async def payment_of_view(reader: Reader, view_token: str) -> Payment:

@@ -10,6 +10,7 @@ from app.providers.gateways import GATEWAYS
 from tests.payments.world import ACCOUNT, REFUSED, Provider, World, paid
 
 SECOND, THIRD = "second", "third"
+ELSEWHERE = "https://new.example.org"
 
 
 def listed(monkeypatch: pytest.MonkeyPatch, name: str) -> Provider:
@@ -84,6 +85,21 @@ async def switch_off(world: World, name: str, *, enabled: bool = False) -> None:
 
 async def switch_on(world: World, name: str) -> None:
     await switch_off(world, name, enabled=True)
+
+
+async def moved(world: World, name: str = ACCOUNT, *, with_orders: bool = False) -> None:
+    """Move an account to `ELSEWHERE`."""
+    async with world.database.transaction() as tx:
+        await payments.move_account(
+            tx,
+            world.site_id,
+            name,
+            providers.AccountChange(base_url=ELSEWHERE),
+            with_orders=with_orders,
+            by="machine:test",
+            at=world.clock.now(),
+            allowed_private_peers=frozenset(),
+        )
 
 
 async def left_waiting(world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:

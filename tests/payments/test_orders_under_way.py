@@ -1,10 +1,10 @@
-"""Which orders keep an account from being moved: those that may be asked about or paid, and no other."""
+"""Which orders keep an account from being moved: what is open or asked about, and no other."""
 
 from datetime import timedelta
 
 import pytest
 
-from app.payments.queries import orders_under_way
+from app.payments.moves import orders_under_way
 from tests.payments.accounts import SECOND, cases, order_out, tries
 from tests.payments.banks import in_two_parts, parts, sent, told
 from tests.payments.questions import days, questioned

@@ -14,6 +14,7 @@ from app.kernel.errors import Refusal
 from app.plumbing.addresses import BadPeerAddress
 from tests.payments.accounts import through_both_accounts
 from tests.payments.desk import Desk
+from tests.payments.questions import days
 from tests.payments.stage import Bank, Stage
 from tests.payments.test_deposit_command import run, said
 from tests.payments.test_provider_command import SECRET, URL, opened, own, typed
@@ -162,7 +163,7 @@ async def test_with_orders_under_way_it_does_not_move_by_mistake(
     refused = await run(clone_url, *change)
     assert isinstance(refused.exception, payments.OrdersUnderWay)
     assert str(refused.exception).startswith(
-        f"Orders at {ACCOUNT} have no end yet (1): say that they are known there"
+        f"Orders at {ACCOUNT} are under way (1): say that they are known there"
     )
     async with world.database.reading() as reader:
         assert (await providers.account(reader, world.site_id, ACCOUNT)).base_url != "https://new.example.org"
@@ -173,9 +174,12 @@ async def test_with_orders_under_way_it_does_not_move_by_mistake(
 async def test_an_order_that_has_ended_holds_no_account(
     world: World, provider: Provider, clone_url: str
 ) -> None:
-    provider.answers = [REFUSED]
+    """Three days after the provider's no it is asked about no more."""
+    provider.answers = provider.statuses = [REFUSED]
     await world.ask()
     change = ("provider", "change", world.site_id, ACCOUNT, "--url", "https://new.example.org")
+    assert isinstance((await run(clone_url, *change)).exception, payments.OrdersUnderWay)
+    await days(world, 4)
     assert await said(clone_url, *change) == "changed\n"
 
 

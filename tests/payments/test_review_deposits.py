@@ -49,24 +49,6 @@ async def test_nor_what_comes_under_another_number_of_the_same_try(
     assert await cases(world), "paid once more, and nobody hears of it"
 
 
-async def test_an_account_does_not_move_while_a_player_is_awaited_at_its_page(
-    world: World, second: Provider, both_tried: tuple[str, str]
-) -> None:
-    assert (await world.payment()).sub_status == "awaiting_player"
-    with pytest.raises(payments.OrdersUnderWay):
-        async with world.database.transaction() as tx:
-            await payments.move_account(
-                tx,
-                world.site_id,
-                SECOND,
-                providers.AccountChange(base_url="https://new.example.org"),
-                with_orders=False,
-                by="machine:test",
-                at=world.clock.now(),
-                allowed_private_peers=frozenset(),
-            )
-
-
 async def test_an_answer_that_a_notice_has_overtaken_reverses_nothing(
     world: World, provider: Provider
 ) -> None:

@@ -67,39 +67,6 @@ async def test_a_conflict_can_be_ended_while_the_other_part_has_no_answer(
     assert (await parts(stage))[0].state == "declined"
 
 
-async def test_an_account_does_not_move_while_an_order_waits_that_seemed_not_to_leave(
-    stage: Stage, bank: Bank, next_bank: Bank
-) -> None:
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["pays and says it never heard", "pays"]
-    bank.words = ["nothing"]
-    await sent(stage)
-    change = providers.AccountChange(base_url="https://new.example.org")
-    moved = False
-    try:
-        async with stage.database.transaction() as tx:
-            await payments.move_account(
-                tx,
-                stage.site_id,
-                ACCOUNT,
-                change,
-                with_orders=False,
-                by="machine:test",
-                at=stage.clock.now(),
-                allowed_private_peers=frozenset(),
-            )
-        moved = True
-    except payments.OrdersUnderWay:
-        pass
-    if moved:
-        bank.book.clear()  # the other contract has never heard of it
-        bank.words = ["truth"]
-        await stage.later(HOURS)
-    count = len(bank.moved)
-    bank.moved[1:] = []
-    assert (moved, count) == (False, 1)
-
-
 async def test_a_part_whose_question_ends_while_it_is_looked_at_is_counted(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,24 +11,6 @@ from tests.payments.test_refund_tries import BACK
 from tests.payments.world import ACCOUNT, NEVER_LEFT, UNKNOWN, State, just, paid
 
 
-async def test_an_account_does_not_move_while_a_refund_waits_that_seemed_not_to_leave(desk: Desk) -> None:
-    deposit = await desk.deposit()
-    desk.provider.answers, desk.provider.statuses = [NEVER_LEFT], [UNKNOWN]
-    await desk.sent(deposit, BACK)
-    with pytest.raises(payments.OrdersUnderWay):
-        async with desk.world.database.transaction() as tx:
-            await payments.move_account(
-                tx,
-                desk.site_id,
-                ACCOUNT,
-                providers.AccountChange(base_url="https://new.example.org"),
-                with_orders=False,
-                by="machine:test",
-                at=desk.world.clock.now(),
-                allowed_private_peers=frozenset(),
-            )
-
-
 async def test_a_lost_order_is_not_repeated_while_a_dispute_has_the_money(desk: Desk) -> None:
     deposit = await desk.deposit()
     desk.provider.answers, desk.provider.statuses = [UNKNOWN], [just(State.NOT_FOUND)]

@@ -117,19 +117,22 @@ async def collect(
     order = _order(pipes, site, found, account.account, reference, return_url)
     gateway = providers.gateway_of(account)
     answer = providers.judged(account, await gateway.deposit(pipes.http, account, order))
-    words = [(answer, Source.ANSWER)]
-    sent = replace(found.facts, sub_status=SubStatus.SUBMITTED, sent_at=pipes.clock.now())
-    if next_step(sent, evidence_of(answer, Source.ANSWER, pipes.clock.now())).ask_again:
+    words, asked_at = [(answer, Source.ANSWER)], pipes.clock.now()
+    sent = replace(found.facts, sub_status=SubStatus.SUBMITTED, sent_at=asked_at)
+    if next_step(sent, evidence_of(answer, Source.ANSWER, asked_at)).ask_again:
         # It must be asked before that counts. What it says both times is written once, as said when asked.
         status = providers.judged(account, await gateway.status(pipes.http, account, reference))
         words = [*(words if _differ(answer, status) else ()), (status, Source.STATUS_QUERY)]
     now = pipes.clock.now()
 
     async def heard_of(tx: Transaction) -> Step:
-        step = Step()
+        step, before = Step(), None
         for result, source in words:
             now_is = await payment(tx, site.site_id, found.payment_id, lock=True)
-            step = await apply_evidence(tx, now_is, reference, result, source, at=now)
+            before = before or now_is
+            since = asked_at if source is Source.STATUS_QUERY else None
+            word = (reference, result, source)
+            step = await apply_evidence(tx, now_is, *word, at=now, asked_at=since, before=before)
         return step
 
     await _follow(pipes, found, account, reference, await pipes.database.retried(heard_of))

@@ -173,11 +173,12 @@ _PAYOUT: Mapping[SubStatus, frozenset[SubStatus]] = {
     | _AT_PROVIDER
     | _OUTCOMES,
     S.SUBMITTED: _SENT,
-    S.PROVIDER_PENDING: _SENT - {S.PROVIDER_PENDING},
+    # Back to where it is submitted leads the end of one leg while another is being sent.
+    S.PROVIDER_PENDING: (_SENT | {S.SUBMITTED}) - {S.PROVIDER_PENDING},
     # Of several legs one may have come back before the last was over: the payout is then returned.
-    S.UNKNOWN: (_SENT | {S.RETURNED}) - {S.UNKNOWN},
+    S.UNKNOWN: (_SENT | {S.SUBMITTED, S.RETURNED}) - {S.UNKNOWN},
     # One leg's conflict ends; the payout goes to where the others are, and one may not have left yet.
-    S.CONFLICTED: (_SENT | {S.RETURNED}) - {S.CONFLICTED},
+    S.CONFLICTED: (_SENT | {S.SUBMITTED, S.RETURNED}) - {S.CONFLICTED},
     S.PARTLY_PAID: (_AT_PROVIDER | {S.COMPLETED, S.RETURNED}) - {S.PARTLY_PAID},
     S.COMPLETED: frozenset({S.RETURNED}),
     S.DECLINED: _REVIVED,

@@ -96,16 +96,18 @@ async def apply_evidence(
     *,
     at: datetime,
     asked_at: datetime | None = None,
+    before: Payment | None = None,
 ) -> Step:
     """Let one piece of evidence do what the model says, and write the provider's answer beside its try.
 
-    `asked_at` is when the provider was asked, of an answer to our question.
+    `asked_at` is when the provider was asked, of an answer to our question. `before` is the payment as it was
+    before this provider's answer to the order was written, which overtakes nothing; None: as it is found.
 
     Returns:
         The step taken. `ask_again` tells the caller that the provider should be asked now, or the next one;
         the row says so too, so that a caller who dies loses only time.
     """
-    evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
+    evidence = as_ranked(evidence_of(result, source, at), before or found, asked_at)
     found, facts, its = await as_of_try(tx, found, reference, source)
     step = legal(found, next_step(facts, evidence))
     if step.credit is not None and source is Source.SETTLEMENT:

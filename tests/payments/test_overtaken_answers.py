@@ -15,7 +15,7 @@ from tests.payments.accounts import THIRD, listed, through_both_accounts
 from tests.payments.desk import Desk
 from tests.payments.questions import work
 from tests.payments.stage import FUNDS, Stage
-from tests.payments.world import REFUSED, UNKNOWN, Provider, World, fact, just, paid
+from tests.payments.world import ACCOUNT, AMOUNT, REFUSED, UNKNOWN, Provider, World, fact, just, paid
 
 State = providers.State
 AT = datetime(2026, 11, 29, tzinfo=UTC)
@@ -258,3 +258,67 @@ async def test_two_slow_providers_are_heard(
     slow(monkeypatch, world, second, 7.3)
     await asked_in_turn(world)
     assert (await world.payment()).sub_status == "completed"
+
+
+def while_it_is_placed(world: World, provider: Provider, account: str = ACCOUNT) -> None:
+    """The order is answered with paid, so its provider is asked; before that answer comes, a notice does."""
+    provider.answers, provider.statuses = [paid("its-1")], [just(State.FAILED)]
+
+    async def arrive() -> None:
+        provider.statuses = [paid("its-1")]
+        world.clock.advance(1)
+        await world.notice(fact(provider.orders[-1].reference, theirs="its-1"), account=account)
+
+    provider.during_status = arrive
+
+
+async def test_a_no_from_before_a_notice_takes_nothing_again_as_the_deposit_is_placed(
+    world: World, provider: Provider
+) -> None:
+    while_it_is_placed(world, provider)
+    await world.ask()
+    found = await world.payment()
+    assert (found.sub_status, found.attention, found.ask_at) == ("completed", None, None)
+    assert await world.credited() == AMOUNT.minor
+
+
+async def test_nor_as_it_is_placed_at_its_next_account(world: World, provider: Provider) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        second = listed(patched, SECOND_ACCOUNT)
+        listed(patched, THIRD)
+        await through_both_accounts(world)
+        provider.answers = provider.statuses = [REFUSED]
+        while_it_is_placed(world, second, SECOND_ACCOUNT)
+        await world.ask()
+        found = await world.payment()
+    assert (found.sub_status, found.account, found.ask_at) == ("completed", SECOND_ACCOUNT, None)
+    assert await world.credited() == AMOUNT.minor
+
+
+async def test_a_no_that_nothing_has_overtaken_counts_as_the_deposit_is_placed(
+    world: World, provider: Provider
+) -> None:
+    """Its own answer to the order was written a moment before, and is no news."""
+    provider.answers, provider.statuses = [paid()], [just(State.FAILED)]
+
+    async def is_slow() -> None:
+        world.clock.advance(3)
+
+    provider.during_status = is_slow
+    await world.ask()
+    assert ((await world.payment()).sub_status, await world.credited()) == ("declined", 0)
+    assert [what for what, _ in provider.asked] == ["deposit", "status"]
+
+
+async def test_a_yes_that_comes_after_the_next_question_was_due_is_asked_for_again(
+    world: World, provider: Provider
+) -> None:
+    provider.answers = provider.statuses = [paid()]
+
+    async def is_slower() -> None:
+        world.clock.advance(30)
+
+    provider.during_status = is_slower
+    await world.ask()
+    assert ((await world.payment()).sub_status, await world.credited()) == ("completed", AMOUNT.minor)
+    assert [what for what, _ in provider.asked] == ["deposit", "status", "status"]

@@ -49,19 +49,3 @@ async def test_nor_what_comes_under_another_number_of_the_same_try(
     assert await cases(world), "paid once more, and nobody hears of it"
 
 
-async def test_an_answer_that_a_notice_has_overtaken_reverses_nothing(
-    world: World, provider: Provider
-) -> None:
-    """The order was answered with paid, so the provider is asked; the notice comes before its answer."""
-    provider.answers, provider.statuses = [paid("main-1")], [just(State.FAILED)]
-
-    async def notice() -> None:
-        provider.statuses = [paid("main-1")]
-        world.clock.advance(1)
-        reference = provider.orders[-1].reference
-        await world.notice(fact(reference, theirs="main-1"))
-
-    provider.during_status = notice
-    await world.ask()
-    now = await world.payment()
-    assert (now.sub_status, await world.credited()) == ("completed", AMOUNT.minor), now.attention

@@ -44,9 +44,9 @@ awaiting_second_approval  pending     under_review approved rejected by_player b
 approved                  pending     under_review allocated rejected by_player by_operator by_system
 allocated                 processing  approved submitted provider_pending unknown conflicted partly_paid completed declined provider_error undeliverable rejected by_operator by_system
 submitted                 processing  allocated provider_pending unknown conflicted partly_paid completed declined provider_error undeliverable
-provider_pending          processing  allocated unknown conflicted partly_paid completed declined provider_error undeliverable
-unknown                   processing  allocated provider_pending conflicted partly_paid completed declined provider_error undeliverable returned
-conflicted                processing  allocated provider_pending unknown partly_paid completed declined provider_error undeliverable returned
+provider_pending          processing  allocated submitted unknown conflicted partly_paid completed declined provider_error undeliverable
+unknown                   processing  allocated submitted provider_pending conflicted partly_paid completed declined provider_error undeliverable returned
+conflicted                processing  allocated submitted provider_pending unknown partly_paid completed declined provider_error undeliverable returned
 partly_paid               processing  provider_pending unknown conflicted completed returned
 completed                 completed   returned
 declined                  failed      unknown conflicted completed

@@ -21,6 +21,7 @@ from app.payments.model import Attention, Facts, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
 from app.payments.questions import question_about
 from app.payments.rules import next_step, of_legs
+from app.payments.schedules import conflict_question
 from app.payments.states import LegState, SubStatus
 from app.payments.steps import Cause, carry_on_soon, carry_out, legal
 from app.payments.tables import attempts, legs
@@ -277,20 +278,17 @@ async def _write(
         of_leg = {"leg": attempt.leg, "leg_state": moved.state.value}
         cause = replace(cause, detail={**cause.detail, **of_leg})
     changes: dict[str, object] = dict(cause.changes)
+    if (*step.path, found.sub_status)[0] is SubStatus.CONFLICTED:
+        states = [moved.state if part.leg == attempt.leg else part.state for part in parts]
+        changes = {"ask_at": conflict_question(states, found.asked, found.ask_at, at)} | changes
     if step.paid is not None:
-        before = _back_of(parts, attempt)  # what is paid after all did not come back
+        [before] = [part.came_back for part in parts if part.leg == attempt.leg]  # and did not, after all
         changes["captured_minor"] = (found.captured - before + step.paid).minor
         if before.minor:
             changes["refunded_minor"] = (found.refunded - before).minor
     if step.came_back is not None:
         changes["refunded_minor"] = (found.refunded + step.came_back).minor
     await carry_out(tx, found, step, replace(cause, changes=changes), at=at)
-
-
-def _back_of(parts: Sequence[Leg], attempt: Attempt) -> Money:
-    """What had been paid of the attempt's leg and came back: the whole of it, or nothing."""
-    [leg] = [part for part in parts if part.leg == attempt.leg]
-    return leg.captured if leg.state is LegState.RETURNED else Money(0, leg.amount.currency)
 
 
 async def _paid(tx: Transaction, found: Payment, leg: Leg, paid: Money, at: datetime) -> bool:

@@ -72,6 +72,11 @@ class Leg:
     captured: Money
     present_attempt: str | None
 
+    @property
+    def came_back(self) -> Money:
+        """What had been paid of it and came back: the whole of that, or nothing."""
+        return self.captured if self.state is LegState.RETURNED else Money(0, self.amount.currency)
+
 
 async def payout(reader: Reader, site_id: int, payment_id: str, *, lock: bool = False) -> Payment:
     """One payout, as `payment`; anything else is not found.

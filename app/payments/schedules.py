@@ -3,17 +3,18 @@
 Source: payments.md section 1.6.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from app.payments.states import Kind, SubStatus
+from app.payments.states import Kind, LegState, SubStatus
 
 __all__ = [
     "ASK_HORIZON",
     "WAITS_FOR_US",
     "ask_delay",
     "asks_provider",
+    "conflict_question",
     "late_question",
     "next_question",
     "question_delay",
@@ -22,6 +23,7 @@ __all__ = [
 
 S = SubStatus
 _AT_PROVIDER: Final = frozenset({S.SUBMITTED, S.AWAITING_PLAYER, S.PROVIDER_PENDING, S.UNKNOWN})
+_PARTS_AT_PROVIDER: Final = frozenset({LegState.SUBMITTED, LegState.PROVIDER_PENDING, LegState.UNKNOWN})
 
 
 def _minutes(*figures: int) -> tuple[timedelta, ...]:
@@ -105,6 +107,24 @@ def next_question(
     if kind is Kind.DEPOSIT and sub_status is S.DECLINED and ended_at is not None:
         return late_question(ended_at, at)
     return None
+
+
+def conflict_question(
+    parts: Collection[LegState], asked: int, due_at: datetime | None, at: datetime
+) -> datetime | None:
+    """When to ask next about a payout in conflict: as long as a part of it may act; None: not any more.
+
+    People end the conflict of one part, and must not wait for what nobody asks about the others.
+
+    Args:
+        parts: where its parts stand.
+        asked: how often it was asked.
+        due_at: when it was to be asked next; None: not any more.
+        at: this instant.
+    """
+    if not _PARTS_AT_PROVIDER & set(parts):
+        return None
+    return due_at or at + ask_delay(Kind.PAYOUT, asked)
 
 
 def question_delay(asked: int) -> timedelta:

@@ -48,6 +48,7 @@ _SENDING = frozenset(
         *(SubStatus.UNKNOWN, SubStatus.PARTLY_PAID),
     }
 )
+_CONFLICT = "another part of it is in conflict"
 # A provider that keeps its books for less than a day could take a repeat for a new order.
 _SAME_ORDER_FOR = timedelta(hours=24)
 
@@ -367,6 +368,7 @@ async def _send_again(
             return None
         others = [one for one in await attempts_of(tx, now_is) if one.leg == attempt.leg]
         why = await why_stopped(tx, now_is.site_id) or await why_not_sent(tx, now_is)
+        why = why or (_CONFLICT if now_is.sub_status is SubStatus.CONFLICTED else "")
         why = why or why_doubted(others, besides=attempt.attempt_id)
         why = why or await why_off(tx, now_is.site_id, {attempt.account})
         if why:

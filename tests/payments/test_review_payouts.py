@@ -16,55 +16,8 @@ from tests.payments.world import ACCOUNT, UNKNOWN, State
 DAY = timedelta(days=1)
 
 
-async def test_a_decline_of_one_part_counts_while_the_other_is_being_sent(
-    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["accepts", "pays"]
-
-    async def meanwhile(order: providers.PayoutOrder) -> None:
-        if len(bank.payouts) == 2:
-            first = bank.payouts[0].reference
-            bank.book[first].state = State.FAILED
-            await stage.store_notice(bank.fact(first, "failed"), mark="no")
-            [row] = await stage.rows("SELECT notice_id FROM notice")
-            await payments.read_notice(stage.pipes, stage.site_id, row.notice_id)
-
-    bank.before = meanwhile
-    await sent(stage)
-    assert await cases(stage) == []
 
 
-async def test_a_conflict_can_be_ended_while_the_other_part_has_no_answer(
-    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The process dies while the second part is being sent; the first comes in conflict."""
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["accepts", "accepts"]
-
-    class Died(BaseException):
-        pass
-
-    async def dies(_: providers.PayoutOrder) -> None:
-        if len(bank.payouts) == 2:
-            raise Died
-
-    bank.before = dies
-    found = await stage.withdraw()
-    with pytest.raises(Died):
-        await stage.work()
-    bank.before = None
-    first = bank.payouts[0].reference
-    bank.book[first].amount = kzt(PART - 1)
-    bank.book[first].state = State.SUCCEEDED
-    await told(stage, bank, first, "succeeded")
-    assert (await stage.row(found.payment_id)).sub_status == "conflicted"
-    for _ in range(4):
-        await stage.later(HOURS)
-    await decided(stage, payments.Resolution.NOT_PAID, leg=1)
-    assert (await parts(stage))[0].state == "declined"
 
 
 async def test_a_part_whose_question_ends_while_it_is_looked_at_is_counted(

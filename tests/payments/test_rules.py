@@ -11,7 +11,7 @@ from app import webhooks
 from app.kernel import signing
 from app.kernel.money import Money
 from app.payments import contract, schedules
-from app.payments.states import FINAL, NEXT, DisputeState, Kind, SubStatus
+from app.payments.states import FINAL, NEXT, DisputeState, Kind, LegState, SubStatus
 
 # protocol.md section 6.1 by payments.md section 2; the events by payments.md section 1.7.
 TOLD = """
@@ -180,6 +180,15 @@ def test_merchants_are_told_of_final_states_only() -> None:
 def test_about_what_the_provider_is_asked(kind: Kind, wanted: str) -> None:
     asked = {state.value for state in NEXT[kind] if schedules.asks_provider(kind, state)}
     assert asked == set(wanted.split())
+
+
+def test_in_conflict_a_payout_is_asked_about_while_a_part_may_act() -> None:
+    now = datetime(2026, 11, 29, tzinfo=UTC)
+    soon, later = now + timedelta(minutes=5), now + timedelta(hours=1)
+    for state in LegState:
+        parts, may_act = [LegState.CONFLICTED, state], state in {"submitted", "provider_pending", "unknown"}
+        assert schedules.conflict_question(parts, 1, None, now) == (soon if may_act else None)
+        assert schedules.conflict_question(parts, 1, later, now) == (later if may_act else None)
 
 
 def test_when_the_provider_is_asked() -> None:

@@ -4,9 +4,12 @@ The tables here are written from payments.md sections 1.2 and 1.3, not from the 
 """
 # ruff: noqa: E501  a table is read by its columns
 
+from itertools import product
+
 import pytest
 
 from app.payments import states
+from app.payments.rules import of_legs
 from app.payments.states import DisputeState, Kind, LegState, SubStatus
 
 # state: its public status, then every state it may go to. Nothing else is possible.
@@ -114,6 +117,23 @@ def test_every_transition_is_allowed_or_forbidden(kind: Kind, source: str) -> No
         else:
             with pytest.raises(states.IllegalTransition, match=f"A {kind} cannot go from {source} to"):
                 states.checked_path(kind, SubStatus(source), (target,))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_whatever_one_part_of_a_payout_does_the_payout_can_follow(count: int) -> None:
+    """Out of what was told as paid leads nothing but that it came back."""
+    ways = states.NEXT[Kind.PAYOUT]
+
+    def alone(part: LegState) -> SubStatus:
+        return SubStatus.ALLOCATED if part is LegState.PLANNED else SubStatus(part.value)
+
+    for first, *others in product(LegState, repeat=count):
+        before = of_legs([first, *others])
+        for target in LegState:
+            after = of_legs([target, *others])
+            may_go = alone(target) in ways[alone(first)] and after is not before
+            if may_go and before not in {SubStatus.COMPLETED, SubStatus.RETURNED}:
+                assert after in ways[before], (first, others, target)
 
 
 def test_a_state_of_another_kind_leads_nowhere() -> None:

@@ -98,11 +98,13 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
     if not waiting:
         await _say_why(pipes, found, doubted.keys(), beside)
         return
-    seen = _seen(waiting, tries, beside)
+    # What is asked about, or was said to be paid, takes no money from what can go; nor does it go itself,
+    # should that end meanwhile.
     held = {one.leg for one in tries if one.is_questioned or one.said_paid}
-    payable = [leg for leg in waiting if leg.leg not in held]  # what is held takes no money from what can go
-    funding = await funding_of(pipes, found, own, payable or waiting, tries)
-    references = [ids.new("att", at=pipes.clock.now()) for _ in waiting]
+    payable = [leg for leg in waiting if leg.leg not in held] or waiting
+    seen = _seen(payable, tries, beside)
+    funding = await funding_of(pipes, found, own, payable, tries)
+    references = [ids.new("att", at=pipes.clock.now()) for _ in payable]
 
     async def begin(tx: Transaction) -> list[_Order]:
         return await _begin(tx, pipes, site_id, payment_id, references, funding, seen)

@@ -66,6 +66,40 @@ async def test_the_part_that_nobody_answers_about_is_not_sent(
     assert len(bank.moved) == 2
 
 
+async def test_a_part_whose_question_ends_while_it_is_looked_at_goes_when_there_is_money_for_it(
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account holds what the second part needs. The first is asked about: silence at first, then a no."""
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["never hears", "never hears", "pays"]
+    await sent(stage)
+    one, two = await tries(stage)
+    holds = (await parts(stage))[1].amount_minor
+    honest, words = bank._said, [UNKNOWN]
+
+    def said(reference: str) -> providers.Result:
+        if reference != one.attempt_id:
+            return honest(reference)
+        return words.pop() if words else providers.Result(State.FAILED, error=bank.no)
+
+    async def balance(*_: object) -> Money:
+        return kzt(holds)
+
+    monkeypatch.setattr(bank, "_said", said)
+    monkeypatch.setattr(bank, "balance", balance)
+    await stage.store_notice(bank.fact(one.attempt_id, "processing"))
+    await stage.work()
+    for _ in range(3):
+        await stage.later(SOON)
+    assert [each.leg for each in await tries(stage)] == [one.leg, two.leg, two.leg]
+    assert [part.state for part in await parts(stage)] == ["planned", "completed"]
+    assert (await stage.payment()).reason.startswith(f"the provider account {ACCOUNT} holds ")
+    holds = PART
+    await stage.later(SOON)
+    assert [part.state for part in await parts(stage)] == ["completed", "completed"]
+
+
 async def test_what_goes_back_in_two_refunds_goes_back_by_itself_and_never_more_than_came(desk: Desk) -> None:
     """Nobody answers about the first refund; the second goes, and the first still has its own sum."""
     deposit = await desk.deposit()

@@ -47,5 +47,3 @@ async def test_nor_what_comes_under_another_number_of_the_same_try(
     await world.notice(fact(other, theirs="second-2"), mark="c", account=SECOND)
     await days(world, 3)
     assert await cases(world), "paid once more, and nobody hears of it"
-
-

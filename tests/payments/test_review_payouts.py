@@ -16,46 +16,6 @@ from tests.payments.world import ACCOUNT, UNKNOWN, State
 DAY = timedelta(days=1)
 
 
-
-
-
-
-async def test_a_part_whose_question_ends_while_it_is_looked_at_is_counted(
-    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The account holds what the second part needs. The first is asked about: silence, then a no."""
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["never hears", "never hears", "pays"]
-    await sent(stage)
-    one, _ = await tries(stage)
-    stage.clock.advance(5)
-    two = (await parts(stage))[1].amount_minor
-
-    async def balance(*_: object) -> object:
-        return kzt(two)
-
-    monkeypatch.setattr(bank, "balance", balance)
-    before = len(bank.payouts)
-    said = bank._said
-    count = {"n": 0}
-
-    def says(reference: str) -> providers.Result:
-        if reference != one.attempt_id:
-            return said(reference)
-        count["n"] += 1
-        return UNKNOWN if count["n"] == 1 else providers.Result(State.FAILED, error=bank.no)
-
-    monkeypatch.setattr(bank, "_said", says)
-    await stage.store_notice(bank.fact(one.attempt_id, "processing"), mark="p")
-    await stage.work()
-    for _ in range(3):
-        await stage.later(HOURS)
-    sums = [order.amount.minor for order in bank.payouts[before:]]
-    assert sums
-    assert sum(sums) <= two, (sums, two)
-
-
 async def test_the_lost_order_of_each_part_is_a_case(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ payment_cases = Table(
         "kind",
         text("coalesce(payment_id, notice_id)"),
         "about",
+        text("coalesce(attempt_id, '')"),
         unique=True,
         postgresql_where=text("state = 'open'"),
     ),

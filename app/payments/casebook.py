@@ -82,7 +82,7 @@ async def open_case(
     at: datetime,
     attempt_id: str | None = None,
 ) -> None:
-    """Open a case about a payment, unless one about the same is open.
+    """Open a case about a payment, unless one about the same is open: the kind, the number and the attempt.
 
     Args:
         tx: where to write.
@@ -248,9 +248,14 @@ async def is_denied(reader: Reader, site_id: int, player_id: str) -> bool:
 
 
 async def is_noted(
-    reader: Reader, found: Payment, why: Attention, provider_reference: str | None, amount: Money | None
+    reader: Reader,
+    found: Payment,
+    why: Attention,
+    attempt_id: str | None,
+    provider_reference: str | None,
+    amount: Money | None,
 ) -> bool:
-    """Whether an event already tells this reason for attention about this number of the provider.
+    """Whether an event already tells this reason for attention about this try and number of the provider.
 
     Where it is the amount that differs, each other amount is news; and that a deposit is paid which was
     reversed, or a withdrawal which came back, is news each time, for each time money is missing.
@@ -260,6 +265,7 @@ async def is_noted(
     told = select(its.sequence).where(
         own,
         its.detail["attention"].astext == why.value,
+        its.detail["attempt_id"].astext.is_not_distinct_from(attempt_id),
         its.provider_reference.is_not_distinct_from(provider_reference),
     )
     if why is Attention.AMOUNT_DIFFERS:

@@ -266,7 +266,7 @@ async def _remarked(
     if is_open is not found.is_questioned:
         values |= {"is_questioned": is_open, "attention": _shown_on(found, cause)}
         values |= {"changed_at": at} if is_open else {}  # from then on its horizon counts
-    told = (cause.provider_reference, cause.amount)
+    told = (cause.attempt_id, cause.provider_reference, cause.amount)
     if why is not None and (cause.is_news or not await is_noted(tx, found, why, *told)):
         its = {"sequence": found.sequence + 1, "changed_at": at}
         values |= {"attention": _shown_on(found, cause, why), **its}
@@ -351,6 +351,8 @@ def _event_of(
     }
     if step.attention is not None:
         detail["attention"] = step.attention.value
+        if cause.attempt_id is not None:
+            detail["attempt_id"] = cause.attempt_id
     if cause.reason or cause.reason_code:
         detail["reason"] = {"code": cause.reason_code, "text": cause.reason}
     told = _money_of(step) or cause.amount

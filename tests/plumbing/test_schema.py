@@ -15,6 +15,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, pool
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.plumbing import schema
@@ -54,6 +55,11 @@ SELECT 1, 'dep_' || x.number, x.number, 'deposit', 'p', 'card', 'main', x.status
     nullif(x.attention, ''), CASE WHEN x.is_asked THEN now() END, '', 1, 'en', now(), now()
   FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[])
     WITH ORDINALITY AS x (status, sub_status, attention, is_asked, number)
+"""
+# Open, of a payment that does not matter here, under no number.
+CASE = """
+INSERT INTO payment_case (site_id, case_id, kind, payment_id, attempt_id, ours, theirs, opened_at)
+VALUES (1, $1, 'second_payment', 'wdr_1', $2, '{}', '{}', now())
 """
 numbers = itertools.count(1)
 
@@ -202,6 +208,29 @@ async def test_an_account_of_before_the_migration_has_no_former_secret(scratch: 
         await connection.close()
     assert row is not None
     assert tuple(row) == (None, None)
+
+
+async def test_two_tries_of_a_payment_have_a_case_of_one_kind_each_and_one_has_one(scratch: str) -> None:
+    await asyncio.to_thread(schema.upgrade, scratch, "former_secret")
+    connection = await asyncpg.connect(asyncpg_dsn(scratch))
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(CASE, "cas_1", "att_1")
+        with pytest.raises(asyncpg.UniqueViolationError, match="uq_payment_case_open"):
+            await connection.execute(CASE, "cas_2", "att_2")
+        await asyncio.to_thread(schema.upgrade, scratch, "case_tries")
+        await connection.execute(CASE, "cas_2", "att_2")
+        await connection.execute(CASE, "cas_3", None)  # of none
+        for attempt_id in ("att_1", "att_2", None):
+            with pytest.raises(asyncpg.UniqueViolationError, match="uq_payment_case_open"):
+                await connection.execute(CASE, "cas_4", attempt_id)
+        # None of them is lost on the way back.
+        with pytest.raises(IntegrityError, match="uq_payment_case_former"):
+            await asyncio.to_thread(command.downgrade, alembic_config(scratch), "former_secret")
+        await connection.execute("DELETE FROM payment_case WHERE case_id <> 'cas_1'")
+        await asyncio.to_thread(command.downgrade, alembic_config(scratch), "former_secret")
+    finally:
+        await connection.close()
 
 
 async def test_a_database_says_its_revision(scratch: str) -> None:

@@ -1,0 +1,29 @@
+"""One matter is one case of a try: what is said of another try of the payment is another matter."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "case_tries"
+down_revision = "former_secret"
+
+_PAYMENT = sa.literal_column("coalesce(payment_id, notice_id)")
+_TRY = sa.literal_column("coalesce(attempt_id, '')")
+_OPEN = sa.text("state = 'open'")
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '2s'")
+    # Whatever the former one lets in, the next one does: it is there before the other is gone.
+    its = ["site_id", "kind", _PAYMENT, "about", _TRY]
+    op.create_index("uq_payment_case_next", "payment_case", its, unique=True, postgresql_where=_OPEN)
+    op.drop_index("uq_payment_case_open", "payment_case")
+    op.execute("ALTER INDEX uq_payment_case_next RENAME TO uq_payment_case_open")
+
+
+def downgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '2s'")
+    # Where two tries have a case of one kind that is open it fails: one must be resolved, and none be lost.
+    its = ["site_id", "kind", _PAYMENT, "about"]
+    op.create_index("uq_payment_case_former", "payment_case", its, unique=True, postgresql_where=_OPEN)
+    op.drop_index("uq_payment_case_open", "payment_case")
+    op.execute("ALTER INDEX uq_payment_case_former RENAME TO uq_payment_case_open")

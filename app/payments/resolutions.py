@@ -15,7 +15,7 @@ from app.payments.asking import apply
 from app.payments.cascade import at_its_account, at_try, columns_of_try
 from app.payments.casebook import Case, open_about_notice
 from app.payments.disputes import apply_dispute
-from app.payments.fences import taken
+from app.payments.fences import reference_is_taken, taken
 from app.payments.leg_steps import accept_leg
 from app.payments.legs import attempts_of, legs_of, present_try_of
 from app.payments.meant import (
@@ -94,10 +94,7 @@ async def execute(
         case Resolution.ACCEPTED:
             await _accepted_out(tx, its, found, named, at)
         case Resolution.MONEY_RETURNED:
-            if found.kind is not Kind.DEPOSIT or found.captured.minor:
-                # What was credited goes back by a refund, which takes it from the player.
-                raise impossible(proposal, "it is about no deposit, or one that was credited: refund that")
-            await _walk(tx, found, Step((SubStatus.REFUNDED,)), named, at, about=its.attempt_id)
+            await _returned(tx, its, found, named, at)
         case Resolution.MATCHED:
             await _matched(tx, its, found, named, at)
         case _:
@@ -194,6 +191,27 @@ async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Propos
     await _walk(tx, found, step, replace(proposal, provider_reference=reference or ""), at)
 
 
+async def _returned(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
+    """What came for a deposit by one of its tries went back to its payer, and nothing was credited.
+
+    That try and its number count from then on: what comes by another, or under another, is another payment.
+    """
+    if found.kind is not Kind.DEPOSIT or found.captured.minor:
+        # What was credited goes back by a refund, which takes it from the player.
+        raise impossible(proposal, "it is about no deposit, or one that was credited: refund that")
+    meant = await meant_try(tx, its, found, proposal)
+    told = its.about if its.attempt_id == meant.attempt.attempt_id else ""
+    number = proposal.provider_reference or told or meant.number or meant.attempt.provider_reference
+    if not meant.is_other:
+        check_number(proposal, meant.number, number or "")
+    found = at_try(found, meant.attempt)
+    if await reference_is_taken(tx, found, number):
+        raise impossible(proposal, "another payment has this number of the provider")
+    await _walk(
+        tx, found, Step((SubStatus.REFUNDED,)), replace(proposal, provider_reference=number or ""), at
+    )
+
+
 async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
     """Of a withdrawal or refund in conflict, or a withdrawal that came back, counts what really went."""
     assert proposal.amount is not None
@@ -231,26 +249,18 @@ async def _check_ordered(tx: Transaction, found: Payment, attempt: Attempt, prop
             raise impossible(proposal, why)
 
 
-async def _walk(
-    tx: Transaction,
-    found: Payment,
-    step: Step,
-    proposal: Proposal,
-    at: datetime,
-    *,
-    about: str | None = None,
-) -> None:
-    """Carry a step of a deposit out; one that leads out of the table is refused, and nothing is changed.
+async def _walk(tx: Transaction, found: Payment, step: Step, proposal: Proposal, at: datetime) -> None:
+    """Carry a step of a deposit out, at the try that it stands at from now on.
 
-    It is `about` that try, where one is named, else the present one.
+    One that leads out of the table is refused, and nothing is changed.
     """
     checked_path(found.kind, found.sub_status, step.path)
-    cause = _cause(proposal)
-    if step.credit is not None:
-        cause = replace(cause, changes=columns_of_try(found))
+    number = proposal.provider_reference or found.provider_reference
+    changes = {**columns_of_try(found), "provider_reference": number}
+    cause = replace(_cause(proposal), changes=changes)
     tries = await attempts_of(tx, found)
     if tries:
-        its_try = about or present_try_of(found, tries).attempt_id
+        its_try = present_try_of(found, tries).attempt_id
         cause = await _ending(tx, found, its_try, cause, is_paid=step.credit is not None)
     await carry_out(tx, found, step, cause, at=at)
 

@@ -49,9 +49,8 @@ async def test_the_lost_order_of_each_part_is_a_case(
         await stage.later(DAY)
     assert await about(stage) == sorted(("order_vanished", its.attempt_id) for its in (one, two))
     async with stage.database.reading() as reader:
-        for its in await payments.cases_of_site(reader, stage.site_id):
-            if its.attempt_id == one.attempt_id:
-                first = its
+        found = await payments.cases_of_site(reader, stage.site_id)
+    [first] = [its for its in found if its.attempt_id == one.attempt_id]
     await decided(stage, R.NOT_PAID, its=first)
     assert [part.state for part in await parts(stage)] == ["declined", "unknown"]
     assert await about(stage) == [("order_vanished", two.attempt_id)]

@@ -4,9 +4,8 @@ from datetime import datetime
 
 from app import staff
 from app.kernel.errors import Refusal
-from app.payments.cascade import may_be_paid
 from app.payments.leg_steps import give_back
-from app.payments.legs import attempts_of, payout, policy
+from app.payments.legs import payout, policy
 from app.payments.model import Step
 from app.payments.queries import Payment, PaymentNotFound
 from app.payments.states import Status, SubStatus
@@ -58,7 +57,7 @@ async def cancel_for_staff(
         PaymentNotFound: no such withdrawal at this site.
         NotPermitted, OperatorDisabled: this person may not.
         BadReason: control characters or a card number in it (422).
-        TooLateToCancel: it is being sent, or over; or a try of it may have been paid.
+        TooLateToCancel: it is being sent, or over.
     """
     staff.check_text("reason", reason)
 
@@ -84,11 +83,9 @@ async def cancel_for_staff(
 
 
 async def _cancel(tx: Transaction, found: Payment, end: SubStatus, cause: Cause, at: datetime) -> Payment:
-    """End a withdrawal of which nothing is under way, and of which no try may have been paid all the same."""
+    """End a withdrawal of which nothing is under way."""
     waits = found.status is Status.PENDING
     if not waits and not (end is SubStatus.BY_OPERATOR and found.sub_status is SubStatus.ALLOCATED):
-        raise TooLateToCancel
-    if any(may_be_paid(one) for one in await attempts_of(tx, found)):
         raise TooLateToCancel
     await give_back(tx, found, at=at)
     await staff.withdraw_approval(tx, found.site_id, staff.ApprovalKind.PAYOUT, found.payment_id, at=at)

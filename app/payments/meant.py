@@ -34,6 +34,7 @@ _NOTHING_MOVES: Final = frozenset(
         *(SubStatus.EXPIRED.value, SubStatus.BY_OPERATOR.value, SubStatus.BY_PLAYER.value),
     }
 )
+_ABOUT_A_TRY: Final = frozenset({Resolution.PAID, Resolution.NOT_PAID, Resolution.ACCEPTED})
 # What was paid counts, whatever another try says; so does what came back or was taken again.
 _WAS_PAID: Final = frozenset(
     {
@@ -213,14 +214,23 @@ async def by_our_reference(
     """The case and the proposal where people name a try by our own reference of it: it is about that one.
 
     Not every provider has a number of its own, or tells it.
+
+    Raises:
+        ResolutionImpossible: it is a try of another part than the one that they name; or a deposit is to be
+            credited with another sum by an earlier try whose number nobody knows.
     """
-    tries = await attempts_of(tx, found) if proposal.provider_reference else []
-    for one in tries:
-        if one.attempt_id == proposal.provider_reference:
-            number = one.provider_reference or ""
-            about_it = replace(its, attempt_id=one.attempt_id, about=number)
-            return about_it, replace(proposal, provider_reference=number)
-    return its, proposal
+    number = proposal.provider_reference
+    tries = await attempts_of(tx, found) if number and proposal.resolution in _ABOUT_A_TRY else []
+    one = next((one for one in tries if one.attempt_id == number), None)
+    if one is None:
+        return its, proposal
+    if proposal.leg not in {None, one.leg}:
+        raise impossible(proposal, f"{number} is a try of part {one.leg}")
+    is_credit = found.kind is Kind.DEPOSIT and proposal.resolution is Resolution.ACCEPTED
+    if is_credit and one.provider_reference is None and one != present_try_of(found, tries):
+        raise impossible(proposal, f"{number} has no number of its provider's: name the one in the proof")
+    about_it = replace(its, attempt_id=one.attempt_id, about=one.provider_reference or "")
+    return about_it, replace(proposal, provider_reference=one.provider_reference or "")
 
 
 def check_number(proposal: Proposal, known: str | None, number: str = "") -> None:

@@ -12,8 +12,6 @@ from sqlalchemy import select
 
 from app import staff
 from app.kernel.errors import Refusal
-from app.payments.cascade import may_be_paid, why_doubted
-from app.payments.legs import attempts_of
 from app.payments.model import Step
 from app.payments.queries import Payment
 from app.payments.refund_requests import check_reason, permitted, refund, refund_content
@@ -107,7 +105,7 @@ async def cancel_refund(
     Raises:
         PaymentNotFound: no such refund at this site.
         NotPermitted, OperatorDisabled: this person may not ask for refunds either.
-        RefundUnderWay: it was sent, or is over; or a try of it may have been paid.
+        RefundUnderWay: it was sent, or is over.
         BadReason: no reason.
     """
     check_reason(reason)
@@ -118,10 +116,6 @@ async def cancel_refund(
         at = pipes.clock.now()
         if found.sub_status not in _WAITS:
             raise RefundUnderWay(sub_status=found.sub_status.value)
-        doubted = [one for one in await attempts_of(tx, found) if may_be_paid(one)]
-        if doubted:
-            why = f"{found.sub_status.value}, and {why_doubted(doubted, besides='')}"
-            raise RefundUnderWay(sub_status=why)
         await staff.withdraw_approval(
             tx, site_id, staff.ApprovalKind.REFUND, refund_id, at=at, by=operator.actor
         )

@@ -122,7 +122,8 @@ async def apply_evidence(
     is_unpaid = found.present_attempt is not None and step.credit is None
     is_unpaid = is_unpaid and not FINAL.isdisjoint(step.path[-1:])
     question = await question_about(tx, found, reference, looks=source is Source.SETTLEMENT or is_unpaid)
-    is_news = question.is_open and found.attention is Attention.UNCONFIRMED
+    is_news = question.is_open and evidence.verdict is Verdict.PAID
+    is_news = is_news and found.attention is Attention.UNCONFIRMED
     question, step = question.after(evidence, facts, step)
     question = question.and_who_said_paid() if is_unpaid else question
     word = (found.site_id, reference, result, source)

@@ -1,15 +1,12 @@
 """Nothing is given back while another try of the same was paid, or may be."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from app import payments, providers
-from app.payments.cancels import TooLateToCancel, cancel_for_staff
-from app.payments.refunds import RefundUnderWay, cancel_refund
 from app.payments.resolutions import ResolutionImpossible
-from tests.payments.accounts import SECOND, cases, decided, order_out, raised, tries
+from tests.payments.accounts import SECOND, cases, decided, raised, tries
 from tests.payments.banks import PART, in_two_parts, parts, sent, told
 from tests.payments.casework import R, open_cases, resolve
 from tests.payments.desk import Desk, kzt
@@ -18,7 +15,7 @@ from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.test_question_numbers import two_in_doubt
 from tests.payments.test_refund_tries import BACK, tried
 from tests.payments.test_waiting_questions import HOURS
-from tests.payments.world import ACCOUNT, AMOUNT, NEVER_LEFT, UNKNOWN, State, fact, just, paid
+from tests.payments.world import AMOUNT, UNKNOWN, State, fact, just, paid
 
 DAY = timedelta(days=1)
 
@@ -192,24 +189,6 @@ async def test_the_other_part_is_given_back_nevertheless(
     assert await stage.held() == PART
 
 
-async def test_a_withdrawal_whose_try_may_be_paid_is_not_cancelled(
-    stage: Stage, bank: Bank, next_bank: Bank
-) -> None:
-    await order_out(stage, ACCOUNT)
-    bank.manners, bank.words = ["never hears", "pays"], ["nothing"]
-    found = await sent(stage)
-    [one] = await tries(stage)
-    under_way: Any = {"reference": one.attempt_id, "state": "processing"}
-    await stage.store_notice(under_way, mark="a")
-    await stage.work()
-    assert await questioned(stage) == [one.attempt_id]
-    with pytest.raises(TooLateToCancel):
-        await cancel_for_staff(
-            stage.pipes, stage.site_id, found.payment_id, await stage.operator("vera"), reason="asked to"
-        )
-    assert await stage.held() == AMOUNT.minor
-
-
 async def test_of_a_refund_nothing_is_given_back_while_the_first_is_asked_about(desk: Desk) -> None:
     """The second is declined by its provider."""
     said: dict[str, providers.Result] = {}
@@ -254,16 +233,6 @@ async def test_what_a_refund_brings_back_is_kept_while_the_first_says_that_it_pa
     assert (await desk.found(refund)).sub_status.value == "completed"
     assert await desk.figures(deposit) == (150_000, 0, BACK, 0)
     assert [one.kind.value for one in await open_cases(desk)] == ["second_payment"]
-
-
-async def test_a_refund_whose_try_may_be_paid_is_not_called_off(desk: Desk) -> None:
-    said: dict[str, providers.Result] = {}
-    _, refund, first, next_one = await tried(desk, NEVER_LEFT, said)
-    said |= {first: UNKNOWN, next_one: just(State.NOT_FOUND)}
-    await desk.world.notice(fact(first, "processing"), mark="a")
-    with pytest.raises(RefundUnderWay, match=f"is asked whether {first} is over"):
-        await cancel_refund(desk.pipes, desk.site_id, refund, desk.maker, reason="too long")
-    assert (await desk.balances())["player_held"] == BACK
 
 
 async def test_a_provider_that_says_unasked_by_a_notice_that_a_first_one_is_under_way_holds_it_too(

@@ -7,7 +7,7 @@ import pytest
 from app import payments, providers
 from app.payments.resolutions import ResolutionImpossible
 from tests.payments.accounts import cases, decided, order_out, raised, tries
-from tests.payments.banks import sent
+from tests.payments.banks import in_two_parts, parts, sent
 from tests.payments.casework import R, open_cases, orphan, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.questions import days, questioned
@@ -195,3 +195,18 @@ async def test_a_notice_of_nobody_with_the_firsts_number_does_not_end_the_second
         await resolve(desk, its.case_id, R.MATCHED, payment_id=refund)
     assert (await desk.found(refund)).sub_status.value == "unknown"
     assert (await desk.balances())["player_held"] == BACK
+
+
+async def test_who_names_a_try_of_one_part_and_another_part_is_told(
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its own part would stay, and the other one end."""
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners, bank.words = ["accepts silently"], ["nothing"]
+    await sent(stage)
+    one, _ = await tries(stage)
+    await raised(stage)
+    with pytest.raises(ResolutionImpossible, match=f"{one.attempt_id} is a try of part 1"):
+        await decided(stage, R.NOT_PAID, provider_reference=one.attempt_id, leg=2)
+    assert [part.state for part in await parts(stage)] == ["unknown", "unknown"]

@@ -246,7 +246,7 @@ async def test_another_sum_that_came_after_all_is_accepted(desk: Desk) -> None:
 async def test_what_was_reversed_does_not_end_otherwise(desk: Desk) -> None:
     deposit = await denied(desk)
     its = await only(desk)
-    for resolution, why in ((R.NOT_PAID, "nothing would change"), (R.PAID, "another payment")):
+    for resolution, why in ((R.NOT_PAID, "theirs-2 is the number of no try"), (R.PAID, "another payment")):
         with pytest.raises(ResolutionImpossible, match=why):
             await resolve(desk, its.case_id, resolution, provider_reference="theirs-2")
         await decide(desk, its.case_id, REJECT)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from app import providers
 from app.kernel.errors import Refusal
-from app.payments.states import Kind, LegState, Status, SubStatus
+from app.payments.states import Kind, LegState, Status
 from app.payments.tables import attempts, legs, payments
 from app.plumbing.database import Reader, Transaction
 
@@ -71,7 +71,8 @@ async def orders_under_way(reader: Reader, site_id: int, account: str) -> int:
 
     Each try of an order that is open, also one that is over: that its provider knows nothing of it is what
     lets another follow. Of a withdrawal in parts each part's own state says whether it is. What failed counts
-    as long as it is asked about; and a deposit that is placed there once its merchant has answered.
+    as long as it is asked about. A deposit whose merchant is being asked has no order yet: it is placed where
+    the account is by then.
     """
     its = (attempts.c.site_id == payments.c.site_id) & (attempts.c.payment_id == payments.c.payment_id)
     part = (legs.c.site_id == attempts.c.site_id) & (legs.c.payment_id == attempts.c.payment_id)
@@ -87,11 +88,4 @@ async def orders_under_way(reader: Reader, site_id: int, account: str) -> int:
     there = (attempts.c.site_id == site_id) & (attempts.c.account == account)
     counts = attempts.c.is_questioned | is_open | waits | legs.c.state.in_(_OPEN_PARTS) | asked_late
     found = await reader.scalar(select(func.count()).select_from(tried).where(there, counts))
-    placed = await reader.scalar(
-        select(func.count()).where(
-            payments.c.site_id == site_id,
-            payments.c.account == account,
-            payments.c.sub_status == SubStatus.CHECKING,
-        )
-    )
-    return int(found or 0) + int(placed or 0)
+    return int(found or 0)

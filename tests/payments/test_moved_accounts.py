@@ -20,7 +20,6 @@ from tests.payments.accounts import (
 )
 from tests.payments.banks import sent
 from tests.payments.desk import Desk
-from tests.payments.peers import Heard
 from tests.payments.questions import days
 from tests.payments.stage import Bank, Stage
 from tests.payments.world import ACCOUNT, NEVER_LEFT, REFUSED, UNKNOWN, Provider, World, awaiting, paid
@@ -101,21 +100,6 @@ async def test_while_a_deposit_waits_for_its_next_account(
     await left_waiting(world, provider, monkeypatch)
     assert (await world.payment()).next_account == SECOND
     await stays(world)
-
-
-async def test_while_the_merchant_is_asked_about_a_deposit(world: World) -> None:
-    """It is placed where its account was when it was asked for."""
-    seen = []
-
-    async def meanwhile(_: Heard) -> None:
-        try:
-            await asyncio.create_task(moved(world), context=contextvars.Context())
-        except payments.OrdersUnderWay as refused:
-            seen.append(refused)
-
-    world.shop.before = meanwhile
-    await world.ask()
-    assert len(seen) == 1
 
 
 async def test_as_long_as_it_is_asked_whether_a_failed_deposit_was_paid(

@@ -2,17 +2,18 @@
 
 Without: plain Python decides upon what is remembered or, of whom it is not, was looked up by one statement;
 one statement locks, makes sure that nothing of it has changed, and writes all. One trip or two, and nobody
-waits for locks while we think. Behind locks: begin, lock and look up, decide, write, commit: for rollbacks,
-what must read more, what is done all or none, large batches, and those whose players somebody else has moved
-meanwhile.
+waits for locks while we think. Of a large batch a part is written so while the next is decided, and the next
+batch is decided while this one is written. Behind locks: begin, lock and look up, decide, write, commit: for
+rollbacks, what must read more, what is done all or none, large batches of players who are not remembered, and
+those whose players somebody else has moved meanwhile.
 """
 
-import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 import structlog
@@ -22,9 +23,10 @@ from app.plumbing import metrics
 from app.plumbing.database import CommitUnknown, DatabaseDown, Lanes, Turns, committed, sqlstate
 from app.wallet import further, statements
 from app.wallet.contract import Answer
-from app.wallet.memory import Memory, Recalled
+from app.wallet.memory import Ahead, Expected, Memory, Recalled
 from app.wallet.rules import SUCCESSES, Page
 from app.wallet.sheets import Moved, Seat, Seen, Sheet
+from app.wallet.succession import NotAsRemembered, Place, Succession
 from app.wallet.terms import Ask, Leg, Type
 
 __all__ = ["Batches"]
@@ -48,6 +50,20 @@ class _Undone(Exception):
     """Ends a transaction whose items were to be done all or none."""
 
 
+class _Found(NamedTuple):
+    """What a batch is decided upon where nothing is locked.
+
+    Args:
+        seats: one for each ask.
+        upon: how the wallets were seen.
+        expected: what nobody has looked for.
+    """
+
+    seats: list[Seat]
+    upon: list[Seen]
+    expected: Expected
+
+
 @dataclass(slots=True)
 class Batches:
     """Carries batches out.
@@ -65,6 +81,7 @@ class Batches:
     part: int
     memory: Memory = field(default_factory=Memory)
     _houses: statements.Houses = field(default_factory=dict)
+    _succession: Succession = field(default_factory=Succession)
 
     async def carry_out(
         self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool
@@ -82,13 +99,21 @@ class Batches:
             CommitUnknown: it may have been done.
             asyncpg.PostgresError: the database refused; nothing was done.
         """
-        needs_locks = all_or_none or len(asks) > self.part or any(map(_needs_locks, asks))
         try:
-            way = _Way.LOCKED if needs_locks else await self._unlocked(site_id, asks, answers)
-            if way in {_Way.LOCKED, _Way.DISTURBED}:
-                answers.clear()
+            if all_or_none or any(map(_needs_locks, asks)):
                 self.memory.forget(site_id, asks)
                 await self._locked(site_id, asks, answers, all_or_none=all_or_none)
+                way = _Way.LOCKED
+            elif len(asks) > self.part:
+                players = frozenset(ask.player for ask in asks)
+                async with self._succession.place(site_id, players) as place:
+                    way = await self._large(site_id, asks, answers, place)
+            else:
+                way = await self._unlocked(site_id, asks, answers)
+                if way is _Way.DISTURBED:
+                    answers.clear()
+                    self.memory.forget(site_id, asks)
+                    await self._locked(site_id, asks, answers)
         except (CommitUnknown, DatabaseDown):
             self.memory.clear()
             raise
@@ -98,17 +123,12 @@ class Batches:
         """Decide upon what is remembered, or read without locks; nothing is done where that will not do."""
         async with self.lanes.connection(rows=len(asks)) as raw:
             now = self.clock.now()
-            page = Page(now)
-            recalled = self.memory.recall(site_id, asks, page)
-            seats, upon = await self._looked_up(raw, site_id, page, asks, recalled, now)
-            if further.is_needed(page, asks, seats):
+            recalled = self.memory.recall(site_id, asks, page := Page(now))
+            found = await self._found(raw, site_id, asks, page, recalled, now)
+            if further.is_needed(page, asks, found.seats):
                 return _Way.DISTURBED
-            if not statements.know_houses(self._houses, site_id, page):
-                await statements.find_houses(raw, site_id, self._houses)
-            answers += _decided(page, asks, seats)
-            of_memory = zip(answers, recalled.seats, strict=True)
-            if any(seat is not None and answer.operation is None for answer, seat in of_memory):
-                # Not stored: its id, which nobody has looked for, would refuse nothing.
+            answers += _decided(page, asks, found.seats)
+            if _is_unsure(answers, recalled.seats):
                 return _Way.DISTURBED
             sheet = page.torn_off(is_last=True)
             if sheet is None:
@@ -117,53 +137,153 @@ class Batches:
                 return _Way.UNLOCKED if is_sure else _Way.DISTURBED
             if statements.rare(sheet):
                 return _Way.DISTURBED
-            writing = statements.write(
-                raw, site_id, sheet, self._houses, upon=upon, expected=recalled.expected
-            )
             try:
-                await committed(raw, writing)
+                await committed(raw, self._confirmed(raw, site_id, sheet, found))
             except asyncpg.PostgresError as error:
-                if sqlstate(error) == _CHANGED:
-                    if recalled.wallets:
-                        self.memory.was_old(site_id)
-                elif not recalled.wallets or sqlstate(error) not in _UNEXPECTED:
-                    raise
-                return _Way.DISTURBED
-        self.memory.keep(site_id, page, sheet, answers, upon, recalled)
+                return self._disturbed(site_id, recalled, error)
+        self.memory.keep(site_id, page, [sheet], answers, found.upon, recalled)
         return _Way.UNLOCKED if None in recalled.seats else _Way.REMEMBERED
 
-    async def _looked_up(
+    async def _large(self, site_id: int, asks: Sequence[Ask], answers: list[Answer], place: Place) -> _Way:
+        """More than one part: upon what is remembered, if that is most of it; else behind locks."""
+        now, way = self.clock.now(), _Way.LOCKED
+        recalled = self.memory.recall(site_id, asks, page := Page(now), is_after_all=True)
+        if recalled.seats.count(None) <= self.part:
+            try:
+                await self._in_parts(site_id, asks, answers, place, page, recalled, now)
+            except NotAsRemembered:
+                way = _Way.DISTURBED
+            except asyncpg.PostgresError as error:
+                way = self._disturbed(site_id, recalled, error)
+            else:
+                return _Way.REMEMBERED
+            answers.clear()
+        with suppress(NotAsRemembered):
+            await place.reached()
+        # Somebody else may have moved whom we knew: they are remembered as this batch finds and leaves them.
+        await self._locked(site_id, asks, answers, joining=recalled.joining_players())
+        return way
+
+    async def _in_parts(
+        self,
+        site_id: int,
+        asks: Sequence[Ask],
+        answers: list[Answer],
+        place: Place,
+        page: Page,
+        recalled: Recalled,
+        now: datetime,
+    ) -> None:
+        """Decide part by part; what is decided while PostgreSQL is busy goes with the next statement.
+
+        Raises:
+            NotAsRemembered: it must be looked up; nothing was done.
+        """
+        sheets: list[Sheet] = []
+        ahead: Ahead | None = None
+        try:
+            async with self.lanes.transaction(rows=len(asks)) as raw, Turns() as turns:
+                if None in recalled.seats:
+                    await place.reached()  # they are not looked up before
+                found = await self._found(raw, site_id, asks, page, recalled, now)
+                if further.is_needed(page, asks, found.seats):
+                    raise NotAsRemembered
+                _ = turns.next(place.reached())
+                for at in range(0, len(asks), self.part):
+                    await turns.on()
+                    decided = _decided(page, asks[at : at + self.part], found.seats[at : at + self.part])
+                    if _is_unsure(decided, recalled.seats[at : at + self.part]):
+                        raise NotAsRemembered
+                    answers += decided
+                    is_last = len(answers) == len(asks)
+                    sheet = page.torn_off(is_last=is_last) if is_last or turns.is_idle else None
+                    if sheet is None:
+                        continue
+                    if statements.rare(sheet):
+                        raise NotAsRemembered
+                    # With the first, all that the batch is decided upon is locked and confirmed.
+                    _ = turns.next(self._confirmed(raw, site_id, sheet, None if sheets else found))
+                    sheets.append(sheet)
+                if not sheets:
+                    raise NotAsRemembered
+                ahead = self.memory.keep_ahead(site_id, page, sheets, answers, found.upon, recalled)
+                place.decided.set()
+                await turns.all()
+            place.is_written = True
+        finally:
+            if ahead is not None:
+                self.memory.ended(ahead, is_written=place.is_written)
+
+    async def _found(
         self,
         raw: asyncpg.Connection,
         site_id: int,
-        page: Page,
         asks: Sequence[Ask],
+        page: Page,
         recalled: Recalled,
         now: datetime,
-    ) -> tuple[list[Seat], list[Seen]]:
-        """Seats for all, and what was seen of whom: of those who are not remembered it is looked up."""
+    ) -> _Found:
+        """Look up, without locks, those who are not remembered."""
         strange = [ask for ask, seat in zip(asks, recalled.seats, strict=True) if seat is None]
         rows = await statements.load(raw, site_id, strange, (), at=now) if strange else ()
-        found = iter(statements.seats_of(page, strange, rows))
-        seats = [next(found) if seat is None else seat for seat in recalled.seats]
-        return seats, [*recalled.seen(), *statements.seen(rows)]
+        of_strange = iter(statements.seats_of(page, strange, rows))
+        seats = [next(of_strange) if seat is None else seat for seat in recalled.seats]
+        if not statements.know_houses(self._houses, site_id, page):
+            await statements.find_houses(raw, site_id, self._houses)
+        return _Found(seats, [*recalled.seen(), *statements.seen(rows)], recalled.expected)
+
+    def _confirmed(
+        self, raw: asyncpg.Connection, site_id: int, sheet: Sheet, found: _Found | None
+    ) -> Coroutine[Any, Any, Any]:
+        """The call that writes a sheet if all that was found still stands; None: it is confirmed already."""
+        upon, expected = (None, None) if found is None else (found.upon, found.expected)
+        return statements.write(raw, site_id, sheet, self._houses, upon=upon, expected=expected)
+
+    def _disturbed(self, site_id: int, recalled: Recalled, error: asyncpg.PostgresError) -> _Way:
+        """What an error means to a batch that had locked nothing.
+
+        Raises:
+            asyncpg.PostgresError: it is none that locks would prevent.
+        """
+        if sqlstate(error) == _CHANGED:
+            if recalled.wallets:
+                self.memory.was_old(site_id)
+        elif not recalled.wallets or sqlstate(error) not in _UNEXPECTED:
+            raise error
+        return _Way.DISTURBED
 
     async def _locked(
-        self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool
+        self,
+        site_id: int,
+        asks: Sequence[Ask],
+        answers: list[Answer],
+        *,
+        all_or_none: bool = False,
+        joining: set[str] | None = None,
     ) -> None:
+        """Lock, then decide.
+
+        Args:
+            site_id, asks, answers, all_or_none: as for `carry_out`.
+            joining: players whose rounds had several bets, where the batch is to be remembered.
+        """
         undone: set[str] = set()
         rare: list[Moved] = []
+        sheets: list[Sheet] = []
+        upon: list[Seen] = []
+        page = Page(self.clock.now())
         try:
             async with self.lanes.transaction(rows=len(asks)) as raw, Turns() as turns:
-                page = Page(self.clock.now())
                 parts = [asks[at : at + self.part] for at in range(0, len(asks), self.part)]
                 locks = {ask.player for ask in asks}
                 loaded = turns.next(statements.load(raw, site_id, parts[0], locks, at=page.at))
                 for number, part in enumerate(parts, 1):
-                    seats = statements.seats_of(page, part, await loaded)
+                    rows = await loaded
+                    seats = statements.seats_of(page, part, rows)
+                    upon += statements.seen(rows) if joining is not None else ()
                     if number < len(parts):
                         loaded = turns.next(statements.load(raw, site_id, parts[number], (), at=page.at))
-                        await asyncio.sleep(0)  # it is on its way while this part is decided
+                        await turns.on()  # it is on its way while this part is decided
                     for one in further.lookups(raw, site_id, page, part, seats):
                         await turns.next(one)
                     answers += _decided(page, part, seats)
@@ -171,6 +291,7 @@ class Batches:
                     if sheet is not None:
                         undone.update([one.operation_id for one in sheet.written] if all_or_none else ())
                         rare += await self._write(raw, turns, site_id, page, sheet)
+                        sheets.append(sheet)
                 await turns.all()
                 if all_or_none and any(answer.code not in SUCCESSES for answer in answers):
                     raise _Undone
@@ -178,6 +299,8 @@ class Batches:
             answers[:] = [_not_done(one, undone) for one in answers]
         else:
             _flag(site_id, rare)
+            if joining is not None and not rare:
+                self.memory.keep(site_id, page, sheets, answers, upon, Recalled.nothing(joining))
 
     async def _write(
         self, raw: asyncpg.Connection, turns: Turns, site_id: int, page: Page, sheet: Sheet
@@ -200,6 +323,12 @@ def _needs_locks(ask: Ask) -> bool:
     """What depends on what is not there, as a rollback does, or reads more than is confirmed."""
     is_prepaid = ask.policy.prepaid_float and ask.type is Type.DEPOSIT
     return ask.type is Type.ROLLBACK or ask.free_round is not None or is_prepaid
+
+
+def _is_unsure(decided: Sequence[Answer], remembered: Sequence[Seat | None]) -> bool:
+    """Whether memory alone refuses anybody without a record: its id, not looked for, would refuse nothing."""
+    answered = zip(decided, remembered, strict=True)
+    return any(seat is not None and answer.operation is None for answer, seat in answered)
 
 
 def _decided(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[Answer]:

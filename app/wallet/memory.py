@@ -6,14 +6,15 @@ it makes sure that the wallet stands as it was left (`wallet_confirm`), and that
 as it nearly always is (`wallet_expect`, what is `Expected`). Otherwise nothing is written.
 
 A player is remembered by one batch at a time: taken out when it is recalled, put back once the batch has
-committed. So whatever fails is forgotten.
+committed. So whatever fails is forgotten. Large batches do not wait for each other's commit to be decided:
+what one will leave is remembered ahead, for those alone that are written after it.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from app.wallet.contract import Answer
 from app.wallet.model import BETS
@@ -21,7 +22,7 @@ from app.wallet.rules import Page
 from app.wallet.sheets import Seat, Seen, Sheet, copied
 from app.wallet.terms import Ask, Code, Operation, OperationKey, Round, RoundKey, Type, Wallet
 
-__all__ = ["Expected", "Memory", "Recalled"]
+__all__ = ["Ahead", "Expected", "Memory", "Recalled"]
 
 _MOST: Final = 10_000  # players; 2.4 kB each
 # Of each player: the last bets, which wins name, the rounds that were played last, and what was told last.
@@ -89,6 +90,15 @@ class Recalled(NamedTuple):
     expected: Expected
     joining: set[str]
 
+    @classmethod
+    def nothing(cls, joining: set[str]) -> Self:
+        """Nothing is remembered but these."""
+        return cls([], {}, Expected([], [], [], []), joining)
+
+    def joining_players(self) -> set[str]:
+        """All players whose rounds had several bets, with a seat or without."""
+        return self.joining | {its.wallet.player for its in self.wallets.values() if its.joins}
+
     def seen(self) -> list[Seen]:
         """What the writing statement holds them against."""
         found = []
@@ -97,6 +107,14 @@ class Recalled(NamedTuple):
             numbers = (own.wallet_id, own.cash_account_id, own.cash_version, own.sequence, its.revision, 0)
             found.append(Seen(*numbers, its.moved_at))
         return found
+
+
+class Ahead(NamedTuple):
+    """How a batch that is not written yet leaves its wallets."""
+
+    site_id: int
+    left: Mapping[_Name, _Remembered]
+    recalled: Recalled
 
 
 @dataclass(slots=True)
@@ -120,30 +138,42 @@ class Memory:
 
     most: int = _MOST
     _players: "OrderedDict[_Name, _Remembered]" = field(default_factory=OrderedDict)
+    _ahead: "dict[_Name, _Remembered]" = field(default_factory=dict)  # of batches that are not written yet
     _doubts: dict[int, _Doubt] = field(default_factory=dict)
 
-    def recall(self, site_id: int, asks: Sequence[Ask], page: Page) -> Recalled:
+    def recall(
+        self, site_id: int, asks: Sequence[Ask], page: Page, *, is_after_all: bool = False
+    ) -> Recalled:
         """Lay what is remembered onto the page; it is forgotten until it is kept again.
 
         Args:
             site_id: whose.
             asks: none of those that need locks.
             page: empty.
+            is_after_all: this batch is written after all that are remembered ahead of any of its players.
         """
         doubt = self._doubts.setdefault(site_id, _Doubt())
         is_doubted, players = doubt.left > 0, self._players
         doubt.left -= is_doubted
-        recalled = Recalled([], {}, Expected([], [], [], []), set())
+        recalled = Recalled.nothing(set())
         found: dict[str, _Remembered | None] = {}
+        coming: set[tuple[str, OperationKey]] = set()
         # All of a player's asks are decided upon one source.
         for ask in asks:
             player = ask.player
-            its = found[player] if player in found else players.pop((site_id, player), None)
-            if its is not None and (is_doubted or not _fits(its, ask)):
+            if player in found:
+                its = found[player]
+            else:
+                name = site_id, player
+                its = self._ahead.pop(name, None) if is_after_all else None
+                its = players.pop(name, None) if its is None else its
+            if its is not None and (is_doubted or not _fits(its, ask, coming)):
                 if its.joins:
                     recalled.joining.add(player)
                 its = None
             found[player] = its
+            if ask.type in BETS:
+                coming.add((player, ask.operation_key))
         for ask in asks:
             its = found[ask.player]
             recalled.seats.append(None if its is None else _seated(page, ask, its, recalled))
@@ -153,30 +183,51 @@ class Memory:
         self,
         site_id: int,
         page: Page,
-        sheet: Sheet,
+        sheets: Sequence[Sheet],
         answers: Iterable[Answer],
         upon: Iterable[Seen],
         recalled: Recalled,
     ) -> None:
-        """Remember how a batch left its wallets, now that it is written.
+        """Remember how a batch left its wallets, now that it is written; arguments as for `keep_ahead`."""
+        self._keep(site_id, _left(page, sheets, answers, upon, recalled), recalled)
+
+    def keep_ahead(
+        self,
+        site_id: int,
+        page: Page,
+        sheets: Sequence[Sheet],
+        answers: Iterable[Answer],
+        upon: Iterable[Seen],
+        recalled: Recalled,
+    ) -> "Ahead":
+        """Remember how a batch will leave its wallets, until it has `ended`.
 
         Args:
             site_id: whose.
             page: the batch's.
-            sheet: what was written.
+            sheets: what is written; nothing of them is read again.
             answers: the batch's; whoever was refused anything, or told again, is looked up the next time.
-            upon: what was seen, and confirmed.
+            upon: what was seen, and is confirmed.
             recalled: what the batch had of memory.
         """
+        left = {(site_id, its.wallet.player): its for its in _left(page, sheets, answers, upon, recalled)}
+        self._ahead |= left
+        return Ahead(site_id, left, recalled)
+
+    def ended(self, ahead: "Ahead", *, is_written: bool) -> None:
+        """Keep what the next batch has not recalled already, or forget it."""
+        # The batch after it may have remembered the same player ahead by now: that is its own to keep.
+        own = {name: its for name, its in ahead.left.items() if self._ahead.get(name) is its}
+        for name in own:
+            del self._ahead[name]
+        if is_written:
+            self._keep(ahead.site_id, own.values(), ahead.recalled)
+
+    def _keep(self, site_id: int, left: Iterable[_Remembered], recalled: Recalled) -> None:
         doubt = self._doubts[site_id]
         if doubt.longer > 1 and 2 * recalled.seats.count(None) < len(recalled.seats):
             doubt.longer -= 1
-        moved = {wallet.wallet_id for wallet in sheet.wallets}
-        confirmed = {
-            one.wallet_id: (one.revision, sheet.at if one.wallet_id in moved else one.moved_at)
-            for one in upon
-        }
-        for its in _as_left(page, answers, confirmed, recalled):
+        for its in left:
             self._players[site_id, its.wallet.player] = its
         while len(self._players) > self.most:
             self._players.popitem(last=False)
@@ -194,6 +245,7 @@ class Memory:
     def clear(self) -> None:
         """Forget all: behind a lost connection there may be another database, without the last commits."""
         self._players.clear()
+        self._ahead.clear()
 
     def forget(self, site_id: int, asks: Iterable[Ask]) -> None:
         """Forget whose money is moved by what does not keep them."""
@@ -201,8 +253,14 @@ class Memory:
             self._players.pop((site_id, ask.player), None)
 
 
-def _fits(its: _Remembered, ask: Ask) -> bool:
-    """Whether all that a decision depends on is remembered, or expected."""
+def _fits(its: _Remembered, ask: Ask, coming: Collection[tuple[str, OperationKey]]) -> bool:
+    """Whether all that a decision depends on is remembered, expected, or decided just before it.
+
+    Args:
+        its: the wallet that is remembered of the ask's player.
+        ask: to be decided.
+        coming: players and keys of the bets that stand before it in its batch.
+    """
     if ask.currency != its.wallet.currency or (ask.session is not None and ask.session != its.session):
         return False
     if ask.type is Type.WITHDRAW and not ask.policy.withdraw_while_round_open:
@@ -213,6 +271,8 @@ def _fits(its: _Remembered, ask: Ask) -> bool:
         # A bet's round is expected to be new; any other names one that is there.
         is_new = ask.type in BETS and not its.joins
         return is_new or ask.round_id is None or _round(its, ask.provider, ask.round_id) is not None
+    if (ask.player, ask.reference_key) in coming:
+        return True  # it stands on the page by then, with its round
     bet = _bet(its, ask.reference_key)
     return bet is not None and (bet.round_id is None or _round(its, bet.provider, bet.round_id) is not None)
 
@@ -247,7 +307,8 @@ def _seated(page: Page, ask: Ask, its: _Remembered, recalled: Recalled) -> Seat:
     provider, round_id = ask.provider, ask.round_id
     if ask.reference is not None:
         bet = _bet(its, ask.reference_key)
-        assert bet is not None, "it fits"
+        if bet is None:
+            return _seat(wallet)  # it comes in this very batch, and says itself what is expected of its round
         page.operations[bet.key] = bet
         provider, round_id = bet.provider, bet.round_id
     if round_id is not None:
@@ -256,7 +317,24 @@ def _seated(page: Page, ask: Ask, its: _Remembered, recalled: Recalled) -> Seat:
             expected.rounds.append(RoundKey(number, provider, round_id))
         else:
             page.rounds[around.key] = around
+    return _seat(wallet)
+
+
+def _seat(wallet: Wallet) -> Seat:
     return Seat(is_known=True, wallet=wallet, session_ok=True, round_open=False)
+
+
+def _left(
+    page: Page,
+    sheets: Iterable[Sheet],
+    answers: Iterable[Answer],
+    upon: Iterable[Seen],
+    recalled: Recalled,
+) -> Iterator[_Remembered]:
+    """Wallets as a batch leaves them; arguments as for `Memory.keep_ahead`."""
+    moved = {wallet.wallet_id: sheet.at for sheet in sheets for wallet in sheet.wallets}
+    confirmed = {one.wallet_id: (one.revision, moved.get(one.wallet_id, one.moved_at)) for one in upon}
+    return _as_left(page, answers, confirmed, recalled)
 
 
 def _as_left(

@@ -23,7 +23,7 @@ def _served(memory: Memory, *names: str) -> list[bool]:
         recalled = memory.recall(1, [ask], page)
         found.append(recalled.seats != [None])
         seen, sheet = Seen(number, 2, 1, 1, 0, 0, page.at), Sheet(page.at, [], [], [wallet], [], [])
-        memory.keep(1, page, sheet, [Answer(ask, Code.OK, wallet)], [seen], recalled)
+        memory.keep(1, page, [sheet], [Answer(ask, Code.OK, wallet)], [seen], recalled)
     return found
 
 

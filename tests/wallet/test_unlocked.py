@@ -55,10 +55,14 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found, behind = [], Batches._locked
 
     async def counted(
-        self: Batches, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool
+        self: Batches,
+        site_id: int,
+        asks: Sequence[Ask],
+        answers: list[Answer],
+        **how: Any,  # noqa: ANN401
     ) -> None:
         found.append(len(asks))
-        await behind(self, site_id, asks, answers, all_or_none=all_or_none)
+        await behind(self, site_id, asks, answers, **how)
 
     monkeypatch.setattr(Batches, "_locked", counted)
     return found

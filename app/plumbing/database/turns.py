@@ -12,6 +12,8 @@ __all__ = ["Turns"]
 
 T = TypeVar("T")
 
+_TURNS_OF_THE_LOOP = 6
+
 
 class Turns:
     """The statements of one transaction, in their order; none is left running behind the block."""
@@ -32,6 +34,11 @@ class Turns:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody's turn it is."""
+        return all(task.done() for task in self._tasks)
+
     def next(self, call: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Take a place in the line; awaiting what is returned gives the call's answer.
 
@@ -40,6 +47,14 @@ class Turns:
         task = asyncio.create_task(_after(self._tasks[-1] if self._tasks else None, call))
         self._tasks.append(task)
         return task
+
+    async def on(self) -> None:
+        """Let the next statement begin if the one before it has ended; no waiting for either.
+
+        That takes as many turns of the loop: the answer is read, its call ends, the next call is made.
+        """
+        for _ in range(_TURNS_OF_THE_LOOP):
+            await asyncio.sleep(0)
 
     async def all(self) -> None:
         """Wait until everybody has had their turn; the first exception is raised."""

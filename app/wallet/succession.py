@@ -1,0 +1,76 @@
+"""Large batches that move the same players' money: each is decided upon what those before it will leave.
+
+In the database the later one would wait for the locks of the earlier one, and Python for both. So it does not
+wait to decide, only to be written: if one before it is not written as it was decided, neither is this one.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+__all__ = ["NotAsRemembered", "Place", "Succession"]
+
+
+class NotAsRemembered(Exception):
+    """What a batch was decided upon is not so, or not surely; it is to be decided anew, behind locks."""
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """A large batch among the others of its site.
+
+    Args:
+        players: whose money it moves.
+        before: those under way that move any of the same.
+        decided: it is known what it will leave.
+        ended: it is over.
+        is_written: as it was decided while some before it were under way.
+    """
+
+    players: frozenset[str]
+    before: "list[Place]"
+    decided: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    is_written: bool = False
+
+    async def reached(self) -> None:
+        """Wait until all before it are over.
+
+        Raises:
+            NotAsRemembered: one of them has not left what it was to leave.
+        """
+        for other in self.before:
+            await other.ended.wait()
+        if not all(other.is_written for other in self.before):
+            raise NotAsRemembered
+
+
+@dataclass(slots=True)
+class Succession:
+    """The large batches under way in this process, by their sites, in the order that they came in."""
+
+    _under_way: "defaultdict[int, list[Place]]" = field(default_factory=lambda: defaultdict(list))
+
+    @asynccontextmanager
+    async def place(self, site_id: int, players: frozenset[str]) -> AsyncIterator[Place]:
+        """Wait until it is known what those before it leave, and stand in line until the block ends.
+
+        Args:
+            site_id: whose.
+            players: whose money the batch moves, by the site's ids of them.
+        """
+        under_way = self._under_way[site_id]
+        place = Place(players, [one for one in under_way if not players.isdisjoint(one.players)])
+        under_way.append(place)
+        try:
+            for other in place.before:
+                await other.decided.wait()
+            # What is over is remembered, or looked up, as it is.
+            place.before = [one for one in place.before if not one.ended.is_set()]
+            yield place
+        finally:
+            under_way.remove(place)
+            place.ended.set()
+            place.decided.set()

@@ -1,0 +1,274 @@
+"""Large batches: decided upon what is remembered, each upon what those before it will leave."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.kernel.clock import MovableClock
+from app.kernel.money import Money
+from app.plumbing.database import CommitUnknown, Database, lanes
+from app.wallet import batches
+from app.wallet.batches import Batches
+from app.wallet.contract import Answer
+from app.wallet.schemas import game_ask
+from app.wallet.sweeps import grant_bonus
+from app.wallet.terms import Ask, Code, Policy, Type
+from tests import invariants
+from tests.wallet.counter import Counter, Json, opened
+from tests.wallet.deeds import CHANGES, Deed
+from tests.wallet.locking import blocked, lock, locked
+
+_PLAYERS = ("aigerim", "bolat")
+
+
+@pytest.fixture
+async def counter(database: Database, clock: MovableClock) -> AsyncIterator[Counter]:
+    """Two players with 1000 tenge each, remembered by the counter's journal; four are a large batch."""
+    async with opened(database, clock) as made:
+        for login in _PLAYERS:
+            await made.player(login, cash=1100)
+        warm = [bet(f"b-{number}", login, round_id="r-1") for number, login in enumerate(_PLAYERS, 1)]
+        assert codes(await made.journal.run(made.site_id, warm)) == [Code.OK] * 2
+        yield made
+    await invariants.hold(database)
+
+
+@pytest.fixture
+def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How each large batch went, in the order of their ends."""
+    found: list[str] = []
+    large = Batches._large
+
+    async def counted(self: Batches, site_id: int, asks: Sequence[Ask], *how: Any) -> str:  # noqa: ANN401
+        found.append(await large(self, site_id, asks, *how))
+        return found[-1]
+
+    monkeypatch.setattr(Batches, "_large", counted)
+    return found
+
+
+def bet(key: str, login: str = "aigerim", amount: int = 100, round_id: str = "") -> Ask:
+    body: Json = {"transactionId": key, "playerExternalId": login, "currency": "KZT", "amount": amount}
+    body |= {"roundId": round_id or f"r-{key}", "gameCode": "aviator", "providerId": "acme"}
+    return game_ask(Type.BET, body, lambda _: Policy(), "req_test")
+
+
+def win(key: str, reference: str, login: str = "aigerim", amount: int = 90, **more: object) -> Ask:
+    body: Json = {"transactionId": key, "playerExternalId": login, "currency": "KZT", "amount": amount}
+    body |= {"roundId": f"r-{reference}", "gameCode": "aviator", "providerId": "acme"}
+    return game_ask(Type.WIN, body | {"referenceId": reference} | more, lambda _: Policy(), "req_test")
+
+
+def codes(answers: Sequence[Answer]) -> list[Code]:
+    return [answer.code for answer in answers]
+
+
+def rounds(prefix: str, login: str = "aigerim", pairs: int = 3) -> list[Ask]:
+    """A bet and its win by turns, ten less than before with each."""
+    asks = []
+    for number in range(pairs):
+        key = f"{prefix}.{number}"
+        asks += [bet(key, login), win(f"{key}w", key, login, isRoundFinished=True)]
+    return asks
+
+
+async def balance(counter: Counter, login: str = "aigerim") -> int:
+    _, told = await counter.get("/v1/player/wallet/balance", playerExternalId=login, currency="KZT")
+    return int(told["data"]["balance"])
+
+
+async def test_a_win_whose_bet_stands_before_it_needs_no_look(counter: Counter, ways: list[str]) -> None:
+    asks = [*rounds("one"), *rounds("other", "bolat")]
+    answers = await counter.journal.run(counter.site_id, asks)
+    assert codes(answers) == [Code.OK] * 12
+    assert ways == ["remembered"]
+    assert [answer.operation.after for answer in answers[:6] if answer.operation] == [
+        900,
+        990,
+        890,
+        980,
+        880,
+        970,
+    ]
+    states = await counter.rows(
+        "SELECT state, count(*) AS many FROM wallet_round GROUP BY state ORDER BY state"
+    )
+    assert [(row.state, row.many) for row in states] == [("completed", 6), ("open", 2)]
+
+
+async def test_a_win_that_stands_before_its_bet_finds_none(counter: Counter, ways: list[str]) -> None:
+    asks = [win("w-1", "late"), bet("late"), bet("x-1"), bet("x-2", "bolat")]
+    assert codes(await counter.journal.run(counter.site_id, asks)) == [
+        Code.BET_NOT_FOUND,
+        *[Code.OK] * 3,
+    ]
+    assert ways == ["remembered"], "of one player something was looked up, of the other nothing"
+
+
+async def test_a_bet_that_is_refused_has_no_win(counter: Counter, ways: list[str]) -> None:
+    asks = [bet("dear", amount=5000), win("w-1", "dear"), *rounds("more", "bolat")]
+    answers = await counter.journal.run(counter.site_id, asks)
+    assert codes(answers)[:2] == [Code.INSUFFICIENT_FUNDS, Code.BET_NOT_FOUND]
+    assert ways == ["disturbed"], "what is refused without a record is looked up first"
+
+
+async def test_the_same_batch_twice_at_once_is_done_once(counter: Counter, ways: list[str]) -> None:
+    pair = await asyncio.gather(
+        *(counter.journal.run(counter.site_id, rounds("same")) for _ in range(2)),
+    )
+    assert [codes(answers) for answers in pair] == [[Code.OK] * 6] * 2
+    assert [{answer.duplicate for answer in answers} for answers in pair] == [{False}, {True}]
+    assert await balance(counter) == 970
+
+
+async def test_the_next_batch_is_decided_before_the_one_under_way_is_written(
+    counter: Counter, clone_url: str, ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided: list[str] = []
+    plain = batches._decided
+
+    def watched(page: Any, asks: Sequence[Ask], seats: Any) -> list[Answer]:  # noqa: ANN401
+        decided.extend(ask.key for ask in asks)
+        return plain(page, asks, seats)
+
+    monkeypatch.setattr(batches, "_decided", watched)
+    async with locked(clone_url, "bolat"):
+        first = asyncio.create_task(
+            counter.journal.run(counter.site_id, [*rounds("a"), *rounds("b", "bolat")])
+        )
+        await blocked(clone_url)
+        second = asyncio.create_task(counter.journal.run(counter.site_id, rounds("c")))
+        async with asyncio.timeout(5):
+            while "c.2w" not in decided:  # noqa: ASYNC110  no event says so
+                await asyncio.sleep(0.01)
+        assert not first.done()
+        assert not second.done(), "its neighbour has to be written first"
+    assert codes(await first) == [Code.OK] * 12
+    answers = await second
+    assert answers[0].operation is not None
+    assert answers[0].operation.before == 970
+    assert ways == ["remembered"] * 2
+    assert (await balance(counter), await balance(counter, "bolat")) == (940, 970)
+
+
+async def test_what_one_was_to_leave_is_not_believed_once_it_was_disturbed(
+    counter: Counter, clone_url: str, ways: list[str]
+) -> None:
+    async with locked(clone_url, "aigerim") as connection:
+        first = asyncio.create_task(counter.journal.run(counter.site_id, rounds("a")))
+        await blocked(clone_url)
+        second = asyncio.create_task(counter.journal.run(counter.site_id, rounds("b")))
+        third = asyncio.create_task(counter.journal.run(counter.site_id, [*rounds("c", "bolat"), bet("d")]))
+        await asyncio.sleep(0.1)
+        await connection.execute("UPDATE wallet SET revision = revision + 1")
+        await connection.execute("COMMIT")
+        assert [codes(answers) for answers in (await first, await second, await third)] == [
+            [Code.OK] * 6,
+            [Code.OK] * 6,
+            [Code.OK] * 7,
+        ]
+    assert "remembered" not in ways[:2]
+    assert (await balance(counter), await balance(counter, "bolat")) == (840, 970)
+
+
+async def test_what_was_lost_at_its_commit_is_not_what_the_next_one_follows(
+    counter: Counter, ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is rolled back without anybody's knowing: done anew, and so is who was decided upon it."""
+    plain, left = lanes.committed, ["once"]
+
+    async def lost(connection: asyncpg.Connection, statement: Any) -> object:  # noqa: ANN401
+        if not left:
+            return await plain(connection, statement)
+        left.pop()
+        statement.close()
+        await asyncio.sleep(0.05)
+        connection.terminate()
+        raise CommitUnknown("lost on the way")
+
+    monkeypatch.setattr(lanes, "committed", lost)
+    pair = await asyncio.gather(
+        counter.journal.run(counter.site_id, rounds("a")), counter.journal.run(counter.site_id, rounds("b"))
+    )
+    assert [codes(answers) for answers in pair] == [[Code.OK] * 6] * 2
+    assert not any(answer.duplicate for answers in pair for answer in answers)
+    assert await balance(counter) == 940
+
+
+async def test_who_gives_up_waiting_leaves_no_one_behind(counter: Counter, clone_url: str) -> None:
+    async with locked(clone_url, "aigerim"):
+        tasks = [
+            asyncio.create_task(counter.journal.run(counter.site_id, rounds(name)))
+            for name in ("a", "b", "c")
+        ]
+        await blocked(clone_url)
+        tasks[1].cancel()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(done[1], asyncio.CancelledError)
+    assert [codes(answers) for answers in (done[0], done[2]) if not isinstance(answers, BaseException)] == [
+        [Code.OK] * 6
+    ] * 2
+    assert await balance(counter) in {940, 910}, "the middle one may have been written; never in part"
+    assert codes(await counter.journal.run(counter.site_id, rounds("d"))) == [Code.OK] * 6
+
+
+@pytest.mark.parametrize(
+    ("deed", "kind", "body", "code"), [one[1:] for one in CHANGES], ids=[one[0] for one in CHANGES]
+)
+async def test_a_large_batch_answers_as_if_it_had_come_after(
+    counter: Counter, deed: Deed, kind: str, body: Json, code: str
+) -> None:
+    """Whatever another process has done to a player whom this one remembers."""
+    if code == "SESSION_EXPIRED":
+        pytest.skip("asked with a session of its own")
+    other = Counter(
+        counter.pipes, counter.clock, counter.http, counter.journal, counter.site_id, counter.tokens
+    )
+    await deed(other)
+    fields: Json = {"transactionId": "ours", "playerExternalId": "aigerim", "currency": "KZT"}
+    fields |= {"roundId": "r-1", "gameCode": "aviator", "providerId": "acme"} | body
+    ours = game_ask(Type[kind.upper()], fields, lambda _: Policy(), "req_test")
+    answers = await counter.journal.run(counter.site_id, [ours, *rounds("more", "bolat")])
+    assert answers[0].code == code
+
+
+async def test_bonus_money_that_has_come_is_seen(counter: Counter, ways: list[str]) -> None:
+    await grant_bonus(counter.pipes, counter.site_id, "aigerim", Money(1000, "KZT"), "gift")
+    answers = await counter.journal.run(counter.site_id, [bet("big", amount=1500), *rounds("x", "bolat")])
+    assert codes(answers) == [Code.OK] * 7
+    assert ways == ["disturbed"]
+
+
+async def test_those_who_were_locked_are_remembered(counter: Counter, ways: list[str]) -> None:
+    counter.journal._batches.memory.clear()
+    for prefix in ("a", "b"):
+        asks = [*rounds(prefix), *rounds(f"{prefix}2", "bolat")]
+        assert codes(await counter.journal.run(counter.site_id, asks)) == [Code.OK] * 12
+    assert ways == ["locked", "remembered"]
+
+
+async def test_a_debt_and_a_held_win_go_behind_locks(counter: Counter, ways: list[str]) -> None:
+    """Rare legs need accounts that may not be there; nobody is remembered over them."""
+    ours = win("big", "b-1", amount=500, roundId="r-1")
+    ours.policy = Policy(max_win=100)
+    answers = await counter.journal.run(counter.site_id, [ours, *rounds("x", "bolat")])
+    assert codes(answers) == [Code.OK] * 7
+    assert ways == ["disturbed"]
+    assert await balance(counter) == 1000
+
+
+async def test_the_accounts_of_others_are_locked_by_nobody_who_waits(
+    counter: Counter, clone_url: str
+) -> None:
+    """A batch of other players is not held up by one that waits."""
+    async with locked(clone_url, "aigerim") as connection:
+        first = asyncio.create_task(counter.journal.run(counter.site_id, rounds("a")))
+        await blocked(clone_url)
+        answers = await counter.journal.run(counter.site_id, rounds("b", "bolat"))
+        assert codes(answers) == [Code.OK] * 6
+        assert not first.done()
+        await lock(connection, "aigerim")
+    assert codes(await first) == [Code.OK] * 6

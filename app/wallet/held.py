@@ -172,7 +172,7 @@ async def _write(tx: Transaction, site_id: int, page: Page) -> None:
     sheet, houses = page.torn_off(is_last=True), statements.Houses()
     assert sheet is not None, "something was taken"
     await statements.find_houses(tx.raw, site_id, houses)
-    await statements.write(tx.raw, site_id, sheet, houses)
+    await statements.write(site_id, sheet, houses).sent(tx.raw)
     if sheet.grants:
         await statements.count(tx.raw, site_id, sheet.grants)
 

@@ -384,6 +384,11 @@ def _goes_on(its: _Remembered, answer: Answer) -> bool:
         return False
     its.session = answer.ask.session or its.session
     its.told = (*its.told, answer.ask.key)[-_LAST_TOLD:]
-    if answer.operation is not None and answer.operation.type in BETS:
-        its.bets = (*its.bets, answer.operation)[-_LAST:]
+    operation = answer.operation
+    if operation is not None and operation.type in BETS:
+        if not operation.applied:
+            return (
+                False  # it was rolled back before it came: nothing may be won by it, and nobody forgets that
+            )
+        its.bets = (*its.bets, operation)[-_LAST:]
     return True

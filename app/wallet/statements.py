@@ -8,7 +8,7 @@ another; what it all means together stands on one `Page`.
 import itertools
 from collections.abc import Collection, Coroutine, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
@@ -23,6 +23,7 @@ from app.wallet.terms import Ask, Grant, Leg, Operation, OperationKey, Type
 
 __all__ = [
     "Houses",
+    "Writing",
     "count",
     "find_houses",
     "hold",
@@ -153,20 +154,16 @@ def seen(rows: Sequence[Any]) -> list[Seen]:
 
 
 def write(
-    raw: asyncpg.Connection,
     site_id: int,
     sheet: Sheet,
     houses: Houses,
     *,
     upon: Sequence[Seen] | None = None,
     expected: Expected | None = None,
-) -> Coroutine[Any, Any, Any]:
-    """The call that writes what was decided: operations, wallets, rounds, and the money.
-
-    Its arguments are written here and now, so that they are ready when its turn comes.
+) -> "Writing":
+    """What writes that which was decided: operations, wallets, rounds, and the money.
 
     Args:
-        raw: a connection, inside the batch's transaction unless the call confirms what was seen.
         site_id: whose.
         sheet: of the batch's page.
         houses: the house's accounts, by `find_houses`.
@@ -188,9 +185,19 @@ def write(
     if sheet.moved:
         moves = [chart.move(*one, _across(one, site_id, houses)) for one in sheet.moved]
         arguments += ledger.move_arguments(moves, source="wallet", actor="wallet")
-    statement = _WRITING[before, bool(sheet.moved)]
-    call: Coroutine[Any, Any, Any] = raw.execute(statement, site_id, sheet.at, *arguments)
-    return call
+    return Writing(_WRITING[before, bool(sheet.moved)], (site_id, sheet.at, *arguments))
+
+
+class Writing(NamedTuple):
+    """A statement and its arguments, text already: whatever becomes of the sheet before it is sent."""
+
+    statement: str
+    arguments: tuple[Any, ...]
+
+    def sent(self, raw: asyncpg.Connection) -> Coroutine[Any, Any, Any]:
+        """The call; inside the batch's transaction, unless it confirms what was seen and is all of it."""
+        call: Coroutine[Any, Any, Any] = raw.execute(self.statement, *self.arguments)
+        return call
 
 
 async def find_houses(raw: asyncpg.Connection, site_id: int, houses: Houses) -> None:

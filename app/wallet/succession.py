@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-__all__ = ["NotAsRemembered", "Place", "Succession"]
+from app.plumbing.database import RolledBack
+
+__all__ = ["NotSure", "Place", "Succession"]
 
 
-class NotAsRemembered(Exception):
-    """What a batch was decided upon is not so, or not surely; it is to be decided anew, behind locks."""
+class NotSure(RolledBack):
+    """What a batch was decided upon has changed, or is too little: nothing was done; locks are needed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,16 +37,21 @@ class Place:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     is_written: bool = False
 
+    @property
+    def is_first(self) -> bool:
+        """Whether all before it are over."""
+        return all(other.ended.is_set() for other in self.before)
+
     async def reached(self) -> None:
-        """Wait until all before it are over.
+        """Wait until all before it are over; without a connection, which those before it may need.
 
         Raises:
-            NotAsRemembered: one of them has not left what it was to leave.
+            NotSure: one of them has not left what it was to leave.
         """
         for other in self.before:
             await other.ended.wait()
         if not all(other.is_written for other in self.before):
-            raise NotAsRemembered
+            raise NotSure
 
 
 @dataclass(slots=True)
@@ -72,5 +79,6 @@ class Succession:
             yield place
         finally:
             under_way.remove(place)
+            place.before = []  # or a place would be kept as long as anybody comes behind it
             place.ended.set()
             place.decided.set()

@@ -1,6 +1,7 @@
 """Large batches: decided upon what is remembered, each upon what those before it will leave."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 from app.kernel.clock import MovableClock
 from app.kernel.money import Money
 from app.plumbing.database import CommitUnknown, Database, lanes
-from app.wallet import batches
+from app.wallet import unlocked
 from app.wallet.batches import Batches
 from app.wallet.contract import Answer
 from app.wallet.schemas import game_ask
+from app.wallet.succession import Place
 from app.wallet.sweeps import grant_bonus
 from app.wallet.terms import Ask, Code, Policy, Type
 from tests import invariants
@@ -128,13 +130,13 @@ async def test_the_next_batch_is_decided_before_the_one_under_way_is_written(
     counter: Counter, clone_url: str, ways: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decided: list[str] = []
-    plain = batches._decided
+    plain = unlocked.decided
 
     def watched(page: Any, asks: Sequence[Ask], seats: Any) -> list[Answer]:  # noqa: ANN401
         decided.extend(ask.key for ask in asks)
         return plain(page, asks, seats)
 
-    monkeypatch.setattr(batches, "_decided", watched)
+    monkeypatch.setattr(unlocked, "decided", watched)
     async with locked(clone_url, "bolat"):
         first = asyncio.create_task(
             counter.journal.run(counter.site_id, [*rounds("a"), *rounds("b", "bolat")])
@@ -272,3 +274,57 @@ async def test_the_accounts_of_others_are_locked_by_nobody_who_waits(
         assert not first.done()
         await lock(connection, "aigerim")
     assert codes(await first) == [Code.OK] * 6
+
+
+async def test_a_batch_that_must_be_looked_up_keeps_its_connection(
+    counter: Counter, ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the plans of that: a new one costs more than the batch."""
+    connected: list[object] = []
+    plain = asyncpg.connect
+
+    async def counted(*args: Any, **more: Any) -> object:  # noqa: ANN401
+        connected.append(args)
+        return await plain(*args, **more)
+
+    monkeypatch.setattr(asyncpg, "connect", counted)
+    for number in range(3):
+        asks = [*rounds(f"x{number}"), win(f"w{number}", f"x{number}.0", roundId="wrong")]
+        assert codes(await counter.journal.run(counter.site_id, asks))[:6] == [Code.OK] * 6
+        assert codes(await counter.journal.run(counter.site_id, rounds(f"y{number}"))) == [Code.OK] * 6
+    assert ways == ["disturbed", "locked"] * 3
+    assert connected == []
+
+
+async def test_places_that_are_over_are_forgotten(counter: Counter) -> None:
+    """However long one batch follows the other without a pause."""
+    most: list[int] = []
+
+    async def client(name: str) -> None:
+        for number in range(8):
+            asks = [*rounds(f"{name}{number}"), *rounds(f"{name}{number}-2", "bolat")]
+            assert codes(await counter.journal.run(counter.site_id, asks)) == [Code.OK] * 12
+            gc.collect()
+            most.append(sum(isinstance(one, Place) for one in gc.get_objects()))
+
+    await asyncio.gather(*(client(name) for name in "kmn"))
+    assert max(most) <= 6
+
+
+async def test_batches_in_a_row_do_not_wait_for_each_other_for_ever(counter: Counter, clone_url: str) -> None:
+    """Who waits for others holds no connection that they may need, however many wait."""
+    carry_out = counter.journal._batches.carry_out
+    async with locked(clone_url, "aigerim") as connection:
+        tasks = []
+        for name in "cdef":
+            found: list[Answer] = []
+            tasks.append(
+                asyncio.create_task(carry_out(counter.site_id, rounds(name), found, all_or_none=False))
+            )
+            await asyncio.sleep(0.05)
+        await blocked(clone_url)
+        await connection.execute("UPDATE wallet SET revision = revision + 1")
+        await connection.execute("COMMIT")
+    async with asyncio.timeout(10):
+        await asyncio.gather(*tasks)
+    assert await balance(counter) == 1000 - 4 * 30

@@ -49,13 +49,13 @@ async def counter(database: Database, clock: MovableClock) -> AsyncIterator[Coun
 def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """How each batch went that did not need locks from the start."""
     found: list[str] = []
-    unlocked = Batches._unlocked
+    small = Batches._small
 
     async def counted(self: Batches, site_id: int, asks: Sequence[Ask], answers: list[Answer]) -> str:
-        found.append(await unlocked(self, site_id, asks, answers))
+        found.append(await small(self, site_id, asks, answers))
         return found[-1]
 
-    monkeypatch.setattr(Batches, "_unlocked", counted)
+    monkeypatch.setattr(Batches, "_small", counted)
     return found
 
 
@@ -68,7 +68,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Iterator[None]
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr("app.wallet.batches.committed", lost)
+        patched.setattr("app.wallet.unlocked.committed", lost)
         yield
 
 

@@ -18,12 +18,13 @@ from app import ledger
 from app.kernel.clock import MovableClock
 from app.kernel.money import Money
 from app.plumbing.database import Database, committed
-from app.wallet import batches, statements
+from app.wallet import statements, unlocked
 from app.wallet.batches import Batches
 from app.wallet.contract import Answer
 from app.wallet.memory import Memory
+from app.wallet.schemas import game_ask
 from app.wallet.sweeps import grant_bonus
-from app.wallet.terms import Ask, Type
+from app.wallet.terms import Ask, Code, Policy, Type
 from tests import invariants
 from tests.wallet.counter import Counter, Json, opened
 from tests.wallet.deeds import CHANGES, Deed, dispute, play, player
@@ -80,7 +81,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, counter: Counter, deed: Deed) -> 
         return await committed(raw, writing)
 
     with monkeypatch.context() as patched:
-        patched.setattr(batches, "committed", after_the_deed)
+        patched.setattr(unlocked, "committed", after_the_deed)
         yield
     assert not left, "nothing was written without locks"
 
@@ -265,3 +266,27 @@ async def test_what_names_a_free_round_is_decided_behind_locks(counter: Counter,
     await counter.decide(free_rounds="platform")
     told = await counter.play("bet", amount=0, roundId="r-2", freeRoundId="gift")
     assert (told["code"], locked) == ("OK", [1])
+
+
+@pytest.mark.parametrize("beside", [0, 4], ids=["alone", "in a large batch"])
+async def test_nothing_is_won_by_a_bet_that_was_rolled_back_before_it_came(
+    counter: Counter, beside: int
+) -> None:
+    """Where the site answers such a bet with OK, although it took no money."""
+    policy = Policy(tombstoned_bet_ok=True)
+
+    def ask(kind: Type, key: str, **more: object) -> Ask:
+        body: Json = {"transactionId": key, "playerExternalId": "aigerim", "providerId": "acme"}
+        if kind is not Type.ROLLBACK:
+            body |= {"currency": "KZT", "roundId": "r-1", "gameCode": "aviator", "amount": 100}
+        return game_ask(kind, body | more, lambda _: policy, "req_test")
+
+    run, site = counter.journal.run, counter.site_id
+    [gone] = await run(site, [ask(Type.ROLLBACK, "x-2", referenceId="b-2")])
+    [late] = await run(site, [ask(Type.BET, "b-2")])
+    assert (gone.code, late.code) == (Code.NOTHING_TO_REVERSE, Code.OK)
+    assert late.operation is not None
+    assert not late.operation.applied
+    others = [ask(Type.BET, f"m-{number}", roundId=f"m-{number}", amount=1) for number in range(beside)]
+    won, *_ = await run(site, [ask(Type.WIN, "w-2", amount=500, referenceId="b-2"), *others])
+    assert won.code is Code.ROLLED_BACK

@@ -23,7 +23,7 @@ from app.plumbing.database.engine import (
     pause_seconds,
     sqlstate,
 )
-from app.plumbing.database.lanes import Lanes, committed
+from app.plumbing.database.lanes import Lanes, RolledBack, committed
 from app.plumbing.database.transactions import Reader, Transaction
 from app.plumbing.database.turns import Turns
 
@@ -38,6 +38,7 @@ __all__ = [
     "NetworkInsideTransaction",
     "NotCommitted",
     "Reader",
+    "RolledBack",
     "SessionSettings",
     "Transaction",
     "TransactionAlreadyOpen",

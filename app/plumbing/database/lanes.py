@@ -29,7 +29,7 @@ from app.plumbing.database.engine import (
 )
 from app.plumbing.fence import transaction_is_open
 
-__all__ = ["Lanes", "committed"]
+__all__ = ["Lanes", "RolledBack", "committed"]
 
 T = TypeVar("T")
 
@@ -49,6 +49,10 @@ _LOCK_MILLISECONDS: Final = 500
 _FULL: Final = "53"  # no room on the disk or in memory
 _PLANNED_FIRST_FOR: Final = 128
 _PLANNED_FOR: Final = 4_096
+
+
+class RolledBack(Exception):
+    """Ends a transaction without a commit and without a fault; all of its statements have ended by then."""
 
 
 @dataclass
@@ -131,8 +135,8 @@ class Lanes:
         self._idle.append(connection)
 
     async def _given_up(self, connection: asyncpg.Connection, error: BaseException) -> None:
-        """Roll back and keep the connection after a failed statement; after anything else throw it away."""
-        if isinstance(error, asyncpg.PostgresError) and not _is_lost(connection, error):
+        """Roll back and keep the connection if a statement failed or it is meant so; else throw it away."""
+        if isinstance(error, (asyncpg.PostgresError, RolledBack)) and not _is_lost(connection, error):
             try:
                 if connection.is_in_transaction():
                     await connection.execute("ROLLBACK;")

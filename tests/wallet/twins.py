@@ -1,33 +1,25 @@
-"""Large batches beside a journal that remembers nothing: whatever is asked, both answer the same."""
+"""The same asked of two sets of players: of a journal that remembers, and of one that does not."""
 
 import asyncio
-import gc
-from collections import Counter as Tally
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Any
 
-import asyncpg
-import pytest
 from sqlalchemy import text
 
 from app import players
-from app.kernel.clock import MovableClock
 from app.kernel.money import Money
-from app.plumbing.database import Database
-from app.wallet.batches import Batches
 from app.wallet.contract import Answer
 from app.wallet.journal import Journal
 from app.wallet.policy import StakeOrder
 from app.wallet.schemas import game_ask
-from app.wallet.succession import Place
 from app.wallet.sweeps import grant_bonus
-from app.wallet.terms import Ask, Code, Policy, Type
-from tests import invariants
-from tests.wallet.counter import Counter, Json, opened
-from tests.wallet.locking import blocked, locked
+from app.wallet.terms import Ask, Policy, Type
+from tests.wallet.counter import Counter, Json
+
+__all__ = ["Twins", "same"]
 
 POLICIES = {
     "acme": Policy(),
@@ -36,122 +28,6 @@ POLICIES = {
     "tomb": Policy(tombstoned_bet_ok=True),
     "sess": Policy(session_required=True),
 }
-
-
-def ask(kind: Type, key: str, login: str = "aigerim", provider: str = "acme", **more: object) -> Ask:
-    body: Json = {"transactionId": key, "playerExternalId": login, "providerId": provider}
-    if kind is not Type.ROLLBACK:
-        body |= {"currency": "KZT", "roundId": "r-1", "gameCode": "aviator"}
-    return game_ask(kind, body | more, lambda _: POLICIES[provider], "req_test")
-
-
-@pytest.fixture
-async def counter(database: Database, clock: MovableClock) -> AsyncIterator[Counter]:
-    async with opened(database, clock) as made:
-        yield made
-    await invariants.hold(database)
-
-
-@pytest.mark.parametrize("beside", [0, 4])
-async def test_a_win_of_a_bet_that_was_rolled_back_before_it_came(counter: Counter, beside: int) -> None:
-    """The bet was answered OK and took no money; nothing may be won by it."""
-    await counter.player(cash=1000)
-    run, site = counter.journal.run, counter.site_id
-    assert (await run(site, [ask(Type.BET, "b-1", provider="tomb", amount=100)]))[0].code is Code.OK
-    gone = ask(Type.ROLLBACK, "x-2", provider="tomb", referenceId="b-2")
-    assert (await run(site, [gone]))[0].code is Code.NOTHING_TO_REVERSE
-    late = (await run(site, [ask(Type.BET, "b-2", provider="tomb", amount=100)]))[0]
-    assert late.code is Code.OK
-    assert late.operation is not None
-    assert not late.operation.applied
-    more = [ask(Type.BET, f"m-{number}", roundId=f"m-{number}", amount=1) for number in range(beside)]
-    won = (await run(site, [ask(Type.WIN, "w-2", provider="tomb", amount=500, referenceId="b-2"), *more]))[0]
-    assert won.code is Code.ROLLED_BACK
-
-
-async def test_a_batch_that_must_be_looked_up_keeps_its_connection(
-    counter: Counter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for login in ("aigerim", "bolat"):
-        await counter.player(login, cash=1000)
-    run, site = counter.journal.run, counter.site_id
-    warm = [ask(Type.BET, f"b-{login}", login, amount=1) for login in ("aigerim", "bolat")]
-    await run(site, warm)
-    opened_ones: list[object] = []
-    plain = asyncpg.connect
-
-    async def counted(*args: Any, **more: Any) -> object:  # noqa: ANN401
-        opened_ones.append(args)
-        return await plain(*args, **more)
-
-    monkeypatch.setattr(asyncpg, "connect", counted)
-    for number in range(5):
-        await run(site, [ask(Type.BET, f"warm-{number}", amount=1, roundId=f"warm-{number}")])
-        asks = [
-            ask(Type.BET, f"p{number}-{each}", amount=1, roundId=f"r{number}-{each}") for each in range(4)
-        ]
-        asks.append(ask(Type.WIN, f"v{number}", amount=1, referenceId=f"p{number}-0", roundId="wrong"))
-        answers = await run(site, asks)
-        assert [one.code for one in answers[:4]] == [Code.OK] * 4
-    assert len(opened_ones) == 0
-
-
-async def test_places_that_are_over_are_forgotten(counter: Counter) -> None:
-    """However long one batch follows the other without a pause."""
-    for login in ("aigerim", "bolat"):
-        await counter.player(login, cash=100_000)
-    run, site = counter.journal.run, counter.site_id
-    await run(site, [ask(Type.BET, f"w-{login}", login, amount=1) for login in ("aigerim", "bolat")])
-
-    most: list[int] = []
-
-    async def client(name: str) -> None:
-        for number in range(12):
-            asks = []
-            for at in range(2):
-                for login in ("aigerim", "bolat"):
-                    key = f"{name}{number}-{at}-{login}"
-                    asks += [
-                        ask(Type.BET, key, login, amount=1, roundId=key),
-                        ask(
-                            Type.WIN,
-                            f"{key}w",
-                            login,
-                            amount=1,
-                            roundId=key,
-                            referenceId=key,
-                            isRoundFinished=True,
-                        ),
-                    ]
-            answers = await run(site, asks)
-            assert {one.code for one in answers} == {Code.OK}
-            gc.collect()
-            most.append(sum(isinstance(one, Place) for one in gc.get_objects()))
-
-    await asyncio.gather(*(client(name) for name in "abcd"))
-    assert max(most) <= 8, most
-
-
-async def test_four_batches_in_a_row_do_not_wait_for_each_other_for_ever(
-    counter: Counter, clone_url: str
-) -> None:
-    await counter.player(cash=1000)
-    site, inner = counter.site_id, counter.journal._batches
-    await counter.journal.run(site, [ask(Type.BET, "warm", amount=1, roundId="warm")])
-    async with locked(clone_url, "aigerim") as connection:
-        tasks = []
-        for name in "abcd":
-            asks = [ask(Type.BET, f"{name}{at}", amount=1, roundId=f"{name}{at}") for at in range(5)]
-            tasks.append(asyncio.create_task(inner.carry_out(site, asks, [], all_or_none=False)))
-            await asyncio.sleep(0.05)
-        await blocked(clone_url)
-        await connection.execute("UPDATE wallet SET revision = revision + 1")
-        await connection.execute("COMMIT")
-        _, waiting = await asyncio.wait(tasks, timeout=10)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        assert not waiting
 
 
 def _policy(provider: str, _: str) -> Policy:
@@ -368,67 +244,3 @@ async def same(counter: Counter) -> None:
                 ]
             )
         assert sides[0] == sides[1]
-
-
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", range(2))
-async def test_large_batches_at_once_answer_as_one_after_the_other(
-    counter: Counter, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    large, ways = Batches._large, Tally[str]()
-
-    async def counted(self: Batches, site_id: int, asks: Sequence[Ask], *how: Any) -> str:  # noqa: ANN401
-        way = await large(self, site_id, asks, *how)
-        ways[way] += 1
-        return way
-
-    monkeypatch.setattr(Batches, "_large", counted)
-    cold = Journal(counter.pipes, part=200)
-    twins = Twins(counter, cold, Random(seed))
-    await twins.create()
-    chance = twins.chance
-    for _ in range(90):
-        for deed, often in ((twins.launch, 0.1), (twins.end, 0.04), (twins.stand, 0.06), (twins.bonus, 0.1)):
-            if chance.random() < often:
-                await deed()
-        die = chance.random()
-        if die < 0.12:
-            twins.rollbacks = 15
-            wishes = [twins.wish() for _ in range(chance.randint(1, 7))]
-            twins.rollbacks = 0
-            await twins.together([wishes], disturbed=False)
-        else:
-            twins.number += 1
-            warm = [
-                (
-                    Type.BET,
-                    f"h{twins.number}-{login}",
-                    login,
-                    "acme",
-                    {"currency": "KZT", "roundId": f"h{twins.number}", "amount": 1},
-                )
-                for login in twins.logins
-            ]
-            await twins.together([warm], disturbed=False)
-            lists = []
-            shared = chance.choice(twins.logins)
-            for _ in range(chance.randint(2, 4)):
-                wishes = [twins.wish() for _ in range(chance.randint(4, 12))]
-                # Each has somebody in common with each other: so they have one order.
-                twins.number += 1
-                wishes.insert(
-                    0,
-                    (
-                        Type.BET,
-                        f"s{twins.number}",
-                        shared,
-                        "acme",
-                        {"currency": "KZT", "roundId": f"s{twins.number}", "amount": 1},
-                    ),
-                )
-                lists.append(wishes)
-            await twins.together(lists, disturbed=die < 0.25)
-    await same(counter)
-    await cold.aclose()
-    assert ways["remembered"] > 50
-    assert ways["disturbed"]

@@ -1,0 +1,234 @@
+"""Batches that lock nothing while they are decided: what they are decided upon is confirmed at the end.
+
+Plain Python decides upon what is remembered or, of whom it is not, was looked up by one statement; one
+statement locks, makes sure that nothing of it has changed, and writes all. Of a large batch a part is written
+so while the next is decided; and where others are written before it, all of it is decided meanwhile.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import asyncpg
+
+from app.plumbing.database import Lanes, Turns, committed, sqlstate
+from app.wallet import further, statements
+from app.wallet.contract import Answer
+from app.wallet.memory import Memory, Recalled
+from app.wallet.rules import Page
+from app.wallet.sheets import Seat, Seen, Sheet
+from app.wallet.succession import NotSure, Place
+from app.wallet.terms import Ask
+
+__all__ = ["Draft", "Unlocked", "decided"]
+
+_CHANGED: Final = "40001"  # by `wallet_confirm`, and `wallet_write` of a row that it missed
+# By `wallet_expect`; or an id that is recorded, which is not looked for where its player is remembered.
+_UNEXPECTED: Final = frozenset({"W0001", "23505"})
+
+
+class Draft(NamedTuple):
+    """A batch that is decided without locks.
+
+    Args:
+        site_id: whose.
+        asks: in their order.
+        answers: has those of the asks that are decided.
+        page: with what is known of them.
+        recalled: what of it is remembered.
+        now: this instant; the page's may be later, as that of somebody's last movement.
+    """
+
+    site_id: int
+    asks: Sequence[Ask]
+    answers: list[Answer]
+    page: Page
+    recalled: Recalled
+    now: datetime
+
+
+class _Found(NamedTuple):
+    """What a draft is decided upon: a seat for each ask, and how the wallets were seen."""
+
+    seats: list[Seat]
+    seen: list[Seen]
+
+
+@dataclass(slots=True)
+class Unlocked:
+    """Carries out drafts.
+
+    Args:
+        lanes: the connections.
+        memory: where drafts are recalled from, and kept.
+        houses: accounts of the houses that are known by now.
+        part: operations of a large batch that are decided at once.
+    """
+
+    lanes: Lanes
+    memory: Memory
+    houses: statements.Houses
+    part: int
+
+    async def small(self, draft: Draft) -> None:
+        """Decide a batch and write it by one statement.
+
+        Raises:
+            NotSure: that will not do, and nothing was done.
+            DatabaseDown, CommitUnknown, asyncpg.PostgresError: as for `Batches.carry_out`.
+        """
+        async with self._judged(draft), self.lanes.connection(rows=len(draft.asks)) as raw:
+            found = await self._found(raw, draft)
+            self._decide(draft, found, 0, len(draft.asks))
+            sheet = draft.page.torn_off(is_last=True)
+            if sheet is None:
+                # Nothing confirms a refusal that is not stored; what it misses may be on its way just now.
+                if all(one.duplicate or one.wallet is None for one in draft.answers):
+                    return
+                raise NotSure
+            await committed(raw, self._writing(draft, found, sheet).sent(raw))
+        self.memory.keep(draft.site_id, draft.page, [sheet], draft.answers, found.seen, draft.recalled)
+
+    async def large(self, draft: Draft, place: Place) -> None:
+        """Decide a batch of more than one part, and write it after those before it.
+
+        Args:
+            draft: most of it is remembered.
+            place: among the large batches of its site.
+
+        Raises:
+            NotSure: as for `small`; or one before it was not written as it was to be.
+            DatabaseDown, CommitUnknown, asyncpg.PostgresError: as for `Batches.carry_out`.
+        """
+        is_remembered = None not in draft.recalled.seats
+        if not is_remembered or not statements.know_houses(self.houses, draft.site_id, draft.page):
+            await place.reached()  # nothing is looked up before
+        async with self._judged(draft):
+            if place.is_first:
+                await self._in_parts(draft, place)
+            else:
+                await self._behind(draft, place)
+
+    async def _in_parts(self, draft: Draft, place: Place) -> None:
+        """Whatever is decided while PostgreSQL is busy goes with the next statement."""
+        sheets: list[Sheet] = []
+        with ExitStack() as kept:
+            async with self.lanes.transaction(rows=len(draft.asks)) as raw, Turns() as turns:
+                found = await self._found(raw, draft)
+                for at in range(0, len(draft.asks), self.part):
+                    is_last = at + self.part >= len(draft.asks)
+                    try:
+                        self._decide(draft, found, at, at + self.part)
+                        sheet = draft.page.torn_off(is_last=is_last) if is_last or turns.is_idle else None
+                        # With the first, all that the batch is decided upon is locked and confirmed.
+                        writing = sheet and self._writing(draft, None if sheets else found, sheet)
+                    except NotSure:
+                        await turns.all()
+                        raise
+                    if sheet and writing:
+                        _ = turns.next(writing.sent(raw))
+                        sheets.append(sheet)
+                    await turns.on()
+                if not sheets:
+                    raise NotSure
+                kept.enter_context(self._kept_ahead(draft, found, sheets, place))
+                await turns.all()
+
+    async def _behind(self, draft: Draft, place: Place) -> None:
+        """Everything at once, as soon as those before it are written."""
+        found = _Found([one for one in draft.recalled.seats if one is not None], draft.recalled.seen())
+        for at in range(0, len(draft.asks), self.part):
+            self._decide(draft, found, at, at + self.part)
+            await asyncio.sleep(0)  # others are served, and the batch before it has its next statement
+        sheet = draft.page.torn_off(is_last=True)
+        if sheet is None:
+            raise NotSure
+        writing = self._writing(draft, found, sheet)
+        with self._kept_ahead(draft, found, [sheet], place):
+            await place.reached()
+            async with self.lanes.connection(rows=len(draft.asks)) as raw:
+                await committed(raw, writing.sent(raw))
+
+    @contextmanager
+    def _kept_ahead(
+        self, draft: Draft, found: _Found, sheets: Sequence[Sheet], place: Place
+    ) -> Iterator[None]:
+        """What the draft leaves is known to the next one; to everybody, if the block ends without a fault."""
+        ahead = self.memory.keep_ahead(
+            draft.site_id, draft.page, sheets, draft.answers, found.seen, draft.recalled
+        )
+        place.decided.set()
+        try:
+            yield
+            place.is_written = True
+        finally:
+            self.memory.ended(ahead, is_written=place.is_written)
+
+    async def _found(self, raw: asyncpg.Connection, draft: Draft) -> _Found:
+        """Look up, without locks, those who are not remembered.
+
+        Raises:
+            NotSure: more must be looked up than is confirmed.
+        """
+        recalled, page, asks = draft.recalled, draft.page, draft.asks
+        strange = [ask for ask, seat in zip(asks, recalled.seats, strict=True) if seat is None]
+        rows = await statements.load(raw, draft.site_id, strange, (), at=draft.now) if strange else ()
+        of_strange = iter(statements.seats_of(page, strange, rows))
+        seats = [next(of_strange) if seat is None else seat for seat in recalled.seats]
+        if not statements.know_houses(self.houses, draft.site_id, page):
+            await statements.find_houses(raw, draft.site_id, self.houses)
+        return _Found(seats, [*recalled.seen(), *statements.seen(rows)])
+
+    def _decide(self, draft: Draft, found: _Found, first: int, end: int) -> None:
+        """Decide some of the asks.
+
+        Raises:
+            NotSure: free rounds and the like are looked up behind locks; a refusal from memory that leaves no
+                record would be no refusal the next time, since its id is not looked for.
+        """
+        asks, seats = draft.asks[first:end], found.seats[first:end]
+        if further.is_needed(draft.page, asks, seats):
+            raise NotSure
+        answers = decided(draft.page, asks, seats)
+        remembered = draft.recalled.seats[first:end]
+        told = zip(answers, remembered, strict=True)
+        if any(seat is not None and answer.operation is None for answer, seat in told):
+            raise NotSure
+        draft.answers.extend(answers)
+
+    def _writing(self, draft: Draft, found: _Found | None, sheet: Sheet) -> statements.Writing:
+        """What writes a sheet if all that was found still stands; None: that is confirmed already.
+
+        Raises:
+            NotSure: it moves money between accounts that few players have.
+        """
+        if statements.rare(sheet):
+            raise NotSure
+        seen, expected = (None, None) if found is None else (found.seen, draft.recalled.expected)
+        return statements.write(draft.site_id, sheet, self.houses, upon=seen, expected=expected)
+
+    @asynccontextmanager
+    async def _judged(self, draft: Draft) -> AsyncIterator[None]:
+        """Turn what PostgreSQL refuses of a draft, and might not behind locks, into `NotSure`."""
+        try:
+            yield
+        except asyncpg.PostgresError as error:
+            remembered = bool(draft.recalled.wallets)
+            if sqlstate(error) == _CHANGED:
+                if remembered:
+                    self.memory.was_old(draft.site_id)
+            elif not remembered or sqlstate(error) not in _UNEXPECTED:
+                raise
+            raise NotSure from error
+
+
+def decided(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[Answer]:
+    """Decide asks one after the other; seats are theirs."""
+    answers = []
+    for ask, seat in zip(asks, seats, strict=True):
+        code, operation, wallet, duplicate, wrong = page.post(ask, seat)
+        answers.append(Answer(ask, code, wallet, operation, duplicate, wrong))
+    return answers

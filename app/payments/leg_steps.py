@@ -278,7 +278,7 @@ async def _write(
         of_leg = {"leg": attempt.leg, "leg_state": moved.state.value}
         cause = replace(cause, detail={**cause.detail, **of_leg})
     changes: dict[str, object] = dict(cause.changes)
-    if (*step.path, found.sub_status)[0] is SubStatus.CONFLICTED:
+    if (step.path[-1] if step.path else found.sub_status) is SubStatus.CONFLICTED:
         states = [moved.state if part.leg == attempt.leg else part.state for part in parts]
         changes = {"ask_at": conflict_question(states, found.asked, found.ask_at, at)} | changes
     if step.paid is not None:

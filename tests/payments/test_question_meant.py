@@ -9,7 +9,7 @@ from app.payments.refunds import cancel_refund
 from app.payments.resolutions import ResolutionImpossible
 from tests.payments.accounts import cases, decided, order_out, raised, tries
 from tests.payments.banks import sent, told
-from tests.payments.casework import R, decide, open_cases, propose, resolve
+from tests.payments.casework import REJECT, R, decide, open_cases, propose, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.questions import days, questioned
 from tests.payments.stage import Bank, Stage
@@ -178,7 +178,7 @@ async def test_a_number_that_nobody_has_clears_nothing(stage: Stage, bank: Bank,
 async def test_a_proposal_about_the_only_doubted_try_clears_no_other_that_came_meanwhile(
     desk: Desk,
 ) -> None:
-    """Proposed while only the first is asked about; what is said of the second is another matter, and news."""
+    """Proposed while only the first is asked about. A nameless notice about the second is news of its own."""
     said: dict[str, providers.Result] = {}
     _, refund, first, next_one = await tried(desk, NEVER_LEFT, said)
     said |= {first: just(State.NOT_FOUND), next_one: just(State.NOT_FOUND)}
@@ -190,7 +190,10 @@ async def test_a_proposal_about_the_only_doubted_try_clears_no_other_that_came_m
     assert await questioned(desk.world) == [first, next_one]
     with pytest.raises(staff.ContentChanged):
         await decide(desk, its.case_id)
-    assert next_one in await questioned(desk.world)
+    await decide(desk, its.case_id, REJECT)
+    with pytest.raises(ResolutionImpossible, match="more than one try"):
+        await resolve(desk, its.case_id, R.NOT_PAID)
+    assert await questioned(desk.world) == [first, next_one]
 
 
 async def test_people_end_the_question_about_the_earlier_try_of_a_cancelled_refund(desk: Desk) -> None:

@@ -9,7 +9,7 @@ Once it is written it is never sent by another: its provider is asked. A provide
 about is written with what the provider then says; who dies in between asks again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -158,7 +158,7 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
         }
     if found.next_account is not None:
         if _is_over(found, pipes.clock.now()) or await _nothing_came(pipes, found, tries, accounts):
-            await _send_on(pipes, found, tries[-1].attempt_id)
+            await _send_on(pipes, found, tries[-1].attempt_id, accounts.values())
         return
     asked_at = pipes.clock.now()
     words = [
@@ -166,7 +166,7 @@ async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:
         for one in tries
     ]
     for one, result in zip(tries, words, strict=True):
-        await _heard(pipes, found, one.attempt_id, result, asked_at=asked_at)
+        await _heard(pipes, found, one.attempt_id, result, accounts.values(), asked_at=asked_at)
 
 
 async def _follow(
@@ -174,7 +174,7 @@ async def _follow(
 ) -> None:
     """What is due at once after a step of a deposit."""
     if step.path[-1:] == (SubStatus.SUBMITTED,):
-        await _send_on(pipes, found, reference)
+        await _send_on(pipes, found, reference, [account])
     elif step.ask_again:
         await _ask_of(pipes, found, account, reference)
 
@@ -182,7 +182,7 @@ async def _follow(
 async def _ask_of(pipes: Pipes, found: Payment, account: providers.ProviderAccount, reference: str) -> None:
     asked_at = pipes.clock.now()
     result = await _said_of(pipes, found, account, reference)
-    await _heard(pipes, found, reference, result, asked_at=asked_at)
+    await _heard(pipes, found, reference, result, [account], asked_at=asked_at)
 
 
 async def _said_of(
@@ -217,7 +217,13 @@ def _is_left(found: Payment, one: Attempt) -> bool:
 
 
 async def _heard(
-    pipes: Pipes, found: Payment, reference: str, result: providers.Result, *, asked_at: datetime
+    pipes: Pipes,
+    found: Payment,
+    reference: str,
+    result: providers.Result,
+    asked: Collection[providers.ProviderAccount],
+    *,
+    asked_at: datetime,
 ) -> None:
     """Let what a try's provider says of it count, and go on to the next account where it says no."""
     site_id, payment_id, now = found.site_id, found.payment_id, pipes.clock.now()
@@ -236,7 +242,7 @@ async def _heard(
 
     step = await pipes.database.retried(conclude)
     if step.path[-1:] == (SubStatus.SUBMITTED,):
-        await _send_on(pipes, found, reference)
+        await _send_on(pipes, found, reference, asked)
 
 
 async def _nothing_came(
@@ -269,7 +275,9 @@ async def _nothing_came(
     return True
 
 
-async def _send_on(pipes: Pipes, found: Payment, after: str) -> None:
+async def _send_on(
+    pipes: Pipes, found: Payment, after: str, asked: Collection[providers.ProviderAccount]
+) -> None:
     """Try a deposit at its next account, or say why it ends here; of several at once, one does.
 
     Args:
@@ -277,11 +285,12 @@ async def _send_on(pipes: Pipes, found: Payment, after: str) -> None:
         found: the deposit.
         after: the try of which it is known that nothing came. Another that was begun and declined meanwhile
             is asked about first.
+        asked: the accounts that said so, as they were then. One that has moved since is asked there first.
     """
     reference = ids.new("att", at=pipes.clock.now())
 
     async def begin(tx: Transaction) -> _Begun | None:
-        return await _begin(tx, found, after, reference, pipes.clock.now())
+        return await _begin(tx, found, after, asked, reference, pipes.clock.now())
 
     begun = await pipes.database.retried(begin)
     if begun is not None:
@@ -289,12 +298,19 @@ async def _send_on(pipes: Pipes, found: Payment, after: str) -> None:
         await collect(pipes, begun.site, begun.account, begun.found, begun.reference, url)
 
 
-async def _begin(tx: Transaction, known: Payment, after: str, reference: str, at: datetime) -> _Begun | None:
+async def _begin(
+    tx: Transaction,
+    known: Payment,
+    after: str,
+    asked: Collection[providers.ProviderAccount],
+    reference: str,
+    at: datetime,
+) -> _Begun | None:
     found = await payment(tx, known.site_id, known.payment_id, lock=True)
     if found.next_account is None or found.sub_status is not SubStatus.SUBMITTED:
         return None  # somebody else has sent it, or heard of the one before
     tries = await attempts_of(tx, found)
-    if tries[-1].attempt_id != after:
+    if tries[-1].attempt_id != after or await providers.have_moved(tx, asked):
         return None
     account, why = await _allowed(tx, found, tries, at)
     if account is None:

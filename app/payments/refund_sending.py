@@ -1,6 +1,6 @@
 """Sending an approved refund and asking about it: the try is written first, and no doubt sends another."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -35,6 +35,8 @@ REFUNDS = "refunds"  # the stop switch that sending obeys
 # A provider that keeps its books for less than a day could take a repeat for a new order.
 _SAME_ORDER_FOR = timedelta(hours=24)
 
+_Asked = Mapping[str, providers.ProviderAccount]  # by the try's id, the account as it was when asked about it
+
 
 async def carry_on_refund(pipes: Pipes, site_id: int, refund_id: str) -> None:
     """Do whatever is due of a refund: send it, or ask the provider; safe at any time, however often."""
@@ -49,12 +51,13 @@ async def carry_on_refund(pipes: Pipes, site_id: int, refund_id: str) -> None:
 async def _send(pipes: Pipes, found: Payment) -> None:
     async with pipes.database.reading() as reader:
         tries = await attempts_of(reader, found)
-    if not await _nothing_arrived(pipes, found, tries):
+    asked = await _nothing_arrived(pipes, found, tries)
+    if asked is None:
         return
     reference = ids.new("att", at=pipes.clock.now())
 
     async def begin(tx: Transaction) -> tuple[providers.ProviderAccount, providers.RefundOrder] | None:
-        return await _begin(tx, pipes, found, reference, {one.attempt_id for one in tries})
+        return await _begin(tx, pipes, found, reference, asked)
 
     begun = await pipes.database.retried(begin)
     if begun is None:
@@ -63,22 +66,24 @@ async def _send(pipes: Pipes, found: Payment) -> None:
     await _place(pipes, found, attempt, *begun)
 
 
-async def _nothing_arrived(pipes: Pipes, found: Payment, tries: Sequence[Attempt]) -> bool:
-    """Whether the provider itself says of each earlier try that it is nothing: only then another may follow.
+async def _nothing_arrived(pipes: Pipes, found: Payment, tries: Sequence[Attempt]) -> _Asked | None:
+    """Who was asked, where the provider itself says of each earlier try that it is nothing; else None.
 
-    That nothing left us is what our own side of the wire says. What the provider says counts as evidence.
+    Only then another may follow. That nothing left us is what our own side of the wire says. What the
+    provider says counts as evidence.
     """
+    asked = {}
     for one in tries:
         async with pipes.database.reading() as reader:
             account = await providers.account(reader, found.site_id, one.account)
-        asked_at = pipes.clock.now()
+        asked[one.attempt_id], asked_at = account, pipes.clock.now()
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
         result = providers.judged(account, result)
         await _conclude(pipes, found, one, result, Source.STATUS_QUERY, asked_at=asked_at)
         if not says_nothing_came(result, never_left=False):
             await _say_why(pipes, found, why_not_nothing(one))
-            return False
-    return True
+            return None
+    return asked
 
 
 async def _say_why(pipes: Pipes, found: Payment, why: str) -> None:
@@ -93,11 +98,12 @@ async def _say_why(pipes: Pipes, found: Payment, why: str) -> None:
 
 
 async def _begin(
-    tx: Transaction, pipes: Pipes, before: Payment, reference: str, asked: Collection[str]
+    tx: Transaction, pipes: Pipes, before: Payment, reference: str, asked: _Asked
 ) -> tuple[providers.ProviderAccount, providers.RefundOrder] | None:
     """Write the try that will be sent now, and where; None when something stands against it.
 
-    None either where there are others than the `asked`, of which it is known that nothing arrived.
+    None either where there are others than the `asked`, of which it is known that nothing arrived, or where
+    the account has moved since: the next turn asks it there.
     """
     at = pipes.clock.now()
     found = await refund(tx, before.site_id, before.payment_id, lock=True)
@@ -109,7 +115,7 @@ async def _begin(
             await remember(tx, found, {"ask_at": None})
         return None
     tries = await attempts_of(tx, found)
-    if {one.attempt_id for one in tries} != set(asked):
+    if {one.attempt_id for one in tries} != asked.keys() or await providers.have_moved(tx, asked.values()):
         return None
     why = await _why_stopped(tx, found) or why_questioned(tries)
     if why:
@@ -193,7 +199,7 @@ async def _ask(pipes: Pipes, found: Payment) -> None:
         step = await _conclude(pipes, found, one, *word, asked_at=asked_at)
         lost += [one] if step.send_again else []
     for one in lost:  # once each of them was heard: another may have been paid
-        await _send_again(pipes, found, one)
+        await _send_again(pipes, found, one, accounts.values())
 
 
 async def _conclude(
@@ -218,17 +224,23 @@ async def _conclude(
     return await pipes.database.retried(conclude)
 
 
-async def _send_again(pipes: Pipes, found: Payment, attempt: Attempt) -> None:
+async def _send_again(
+    pipes: Pipes, found: Payment, attempt: Attempt, asked: Collection[providers.ProviderAccount]
+) -> None:
     """Send the very same order once more: the provider says that it does not know it.
 
-    What holds a first sending holds this one as well, and it waits for the end of that.
+    What holds a first sending holds this one as well, and it waits for the end of that. Where one of the
+    accounts has moved since they were `asked`, about this try or another, the next turn asks it there first.
     """
     at = pipes.clock.now()
 
-    async def ready(tx: Transaction) -> providers.RefundOrder | None:
+    async def ready(tx: Transaction) -> tuple[providers.ProviderAccount, providers.RefundOrder] | None:
         now_is = await refund(tx, found.site_id, found.payment_id, lock=True)
         if now_is.sub_status is not SubStatus.UNKNOWN:
             return None  # somebody heard of it meanwhile
+        if await providers.have_moved(tx, asked):
+            return None
+        account = await providers.account(tx, now_is.site_id, attempt.account, held=True)
         if _is_too_old(now_is, at):
             gone = Step(attention=Attention.ORDER_VANISHED)
             await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)
@@ -239,16 +251,20 @@ async def _send_again(pipes: Pipes, found: Payment, attempt: Attempt) -> None:
             await hold_up(tx, now_is, why, at=at)
             return None
         await let_on(tx, now_is)
-        return await _order(tx, pipes, now_is, attempt.attempt_id)
+        return account, await _order(tx, pipes, now_is, attempt.attempt_id)
 
-    order = await pipes.database.retried(ready)
-    if order is not None:
-        await _place_again(pipes, found, attempt, order)
+    again = await pipes.database.retried(ready)
+    if again is not None:
+        await _place_again(pipes, found, attempt, *again)
 
 
-async def _place_again(pipes: Pipes, found: Payment, attempt: Attempt, order: providers.RefundOrder) -> None:
-    async with pipes.database.reading() as reader:
-        account = await providers.account(reader, found.site_id, attempt.account)
+async def _place_again(
+    pipes: Pipes,
+    found: Payment,
+    attempt: Attempt,
+    account: providers.ProviderAccount,
+    order: providers.RefundOrder,
+) -> None:
     result = providers.judged(account, await providers.gateway_of(account).refund(pipes.http, account, order))
     if result.nothing_was_sent:
         # This repeat never left, which says nothing of the first one.

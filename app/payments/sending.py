@@ -70,17 +70,19 @@ class _Order:
 class _Seen:
     """What was looked at before sending: of which legs at which accounts, and after which tries of theirs.
 
-    Only of that it is known that nothing arrived before, and that the accounts have the money.
+    Only of that it is known that nothing arrived before, and that the accounts have the money; and only where
+    those that were asked about these tries were then.
     """
 
     goes_to: Mapping[int, str]
     tries: frozenset[str]
     beside: str = field(default="", compare=False)  # why legs wait of which that is not known
+    asked: Sequence[providers.ProviderAccount] = field(default=(), compare=False)
 
 
-def _seen(waiting: Sequence[Leg], tries: Sequence[Attempt], beside: str = "") -> _Seen:
+def _seen(waiting: Sequence[Leg], tries: Sequence[Attempt]) -> _Seen:
     goes_to = {leg.leg: leg.account for leg in waiting}
-    return _Seen(goes_to, frozenset(one.attempt_id for one in tries if one.leg in goes_to), beside)
+    return _Seen(goes_to, frozenset(one.attempt_id for one in tries if one.leg in goes_to))
 
 
 async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
@@ -92,7 +94,7 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
         tries = await attempts_of(reader, found)
     if not waiting or found.sub_status not in _SENDING:
         return
-    doubted = await _doubted_legs(pipes, found, waiting, tries)
+    doubted, asked = await _doubted_legs(pipes, found, waiting, tries)
     waiting = [leg for leg in waiting if leg.leg not in doubted]
     beside = "; ".join(doubted.values())
     if not waiting:
@@ -102,7 +104,7 @@ async def send(pipes: Pipes, site_id: int, payment_id: str) -> None:
     # should that end meanwhile.
     held = {one.leg for one in tries if one.is_questioned or one.said_paid}
     payable = [leg for leg in waiting if leg.leg not in held] or waiting
-    seen = _seen(payable, tries, beside)
+    seen = replace(_seen(payable, tries), beside=beside, asked=asked)
     funding = await funding_of(pipes, found, own, payable, tries)
     references = [ids.new("att", at=pipes.clock.now()) for _ in payable]
 
@@ -136,7 +138,7 @@ async def ask_payout(pipes: Pipes, site_id: int, payment_id: str) -> None:
         step = await _conclude(pipes, found, one, result, Source.STATUS_QUERY, asked_at=asked_at)
         lost += [one] if step.send_again else []
     for one in lost:  # once each of them was heard: another may have been paid
-        await _send_again(pipes, found, one, accounts[one.account])
+        await _send_again(pipes, found, one, accounts.values())
 
 
 async def _say_why(pipes: Pipes, found: Payment, doubted: Collection[int], why: str) -> None:
@@ -152,7 +154,7 @@ async def _say_why(pipes: Pipes, found: Payment, doubted: Collection[int], why: 
 
 async def _doubted_legs(
     pipes: Pipes, found: Payment, waiting: Sequence[Leg], tries: Sequence[Attempt]
-) -> dict[int, str]:
+) -> tuple[dict[int, str], list[providers.ProviderAccount]]:
     """Legs of which a provider does not say itself that each earlier try is nothing: no other follows there.
 
     That nothing left us is what our own side of the wire says. What the provider says counts as evidence. At
@@ -160,7 +162,7 @@ async def _doubted_legs(
     Each leg is money of its own: a doubt about one keeps no other back.
 
     Returns:
-        by the leg's number why it waits, in words for staff.
+        by the leg's number why it waits, in words for staff; and the accounts as they were when asked.
     """
     doubted: dict[int, str] = {}
     async with pipes.database.reading() as reader:
@@ -179,7 +181,7 @@ async def _doubted_legs(
         never_left = one.never_left and one.account != goes_to[leg]
         if not says_nothing_came(result, never_left=never_left):
             doubted[leg] = why_not_nothing(one)
-    return doubted
+    return doubted, list(accounts.values())
 
 
 async def _worth_asking(reader: Reader, found: Payment) -> list[Attempt]:
@@ -210,7 +212,8 @@ async def _begin(
     """Write the tries that will be sent now; none when something stands against it.
 
     None either where of those that were looked at one is not due any more, or has another try: somebody has
-    sent it meanwhile. Who waits besides was not looked at, and has a question of its own.
+    sent it meanwhile; or where an account has moved since it was asked: the next turn asks it there. Who
+    waits besides was not looked at, and has a question of its own.
     """
     at = pipes.clock.now()
     found = await payout(tx, site_id, payment_id, lock=True)
@@ -220,7 +223,7 @@ async def _begin(
     parts = await legs_of(tx, found)
     tries = await attempts_of(tx, found)
     waiting = [part for part in parts if waits(part) and part.leg in seen.goes_to]
-    if _seen(waiting, tries) != seen:
+    if _seen(waiting, tries) != seen or await providers.have_moved(tx, seen.asked):
         return []
     if idempotency.fingerprint(content_of(found, parts)) != found.approved_hash:
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
@@ -351,19 +354,23 @@ async def _conclude(
 
 
 async def _send_again(
-    pipes: Pipes, found: Payment, attempt: Attempt, account: providers.ProviderAccount
+    pipes: Pipes, found: Payment, attempt: Attempt, asked: Collection[providers.ProviderAccount]
 ) -> None:
     """Send the very same order once more: the provider says that it does not know it.
 
-    What holds a first sending holds this one as well, and it waits for the end of that.
+    What holds a first sending holds this one as well, and it waits for the end of that. Where one of the
+    accounts has moved since they were `asked`, about this try or another, the next turn asks it there first.
     """
     at = pipes.clock.now()
 
-    async def ready(tx: Transaction) -> Leg | None:
+    async def ready(tx: Transaction) -> _Order | None:
         now_is = await payout(tx, found.site_id, found.payment_id, lock=True)
         [leg] = [part for part in await legs_of(tx, now_is) if part.leg == attempt.leg]
         if leg.state is not LegState.UNKNOWN:
             return None  # somebody heard of it meanwhile
+        if await providers.have_moved(tx, asked):
+            return None
+        account = await providers.account(tx, now_is.site_id, attempt.account, held=True)
         if leg.sent_at is None or at - leg.sent_at > _SAME_ORDER_FOR:
             gone = Step(attention=Attention.ORDER_VANISHED)
             await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)
@@ -377,11 +384,9 @@ async def _send_again(
             await hold_up(tx, now_is, why, at=at)
             return None
         await let_on(tx, now_is)
-        return leg
+        return _Order(attempt, _order(pipes, found, leg, attempt.attempt_id), account)
 
-    leg = await pipes.database.retried(ready)
-    if leg is None:
-        return
-    order = _order(pipes, found, leg, attempt.attempt_id)
-    result = await providers.gateway_of(account).pay_out(pipes.http, account, order)
-    await _conclude(pipes, found, attempt, providers.judged(account, result), Source.ANSWER)
+    again = await pipes.database.retried(ready)
+    if again is not None:
+        result = await providers.gateway_of(again.account).pay_out(pipes.http, again.account, again.order)
+        await _conclude(pipes, found, attempt, providers.judged(again.account, result), Source.ANSWER)

@@ -118,6 +118,11 @@ class ProviderAccount:
         former = {**self.credentials, "secret": self.former_secret}
         return replace(self, credentials=former, former_secret=None, former_secret_ends_at=None)
 
+    def is_where(self, other: "ProviderAccount") -> bool:
+        """Whether both are the same account at the same address, under the same number of ours there."""
+        its, theirs = ((one.gateway, one.base_url, one.credentials.get("account")) for one in (self, other))
+        return (self.site_id, self.account, its) == (other.site_id, other.account, theirs)
+
 
 @dataclass(frozen=True, slots=True)
 class DepositOrder:

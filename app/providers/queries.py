@@ -1,6 +1,6 @@
 """What is true of provider accounts and their notices."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,7 @@ __all__ = [
     "accounts",
     "accounts_of_site",
     "gateway_of",
+    "have_moved",
     "orphans",
     "reports_of",
     "stored_notice",
@@ -95,6 +96,25 @@ async def account(
     if row is None or row.gateway not in GATEWAYS or (must_be_enabled and not row.enabled):
         raise AccountNotFound(account=name)
     return _account(row)
+
+
+async def have_moved(reader: Reader, asked: Iterable[ProviderAccount]) -> bool:
+    """Whether any of these accounts is not where it was asked any more; else all are held, as by `account`.
+
+    What its former address does not know may be known at the new one, and paid. So no order follows upon
+    that, and none is sent again: it is asked anew.
+
+    Args:
+        reader: a transaction; they stay where they are until that has ended. Of nobody nothing is read.
+        asked: each as it was when it was asked about an order.
+
+    Raises:
+        AccountNotFound: nobody speaks its language any more.
+    """
+    for one in asked:
+        if not (await account(reader, one.site_id, one.account, held=True)).is_where(one):
+            return True
+    return False
 
 
 def account_beside(site_id: ColumnElement[int], name: ColumnElement[str]) -> FromClause:

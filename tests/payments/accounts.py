@@ -11,6 +11,7 @@ from tests.payments.world import ACCOUNT, REFUSED, Provider, World, paid
 
 SECOND, THIRD = "second", "third"
 ELSEWHERE = "https://new.example.org"
+ADDRESS, NUMBER = providers.AccountChange(base_url=ELSEWHERE), providers.AccountChange(merchant_id="m-2")
 
 
 def listed(monkeypatch: pytest.MonkeyPatch, name: str) -> Provider:
@@ -87,14 +88,20 @@ async def switch_on(world: World, name: str) -> None:
     await switch_off(world, name, enabled=True)
 
 
-async def moved(world: World, name: str = ACCOUNT, *, with_orders: bool = False) -> None:
-    """Move an account to `ELSEWHERE`."""
+async def moved(
+    world: World,
+    name: str = ACCOUNT,
+    *,
+    change: providers.AccountChange = ADDRESS,
+    with_orders: bool = False,
+) -> None:
+    """Move an account, to `ELSEWHERE` where nothing else is said."""
     async with world.database.transaction() as tx:
         await payments.move_account(
             tx,
             world.site_id,
             name,
-            providers.AccountChange(base_url=ELSEWHERE),
+            change,
             with_orders=with_orders,
             by="machine:test",
             at=world.clock.now(),

@@ -70,7 +70,8 @@ class Question:
     ) -> tuple["Question", Step]:
         """What is open after a piece of evidence about the try, and the step, which says so where it opens.
 
-        What nobody asked for ends no question, and neither does an answer that decides nothing.
+        What nobody asked for ends no question, and neither does an answer that decides nothing. Where this
+        try is credited, or people say that it was paid, the page of another may be open still.
 
         Args:
             evidence: what the try's provider says.
@@ -89,11 +90,11 @@ class Question:
         if is_news and step.attention is Attention.REVIVED and evidence.verdict is not Verdict.PAID:
             # It is not over, says its own provider: what becomes of it is asked, and nothing sent meanwhile.
             return self.opened(), replace(step, settles=True)
-        if evidence.source is Source.SETTLEMENT and step.path and evidence.verdict is Verdict.PAID:
-            return self._now(is_open=False).and_the_others(), step
-        if evidence.source < Source.STATUS_QUERY or not _decides(evidence, step):
-            return self, step
-        return self._now(is_open=False), step
+        is_answer = evidence.source >= Source.STATUS_QUERY and _decides(evidence, step)
+        now_is = self._now(is_open=False) if is_answer else self
+        is_settled = evidence.source is Source.SETTLEMENT and bool(step.path)
+        counts = step.credit is not None or (is_settled and evidence.verdict is Verdict.PAID)
+        return now_is.and_the_others() if counts else now_is, step
 
     def opened(self) -> "Question":
         """The same, and this try is asked about."""
@@ -133,7 +134,7 @@ async def question_about(
         found: the payment.
         attempt_id: the try.
         looks: what other tries have said counts although none of them is asked about: people decide, or the
-            payment ends.
+            payment ends, also because this try is credited.
     """
     if not found.is_questioned and not looks:
         return Question(found, attempt_id)  # nearly always: nothing is read for it

@@ -11,6 +11,7 @@ from app.payments.states import Kind, LegState, SubStatus
 
 __all__ = [
     "ASK_HORIZON",
+    "PARTS_AT_PROVIDER",
     "WAITS_FOR_US",
     "ask_delay",
     "asks_provider",
@@ -23,7 +24,7 @@ __all__ = [
 
 S = SubStatus
 _AT_PROVIDER: Final = frozenset({S.SUBMITTED, S.AWAITING_PLAYER, S.PROVIDER_PENDING, S.UNKNOWN})
-_PARTS_AT_PROVIDER: Final = frozenset({LegState.SUBMITTED, LegState.PROVIDER_PENDING, LegState.UNKNOWN})
+PARTS_AT_PROVIDER: Final = frozenset({LegState.SUBMITTED, LegState.PROVIDER_PENDING, LegState.UNKNOWN})
 
 
 def _minutes(*figures: int) -> tuple[timedelta, ...]:
@@ -59,10 +60,8 @@ _ASKED: Final[Mapping[Kind, frozenset[SubStatus]]] = {
     Kind.PAYOUT: frozenset({S.SUBMITTED, S.PROVIDER_PENDING, S.UNKNOWN, S.PARTLY_PAID}),
     Kind.REFUND: frozenset({S.SUBMITTED, S.PROVIDER_PENDING, S.UNKNOWN}),
 }
-# Something of it was sent, and the rest waits, or may: should the job be lost, a sweep sends it.
-_QUEUED: Final = frozenset(
-    {(Kind.PAYOUT, S.ALLOCATED), (Kind.PAYOUT, S.PARTLY_PAID), (Kind.REFUND, S.APPROVED)}
-)
+# Something was sent, and waits to be sent once more: should the job be lost, a sweep sends it.
+_QUEUED: Final = frozenset({(Kind.PAYOUT, S.ALLOCATED), (Kind.REFUND, S.APPROVED)})
 
 
 def asks_provider(kind: Kind, sub_status: SubStatus) -> bool:
@@ -71,7 +70,7 @@ def asks_provider(kind: Kind, sub_status: SubStatus) -> bool:
 
 
 def waits_to_be_sent(kind: Kind, sub_status: SubStatus) -> bool:
-    """Whether something that people have approved may still wait in the queue, after more was sent."""
+    """Whether all that people have approved of it waits in the queue; beside others a part may wait too."""
     return (kind, sub_status) in _QUEUED
 
 
@@ -122,7 +121,7 @@ def conflict_question(
         due_at: when it was to be asked next; None: not any more.
         at: this instant.
     """
-    if not _PARTS_AT_PROVIDER & set(parts):
+    if not PARTS_AT_PROVIDER & set(parts):
         return None
     return due_at or at + ask_delay(Kind.PAYOUT, asked)
 

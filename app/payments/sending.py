@@ -312,7 +312,11 @@ async def _under_way(
     path: tuple[SubStatus, ...] = () if target is found.sub_status else (target,)
     if found.sub_status is SubStatus.APPROVED:
         path = (SubStatus.ALLOCATED, SubStatus.SUBMITTED)
-        changes |= {"sent_at": at, "asked": 0}
+        changes["sent_at"] = at  # its first: when each part left is kept with the part
+    if path and (found.sub_status is SubStatus.APPROVED or found.waits_because):
+        # What was counted while we held it is no question to the provider. What is sent again because nothing
+        # left us goes on with the longer pauses.
+        changes["asked"] = 0
     detail = detail if path else {**detail, "sent": True}
     if found.waits_because:
         changes |= {"reason_code": "", "reason": ""}

@@ -116,24 +116,22 @@ async def apply_evidence(
         reference, its = found.present_attempt or reference, columns_of_try(found)
     step = await _fenced(tx, found, evidence, step)
     step, changes, detail = await next_of_deposit(tx, found, facts, evidence, step)
-    if step.path:
-        changes |= its
-    # By a try of several nothing came: whoever else has said that it was paid is asked, and heard anew.
-    is_unpaid = found.present_attempt is not None and step.credit is None
-    is_unpaid = is_unpaid and not FINAL.isdisjoint(step.path[-1:])
-    question = await question_about(tx, found, reference, looks=source is Source.SETTLEMENT or is_unpaid)
+    changes |= its if step.path else {}
+    # A try of several ends it. Nothing came: whoever else has said that it was paid is asked, and heard anew.
+    is_end = found.present_attempt is not None and not FINAL.isdisjoint(step.path[-1:])
+    question = await question_about(tx, found, reference, looks=source is Source.SETTLEMENT or is_end)
     is_news = question.is_open and evidence.verdict is Verdict.PAID
     is_news = is_news and found.attention is Attention.UNCONFIRMED
     question, step = question.after(evidence, facts, step)
-    question = question.and_who_said_paid() if is_unpaid else question
+    question = question.and_who_said_paid() if is_end and step.credit is None else question
     word = (found.site_id, reference, result, source)
-    has_ended = facts.is_still_open and step.settles  # under way again it would be news
-    is_over = step.is_over or has_ended
+    is_over = step.is_over or (facts.is_still_open and step.settles)  # under way again it would be news
     answer = answer_of(*word, is_over=is_over, is_questioned=question.becomes, at=at)
     if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
         changes["continue_url"] = result.next_action.url
     if step.credit is not None:
         changes |= await remember_source(tx, found, result.instrument, at=at)
+        changes |= {"ask_at": at, "asked": 0} if question.writes else {}  # its player may pay there just now
     cause = Cause(
         source=source.name.lower(),
         reason_code=evidence.code,

@@ -10,10 +10,19 @@ from sqlalchemy.engine import Row
 
 from app import callouts
 from app.payments.casebook import called_since
+from app.payments.legs import legs_of
 from app.payments.model import Attention, Step
+from app.payments.obstacles import waits
 from app.payments.queries import payment
 from app.payments.questions import Unanswered, unanswered
-from app.payments.schedules import ASK_HORIZON, WAITS_FOR_US, ask_delay, late_question, waits_to_be_sent
+from app.payments.schedules import (
+    ASK_HORIZON,
+    PARTS_AT_PROVIDER,
+    WAITS_FOR_US,
+    ask_delay,
+    late_question,
+    waits_to_be_sent,
+)
 from app.payments.states import OPEN, Kind, Status, SubStatus
 from app.payments.steps import CARRY_ON, Cause, carry_on_soon, carry_out
 from app.payments.tables import payments
@@ -76,7 +85,7 @@ async def _due(tx: Transaction, which: ColumnElement[bool], now: datetime, most:
             payments.c.expires_at,
             payments.c.completed_at,
             payments.c.is_questioned,
-            # A question may open long after it was sent.
+            # A question may open long after it was sent; parts of a payout leave later than its first.
             case(
                 (payments.c.is_questioned, payments.c.changed_at),
                 else_=func.coalesce(payments.c.sent_at, payments.c.created_at),
@@ -96,8 +105,8 @@ def _is_declined(row: Row[Any]) -> bool:
 
 
 def _is_over(row: Row[Any], now: datetime) -> bool:
-    waits = SubStatus(row.sub_status) in WAITS_FOR_US and not row.is_questioned
-    return not _is_declined(row) and not waits and bool(now - row.since_at > ASK_HORIZON)
+    is_ours = SubStatus(row.sub_status) in WAITS_FOR_US and not row.is_questioned
+    return not _is_declined(row) and not is_ours and bool(now - row.since_at > ASK_HORIZON)
 
 
 def _next_turn(row: Row[Any], now: datetime) -> datetime | None:
@@ -158,25 +167,34 @@ async def _goes_on(tx: Transaction, row: Row[Any], now: datetime) -> bool:
     """The horizon is reached: what is still open, or was never answered, is a person's.
 
     Nobody is asked any more, but who says still that the page of a try waits for its player, when another was
-    paid: that is an answer, and no doubt. What waits to be sent keeps its turns, and nothing is sent in the
-    place of a try about which a question is open: that ends by its answer or by people alone.
+    paid: that is an answer, and no doubt. What waits to be sent keeps its turns, also beside a part of which
+    nothing is heard, and so does a part that left later and has time still. Nothing is sent in the place of a
+    try about which a question is open: that ends by its answer or by people alone.
 
     Returns:
         whether it keeps its turns.
     """
     found = await payment(tx, row.site_id, row.payment_id, lock=True)
-    waits = waits_to_be_sent(found.kind, found.sub_status)
     is_open, since = found.sub_status in OPEN, now - ASK_HORIZON
+    parts = await legs_of(tx, found) if is_open and found.kind is Kind.PAYOUT else []
+    left = [part.sent_at for part in parts if part.state in PARTS_AT_PROVIDER and part.sent_at is not None]
+    is_queued = any(map(waits, parts)) if parts else waits_to_be_sent(found.kind, found.sub_status)
+    goes_on = is_queued or any(sent_at > since for sent_at in left)
     doubt = await unanswered(tx, found, since=since) if found.is_questioned else Unanswered()
     if doubt.is_page_open and not is_open:
         return True
+    is_in_time = bool(left) and min(left) > since and not is_queued
+    if is_in_time and not found.is_questioned and found.sub_status is not SubStatus.CONFLICTED:
+        return True
     if is_open or found.is_questioned:
-        # Once in so long, whatever is heard of it meanwhile: each turn would call them again.
-        is_told = await called_since(tx, found, Attention.UNRESOLVED, since)
+        # Once in so long, whatever is heard of it meanwhile: each turn would call them again. Once more when
+        # the last part is given up: they may have noted it while that one was still asked about.
+        told_since = since if goes_on else max([since, *(sent_at + ASK_HORIZON for sent_at in left)])
+        is_told = await called_since(tx, found, Attention.UNRESOLVED, told_since)
         about = None if is_open else doubt.attempt_id  # of what is open it is about all of it
         cause = Cause("clock", reason=doubt.why, attempt_id=about, is_news=not is_told)
         await carry_out(tx, found, Step(attention=Attention.UNRESOLVED), cause, at=now)
-    if not waits:
+    if not goes_on:
         its = (payments.c.site_id == row.site_id) & (payments.c.payment_id == row.payment_id)
         await tx.execute(update(payments).where(its).values(ask_at=None))
-    return waits
+    return goes_on

@@ -1,11 +1,11 @@
-"""The page of a later try that is open still when people let an earlier one count."""
+"""The page of a later try that is open still when an earlier one counts: by people, or credited late."""
 
 from datetime import timedelta
 
 import pytest
 
 from app import payments, providers
-from tests.payments.accounts import SECOND, cases, decided
+from tests.payments.accounts import SECOND, asked, cases, decided
 from tests.payments.questions import days, questioned, work
 from tests.payments.world import AMOUNT, UNKNOWN, Provider, State, World, awaiting, fact, just, paid
 
@@ -123,3 +123,44 @@ async def test_a_provider_that_falls_silent_about_it_is_for_people_after_two_wee
     why = f"{SECOND} has not said whether {next_one} is over: ask them"
     assert (its.attempt_id, its.theirs["text"]) == (next_one, why)
     assert world.clock.now() - its.opened_at > timedelta(days=20)
+
+
+async def expired(world: World, provider: Provider, second: Provider) -> None:
+    """The player's time is over, and the page of the second could not be closed then."""
+    second.cancels = [UNKNOWN]
+    world.clock.advance(timedelta(minutes=31))
+    await asked(world)
+    assert (await world.payment()).sub_status == "expired"
+    provider.statuses = [paid("main-1")]
+
+
+async def test_the_page_of_an_expired_try_is_asked_about_once_the_first_is_credited_late(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    """Its player pays there as well, and the notice is lost."""
+    first, next_one = both_tried
+    await expired(world, provider, second)
+    await world.notice(fact(first, theirs="main-1"))
+    found = await world.payment()
+    assert (found.sub_status, await questioned(world)) == ("completed", [next_one])
+    second.statuses = [paid("second-1")]
+    await days(world, 3)
+    assert await cases(world) == ["second_payment"]
+
+
+async def test_the_page_of_an_expired_try_is_cancelled_within_seconds_of_a_late_credit(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    first, _ = both_tried
+    await expired(world, provider, second)
+    await world.notice(fact(first, theirs="main-1"))
+    before = cancelled(second)
+    second.cancels = [just(State.CANCELLED)]
+    world.clock.advance(timedelta(seconds=1))
+    await payments.sweep_due(world.pipes)
+    await work(world, "payments.ask_provider")
+    now = await world.payment()
+    assert cancelled(second) == before + 1
+    assert (await questioned(world), now.attention, await cases(world)) == ([], None, [])
+    await days(world, 20)
+    assert (cancelled(second), await world.credited()) == (before + 1, AMOUNT.minor)

@@ -1,30 +1,11 @@
-"""A page that is open still when another try is credited late, and whose money a case is about."""
-
-from datetime import timedelta
+"""Whose money a case is about."""
 
 from app import payments
 from app.payments.model import CaseKind
 from app.payments.resolutions import ResolutionImpossible
-from tests.payments.accounts import SECOND, asked, cases, decided
+from tests.payments.accounts import SECOND, decided
 from tests.payments.casework import R
-from tests.payments.questions import days
-from tests.payments.world import ACCOUNT, UNKNOWN, Provider, World, fact, paid
-
-
-async def test_the_page_of_an_expired_try_is_asked_about_once_the_first_is_credited_late(
-    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
-) -> None:
-    """The page of the second could not be closed at the end; its player pays, and the notice is lost."""
-    second.cancels = [UNKNOWN]
-    world.clock.advance(timedelta(minutes=31))
-    await asked(world)
-    assert (await world.payment()).sub_status == "expired"
-    provider.statuses = [paid("theirs-1")]
-    await world.notice(fact(both_tried[0], theirs="theirs-1"))
-    assert (await world.payment()).sub_status == "completed"
-    second.statuses = [paid("second-1")]
-    await days(world, 3)
-    assert await cases(world) == ["second_payment"]
+from tests.payments.world import ACCOUNT, World, fact, paid
 
 
 async def test_what_people_accept_of_the_first_is_not_booked_at_the_second(

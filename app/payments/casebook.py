@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
-from app import webhooks
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
@@ -35,8 +34,6 @@ __all__ = [
     "open_case",
     "open_orphan",
     "other_cases",
-    "public_case",
-    "tell_resolved",
 ]
 
 
@@ -265,7 +262,7 @@ async def is_noted(
     told = select(its.sequence).where(
         own,
         its.detail["attention"].astext == why.value,
-        its.detail["attempt_id"].astext.is_not_distinct_from(attempt_id),
+        _of_try(attempt_id),
         its.provider_reference.is_not_distinct_from(provider_reference),
     )
     if why is Attention.AMOUNT_DIFFERS:
@@ -290,6 +287,7 @@ async def called_since(
     *,
     by: str = "clock",
     provider_reference: str | None = None,
+    attempt_id: str | None = None,
 ) -> bool:
     """Whether we have called people for this reason since then; what they raised is no call.
 
@@ -300,6 +298,7 @@ async def called_since(
         since: calls before do not count.
         by: what has called them.
         provider_reference: about which number of the provider.
+        attempt_id: about which try; None: about any, or about none.
     """
     its = payment_events.c
     called = select(its.sequence).where(
@@ -310,7 +309,16 @@ async def called_since(
         its.provider_reference.is_not_distinct_from(provider_reference),
         its.recorded_at > since,
     )
+    if attempt_id is not None:
+        called = called.where(_of_try(attempt_id))
     return await reader.first(called) is not None
+
+
+def _of_try(attempt_id: str | None) -> ColumnElement[bool]:
+    """Whether an event is about this try: events of a release that kept none of it may be about any."""
+    told = payment_events.c.detail["attempt_id"].astext
+    is_of_try: ColumnElement[bool] = told.is_(None) | (told == attempt_id)
+    return is_of_try
 
 
 async def other_cases(reader: Reader, its: Case) -> list[Case]:
@@ -339,28 +347,6 @@ async def open_about_notice(reader: Reader, its: Case) -> bool:
         )
     )
     return row is not None
-
-
-def public_case(its: Case, found: Payment) -> dict[str, object]:
-    """A case as the payment's merchant may see it: that people looked, and what they decided."""
-    return {
-        "object": "case",
-        "id": its.case_id,
-        "kind": its.kind.value,
-        "state": its.state.value,
-        "resolution": its.resolution,
-        "payment_id": found.payment_id,
-        "transaction_id": found.number,
-        "opened_at": its.opened_at.isoformat(),
-        "resolved_at": its.resolved_at.isoformat() if its.resolved_at else None,
-    }
-
-
-async def tell_resolved(tx: Transaction, its: Case, found: Payment, *, at: datetime) -> None:
-    """Tell of a case that has just been resolved; what changed of its payment is told by its own events."""
-    before = {"state": CaseState.OPEN.value, "resolution": "", "resolved_at": None}
-    event = webhooks.Event("transaction.resolved", its.case_id, 1, public_case(its, found), before, at)
-    await webhooks.publish(tx, its.site_id, event, at=at)
 
 
 async def _write(

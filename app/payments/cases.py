@@ -13,13 +13,15 @@ from sqlalchemy import update
 from app import staff
 from app.kernel.errors import Refusal
 from app.payments.case_tables import payment_cases
-from app.payments.casebook import Case, case, case_of, open_case, other_cases, tell_resolved
+from app.payments.case_telling import tell_resolved
+from app.payments.casebook import Case, case, case_of, open_case, other_cases
 from app.payments.model import Attention, CaseKind, CaseState, Step
 from app.payments.proposals import LONGEST_NOTE, BadProposal, Proposal, check, content_of, proposal_of
 from app.payments.queries import Payment, payment
 from app.payments.questions import given_up
 from app.payments.resolutions import answers, execute
-from app.payments.states import FINAL
+from app.payments.schedules import ASK_HORIZON, WAITS_FOR_US
+from app.payments.states import FINAL, OPEN, Kind
 from app.payments.steps import Cause, carry_out, remember
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
@@ -187,20 +189,35 @@ async def _resolve(
             await staff.withdraw_approval(tx, one.site_id, kind, one.case_id, at=at)
             await _close(tx, one, found, proposal, by, at, answered_by=its.case_id)
     if not await other_cases(tx, its):
-        await _taken_off(tx, await payment(tx, found.site_id, found.payment_id))
+        await _taken_off(tx, await payment(tx, found.site_id, found.payment_id), at)
 
 
-async def _taken_off(tx: Transaction, now_is: Payment) -> None:
+async def _taken_off(tx: Transaction, now_is: Payment, at: datetime) -> None:
     """The last case about a payment is closed: a question that is open shows again.
 
-    One of what is over, which nobody has answered for too long, ends with it.
+    One of what is over, which nobody has answered for too long, ends with it. What is open still is looked at
+    again: a note does not end it, and nothing stays held that nobody is asked or called about.
     """
     if now_is.is_questioned and now_is.ask_at is None and now_is.sub_status in FINAL:
         await tx.write(given_up(now_is))
         await remember(tx, now_is, {"attention": None, "is_questioned": False})
         return
     question = Attention.UNCONFIRMED if now_is.is_questioned else None
-    await remember(tx, now_is, {"attention": question})
+    await remember(tx, now_is, {"attention": question, **_looked_at_again(now_is, at)})
+
+
+def _looked_at_again(now_is: Payment, at: datetime) -> dict[str, object]:
+    """When something is due again of what is open and was given up.
+
+    Of a question that is open the providers are asked anew, as long as the first time. Where none is, they
+    have nothing to add; but people are called again while money is held.
+    """
+    if now_is.ask_at is not None or now_is.sub_status not in OPEN:
+        return {}
+    if now_is.is_questioned:
+        return {"ask_at": at, "asked": 0, "changed_at": at}  # from then on its horizon counts
+    is_held = now_is.kind is not Kind.DEPOSIT and now_is.sub_status not in WAITS_FOR_US
+    return {"ask_at": at + ASK_HORIZON} if is_held else {}
 
 
 async def _close(

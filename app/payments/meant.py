@@ -20,9 +20,11 @@ __all__ = [
     "ResolutionImpossible",
     "by_our_reference",
     "check_number",
+    "check_rest",
     "doubted_try",
     "impossible",
     "meant_try",
+    "other_of_case",
     "present_of",
 ]
 
@@ -183,6 +185,58 @@ def _check_ends(proposal: Proposal, found: Payment, meant: Meant, tries: Sequenc
     if doubted and found.kind is not Kind.DEPOSIT:
         why = why_doubted(doubted, besides=present.attempt_id)
         raise impossible(proposal, f"{why}: decide about that one first, name {_names(doubted)}")
+
+
+async def check_rest(tx: Transaction, found: Payment, proposal: Proposal, meant: Meant) -> None:
+    """Refuse a smaller sum than was ordered while another try of the same may be paid.
+
+    The rest would be the player's again. Of what came back, or is not held, nothing is given back by it.
+
+    Args:
+        tx: holds the payment's lock.
+        found: a withdrawal or refund.
+        proposal: what people say that really went.
+        meant: the try by which it did.
+
+    Raises:
+        ResolutionImpossible: they must decide about the other one first.
+    """
+    assert proposal.amount is not None
+    its, leg = meant.attempt.attempt_id, meant.attempt.leg
+    states: list[str] = [part.state for part in await legs_of(tx, found) if part.leg == leg]
+    if proposal.amount >= meant.ordered or SubStatus.CONFLICTED not in (states or [found.sub_status]):
+        return
+    others = [one for one in await attempts_of(tx, found) if one.leg == leg and one.attempt_id != its]
+    doubted = [one for one in others if may_be_paid(one)]
+    if doubted:
+        why = (
+            f"{meant.ordered - proposal.amount} would be given back, and {why_doubted(doubted, besides=its)}"
+        )
+        raise impossible(proposal, f"{why}: decide about that one first, name {_names(doubted)}")
+
+
+async def other_of_case(tx: Transaction, its: Case, found: Payment, proposal: Proposal) -> Meant | None:
+    """The try of a deposit that the case is about, where it is another than the present one.
+
+    None where it is the present one, or none, or they name the number of another.
+
+    Args:
+        tx: holds the payment's lock.
+        its: the case.
+        found: the deposit.
+        proposal: what people say.
+
+    Raises:
+        ResolutionImpossible: it has no number, and they name none: that of the present one is not its own.
+    """
+    tries = await attempts_of(tx, found) if its.attempt_id is not None else []
+    own = next((one for one in tries if one.attempt_id == its.attempt_id), None)
+    if own is None or own == present_try_of(found, tries) or not _speaks_of(own, tries, proposal):
+        return None
+    number = proposal.provider_reference or own.provider_reference or its.about
+    if not number:
+        raise impossible(proposal, f"name the provider's number of it at {own.account}")
+    return Meant(own, found.amount, number, is_other=True)
 
 
 def _numbered(its: Case, tries: Sequence[Attempt], number: str) -> list[Attempt]:

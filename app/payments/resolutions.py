@@ -19,12 +19,15 @@ from app.payments.fences import reference_is_taken, taken
 from app.payments.leg_steps import accept_leg
 from app.payments.legs import attempts_of, legs_of, present_try_of
 from app.payments.meant import (
+    Meant,
     ResolutionImpossible,
     by_our_reference,
     check_number,
+    check_rest,
     doubted_try,
     impossible,
     meant_try,
+    other_of_case,
     present_of,
 )
 from app.payments.model import Attention, CaseKind, Source, Step
@@ -178,10 +181,12 @@ async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Propos
     reference = proposal.provider_reference or its.about or found.provider_reference
     _check_currency(proposal, found)
     if its.kind is CaseKind.SECOND_PAYMENT and found.sub_status is not SubStatus.CONFLICTED:
-        meant = await meant_try(tx, its, found, proposal)
-        if meant.is_other:
-            found = at_try(found, meant.attempt)
-            reference = proposal.provider_reference or meant.number or its.about
+        meant: Meant | None = await meant_try(tx, its, found, proposal)
+    else:
+        meant = await other_of_case(tx, its, found, proposal)
+    if meant is not None and meant.is_other:
+        found = at_try(found, meant.attempt)
+        reference = proposal.provider_reference or meant.number or its.about
     found = await at_its_account(tx, found, reference)
     others = await taken(tx, found, reference)
     if others.reference or others.order:
@@ -218,6 +223,7 @@ async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Pr
     _check_currency(proposal, found)
     meant = await meant_try(tx, its, found, proposal)
     check_number(proposal, meant.number)
+    await check_rest(tx, found, proposal, meant)
     attempt, number = meant.attempt, proposal.provider_reference or meant.number or its.about
     cause = await _ending(
         tx, found, attempt.attempt_id, _cause(replace(proposal, provider_reference=number)), is_paid=True

@@ -1,6 +1,7 @@
 """A case names the attempt that its evidence was about, and what people decide of it is about that one."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -51,6 +52,26 @@ async def test_of_a_deposit_each_case_names_its_attempt_and_the_api_says_so(
     async with calling(world.pipes, world.site_id) as calls:
         _, listed = await calls.get(await calls.person("anna"), "/v1/cases", site_id=world.site_id)
     assert [(one["kind"], one["attempt_id"]) for one in reversed(listed["data"])] == of_each
+
+
+@pytest.mark.usefixtures("through_both")
+async def test_what_people_accept_of_the_first_is_not_booked_at_the_second(
+    world: World, both_tried: tuple[str, str]
+) -> None:
+    """The first says that it was paid, under no number; of the second another sum came."""
+    first, next_one = both_tried
+    await world.notice(fact(first, theirs=None))
+    await world.notice(fact(next_one, theirs="second-1", minor=AMOUNT.minor - 1), account=SECOND)
+    assert (await world.payment()).sub_status == "conflicted"
+    its = await the_case(world, CaseKind.SECOND_PAYMENT)
+    assert its.attempt_id == first
+    with pytest.raises(ResolutionImpossible, match=f"name the provider's number of it at {ACCOUNT}"):
+        await decided(world, R.ACCEPTED, its=its, amount=AMOUNT)
+    world.clock.advance(timedelta(hours=73))  # what was proposed so has lapsed
+    await decided(world, R.ACCEPTED, its=its, amount=AMOUNT, provider_reference="main-1")
+    now = await world.payment()
+    assert (now.sub_status, now.account, now.present_attempt) == ("completed", ACCOUNT, first)
+    assert (now.provider_reference, await world.credited()) == ("main-1", AMOUNT.minor)
 
 
 async def test_of_a_withdrawal_and_of_a_notice_of_nobody(stage: Stage, second_bank: Bank) -> None:

@@ -1,0 +1,117 @@
+"""What people noted and is held still calls them again, and what they noted once calls nobody twice."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app import providers
+from app.payments import steps
+from tests.payments.accounts import cases, decided
+from tests.payments.banks import sent
+from tests.payments.casework import R, only, open_cases, resolve
+from tests.payments.desk import Desk, kzt
+from tests.payments.questions import days, questioned
+from tests.payments.stage import Bank, Stage
+from tests.payments.test_accepted_sums import conflicted_payout
+from tests.payments.test_kept_back import first_is_paid, second_declines
+from tests.payments.test_refund_tries import BACK
+from tests.payments.world import AMOUNT, NEVER_LEFT, State, just
+
+DAY = timedelta(days=1)
+
+
+async def test_what_is_held_is_asked_about_or_a_case_also_once_the_clocks_case_was_noted(
+    stage: Stage, bank: Bank, next_bank: Bank
+) -> None:
+    """The banks are asked for two weeks more, and then people are called again; a note ends nothing."""
+    _, next_one = await first_is_paid(stage, bank, next_bank)
+    await second_declines(stage, next_bank, next_one)
+    await decided(stage, R.NOTED)
+    for _ in range(2):
+        for _ in range(17):
+            await stage.later(DAY)
+        assert await cases(stage) == ["unresolved"]
+        assert (await stage.payment()).ask_at is None
+        await decided(stage, R.NOTED)
+        assert (await stage.payment()).ask_at is not None
+    assert (await questioned(stage), await stage.held()) == ([next_one], AMOUNT.minor)
+
+
+async def test_a_conflict_that_was_noted_is_a_case_again_while_its_money_is_held(desk: Desk) -> None:
+    """Its bank has nothing to add, and is not asked."""
+    payout = await conflicted_payout(desk, 60_000)
+    await resolve(desk, (await only(desk)).case_id, R.NOTED)
+    await days(desk.world, 13)
+    assert await open_cases(desk) == []
+    await days(desk.world, 2)
+    assert [one.kind.value for one in await open_cases(desk)] == ["unresolved"]
+    assert (await desk.found(payout)).ask_at is None
+
+
+async def test_each_who_keeps_it_back_is_a_case(desk: Desk) -> None:
+    """Three tries of a refund, of a provider without numbers; two said that they were paid, all say no now.
+
+    People have noted both while the third was under way, and say then of one after the other that it was not
+    paid.
+    """
+    said: dict[str, providers.Result] = {}
+    deposit = await desk.deposit()
+    desk.provider.answers = [NEVER_LEFT, NEVER_LEFT, just(State.PROCESSING)]
+    desk.provider.statuses = [lambda of: said.get(of, just(State.NOT_FOUND))]
+    refund = (await desk.sent(deposit, BACK)).payment_id
+    for _ in range(2):
+        desk.world.clock.advance(600)
+        await desk.carry_on(refund)
+    asked = "SELECT attempt_id FROM attempt WHERE payment_id = :of ORDER BY number"
+    first, second, third = [row.attempt_id for row in await desk.world.rows(asked, of=refund)]
+    nameless = providers.Result(State.SUCCEEDED, None, kzt(BACK))
+    said |= {first: nameless, second: nameless, third: just(State.PROCESSING)}
+    desk.world.clock.advance(60)
+    await desk.carry_on(refund)
+    for its in await open_cases(desk):
+        await resolve(desk, its.case_id, R.NOTED)
+    said |= dict.fromkeys((first, second, third), just(State.FAILED))
+    for _ in range(2):
+        desk.world.clock.advance(60)
+        await desk.carry_on(refund)
+    its, other = await open_cases(desk)
+    assert {its.attempt_id, other.attempt_id} == {first, second}
+    await resolve(desk, its.case_id, R.NOT_PAID)
+    for _ in range(5):
+        desk.world.clock.advance(3_600)
+        await desk.carry_on(refund)
+    assert await desk.figures(deposit) == (150_000, BACK, 0, 0), "it is kept back, for the other one"
+    assert [one.case_id for one in await open_cases(desk)] == [other.case_id]
+    await resolve(desk, other.case_id, R.NOT_PAID)
+    desk.world.clock.advance(3_600)
+    await desk.carry_on(refund)
+    assert await desk.figures(deposit) == (150_000, 0, 0, 0)
+
+
+def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events as the release before wrote them: it kept no attempt beside the reason for attention."""
+    event_of = steps._event_of
+
+    def without(was: Any, values: Any, step: Any, cause: Any, at: Any) -> dict[str, object]:  # noqa: ANN401
+        return event_of(was, values, step, replace(cause, attempt_id=None), at)
+
+    monkeypatch.setattr(steps, "_event_of", without)
+
+
+async def test_a_case_that_was_noted_in_the_release_before_is_not_opened_again(
+    stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was noted; the provider says the same after the upgrade as before."""
+    await stage.fund()
+    bank.manners = ["accepts"]
+    await sent(stage)
+    bank.book.clear()
+    with monkeypatch.context() as patched:
+        as_before(patched)
+        await stage.later(3_600)
+    assert await cases(stage) == ["order_vanished"]
+    await decided(stage, R.NOTED)
+    await stage.later(7_200)
+    assert await cases(stage) == []

@@ -18,7 +18,7 @@ from app.plumbing import metrics
 from app.plumbing.database import CommitUnknown, DatabaseDown, Lanes, RolledBack, Turns
 from app.wallet import further, statements
 from app.wallet.contract import Answer
-from app.wallet.memory import Memory, Recalled
+from app.wallet.memory import Memory, Recalled, left_by
 from app.wallet.rules import SUCCESSES, Page
 from app.wallet.sheets import Moved, Seen, Sheet
 from app.wallet.succession import NotSure, Place, Succession
@@ -182,7 +182,7 @@ class Batches:
         else:
             _flag(site_id, rare)
             if joining is not None and not rare:
-                self.memory.keep(site_id, page, sheets, answers, upon, Recalled.nothing(joining))
+                self.memory.keep(left_by(site_id, page, sheets, answers, upon, Recalled.nothing(joining)))
 
     async def _write(
         self, raw: asyncpg.Connection, turns: Turns, site_id: int, page: Page, sheet: Sheet

@@ -22,7 +22,7 @@ from app.wallet.rules import Page
 from app.wallet.sheets import Seat, Seen, Sheet, copied
 from app.wallet.terms import Ask, Code, Operation, OperationKey, Round, RoundKey, Type, Wallet
 
-__all__ = ["Ahead", "Expected", "Memory", "Recalled"]
+__all__ = ["Expected", "Left", "Memory", "Recalled", "left_by"]
 
 _MOST: Final = 10_000  # players; 2.4 kB each
 # Of each player: the last bets, which wins name, the rounds that were played last, and what was told last.
@@ -109,11 +109,17 @@ class Recalled(NamedTuple):
         return found
 
 
-class Ahead(NamedTuple):
-    """How a batch that is not written yet leaves its wallets."""
+class Left(NamedTuple):
+    """How a batch leaves its wallets.
+
+    Args:
+        site_id: whose.
+        players: without those whom the next batch had better look up.
+        recalled: what the batch had of memory.
+    """
 
     site_id: int
-    left: Mapping[_Name, _Remembered]
+    players: Mapping[_Name, _Remembered]
     recalled: Recalled
 
 
@@ -179,56 +185,28 @@ class Memory:
             recalled.seats.append(None if its is None else _seated(page, ask, its, recalled))
         return recalled
 
-    def keep(
-        self,
-        site_id: int,
-        page: Page,
-        sheets: Sequence[Sheet],
-        answers: Iterable[Answer],
-        upon: Iterable[Seen],
-        recalled: Recalled,
-    ) -> None:
-        """Remember how a batch left its wallets, now that it is written; arguments as for `keep_ahead`."""
-        self._keep(site_id, _left(page, sheets, answers, upon, recalled), recalled)
+    def keep(self, left: Left) -> None:
+        """Remember how a batch left its wallets, now that it is written."""
+        self._keep(left.site_id, left.players, left.recalled)
 
-    def keep_ahead(
-        self,
-        site_id: int,
-        page: Page,
-        sheets: Sequence[Sheet],
-        answers: Iterable[Answer],
-        upon: Iterable[Seen],
-        recalled: Recalled,
-    ) -> "Ahead":
-        """Remember how a batch will leave its wallets, until it has `ended`.
+    def keep_ahead(self, left: Left) -> None:
+        """Remember how a batch will leave its wallets, until it has `ended`."""
+        self._ahead |= left.players
 
-        Args:
-            site_id: whose.
-            page: the batch's.
-            sheets: what is written; nothing of them is read again.
-            answers: the batch's; whoever was refused anything, or told again, is looked up the next time.
-            upon: what was seen, and is confirmed.
-            recalled: what the batch had of memory.
-        """
-        left = {(site_id, its.wallet.player): its for its in _left(page, sheets, answers, upon, recalled)}
-        self._ahead |= left
-        return Ahead(site_id, left, recalled)
-
-    def ended(self, ahead: "Ahead", *, is_written: bool) -> None:
+    def ended(self, left: Left, *, is_written: bool) -> None:
         """Keep what the next batch has not recalled already, or forget it."""
         # The batch after it may have remembered the same player ahead by now: that is its own to keep.
-        own = {name: its for name, its in ahead.left.items() if self._ahead.get(name) is its}
+        own = {name: its for name, its in left.players.items() if self._ahead.get(name) is its}
         for name in own:
             del self._ahead[name]
         if is_written:
-            self._keep(ahead.site_id, own.values(), ahead.recalled)
+            self._keep(left.site_id, own, left.recalled)
 
-    def _keep(self, site_id: int, left: Iterable[_Remembered], recalled: Recalled) -> None:
+    def _keep(self, site_id: int, players: Mapping[_Name, _Remembered], recalled: Recalled) -> None:
         doubt = self._doubts[site_id]
         if doubt.longer > 1 and 2 * recalled.seats.count(None) < len(recalled.seats):
             doubt.longer -= 1
-        for its in left:
-            self._players[site_id, its.wallet.player] = its
+        self._players |= players
         while len(self._players) > self.most:
             self._players.popitem(last=False)
 
@@ -324,20 +302,31 @@ def _seat(wallet: Wallet) -> Seat:
     return Seat(is_known=True, wallet=wallet, session_ok=True, round_open=False)
 
 
-def _left(
+def left_by(
+    site_id: int,
     page: Page,
     sheets: Iterable[Sheet],
     answers: Iterable[Answer],
     upon: Iterable[Seen],
     recalled: Recalled,
-) -> Iterator[_Remembered]:
-    """Wallets as a batch leaves them; arguments as for `Memory.keep_ahead`."""
+) -> Left:
+    """Wallets as a batch leaves them.
+
+    Args:
+        site_id: whose.
+        page: the batch's.
+        sheets: what is written; nothing of them is read again.
+        answers: the batch's; whoever was refused anything, or told again, is looked up the next time.
+        upon: what was seen, and is confirmed.
+        recalled: what the batch had of memory.
+    """
     moved = {wallet.wallet_id: sheet.at for sheet in sheets for wallet in sheet.wallets}
     confirmed = {one.wallet_id: (one.revision, moved.get(one.wallet_id, one.moved_at)) for one in upon}
-    return _as_left(page, answers, confirmed, recalled)
+    players = {(site_id, its.wallet.player): its for its in _left(page, answers, confirmed, recalled)}
+    return Left(site_id, players, recalled)
 
 
-def _as_left(
+def _left(
     page: Page,
     answers: Iterable[Answer],
     confirmed: Mapping[int, tuple[int, datetime | None]],
@@ -387,8 +376,6 @@ def _goes_on(its: _Remembered, answer: Answer) -> bool:
     operation = answer.operation
     if operation is not None and operation.type in BETS:
         if not operation.applied:
-            return (
-                False  # it was rolled back before it came: nothing may be won by it, and nobody forgets that
-            )
+            return False  # it was rolled back before it came: nothing may be won by it, nor is that forgotten
         its.bets = (*its.bets, operation)[-_LAST:]
     return True

@@ -17,7 +17,7 @@ import asyncpg
 from app.plumbing.database import Lanes, Turns, committed, sqlstate
 from app.wallet import further, statements
 from app.wallet.contract import Answer
-from app.wallet.memory import Memory, Recalled
+from app.wallet.memory import Left, Memory, Recalled, left_by
 from app.wallet.rules import Page
 from app.wallet.sheets import Seat, Seen, Sheet
 from app.wallet.succession import NotSure, Place
@@ -90,7 +90,7 @@ class Unlocked:
                     return
                 raise NotSure
             await committed(raw, self._writing(draft, found, sheet).sent(raw))
-        self.memory.keep(draft.site_id, draft.page, [sheet], draft.answers, found.seen, draft.recalled)
+        self.memory.keep(_left(draft, found, [sheet]))
 
     async def large(self, draft: Draft, place: Place) -> None:
         """Decide a batch of more than one part, and write it after those before it.
@@ -123,18 +123,18 @@ class Unlocked:
                     try:
                         self._decide(draft, found, at, at + self.part)
                         sheet = draft.page.torn_off(is_last=is_last) if is_last or turns.is_idle else None
-                        # With the first, all that the batch is decided upon is locked and confirmed.
-                        writing = sheet and self._writing(draft, None if sheets else found, sheet)
+                        if sheet is not None:
+                            # With the first, all that the batch is decided upon is locked and confirmed.
+                            writing = self._writing(draft, None if sheets else found, sheet)
+                            _ = turns.next(writing.sent(raw))
+                            sheets.append(sheet)
                     except NotSure:
                         await turns.all()
                         raise
-                    if sheet and writing:
-                        _ = turns.next(writing.sent(raw))
-                        sheets.append(sheet)
                     await turns.on()
                 if not sheets:
                     raise NotSure
-                kept.enter_context(self._kept_ahead(draft, found, sheets, place))
+                kept.enter_context(self._kept_ahead(_left(draft, found, sheets), place))
                 await turns.all()
 
     async def _behind(self, draft: Draft, place: Place) -> None:
@@ -147,25 +147,21 @@ class Unlocked:
         if sheet is None:
             raise NotSure
         writing = self._writing(draft, found, sheet)
-        with self._kept_ahead(draft, found, [sheet], place):
+        with self._kept_ahead(_left(draft, found, [sheet]), place):
             await place.reached()
             async with self.lanes.connection(rows=len(draft.asks)) as raw:
                 await committed(raw, writing.sent(raw))
 
     @contextmanager
-    def _kept_ahead(
-        self, draft: Draft, found: _Found, sheets: Sequence[Sheet], place: Place
-    ) -> Iterator[None]:
-        """What the draft leaves is known to the next one; to everybody, if the block ends without a fault."""
-        ahead = self.memory.keep_ahead(
-            draft.site_id, draft.page, sheets, draft.answers, found.seen, draft.recalled
-        )
+    def _kept_ahead(self, left: Left, place: Place) -> Iterator[None]:
+        """What a draft leaves is known to the next one; to everybody, if the block ends without a fault."""
+        self.memory.keep_ahead(left)
         place.decided.set()
         try:
             yield
             place.is_written = True
         finally:
-            self.memory.ended(ahead, is_written=place.is_written)
+            self.memory.ended(left, is_written=place.is_written)
 
     async def _found(self, raw: asyncpg.Connection, draft: Draft) -> _Found:
         """Look up, without locks, those who are not remembered.
@@ -223,6 +219,11 @@ class Unlocked:
             elif not remembered or sqlstate(error) not in _UNEXPECTED:
                 raise
             raise NotSure from error
+
+
+def _left(draft: Draft, found: _Found, sheets: Sequence[Sheet]) -> Left:
+    """How a draft leaves its wallets, once these sheets of it are written."""
+    return left_by(draft.site_id, draft.page, sheets, draft.answers, found.seen, draft.recalled)
 
 
 def decided(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[Answer]:

@@ -8,7 +8,7 @@ import asyncpg
 
 from app.plumbing.database import asyncpg_dsn
 
-__all__ = ["blocked", "lock", "locked"]
+__all__ = ["blocked", "lock", "locked", "waiting"]
 
 
 @asynccontextmanager
@@ -33,14 +33,22 @@ async def lock(connection: asyncpg.Connection, login: str) -> None:
     assert found
 
 
-async def blocked(url: str, sessions: int = 1) -> None:
-    """Wait until so many sessions wait for a lock."""
+async def waiting(url: str) -> int:
+    """How many sessions wait for a lock."""
     connection = await asyncpg.connect(asyncpg_dsn(url))
-    query = """SELECT count(*) FROM pg_stat_activity
-                WHERE datname = current_database() AND wait_event_type = 'Lock'"""
     try:
-        async with asyncio.timeout(5):
-            while await connection.fetchval(query) < sessions:  # noqa: ASYNC110  they are other processes
-                await asyncio.sleep(0.01)
+        return int(
+            await connection.fetchval(
+                """SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+            )
+        )
     finally:
         await connection.close()
+
+
+async def blocked(url: str, sessions: int = 1) -> None:
+    """Wait until so many sessions wait for a lock."""
+    async with asyncio.timeout(5):
+        while await waiting(url) < sessions:  # noqa: ASYNC110  they are other processes
+            await asyncio.sleep(0.01)

@@ -4,7 +4,7 @@ import itertools
 from datetime import UTC, datetime
 
 from app.wallet.contract import Answer
-from app.wallet.memory import Memory
+from app.wallet.memory import Left, Memory, Recalled, left_by
 from app.wallet.rules import Page
 from app.wallet.sheets import Seen, Sheet, copied
 from app.wallet.terms import Code, Wallet
@@ -13,18 +13,29 @@ from tests.wallet.deeds import deposit
 _NUMBERS = itertools.count(1)
 
 
+def _batch(memory: Memory, name: str, cash: int = 10, *, is_after_all: bool = False) -> tuple[Recalled, Left]:
+    """What a batch of one player finds, and how it leaves the wallet: with so much cash."""
+    number, page = ord(name[0]), Page(datetime(2026, 11, 29, tzinfo=UTC))
+    ask = deposit(f"d-{next(_NUMBERS)}", name)
+    wallet = Wallet(number, f"ply_{name}", name, "KZT", False, 1, cash, 0, 2, 3, 1, 0)
+    recalled = memory.recall(1, [ask], page, is_after_all=is_after_all)
+    seen, sheet = Seen(number, 2, 1, 1, 0, 0, page.at), Sheet(page.at, [], [], [wallet], [], [])
+    return recalled, left_by(1, page, [sheet], [Answer(ask, Code.OK, wallet)], [seen], recalled)
+
+
 def _served(memory: Memory, *names: str) -> list[bool]:
     """Let a batch of each of these be written; who was remembered for it."""
     found = []
     for name in names:
-        number, page = ord(name[0]), Page(datetime(2026, 11, 29, tzinfo=UTC))
-        ask = deposit(f"d-{next(_NUMBERS)}", name)
-        wallet = Wallet(number, f"ply_{name}", name, "KZT", False, 1, 10, 0, 2, 3, 1, 0)
-        recalled = memory.recall(1, [ask], page)
+        recalled, left = _batch(memory, name)
+        memory.keep(left)
         found.append(recalled.seats != [None])
-        seen, sheet = Seen(number, 2, 1, 1, 0, 0, page.at), Sheet(page.at, [], [], [wallet], [], [])
-        memory.keep(1, page, [sheet], [Answer(ask, Code.OK, wallet)], [seen], recalled)
     return found
+
+
+def _cash(recalled: Recalled) -> list[int]:
+    """Of whoever is remembered."""
+    return [seat.wallet.cash for seat in recalled.seats if seat is not None and seat.wallet is not None]
 
 
 def test_those_who_were_served_longest_ago_are_forgotten() -> None:
@@ -56,6 +67,54 @@ def test_being_right_makes_it_worth_more() -> None:
     _served(memory, "aigerim", "aigerim", "aigerim")
     memory.was_old(1)
     assert _served(memory, "aigerim", "aigerim") == [False, True], "for one batch again, not for two"
+
+
+def test_what_one_will_leave_is_for_those_alone_who_are_written_after_it() -> None:
+    memory = Memory()
+    _, left = _batch(memory, "aigerim")
+    memory.keep_ahead(left)
+    assert _cash(_batch(memory, "aigerim")[0]) == []
+    assert _cash(_batch(memory, "aigerim", is_after_all=True)[0]) == [10]
+    assert _cash(_batch(memory, "aigerim", is_after_all=True)[0]) == [], "one has it, and no other"
+
+
+def test_what_one_has_left_is_for_everybody_once_it_is_written() -> None:
+    memory = Memory()
+    _, left = _batch(memory, "aigerim")
+    memory.keep_ahead(left)
+    memory.ended(left, is_written=True)
+    assert _cash(_batch(memory, "aigerim")[0]) == [10]
+
+
+def test_what_was_not_written_is_forgotten() -> None:
+    memory = Memory()
+    _, left = _batch(memory, "aigerim")
+    memory.keep_ahead(left)
+    memory.ended(left, is_written=False)
+    assert _cash(_batch(memory, "aigerim", is_after_all=True)[0]) == []
+
+
+def test_what_the_next_one_will_leave_is_its_own_to_keep() -> None:
+    memory = Memory()
+    _, first = _batch(memory, "aigerim")
+    memory.keep_ahead(first)
+    recalled, second = _batch(memory, "aigerim", 20, is_after_all=True)
+    memory.keep_ahead(second)
+    memory.ended(first, is_written=True)
+    assert _cash(recalled) == [10]
+    assert _cash(_batch(memory, "aigerim")[0]) == [], "who comes now would not be written after the second"
+    memory.ended(second, is_written=True)
+    assert _cash(_batch(memory, "aigerim")[0]) == [20]
+
+
+def test_behind_a_lost_connection_nothing_is_ahead() -> None:
+    memory = Memory()
+    _, left = _batch(memory, "aigerim")
+    memory.keep_ahead(left)
+    memory.clear()
+    assert _cash(_batch(memory, "aigerim", is_after_all=True)[0]) == []
+    memory.ended(left, is_written=True)
+    assert _cash(_batch(memory, "aigerim")[0]) == []
 
 
 def test_a_copy_of_a_wallet_is_equal_and_another() -> None:

@@ -21,7 +21,7 @@ from app.wallet.terms import Ask, Code, Policy, Type
 from tests import invariants
 from tests.wallet.counter import Counter, Json, opened
 from tests.wallet.deeds import CHANGES, Deed
-from tests.wallet.locking import blocked, lock, locked
+from tests.wallet.locking import blocked, lock, locked, waiting
 
 _PLAYERS = ("aigerim", "bolat")
 
@@ -148,12 +148,33 @@ async def test_the_next_batch_is_decided_before_the_one_under_way_is_written(
                 await asyncio.sleep(0.01)
         assert not first.done()
         assert not second.done(), "its neighbour has to be written first"
+        assert await waiting(clone_url) == 1, "and it waits without a connection"
     assert codes(await first) == [Code.OK] * 12
     answers = await second
     assert answers[0].operation is not None
     assert answers[0].operation.before == 970
     assert ways == ["remembered"] * 2
     assert (await balance(counter), await balance(counter, "bolat")) == (940, 970)
+
+
+@pytest.mark.parametrize(("forgotten", "way"), [(["dana"], "remembered"), (["dana", "erlan"], "locked")])
+async def test_whom_the_one_before_leaves_unknown_is_looked_up_once_that_is_written(
+    counter: Counter, clone_url: str, ways: list[str], forgotten: list[str], way: str
+) -> None:
+    """A few are looked up beside what is remembered; a batch of strangers goes behind locks."""
+    for login in forgotten:
+        await counter.player(login, cash=1000)
+    asks = [bet(f"n-{login}-{number}", login) for login in forgotten for number in range(2)]
+    async with locked(clone_url, "aigerim"):
+        first = asyncio.create_task(counter.journal.run(counter.site_id, rounds("a")))
+        await blocked(clone_url)
+        second = asyncio.create_task(counter.journal.run(counter.site_id, [*rounds("c"), *asks]))
+        await asyncio.sleep(0.2)
+        assert await waiting(clone_url) == 1, "the second has asked for nothing yet"
+    assert codes(await first) == [Code.OK] * 6
+    assert codes(await second) == [Code.OK] * (6 + len(asks))
+    assert ways == ["remembered", way]
+    assert await balance(counter) == 940
 
 
 async def test_what_one_was_to_leave_is_not_believed_once_it_was_disturbed(

@@ -283,11 +283,14 @@ class Worker:
                 await registration.handler(payload)
                 metrics.JOBS.labels(name, "done").inc()
             except Exception as error:
-                # That the database is busy says nothing of the job: it is taken up again for as long.
-                if job.attempts + 1 >= registration.tries and not is_busy(error):
+                is_overdue = job.attempts + 1 >= registration.tries
+                if is_overdue and not is_busy(error):
                     metrics.JOBS.labels(name, "dead").inc()
                     _log.exception("queue.dead_letter", payload=payload)
                     raise
+                if is_overdue:
+                    # The database was busy, the job may be sound: it is taken up again, and people hear.
+                    metrics.ALARMS.labels("job_overdue").inc()
                 metrics.JOBS.labels(name, "retried").inc()
                 doubled = min(job.attempts, _MOST_DOUBLINGS)
                 delay = min(timedelta(seconds=0.5 * 2**doubled), _LONGEST_DELAY)

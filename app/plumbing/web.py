@@ -246,7 +246,7 @@ async def _database_refused(request: Request, error: Exception) -> JSONResponse:
 
 def _overloaded(request: Request) -> JSONResponse:
     # Not "nothing was done": of a deed with several transactions the first ones may be. Its key knows them.
-    sentence = "Too busy right now. Send the same again soon, with the same key: it is carried out once."
+    sentence = "Too busy right now. Send the same again soon; with the same key it is carried out once."
     answer = problem(503, "overloaded", sentence, request_id=_request_id(request))
     answer.headers["retry-after"] = "2"
     return answer

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from app.plumbing import queue
+from app.plumbing import metrics, queue
 from app.plumbing.database import Database
 
 TAKES_A_JOB_AND_HANGS = """
@@ -54,6 +54,10 @@ async def until(is_true: Callable[[], bool | Awaitable[bool]]) -> None:
             if found if isinstance(found, bool) else await found:
                 return
             await asyncio.sleep(0.02)
+
+
+def overdue() -> float:
+    return float(metrics.ALARMS.labels("job_overdue")._value.get())
 
 
 async def added(database: Database, n: int, name: str = "test.job", key: str | None = None) -> None:
@@ -115,8 +119,9 @@ async def test_the_worker_runs_jobs_and_retries_and_keeps_dead_letters(database:
 
 
 async def test_a_busy_database_makes_no_dead_letter(database: Database) -> None:
-    """Nothing is wrong with the job: a lock was not given, and it is taken up again."""
+    """Nothing is wrong with the job: a lock was not given, and it is taken up again. People hear of it."""
     seen: list[int] = []
+    before = overdue()
 
     async def meets_others(payload: queue.Payload) -> None:
         seen.append(payload["n"])
@@ -129,6 +134,7 @@ async def test_a_busy_database_makes_no_dead_letter(database: Database) -> None:
     async with working(worker):
         await until(lambda: len(seen) == 3)
     assert await dead(database) == []
+    assert overdue() == before + 2
 
 
 async def test_a_revived_dead_letter_has_all_its_tries_again(database: Database) -> None:

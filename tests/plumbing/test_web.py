@@ -260,7 +260,7 @@ async def test_what_the_database_had_no_time_for_may_be_asked_again(
     body = check_problem(answer, 503, "overloaded")
     assert answer.headers["retry-after"] == "2"
     assert "says why" not in body["detail"]
-    assert body["detail"].endswith("Send the same again soon, with the same key: it is carried out once.")
+    assert body["detail"].endswith("Send the same again soon; with the same key it is carried out once.")
     assert [(entry["event"], entry.get("sqlstate")) for entry in logged] == [
         ("database.busy", state),
         ("request", None),

@@ -120,8 +120,7 @@ async def apply_evidence(
     # A try of several ends it. Nothing came: whoever else has said that it was paid is asked, and heard anew.
     is_end = found.present_attempt is not None and not FINAL.isdisjoint(step.path[-1:])
     question = await question_about(tx, found, reference, looks=source is Source.SETTLEMENT or is_end)
-    is_news = question.is_open and evidence.verdict is Verdict.PAID
-    is_news = is_news and found.attention is Attention.UNCONFIRMED
+    is_asked = question.is_open and found.attention is Attention.UNCONFIRMED
     question, step = question.after(evidence, facts, step)
     question = question.and_who_said_paid() if is_end and step.credit is None else question
     word = (found.site_id, reference, result, source)
@@ -143,7 +142,7 @@ async def apply_evidence(
         beside=(*answer, *question.writes),
         is_questioned=question.of_payment,
         attempt_id=reference,
-        is_news=is_news,
+        is_news=is_asked and evidence.verdict is Verdict.PAID,
     )
     await carry_out(tx, found, step, cause, at=at)
     return step

@@ -1,5 +1,7 @@
 """A site whose deposits go through several provider accounts, each at a provider of its own."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -88,14 +90,15 @@ async def switch_on(world: World, name: str) -> None:
     await switch_off(world, name, enabled=True)
 
 
-async def moved(
+@asynccontextmanager
+async def moving(
     world: World,
     name: str = ACCOUNT,
     *,
     change: providers.AccountChange = ADDRESS,
     with_orders: bool = False,
-) -> None:
-    """Move an account, to `ELSEWHERE` where nothing else is said."""
+) -> AsyncIterator[None]:
+    """Move an account, to `ELSEWHERE` where nothing else is said; it has moved when the block ends."""
     async with world.database.transaction() as tx:
         await payments.move_account(
             tx,
@@ -107,6 +110,19 @@ async def moved(
             at=world.clock.now(),
             allowed_private_peers=frozenset(),
         )
+        yield
+
+
+async def moved(
+    world: World,
+    name: str = ACCOUNT,
+    *,
+    change: providers.AccountChange = ADDRESS,
+    with_orders: bool = False,
+) -> None:
+    """Move an account, as `moving` does, and be done."""
+    async with moving(world, name, change=change, with_orders=with_orders):
+        pass
 
 
 async def left_waiting(world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:

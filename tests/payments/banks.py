@@ -9,7 +9,7 @@ from app import methods, providers
 from app.kernel.money import Money
 from app.payments.requests import LegPlan
 from app.providers.gateways import GATEWAYS
-from tests.payments.accounts import SECOND
+from tests.payments.accounts import SECOND, order_out, tries
 from tests.payments.stage import Bank, Stage
 from tests.payments.world import ACCOUNT, HERE
 
@@ -71,6 +71,17 @@ async def sent(stage: Stage, **wish: Any) -> Any:  # noqa: ANN401  a row
     found = await stage.withdraw(**wish)
     await stage.work()
     return await stage.row(found.payment_id)
+
+
+async def sent_in_two_parts(
+    stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch, *manners: str
+) -> list[Any]:
+    """A withdrawal in two parts whose only bank has such manners; the tries by then."""
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners = list(manners)
+    await sent(stage)
+    return await tries(stage)
 
 
 async def told(stage: Stage, bank: Bank, reference: str, state: str, account: str = ACCOUNT) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from app import payments, providers
-from tests.payments.accounts import SECOND, THIRD, cases, decided, order, order_out, tries
-from tests.payments.banks import in_two_parts, parts, sent, told
+from tests.payments.accounts import SECOND, THIRD, cases, decided, order, tries
+from tests.payments.banks import in_two_parts, parts, sent, sent_in_two_parts, told
 from tests.payments.casework import open_cases
 from tests.payments.desk import Desk, kzt
 from tests.payments.stage import Bank, Stage
@@ -40,11 +40,7 @@ async def test_the_lost_order_of_each_part_is_a_case(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What people decide about one part leaves that of the other open; told each day, it is one case."""
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["loses the order"]
-    await sent(stage)
-    one, two = await tries(stage)
+    one, two = await sent_in_two_parts(stage, bank, monkeypatch, "loses the order")
     for _ in range(5):
         await stage.later(DAY)
     assert await about(stage) == sorted(("order_vanished", its.attempt_id) for its in (one, two))

@@ -9,7 +9,7 @@ import pytest
 from app import methods, payments, providers
 from app.payments import deposit_sending
 from app.plumbing import switches
-from tests.payments.accounts import SECOND, THIRD, order, switch_off, tries, why
+from tests.payments.accounts import ELSEWHERE, SECOND, THIRD, moved, moving, order, switch_off, tries, why
 from tests.payments.peers import Heard
 from tests.payments.world import ACCOUNT, REFUSED, UNKNOWN, Provider, World
 from tests.wallet.locking import blocked
@@ -138,35 +138,26 @@ async def test_nothing_follows_once_the_method_is_offered_no_more(
     assert (second.orders, third.orders) == ([], [])
 
 
-async def moved(world: World, url: str = "https://new.example.com", *, with_orders: bool = False) -> None:
-    change, at = providers.AccountChange(base_url=url), world.clock.now()
-    async with world.database.transaction() as tx:
-        await payments.move_account(
-            tx,
-            world.site_id,
-            ACCOUNT,
-            change,
-            with_orders=with_orders,
-            by="machine:tests",
-            at=at,
-            allowed_private_peers=frozenset(),
-        )
-
-
-async def test_an_account_that_moved_while_the_merchant_was_asked_is_found_where_it_is(
-    world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    urls: list[str] = []
+@pytest.fixture
+def urls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Where orders went."""
+    found: list[str] = []
     sends = Provider.deposit
 
     async def seen(self: Provider, http: object, account: providers.ProviderAccount, its: object) -> object:
-        urls.append(account.base_url)
+        found.append(account.base_url)
         return await sends(self, http, account, its)  # type: ignore[arg-type]  # as they came
 
     monkeypatch.setattr(Provider, "deposit", seen)
+    return found
+
+
+async def test_an_account_that_moved_while_the_merchant_was_asked_is_found_where_it_is(
+    world: World, provider: Provider, urls: list[str]
+) -> None:
     meanwhile(world, moved)
     await world.ask()
-    assert urls == ["https://new.example.com"]
+    assert urls == [ELSEWHERE]
 
 
 async def test_an_account_does_not_move_under_an_order_that_is_being_written(
@@ -192,30 +183,12 @@ async def test_an_account_does_not_move_under_an_order_that_is_being_written(
 
 
 async def test_an_order_that_begins_while_an_account_moves_goes_to_where_it_has_moved(
-    world: World, provider: Provider, clone_url: str, monkeypatch: pytest.MonkeyPatch
+    world: World, provider: Provider, clone_url: str, urls: list[str]
 ) -> None:
-    urls: list[str] = []
-    sends = Provider.deposit
-
-    async def seen(self: Provider, http: object, account: providers.ProviderAccount, its: object) -> object:
-        urls.append(account.base_url)
-        return await sends(self, http, account, its)  # type: ignore[arg-type]  # as they came
-
-    monkeypatch.setattr(Provider, "deposit", seen)
     outside, asking = copy_context(), []
-    session, url = await world.session(), "https://new.example.com"
-    async with world.database.transaction() as tx:
-        await payments.move_account(
-            tx,
-            world.site_id,
-            ACCOUNT,
-            providers.AccountChange(base_url=url),
-            with_orders=False,
-            by="machine:tests",
-            at=world.clock.now(),
-            allowed_private_peers=frozenset(),
-        )
+    session = await world.session()
+    async with moving(world):
         asking.append(asyncio.create_task(world.ask(session), context=outside))
         await blocked(clone_url)
     await asking[0]
-    assert urls == [url]
+    assert urls == [ELSEWHERE]

@@ -12,14 +12,13 @@ from tests.payments.accounts import (
     cases,
     decided,
     listed,
-    order_out,
     through_both_accounts,
     tries,
 )
-from tests.payments.banks import in_two_parts, parts, sent, told
+from tests.payments.banks import in_two_parts, parts, sent, sent_in_two_parts, told
 from tests.payments.questions import work
 from tests.payments.stage import Bank, Stage
-from tests.payments.world import ACCOUNT, AMOUNT, REFUSED, UNKNOWN, Provider, World, fact, just, paid
+from tests.payments.world import AMOUNT, REFUSED, UNKNOWN, Provider, World, fact, just, paid
 
 State = providers.State
 HOURS = timedelta(hours=7)
@@ -38,11 +37,7 @@ async def test_a_part_that_is_sent_leaves_the_question_about_a_paid_one(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One part is paid, the other waits; the bank says that the first came back, and then nothing."""
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["pays", "never hears", "pays"]
-    await sent(stage)
-    one, *_ = await tries(stage)
+    one, *_ = await sent_in_two_parts(stage, bank, monkeypatch, "pays", "never hears", "pays")
     bank.send_back(one.attempt_id)
     said = bank._said
     with monkeypatch.context() as patched:
@@ -57,11 +52,7 @@ async def test_a_part_that_is_sent_leaves_the_question_about_a_declined_one(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One part is declined, the other waits; by notice the bank says that it paid the first after all."""
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["declines", "never hears", "pays"]
-    await sent(stage)
-    one, *_ = await tries(stage)
+    one, *_ = await sent_in_two_parts(stage, bank, monkeypatch, "declines", "never hears", "pays")
     bank.pay(bank.book[one.attempt_id])
     await told(stage, bank, one.attempt_id, "succeeded")
     await later(stage, 5)
@@ -147,11 +138,7 @@ async def test_a_declined_part_that_was_paid_late_does_not_keep_the_other_from_b
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """People have closed its case: nobody has a question about it any more."""
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["declines", "accepts"]
-    await sent(stage)
-    one, other = await tries(stage)
+    one, other = await sent_in_two_parts(stage, bank, monkeypatch, "declines", "accepts")
     bank.pay(bank.book[one.attempt_id])
     await told(stage, bank, one.attempt_id, "succeeded")
     stage.clock.advance(5)

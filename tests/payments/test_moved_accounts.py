@@ -8,12 +8,12 @@ import pytest
 
 from app import payments, providers
 from app.payments import sending
-from app.payments.moves import move_account
 from tests.payments.accounts import (
     ELSEWHERE,
     SECOND,
     left_waiting,
     moved,
+    moving,
     order_out,
     through_both_accounts,
     tries,
@@ -140,17 +140,7 @@ async def test_while_an_order_is_being_written(
 async def _while_it_moves(world: World, clone_url: str, deed: Any) -> None:  # noqa: ANN401  a coroutine
     """Run a deed whose order waits until the account has moved."""
     outside = contextvars.copy_context()
-    async with world.database.transaction() as tx:
-        await move_account(
-            tx,
-            world.site_id,
-            SECOND,
-            providers.AccountChange(base_url=ELSEWHERE),
-            with_orders=False,
-            by="machine:test",
-            at=world.clock.now(),
-            allowed_private_peers=frozenset(),
-        )
+    async with moving(world, SECOND):
         task = asyncio.create_task(deed, context=outside)
         await blocked(clone_url)
     await task

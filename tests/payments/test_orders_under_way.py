@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from app.payments.moves import orders_under_way
-from tests.payments.accounts import SECOND, cases, order_out, tries
-from tests.payments.banks import in_two_parts, parts, sent, told
+from tests.payments.accounts import SECOND, cases, tries
+from tests.payments.banks import parts, sent, sent_in_two_parts, told
 from tests.payments.questions import days, questioned
 from tests.payments.stage import Bank, Stage
 from tests.payments.world import ACCOUNT, UNKNOWN, Provider, State, World, fact, just, paid
@@ -20,10 +20,7 @@ async def under_way(world: World, account: str = ACCOUNT) -> int:
 async def test_of_a_withdrawal_the_part_that_is_paid_is_none(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["pays", "accepts"]
-    await sent(stage)
+    await sent_in_two_parts(stage, bank, monkeypatch, "pays", "accepts")
     assert [part.state for part in await parts(stage)] == ["completed", "provider_pending"]
     assert await under_way(stage) == 1
     _, open_one = await tries(stage)
@@ -35,10 +32,7 @@ async def test_of_a_withdrawal_the_part_that_is_paid_is_none(
 async def test_a_part_in_conflict_is_one(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["pays", "pays another amount"]
-    await sent(stage)
+    await sent_in_two_parts(stage, bank, monkeypatch, "pays", "pays another amount")
     assert await under_way(stage) == 1
 
 

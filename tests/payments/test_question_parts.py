@@ -9,7 +9,7 @@ from app import merchants, providers
 from app.kernel.money import Money
 from app.payments.requests import LegPlan
 from tests.payments.accounts import SECOND, cases, decided, order_out, tries
-from tests.payments.banks import PART, in_two_parts, parts, sent, told
+from tests.payments.banks import PART, in_two_parts, parts, sent, sent_in_two_parts, told
 from tests.payments.casework import R
 from tests.payments.desk import Desk, kzt
 from tests.payments.stage import Bank, Stage
@@ -32,11 +32,7 @@ async def test_a_part_is_sent_while_nothing_is_known_of_the_other(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of both it seemed that nothing left us; of the second alone the bank says so."""
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["never hears", "never hears", "pays"]
-    await sent(stage)
-    one, two = await tries(stage)
+    one, two = await sent_in_two_parts(stage, bank, monkeypatch, "never hears", "never hears", "pays")
     with monkeypatch.context() as patched:
         silent_about(bank, patched, one.attempt_id)
         for _ in range(3):
@@ -52,11 +48,9 @@ async def test_the_part_that_nobody_answers_about_is_not_sent(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was paid, whatever our side of the wire saw."""
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["pays and says it never heard", "never hears", "pays"]
-    await sent(stage)
-    one, _ = await tries(stage)
+    one, _ = await sent_in_two_parts(
+        stage, bank, monkeypatch, "pays and says it never heard", "never hears", "pays"
+    )
     with monkeypatch.context() as patched:
         silent_about(bank, patched, one.attempt_id)
         for _ in range(4):
@@ -70,11 +64,7 @@ async def test_a_part_whose_question_ends_while_it_is_looked_at_goes_when_there_
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The account holds what the second part needs. The first is asked about: silence at first, then a no."""
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["never hears", "never hears", "pays"]
-    await sent(stage)
-    one, two = await tries(stage)
+    one, two = await sent_in_two_parts(stage, bank, monkeypatch, "never hears", "never hears", "pays")
     holds = (await parts(stage))[1].amount_minor
     honest, words = bank._said, [UNKNOWN]
 

@@ -6,7 +6,7 @@ import pytest
 
 from app import payments, providers
 from tests.payments.accounts import cases, decided, order_out, raised, tries
-from tests.payments.banks import in_two_parts, parts, sent, told
+from tests.payments.banks import parts, sent, sent_in_two_parts, told
 from tests.payments.casework import R, only, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.questions import days
@@ -65,11 +65,7 @@ async def test_the_lost_order_of_a_refund_that_is_held_is_a_case_after_a_day(des
 async def test_a_part_is_sent_where_the_account_holds_its_own_sum(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["never hears", "never hears", "pays"]
-    await sent(stage)
-    one, _ = await tries(stage)
+    one, _ = await sent_in_two_parts(stage, bank, monkeypatch, "never hears", "never hears", "pays")
     stage.clock.advance(5)
     two = (await parts(stage))[1].amount_minor
 

@@ -10,15 +10,15 @@ from app.kernel.money import Money
 from app.payments.queries import Attempt
 from app.payments.tables import legs
 from app.payments.tables import payments as table
-from tests.payments.accounts import SECOND, cases, decided, order_out, raised, tries
-from tests.payments.banks import PART, in_two_parts, parts, sent, told
+from tests.payments.accounts import SECOND, cases, decided, raised, tries
+from tests.payments.banks import PART, in_two_parts, parts, sent, sent_in_two_parts, told
 from tests.payments.casework import R, only, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.questions import questioned
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.test_refund_tries import BACK, tried
 from tests.payments.test_reversals import denied, say
-from tests.payments.world import ACCOUNT, AMOUNT, UNKNOWN, State, fact, just, paid
+from tests.payments.world import AMOUNT, UNKNOWN, State, fact, just, paid
 
 HOURS = timedelta(hours=7)
 REST = AMOUNT.minor - PART
@@ -136,11 +136,7 @@ async def test_a_conflict_about_a_part_of_what_was_told_as_paid_keeps_its_questi
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One part is paid, one was declined, and paid after all with another sum: so its bank, by two ways."""
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["pays", "declines"]
-    await sent(stage)
-    _, other = await tries(stage)
+    _, other = await sent_in_two_parts(stage, bank, monkeypatch, "pays", "declines")
     bank.book[other.attempt_id].amount = Money(REST - 1, "KZT")
     bank.pay(bank.book[other.attempt_id])
     await told(stage, bank, other.attempt_id, "succeeded")

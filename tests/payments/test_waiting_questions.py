@@ -11,7 +11,7 @@ from app.payments.cancels import cancel_for_staff
 from app.payments.refunds import cancel_refund
 from app.payments.tables import payments as table
 from tests.payments.accounts import cases, order_out, tries
-from tests.payments.banks import PART, in_two_parts, parts, sent, told
+from tests.payments.banks import PART, in_two_parts, parts, sent, sent_in_two_parts, told
 from tests.payments.desk import Desk, kzt
 from tests.payments.questions import questioned, work
 from tests.payments.stage import FUNDS, Bank, Stage
@@ -113,11 +113,7 @@ async def test_who_cancels_what_waits_ends_no_question_about_another_part(
 async def test_a_part_that_waits_is_sent_although_the_other_was_declined_by_notice(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["accepts", "never hears", "pays"]
-    await sent(stage)
-    one, *_ = await tries(stage)
+    one, *_ = await sent_in_two_parts(stage, bank, monkeypatch, "accepts", "never hears", "pays")
     bank.book[one.attempt_id].state = State.FAILED
     await stage.store_notice(bank.fact(one.attempt_id, "failed"), mark="x")
     await stage.work()
@@ -212,11 +208,7 @@ async def test_a_refund_that_waits_and_was_said_to_be_paid_is_asked_about_once_c
 async def test_a_changed_order_does_not_stop_the_question_about_another_part(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["pays", "never hears"]
-    await sent(stage)
-    one, *_ = await tries(stage)
+    one, *_ = await sent_in_two_parts(stage, bank, monkeypatch, "pays", "never hears")
     bank.words = ["nothing"]
     bank.send_back(one.attempt_id)
     await told(stage, bank, one.attempt_id, "returned")
@@ -264,11 +256,7 @@ async def test_a_settled_answer_leaves_when_what_waits_is_looked_at(
     stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither try arrived. The bank says so of the first and nothing of the second: it is looked at again."""
-    await in_two_parts(stage, monkeypatch)
-    await order_out(stage, ACCOUNT)
-    bank.manners = ["never hears", "never hears", "pays"]
-    await sent(stage)
-    [_, other] = await tries(stage)
+    [_, other] = await sent_in_two_parts(stage, bank, monkeypatch, "never hears", "never hears", "pays")
     said = bank._said
     with monkeypatch.context() as patched:
         patched.setattr(bank, "_said", lambda of: UNKNOWN if of == other.attempt_id else said(of))

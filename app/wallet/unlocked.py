@@ -129,6 +129,7 @@ class Unlocked:
                             _ = turns.next(writing.sent(raw))
                             sheets.append(sheet)
                     except NotSure:
+                        # What is under way is not cancelled: that may strike the next one's statement.
                         await turns.all()
                         raise
                     await turns.on()

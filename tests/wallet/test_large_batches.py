@@ -77,6 +77,19 @@ def rounds(prefix: str, login: str = "aigerim", pairs: int = 3) -> list[Ask]:
     return asks
 
 
+def counted_connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Those that are made from now on."""
+    connected: list[object] = []
+    plain = asyncpg.connect
+
+    async def counted(*args: Any, **more: Any) -> object:  # noqa: ANN401
+        connected.append(args)
+        return await plain(*args, **more)
+
+    monkeypatch.setattr(asyncpg, "connect", counted)
+    return connected
+
+
 async def balance(counter: Counter, login: str = "aigerim") -> int:
     _, told = await counter.get("/v1/player/wallet/balance", playerExternalId=login, currency="KZT")
     return int(told["data"]["balance"])
@@ -148,6 +161,7 @@ async def test_the_next_batch_is_decided_before_the_one_under_way_is_written(
                 await asyncio.sleep(0.01)
         assert not first.done()
         assert not second.done(), "its neighbour has to be written first"
+        await asyncio.sleep(0.1)
         assert await waiting(clone_url) == 1, "and it waits without a connection"
     assert codes(await first) == [Code.OK] * 12
     answers = await second
@@ -301,19 +315,25 @@ async def test_a_batch_that_must_be_looked_up_keeps_its_connection(
     counter: Counter, ways: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the plans of that: a new one costs more than the batch."""
-    connected: list[object] = []
-    plain = asyncpg.connect
-
-    async def counted(*args: Any, **more: Any) -> object:  # noqa: ANN401
-        connected.append(args)
-        return await plain(*args, **more)
-
-    monkeypatch.setattr(asyncpg, "connect", counted)
+    connected = counted_connections(monkeypatch)
     for number in range(3):
         asks = [*rounds(f"x{number}"), win(f"w{number}", f"x{number}.0", roundId="wrong")]
         assert codes(await counter.journal.run(counter.site_id, asks))[:6] == [Code.OK] * 6
         assert codes(await counter.journal.run(counter.site_id, rounds(f"y{number}"))) == [Code.OK] * 6
     assert ways == ["disturbed", "locked"] * 3
+    assert connected == []
+
+
+async def test_so_does_one_whose_statement_is_under_way_when_that_turns_out(
+    counter: Counter, clone_url: str, ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = [*rounds("x"), win("w", "x.0", roundId="wrong")]
+    async with locked(clone_url, "aigerim"):
+        task = asyncio.create_task(counter.journal.run(counter.site_id, asks))
+        await blocked(clone_url)
+        connected = counted_connections(monkeypatch)
+    assert codes(await task)[:6] == [Code.OK] * 6
+    assert ways == ["disturbed"]
     assert connected == []
 
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from app import staff
 from app.kernel.errors import Refusal
+from app.payments.doubts import check_none_paid
 from app.payments.leg_steps import give_back
 from app.payments.legs import payout, policy
 from app.payments.model import Step
@@ -58,6 +59,7 @@ async def cancel_for_staff(
         NotPermitted, OperatorDisabled: this person may not.
         BadReason: control characters or a card number in it (422).
         TooLateToCancel: it is being sent, or over.
+        MayBePaid: it was sent before, and nobody can say that nothing came of it.
     """
     staff.check_text("reason", reason)
 
@@ -87,6 +89,7 @@ async def _cancel(tx: Transaction, found: Payment, end: SubStatus, cause: Cause,
     waits = found.status is Status.PENDING
     if not waits and not (end is SubStatus.BY_OPERATOR and found.sub_status is SubStatus.ALLOCATED):
         raise TooLateToCancel
+    await check_none_paid(tx, found)
     await give_back(tx, found, at=at)
     await staff.withdraw_approval(tx, found.site_id, staff.ApprovalKind.PAYOUT, found.payment_id, at=at)
     await carry_out(tx, found, Step((end,)), cause, at=at)

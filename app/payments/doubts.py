@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app import providers
+from app.kernel.errors import Refusal
 from app.payments.answers import answer_of
 from app.payments.cascade import may_be_paid, why_doubted
 from app.payments.casebook import called_since
+from app.payments.legs import attempts_of, legs_of
 from app.payments.model import Attention, Evidence, Step
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.questions import question_about
@@ -20,7 +22,11 @@ from app.payments.states import STATUS_OF, Status
 from app.payments.steps import Cause, call_about, carry_out
 from app.plumbing.database import Transaction
 
-__all__ = ["Word", "kept_back"]
+__all__ = ["MayBePaid", "Word", "check_none_paid", "kept_back"]
+
+
+class MayBePaid(Refusal):
+    """Nothing can be given back: {why}. Decide about that one first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,25 @@ async def kept_back(
         if one.said_paid:
             await _called_about(tx, found, one, word.before.sent_at or found.created_at, at)
     return instead
+
+
+async def check_none_paid(tx: Transaction, found: Payment) -> None:
+    """Refuse to call off what goes out while some try of it may be paid.
+
+    One person could else give back what two have to decide about. Of a withdrawal in parts those count whose
+    money is still held.
+
+    Args:
+        tx: holds the payment's lock.
+        found: a withdrawal or refund that waits to be sent.
+
+    Raises:
+        MayBePaid: some provider has said so, or is asked.
+    """
+    gone = {part.leg for part in await legs_of(tx, found) if part.is_released}
+    tries = [one for one in await attempts_of(tx, found) if may_be_paid(one) and one.leg not in gone]
+    if tries:
+        raise MayBePaid(why=why_doubted(tries, besides=""))
 
 
 async def _called_about(tx: Transaction, found: Payment, one: Attempt, since: datetime, at: datetime) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from app import staff
 from app.kernel.errors import Refusal
+from app.payments.doubts import check_none_paid
 from app.payments.model import Step
 from app.payments.queries import Payment
 from app.payments.refund_requests import check_reason, permitted, refund, refund_content
@@ -106,6 +107,7 @@ async def cancel_refund(
         PaymentNotFound: no such refund at this site.
         NotPermitted, OperatorDisabled: this person may not ask for refunds either.
         RefundUnderWay: it was sent, or is over.
+        MayBePaid: it was sent before, and nobody can say that nothing came of it.
         BadReason: no reason.
     """
     check_reason(reason)
@@ -116,6 +118,7 @@ async def cancel_refund(
         at = pipes.clock.now()
         if found.sub_status not in _WAITS:
             raise RefundUnderWay(sub_status=found.sub_status.value)
+        await check_none_paid(tx, found)
         await staff.withdraw_approval(
             tx, site_id, staff.ApprovalKind.REFUND, refund_id, at=at, by=operator.actor
         )

@@ -105,6 +105,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "withdrawals_locked": 403,
     "card_not_taken": 422,
     "card_not_taken_now": 503,
+    "may_be_paid": 409,
     "too_late_to_cancel": 409,
     "cancel_not_allowed": 403,
     "withdrawal_unknown": 404,

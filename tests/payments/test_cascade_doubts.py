@@ -1,14 +1,16 @@
 """What is told of a withdrawal while we are on our way to its bank: no doubt of ours asks a second one."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from app import payments, providers
 from app.kernel.money import Money
 from app.payments import sending
+from app.payments.doubts import MayBePaid
 from app.plumbing.http import HttpClient
-from tests.payments.accounts import SECOND, cases, tries
+from tests.payments.accounts import SECOND, cases, decided, tries
 from tests.payments.banks import another_bank, in_two_parts, parts, sent, through_both_banks
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import AMOUNT, NEVER_LEFT, UNKNOWN
@@ -108,8 +110,14 @@ async def test_what_was_said_to_be_paid_and_then_denied_waits_for_people(
     assert await stage.state(found.payment_id) == ("allocated", "denied_after_success")
     assert await cases(stage) == ["denied_after_success"]
     assert await stage.held() == AMOUNT.minor
+    cancelled = partial(payments.cancel_for_staff, stage.pipes, stage.site_id, found.payment_id)
     boss = await stage.operator("boss")
-    await payments.cancel_for_staff(stage.pipes, stage.site_id, found.payment_id, boss, reason="not paid")
+    with pytest.raises(MayBePaid, match="main said before that it was paid"):
+        await cancelled(boss, reason="not paid")
+    assert await stage.held() == AMOUNT.minor, "two people have to decide that"
+    await decided(stage, payments.Resolution.NOT_PAID)
+    second.float_minor = 0
+    await cancelled(boss, reason="not paid")
     assert (await stage.credited(), await stage.held()) == (FUNDS, 0)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import text, update
 from app import payments, providers, staff
 from app.payments import sweeps
 from app.payments.cancels import cancel_for_staff
+from app.payments.doubts import MayBePaid
 from app.payments.refunds import cancel_refund
 from app.payments.tables import payments as table
 from tests.payments.accounts import cases, order_out, tries
@@ -48,10 +49,10 @@ async def later(stage: Stage) -> None:
         await stage.later(HOURS)
 
 
-async def test_what_waits_after_a_notice_that_it_was_paid_is_asked_about_once_cancelled(
+async def test_what_waits_after_a_notice_that_it_was_paid_is_not_called_off(
     stage: Stage, bank: Bank, next_bank: Bank
 ) -> None:
-    """It never left, it seemed; the bank paid. Its notice comes, asked it is silent, staff cancels."""
+    """It never left, it seemed; the bank paid. Its notice comes, asked it is silent, staff would cancel."""
     await order_out(stage, ACCOUNT)
     bank.manners = ["pays and says it never heard"]
     bank.words = ["nothing"]
@@ -60,13 +61,14 @@ async def test_what_waits_after_a_notice_that_it_was_paid_is_asked_about_once_ca
     assert (found.sub_status, one.is_over) == ("allocated", True)
     stage.clock.advance(5)
     await told(stage, bank, one.attempt_id, "succeeded")
-    await cancel_for_staff(
-        stage.pipes, stage.site_id, found.payment_id, await administrator(stage), reason="it waits too long"
-    )
+    boss = await administrator(stage)
+    with pytest.raises(MayBePaid):
+        await cancel_for_staff(stage.pipes, stage.site_id, found.payment_id, boss, reason="it waits too long")
+    assert await stage.held() == AMOUNT.minor
     bank.words = ["truth"]
     for _ in range(5):
         await stage.later(HOURS)
-    await stage.payment()
+    assert await stage.state(found.payment_id) == ("completed", None)
     assert await stage.credited() == FUNDS - AMOUNT.minor
 
 
@@ -184,9 +186,7 @@ async def test_a_refund_of_which_a_try_was_said_to_be_paid_is_for_people(desk: D
     assert await cases(desk.world) == ["denied_after_success"]
 
 
-async def test_a_refund_that_waits_and_was_said_to_be_paid_is_asked_about_once_cancelled(
-    desk: Desk,
-) -> None:
+async def test_a_refund_that_waits_and_was_said_to_be_paid_is_not_called_off(desk: Desk) -> None:
     deposit = await desk.deposit()
     desk.provider.answers = [NEVER_LEFT]
     desk.provider.statuses = [UNKNOWN]
@@ -195,14 +195,15 @@ async def test_a_refund_that_waits_and_was_said_to_be_paid_is_asked_about_once_c
     await work(desk.world, sweeps.ASK)
     [first] = await desk.world.rows("SELECT attempt_id FROM attempt WHERE payment_id = :of", of=refund)
     await desk.world.notice(fact(first.attempt_id, theirs="back-1", minor=BACK), mark="a")
-    await cancel_refund(desk.pipes, desk.site_id, refund, desk.maker, reason="it waits")
+    with pytest.raises(MayBePaid):
+        await cancel_refund(desk.pipes, desk.site_id, refund, desk.maker, reason="it waits")
+    assert (await desk.found(refund)).sub_status.value == "approved"
     desk.provider.statuses = [paid("back-1", kzt(BACK))]
     for _ in range(4):
         desk.world.clock.advance(HOURS)
         await payments.sweep_due(desk.pipes)
         await work(desk.world, sweeps.ASK)
-    found = await desk.found(refund)
-    assert found.sub_status.value == "completed"
+    assert (await desk.found(refund)).sub_status.value == "completed"
 
 
 async def test_a_changed_order_does_not_stop_the_question_about_another_part(

@@ -200,8 +200,8 @@ async def test_people_end_the_question_about_the_earlier_try_of_a_cancelled_refu
     said: dict[str, providers.Result] = {}
     _, refund, first, next_one = await tried(desk, NEVER_LEFT, said)
     said |= {first: just(State.NOT_FOUND), next_one: just(State.NOT_FOUND)}
-    await desk.world.notice(fact(first, "processing"), mark="a")
     await cancel_refund(desk.pipes, desk.site_id, refund, desk.maker, reason="too long")
+    await desk.world.notice(fact(first, "processing"), mark="a")
     assert await questioned(desk.world) == [first]
     its = await payments.raise_case(desk.pipes, desk.site_id, refund, desk.maker, reason="the bank wrote")
     await resolve(desk, its.case_id, R.NOT_PAID)

@@ -10,7 +10,7 @@ from app.ledger.audit import Report, checkpoint, seal, verify
 from app.ledger.chart import (
     BET_BONUS, BET_CASH, CHARGEBACK, DEBT_REPAY, DEPOSIT_TO_MERCHANT, DEPOSIT_TO_PLAYER, FLOAT_FUND,
     FLOAT_RETURN, GRANT_BONUS, HOLD_PLACE, PAYOUT, REFUND, REFUND_BONUS, REFUND_CASH, REVERSAL,
-    REVERSE_BONUS, REVERSE_CASH, REVERSE_DEBT, TRANSFER_IN, TRANSFER_OUT, WIN_BONUS, WIN_CASH,
+    REVERSE_BONUS, REVERSE_CASH, REVERSE_DEBT, TRANSFER_IN, TRANSFER_OUT, WIN_BONUS, WIN_CASH, Outflow,
 )
 from app.ledger.debts import Demand, debt, give, repay, take
 from app.ledger.model import (
@@ -31,6 +31,7 @@ from app.ledger.queries import (
     balances,
     find_hold,
     open_holds,
+    posted_kinds,
     seal_lag,
 )
 from app.ledger.transfers import Move, hold_moved, move, move_arguments, move_call, open_accounts
@@ -40,10 +41,10 @@ __all__ = [
     "BET_BONUS", "BET_CASH", "CHARGEBACK", "DEBT_REPAY", "DEPOSIT_TO_MERCHANT", "DEPOSIT_TO_PLAYER",
     "FLOAT_FUND", "FLOAT_RETURN", "GRANT_BONUS", "HOLD_PLACE", "PAYOUT", "REFUND", "REFUND_BONUS",
     "REFUND_CASH", "REVERSAL", "REVERSE_BONUS", "REVERSE_CASH", "REVERSE_DEBT", "TRANSFER_IN",
-    "TRANSFER_OUT", "WIN_BONUS", "WIN_CASH", "AccountName", "Demand", "Hold", "HoldExpired",
-    "HoldRequest", "InsufficientFunds", "Move", "Movement", "Outcome", "PostRequest", "Posted", "Purpose",
+    "TRANSFER_OUT", "WIN_BONUS", "WIN_CASH", "AccountName", "Demand", "Hold", "HoldExpired", "HoldRequest",
+    "InsufficientFunds", "Move", "Movement", "Outcome", "Outflow", "PostRequest", "Posted", "Purpose",
     "Report", "account_statement", "balance", "balance_at", "balances", "capture", "checkpoint", "debt",
     "find_hold", "give", "hold", "hold_moved", "move", "move_arguments", "move_call", "open_accounts",
-    "open_holds", "post", "release", "repay", "seal", "seal_lag", "take", "verify",
+    "open_holds", "post", "posted_kinds", "release", "repay", "seal", "seal_lag", "take", "verify",
 ]
 # fmt: on

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, func, select, text, tuple_
 
 from app.kernel.money import Money
-from app.ledger.model import AccountName, Hold, Purpose, Seal, TransferNumber
+from app.ledger.model import AccountName, Hold, Outcome, Purpose, Seal, TransferNumber
 from app.ledger.rules import NO_SEAL
 from app.ledger.tables import accounts, entries, holds, seals, transfers
 from app.plumbing.database import Reader
@@ -25,6 +25,7 @@ __all__ = [
     "hold_of",
     "last_seal",
     "open_holds",
+    "posted_kinds",
     "recorded",
     "seal_lag",
     "seal_of",
@@ -150,6 +151,21 @@ async def find_hold(reader: Reader, site_id: int, transfer_id: int) -> Hold:
     if row is None:
         raise HoldNotPlaced(transfer_id)
     return hold_of(row)
+
+
+async def posted_kinds(reader: Reader, site_id: int, source: str, keys: Sequence[str]) -> list[str]:
+    """The kinds of those transfers with these keys that were posted, the first one first."""
+    rows = await reader.all(
+        select(transfers.c.kind)
+        .where(
+            transfers.c.site_id == site_id,
+            transfers.c.source == source,
+            transfers.c.key.in_(keys),
+            transfers.c.outcome == Outcome.POSTED,
+        )
+        .order_by(transfers.c.transfer_id)
+    )
+    return [row.kind for row in rows]
 
 
 async def open_holds(reader: Reader, site_id: int, player_id: str) -> list[Hold]:

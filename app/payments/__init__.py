@@ -15,8 +15,8 @@ from app.payments.cases import decide_case, proposal_waiting, propose_resolution
 from app.payments.contract import SOURCE_TYPES
 from app.payments.deposit_sending import DEPOSITS, PageNotAllowed, ask_provider, page_to_pay
 from app.payments.deposits import DepositsStopped, DepositWish, request_deposit
-from app.payments.dispute_telling import Dispute, disputes_of, public_dispute
-from app.payments.disputes import move_dispute, open_disputes
+from app.payments.dispute_queries import Dispute, disputes_of, open_disputes, public_dispute
+from app.payments.disputes import move_dispute
 from app.payments.initiation import Initiated, initiate
 from app.payments.legs import Leg, attempts_of, legs_of, payout, payouts_of_site, policy
 from app.payments.model import Attention, CaseKind, CaseState, PayoutPolicy

@@ -13,7 +13,7 @@ from typing import Final
 from app import merchants, methods, providers
 from app.payments.legs import Leg, attempts_of
 from app.payments.model import Evidence, Facts, Source, Step
-from app.payments.queries import Attempt, Payment
+from app.payments.queries import Attempt, Payment, went_back
 from app.payments.rules import why_last
 from app.payments.states import Kind, Status, SubStatus
 from app.plumbing.database import Reader, Transaction
@@ -214,12 +214,18 @@ async def as_of_try(
     if source is Source.SETTLEMENT:
         return found, found.facts, columns_of_try(found)  # they may have matched it to an earlier try
     if found.present_attempt in {None, reference}:
-        return found, found.facts, {}
+        return found, await _facts_of(tx, found), {}
     [one] = [one for one in await attempts_of(tx, found) if one.attempt_id == reference]
     if found.status is not Status.FAILED:
         return found, replace(found.facts, is_superseded=True, is_still_open=not one.is_over), {}
     found = at_try(found, one)
     return found, found.facts, columns_of_try(found)
+
+
+async def _facts_of(tx: Transaction, found: Payment) -> Facts:
+    """What is known of a deposit; of one whose money was returned, the sum of that."""
+    is_returned = found.sub_status is SubStatus.REFUNDED and not found.captured.minor
+    return replace(found.facts, went_back=await went_back(tx, found)) if is_returned else found.facts
 
 
 def columns_of_try(found: Payment) -> dict[str, object]:

@@ -27,8 +27,8 @@ from app.payments.case_schemas import (
 )
 from app.payments.casebook import case, case_page
 from app.payments.cases import decide_case, proposal_waiting, propose_resolution, raise_case
-from app.payments.dispute_telling import public_dispute
-from app.payments.disputes import dispute_page, move_dispute
+from app.payments.dispute_queries import dispute_page, public_dispute
+from app.payments.disputes import move_dispute
 from app.payments.proposals import BadProposal, Proposal
 from app.plumbing.database import Reader
 from app.plumbing.pipes import Pipes

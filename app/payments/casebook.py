@@ -251,11 +251,13 @@ async def is_noted(
     attempt_id: str | None,
     provider_reference: str | None,
     amount: Money | None,
+    *,
+    stage: str = "",
 ) -> bool:
     """Whether an event already tells this reason for attention about this try and number of the provider.
 
-    Where it is the amount that differs, each other amount is news; and that a deposit is paid which was
-    reversed, or a withdrawal which came back, is news each time, for each time money is missing.
+    Each `stage` of a dispute is news. Where it is the amount that differs, each other amount is; and that a
+    deposit is paid which was reversed, or a withdrawal which came back, each time, as money is missing.
     """
     its = payment_events.c
     own = (its.site_id == found.site_id) & (its.payment_id == found.payment_id)
@@ -265,6 +267,8 @@ async def is_noted(
         _of_try(attempt_id),
         its.provider_reference.is_not_distinct_from(provider_reference),
     )
+    if stage:
+        told = told.where(its.detail["reason"]["code"].astext == stage)
     if why is Attention.AMOUNT_DIFFERS:
         told = told.where(
             its.amount_minor.is_not_distinct_from(amount.minor if amount else None),

@@ -6,66 +6,46 @@ nothing is left by lost disputes is charged back. The caller holds the deposit's
 only where no money moves with it: what they answered the bank, and that they gave in.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import select, update
 
-from app import ledger, merchants, providers, staff
+from app import providers, staff
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.case_tables import disputes
-from app.payments.dispute_telling import Dispute, dispute_of, disputes_of, tell_dispute
+from app.payments.crediting import charge_back, win_back
+from app.payments.dispute_queries import LOST, NO_BEGINNING, OVER, UNDECIDED, Dispute, dispute, dispute_of
+from app.payments.dispute_telling import DISPUTE, tell_dispute
+from app.payments.given_back import settle_deposit
 from app.payments.model import Attention, Step
 from app.payments.queries import Attempt, Payment, payment
-from app.payments.states import DISPUTE_NEXT, DisputeState, Kind, Status, SubStatus
-from app.payments.steps import Cause, carry_out, remember
+from app.payments.states import DISPUTE_NEXT, DisputeState, Kind
+from app.payments.steps import Cause, carry_out
 from app.payments.tables import payment_numbers
-from app.plumbing.database import Reader, Transaction
+from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
 __all__ = [
-    "DisputeNotFound",
     "DisputeNotMovable",
-    "DisputePage",
+    "accept_dispute",
     "apply_dispute",
-    "dispute_page",
     "move_dispute",
-    "open_disputes",
 ]
 
 D = DisputeState
-_SOURCE: Final = "payments"
-# The money is with the bank while it is not decided.
-_UNDECIDED: Final = frozenset({D.OPENED, D.NEEDS_RESPONSE, D.SUBMITTED, D.PRE_ARBITRATION})
-# The bank has the money, should it not have been taken before. What was given in to or has expired had to be
-# opened first: a warning expires as well, and nothing was ever taken by it.
-_TAKING: Final = _UNDECIDED | {D.LOST}
-_NO_BEGINNING: Final = frozenset({D.ACCEPTED, D.EXPIRED})
-_LOST: Final = _NO_BEGINNING | {D.LOST}
-_OVER: Final = _LOST | {D.WON, D.PREVENTED}
+# The bank has the money, should it not have been taken before.
+_TAKING: Final = UNDECIDED | {D.LOST}
 # What people do about a dispute, or settle with the player; the rest is the bank's word.
 _BY_HAND: Final = frozenset({D.PREVENTED, D.NEEDS_RESPONSE, D.SUBMITTED, D.ACCEPTED})
 _LONGEST_NOTE: Final = 1_000
 _STAGES: Final = {stage: DisputeState(stage.value) for stage in providers.DisputeStage}
 
 
-class DisputeNotFound(Refusal):
-    """There is no such dispute."""
-
-
 class DisputeNotMovable(Refusal):
     """A dispute that is {state} cannot be made {target} by hand: {why}."""
-
-
-@dataclass(frozen=True, slots=True)
-class DisputePage:
-    """Some disputes, the newest first, and whether there are older ones."""
-
-    disputes: list[Dispute]
-    has_more: bool
 
 
 async def apply_dispute(
@@ -100,10 +80,42 @@ async def apply_dispute(
         return None
     if before is not None:
         return await _followed(tx, found, before, told, state, at)
-    if state in _NO_BEGINNING:
+    if state in NO_BEGINNING:
         await _call(tx, found, Attention.ILLEGAL_CHANGE, told, at)
         return None
     return await _opened(tx, found, told, state, at)
+
+
+async def accept_dispute(
+    tx: Transaction, found: Payment, told: providers.DisputeReport, *, at: datetime
+) -> str:
+    """Let a word about a dispute count that could not be booked as it came, as two people decided.
+
+    Args:
+        tx: where to write.
+        found: the deposit, locked.
+        told: the stage that the provider told, and the sum that the bank really has by it, or has given back.
+        at: this instant.
+
+    Returns:
+        why it cannot be, and then nothing may be committed; empty where it was done.
+    """
+    if found.kind is not Kind.DEPOSIT or not _fits(found, told.amount):
+        return "so much was never credited by it"
+    before, state = await _known(tx, found, told.dispute_reference), _STAGES[told.stage]
+    if before is None:
+        if state not in _TAKING:
+            return "no dispute of this number is known by which anything was taken"
+        await _opened(tx, found, told, state, at)
+        return ""
+    if before.payment_id != found.payment_id:
+        return "it is a dispute of another deposit"
+    if state is not before.state and state not in DISPUTE_NEXT[before.state] | {D.WON, D.LOST}:
+        return f"the dispute is {before.state.value}"
+    if state is D.WON and before.posted < told.amount:
+        return f"{before.posted} was taken by it"
+    await _moved(tx, found, before, state, at, told.amount, reason=told.reason)
+    return ""
 
 
 async def move_dispute(
@@ -142,10 +154,9 @@ async def move_dispute(
         at = pipes.clock.now()
         now_is = await staff.operator(tx, operator.operator_id)
         staff.require(now_is, staff.Right.CASE_RESOLVE, site_id)
-        seen = await _read(tx, site_id, dispute_id)
+        seen = await dispute(tx, site_id, dispute_id)
         found = await payment(tx, site_id, seen.payment_id, lock=True)
-        before = await _known(tx, found, seen.dispute_reference)
-        assert before is not None
+        before = await dispute(tx, site_id, dispute_id)  # as it is behind the lock
         _check_move(before.state, state)
         due_at = before.due_at if state is D.NEEDS_RESPONSE else None
         after = await _moved(tx, found, before, state, at, before.amount, due_at=due_at)
@@ -166,50 +177,6 @@ def _check_move(now_is: DisputeState, target: DisputeState) -> None:
     else:
         return
     raise DisputeNotMovable(state=now_is.value, target=target.value, why=why)
-
-
-async def dispute_page(
-    reader: Reader,
-    site_id: int,
-    *,
-    limit: int,
-    is_open: bool = False,
-    payment_id: str | None = None,
-    starting_after: str | None = None,
-) -> DisputePage:
-    """Disputes as pages of a list, the newest first.
-
-    Args:
-        reader: where to read.
-        site_id: whose.
-        limit: at most so many.
-        is_open: only those that are not decided.
-        payment_id: only those of this deposit.
-        starting_after: the id of a dispute; the page begins with the next older one.
-
-    Raises:
-        DisputeNotFound: no such dispute to continue from.
-    """
-    asked = disputes.select().where(disputes.c.site_id == site_id)
-    if is_open:
-        asked = asked.where(disputes.c.state.not_in(sorted(_OVER)))
-    if payment_id is not None:
-        asked = asked.where(disputes.c.payment_id == payment_id)
-    if starting_after is not None:
-        asked = asked.where(disputes.c.number < (await _read(reader, site_id, starting_after)).number)
-    rows = await reader.all(asked.order_by(disputes.c.number.desc()).limit(limit + 1))
-    return DisputePage([dispute_of(row) for row in rows[:limit]], len(rows) > limit)
-
-
-async def open_disputes(reader: Reader, site_id: int, *, limit: int = 100) -> list[Dispute]:
-    """Disputes of a site that are not decided, the first to be due first."""
-    rows = await reader.all(
-        disputes.select()
-        .where(disputes.c.site_id == site_id, disputes.c.state.not_in(sorted(_OVER)))
-        .order_by(disputes.c.due_at.nulls_last(), disputes.c.number)
-        .limit(limit)
-    )
-    return [dispute_of(row) for row in rows]
 
 
 def _fits(found: Payment, amount: Money) -> bool:
@@ -254,13 +221,13 @@ async def _opened(
             due_at=told.due_at,
             opened_at=at,
             changed_at=at,
-            closed_at=at if state in _OVER else None,
+            closed_at=at if state in OVER else None,
         )
     )
-    made = await _read(tx, found.site_id, dispute_id)
+    made = await dispute(tx, found.site_id, dispute_id)
     if posted:
-        await _take(tx, found, made, told.amount, at)
-    await _settle_deposit(tx, found, at)
+        await _take(tx, found, made, told.amount, state, at)
+    await _count(tx, made, at)
     await tell_dispute(tx, found, None, made, at=at)
     return made
 
@@ -295,13 +262,11 @@ async def _moved(
     reason: str = "",
     due_at: datetime | None = None,
 ) -> Dispute:
-    posted = before.posted
-    if state in _TAKING and posted.minor == 0:
-        posted = amount
-        await _take(tx, found, before, posted, at)
-    elif state is D.WON and posted.minor:
-        await _give(tx, found, before, posted, at)
-        posted = Money(0, posted.currency)
+    posted = _posted_after(before, state, amount)
+    if posted > before.posted:
+        await _take(tx, found, before, posted - before.posted, state, at)
+    elif posted < before.posted:
+        await _give(tx, found, before, before.posted - posted, at)
     values = {
         "state": state,
         "amount_minor": amount.minor,
@@ -310,91 +275,57 @@ async def _moved(
         "sequence": before.sequence + 1,
         "due_at": due_at,
         "changed_at": at,
-        "closed_at": at if state in _OVER else None,
+        "closed_at": at if state in OVER else None,
     }
     its = (disputes.c.site_id == found.site_id) & (disputes.c.dispute_id == before.dispute_id)
     await tx.execute(update(disputes).where(its).values(values))
-    after = await _read(tx, found.site_id, before.dispute_id)
-    await _settle_deposit(tx, found, at)
+    after = await dispute(tx, found.site_id, before.dispute_id)
+    await _count(tx, after, at)
     await tell_dispute(tx, found, before, after, at=at)
     return after
 
 
-async def _take(tx: Transaction, found: Payment, its: Dispute, amount: Money, at: datetime) -> None:
-    """The provider has taken it: from the player as far as it is there, or in seamless mode the merchant."""
-    site = await merchants.site(tx, found.site_id)
-    key = f"{its.dispute_id}:taken-{its.sequence}"
-    if site.wallet_mode is merchants.WalletMode.SEAMLESS:
-        await _post(tx, found, key, ledger.CHARGEBACK.from_merchant, amount, at)
-    else:
-        await ledger.take(tx, found.site_id, _demand(found, key, amount), at=at)
+def _posted_after(before: Dispute, state: DisputeState, amount: Money) -> Money:
+    """What is taken by a dispute once it stands so, with this sum.
+
+    The sum of which something is taken changes by what people accept alone; and what came back of it then may
+    be less than was taken.
+    """
+    posted = before.posted
+    if state is D.WON:
+        return posted - min(posted, amount)
+    if state in _TAKING and (posted.minor == 0 or before.state is D.WON):
+        return posted + amount
+    if state in _TAKING | LOST and posted.minor:
+        return posted + amount - before.amount
+    return posted
+
+
+async def _take(
+    tx: Transaction, found: Payment, its: Dispute, amount: Money, state: DisputeState, at: datetime
+) -> None:
+    """The provider has taken it from us, and we from whoever had it."""
+    await charge_back(tx, found, f"{its.dispute_id}:taken-{its.sequence}", amount, at=at)
     now_is = await payment(tx, found.site_id, found.payment_id)
-    # What is refunded, or on its way there, was taken a second time: people look, the figures stay true.
-    room = min(now_is.remaining, amount)
-    await remember(tx, found, {"charged_back_minor": (now_is.charged_back + room).minor})
-    if room < amount:
-        why = Cause("dispute", amount=amount, provider_reference=its.dispute_reference)
-        step = Step(attention=Attention.TAKEN_BACK)
-        await carry_out(tx, await payment(tx, found.site_id, found.payment_id), step, why, at=at)
+    if now_is.remaining < amount:
+        # What is refunded, or on its way there, was taken a second time: people look, the figures stay true.
+        why = Cause(DISPUTE, state.value, amount=amount, provider_reference=its.dispute_reference)
+        await carry_out(tx, now_is, Step(attention=Attention.TAKEN_BACK), why, at=at)
 
 
 async def _give(tx: Transaction, found: Payment, its: Dispute, amount: Money, at: datetime) -> None:
-    """The dispute is won: a new entry, never an edit of the old one."""
-    site = await merchants.site(tx, found.site_id)
-    key = f"{its.dispute_id}:back-{its.sequence}"
-    if site.wallet_mode is merchants.WalletMode.SEAMLESS:
-        await _post(tx, found, key, ledger.CHARGEBACK.to_merchant, amount, at)
-    else:
-        await ledger.give(tx, found.site_id, _demand(found, key, amount), at=at)
-    now_is = await payment(tx, found.site_id, found.payment_id)
-    # It may have counted for less than its sum (see _take): what other disputes took stays.
-    known = await disputes_of(tx, found.site_id, found.payment_id)
-    others = sum(one.posted.minor for one in known if one.dispute_id != its.dispute_id)
-    left = min(now_is.charged_back.minor, others)
-    await remember(tx, found, {"charged_back_minor": left})
+    """The provider has given it back."""
+    await win_back(tx, found, f"{its.dispute_id}:back-{its.sequence}", amount, at=at)
 
 
-async def _settle_deposit(tx: Transaction, found: Payment, at: datetime) -> None:
-    """Lost in full is charged back; won after that, or in part, the deposit is completed again."""
-    now_is = await payment(tx, found.site_id, found.payment_id)
-    known = await disputes_of(tx, found.site_id, found.payment_id)
-    lost = sum(one.posted.minor for one in known if one.state in _LOST)
-    left = now_is.captured - now_is.refunded - now_is.charged_back
-    cause = Cause("dispute", detail={"disputes": [one.dispute_id for one in known]})
-    is_gone = left.minor == 0 and lost > 0 and all(one.state not in _UNDECIDED for one in known)
-    if now_is.status is Status.COMPLETED and is_gone:
-        await carry_out(tx, now_is, Step((SubStatus.CHARGED_BACK,)), cause, at=at)
-    elif now_is.sub_status is SubStatus.CHARGED_BACK and not is_gone:
-        await carry_out(tx, now_is, Step((SubStatus.COMPLETED,)), cause, at=at)
+async def _count(tx: Transaction, its: Dispute, at: datetime) -> None:
+    """Let the deposit stand as it does with the dispute as it is now."""
+    cause = Cause(DISPUTE, detail={"dispute": its.dispute_id})
+    await settle_deposit(tx, its.site_id, its.payment_id, cause, at=at)
 
 
 async def _call(
     tx: Transaction, found: Payment, why: Attention, told: providers.DisputeReport, at: datetime
 ) -> None:
-    cause = Cause("dispute", told.stage.value, told.reason, told.amount, told.dispute_reference)
+    cause = Cause(DISPUTE, told.stage.value, told.reason, told.amount, told.dispute_reference)
     await carry_out(tx, found, Step(attention=why), cause, at=at)
-
-
-async def _read(reader: Reader, site_id: int, dispute_id: str) -> Dispute:
-    row = await reader.first(
-        disputes.select().where(disputes.c.site_id == site_id, disputes.c.dispute_id == dispute_id)
-    )
-    if row is None:
-        raise DisputeNotFound
-    return dispute_of(row)
-
-
-def _demand(found: Payment, key: str, amount: Money) -> ledger.Demand:
-    return ledger.Demand(
-        _SOURCE, key, ledger.CHARGEBACK, amount, found.player_id, found.account, found.payment_id
-    )
-
-
-async def _post(
-    tx: Transaction, found: Payment, key: str, movement: ledger.Movement, amount: Money, at: datetime
-) -> None:
-    out = movement.target is ledger.Purpose.PROVIDER_CLEARING
-    owners = ("site", found.account) if out else (found.account, "site")
-    request = ledger.PostRequest(_SOURCE, key, movement, amount, *owners, because=found.payment_id)
-    [posted] = await ledger.post(tx, found.site_id, [request], at=at)
-    assert posted.is_posted, "the merchant's and the provider's accounts have no floor"

@@ -123,6 +123,7 @@ class Facts:
         is_superseded: the evidence is about an attempt that another one has taken the place of.
         is_still_open: and nobody has said that it is over: of a deposit, its page may be open.
         captured: what was credited or paid out, once something was; people may have accepted another sum.
+        went_back: what came for a deposit and went back to its payer, before anything of it was credited.
     """
 
     kind: Kind
@@ -134,11 +135,12 @@ class Facts:
     is_superseded: bool = False
     is_still_open: bool = False
     captured: Money | None = None
+    went_back: Money | None = None
 
     @property
     def expected(self) -> Money:
         """The sum that a success must name: what was really taken, before that what was ordered."""
-        return self.amount if self.captured is None else self.captured
+        return self.captured or self.went_back or self.amount
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,10 @@ class Proposal:
 
     Args:
         resolution: NOTED, nothing moves; PAID or NOT_PAID, what became of it at the provider, to the sum that
-            was ordered; ACCEPTED, a deposit is credited with what really came, and of a withdrawal or refund
-            counts what really went; MONEY_RETURNED, what came for a deposit went back to the payer; MATCHED,
-            a notice of nobody is about a payment of ours.
+            was ordered; ACCEPTED, a deposit is credited with what really came, of a withdrawal or refund
+            counts what really went, and of a dispute what the bank really has, or gave back; MONEY_RETURNED,
+            what came for a deposit went back to the payer; MATCHED, a notice of nobody is about a payment of
+            ours.
         note: why, for colleagues and auditors.
         attachment: the SHA-256 of the proof, 64 hexadecimal digits.
         amount: what really came or went, for ACCEPTED.

@@ -37,6 +37,7 @@ __all__ = [
     "taken_again",
     "view_hash",
     "view_token",
+    "went_back",
 ]
 
 WAITS = "waits"  # the code of a reason why something is not sent yet
@@ -265,17 +266,30 @@ async def events(reader: Reader, site_id: int, payment_id: str) -> Sequence[Row[
 
 async def taken_again(reader: Reader, reversed_deposit: Payment) -> Money:
     """What was taken again of a deposit when it was reversed, the last time."""
+    told = await _last_told(reader, reversed_deposit, SubStatus.REVERSED)
+    assert told is not None, "it is told with its reversal"
+    return told
+
+
+async def went_back(reader: Reader, returned_deposit: Payment) -> Money:
+    """What came for a deposit and went back to its payer; where nobody has told the sum, what was ordered."""
+    return await _last_told(reader, returned_deposit, SubStatus.REFUNDED) or returned_deposit.amount
+
+
+async def _last_told(reader: Reader, found: Payment, sub_status: SubStatus) -> Money | None:
+    """The sum that was told when a payment came to this state, the last time; None: none was."""
+    its = payment_events.c
     row = await reader.one(
-        select(payment_events.c.amount_minor, payment_events.c.currency)
+        select(its.amount_minor, its.currency)
         .where(
-            payment_events.c.site_id == reversed_deposit.site_id,
-            payment_events.c.payment_id == reversed_deposit.payment_id,
-            payment_events.c.type == event_type(Kind.DEPOSIT, SubStatus.REVERSED),
+            its.site_id == found.site_id,
+            its.payment_id == found.payment_id,
+            its.type == event_type(found.kind, sub_status),
         )
-        .order_by(payment_events.c.sequence.desc())
+        .order_by(its.sequence.desc())
         .limit(1)
     )
-    return Money(row.amount_minor, row.currency)
+    return None if row.amount_minor is None else Money(row.amount_minor, row.currency)
 
 
 async def needing_attention(reader: Reader, site_id: int, limit: int = 100) -> Sequence[Payment]:

@@ -106,17 +106,16 @@ class Question:
         question = replace(self._now(is_open=False), writes=(its,) if self.is_open else ())
         return question.and_the_others() if is_paid else question
 
-    def and_the_others(self) -> "Question":
-        """The same, and those that are under way are asked about as well: this one has their place."""
-        return self._and(self.others)
+    def and_the_others(self, *, who_said_paid: bool = False) -> "Question":
+        """The same, and those that are under way are asked about as well: this one has their place.
 
-    def and_who_said_paid(self) -> "Question":
-        """The same, and those that said that they were paid are asked: by this one nothing came."""
-        return self._and(self.said_paid)
-
-    def _and(self, tries: Sequence[str]) -> "Question":
-        site_id = self.payment.site_id
-        opened: list[Write] = [(_OPEN, {"of_site": site_id, "of_attempt": one}) for one in tries]
+        With `who_said_paid` those too that have ever said so: by this one nothing came.
+        """
+        asked = {str(values["of_attempt"]) for _, values in self.writes}
+        tries = dict.fromkeys((*self.others, *(self.said_paid if who_said_paid else ())))
+        opened: list[Write] = [
+            (_OPEN, {"of_site": self.payment.site_id, "of_attempt": one}) for one in tries if one not in asked
+        ]
         is_elsewhere = self.is_elsewhere or bool(opened)
         return replace(self, is_elsewhere=is_elsewhere, writes=(*self.writes, *opened))
 
@@ -163,7 +162,8 @@ async def question_about(
 async def question_at_end(tx: Transaction, found: Payment) -> Question:
     """What is open once a deposit fails by the clock, or as no other account may be asked.
 
-    Whoever has said that it was paid, by an earlier try, is asked about: it may be credited late.
+    Whoever has said that it was paid, or is under way, by an earlier try is asked about: it may be credited
+    late.
 
     Args:
         tx: where to read.
@@ -171,7 +171,7 @@ async def question_at_end(tx: Transaction, found: Payment) -> Question:
     """
     has_others = found.present_attempt is not None
     question = await question_about(tx, found, found.present_attempt or "", looks=has_others)
-    return question.and_who_said_paid()
+    return question.and_the_others(who_said_paid=True)
 
 
 @dataclass(frozen=True, slots=True)

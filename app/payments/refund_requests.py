@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from app import ledger, merchants, providers, staff
+from app import ledger, providers, staff
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.contract import event_type
+from app.payments.crediting import is_the_players
 from app.payments.legs import policy
 from app.payments.model import PayoutPolicy, Step
 from app.payments.queries import Payment, payment, payment_of
@@ -191,12 +192,11 @@ def _checked(deposit: Payment, wanted: Money | None) -> Money:
 async def _reserve(
     tx: Transaction, deposit: Payment, amount: Money, refund_id: str, operator: staff.Operator, at: datetime
 ) -> int | None:
-    """Set the player's money aside, so that it is not played away meanwhile; None: it is not ours.
+    """Set the player's money aside, so that it is not played away meanwhile; None: the merchant was credited.
 
     What is owed is repaid first, as before a withdrawal: money does not leave around a debt by this way.
     """
-    site = await merchants.site(tx, deposit.site_id)
-    if site.wallet_mode is merchants.WalletMode.SEAMLESS:
+    if not await is_the_players(tx, deposit):
         return None
     owner, key = deposit.player_id, f"{refund_id}:debt"
     await ledger.repay(tx, deposit.site_id, owner, amount.currency, source=SOURCE, key=key, at=at)

@@ -13,7 +13,7 @@ from app.payments.cascade import (
     why_questioned,
     why_said_paid,
 )
-from app.payments.dispute_telling import disputes_of
+from app.payments.given_back import why_not_refunded
 from app.payments.legs import attempts_of
 from app.payments.liquidity import why_off
 from app.payments.model import Attention, Source, Step
@@ -154,10 +154,8 @@ async def _why_stopped(tx: Transaction, found: Payment) -> str:
     off = await why_off(tx, found.site_id, {found.account})
     if off:
         return off
-    # While the player's bank has the money of this deposit, we do not give it back a second time.
     assert found.parent_id is not None
-    known = await disputes_of(tx, found.site_id, found.parent_id)
-    return "the deposit is disputed, and its money is gone" if any(one.posted.minor for one in known) else ""
+    return await why_not_refunded(tx, found.site_id, found.parent_id)
 
 
 async def _order(tx: Transaction, pipes: Pipes, found: Payment, reference: str) -> providers.RefundOrder:

@@ -15,17 +15,18 @@ from app.payments.answers import answer_of
 from app.payments.doubts import Word, kept_back
 from app.payments.evidence import as_ranked, evidence_of
 from app.payments.fences import reference_is_taken
+from app.payments.given_back import REFUND, settle_deposit
 from app.payments.legs import attempts_of, present_try_of
 from app.payments.model import Attention, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.questions import question_about
 from app.payments.rules import in_conflict, next_step
-from app.payments.states import Kind, Status, SubStatus
+from app.payments.states import Kind, SubStatus
 from app.payments.steps import Cause, carry_out, legal, remember
 from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 
-__all__ = ["SOURCE", "accept_refund", "apply_to_refund", "deposit_of", "let_go"]
+__all__ = ["SOURCE", "accept_refund", "apply_to_refund", "count_given_back", "deposit_of", "let_go"]
 
 SOURCE = "payments"  # the namespace of our keys in the ledger
 _RESERVED = frozenset(
@@ -90,7 +91,7 @@ async def apply_to_refund(
     )
     await carry_out(tx, found, step, cause, at=at)
     if step.path:
-        await _settle_deposit(tx, found, at)
+        await count_given_back(tx, found, at=at)
     return step
 
 
@@ -114,18 +115,28 @@ async def accept_refund(
     its = {"captured_minor": paid.minor, "present_attempt": attempt.attempt_id}
     cause = replace(cause, changes={**cause.changes, **its})
     await carry_out(tx, found, step, cause, at=at)
-    await _settle_deposit(tx, found, at)
+    await count_given_back(tx, found, at=at)
     return ""
 
 
 async def let_go(tx: Transaction, found: Payment, *, at: datetime) -> None:
-    """Give back what is set aside for a refund that does not happen: the player's, the deposit's."""
+    """Give back what is set aside for a refund that does not happen: the player's, the deposit's.
+
+    The deposit is counted anew by the caller, once the refund is written (`count_given_back`).
+    """
     if found.hold_id is not None:
         held = await ledger.find_hold(tx, found.site_id, found.hold_id)
         if held.remaining.minor:
             await ledger.release(tx, held, because=found.payment_id, at=at)
     deposit = await deposit_of(tx, found)
     await remember(tx, deposit, {"refund_pending_minor": (deposit.refund_pending - found.amount).minor})
+
+
+async def count_given_back(tx: Transaction, found: Payment, *, at: datetime) -> None:
+    """Let the deposit stand as it does with the refund as it is now, which is written already."""
+    assert found.parent_id is not None
+    cause = Cause(REFUND, detail={"refund": found.payment_id})
+    await settle_deposit(tx, found.site_id, found.parent_id, cause, at=at)
 
 
 async def deposit_of(tx: Transaction, found: Payment) -> Payment:
@@ -196,17 +207,6 @@ async def _came_back(tx: Transaction, found: Payment, amount: Money, at: datetim
         await ledger.give(tx, found.site_id, _demand(found, f"back-{found.sequence}", amount), at=at)
     deposit = await deposit_of(tx, found)
     await remember(tx, deposit, {"refunded_minor": (deposit.refunded - amount).minor})
-
-
-async def _settle_deposit(tx: Transaction, found: Payment, at: datetime) -> None:
-    """A deposit of which nothing is left is refunded; one that has something again is not."""
-    deposit = await deposit_of(tx, found)
-    left = deposit.captured - deposit.refunded - deposit.charged_back
-    cause = Cause("refund", detail={"refund": found.payment_id})
-    if deposit.status is Status.COMPLETED and left.minor == 0:
-        await carry_out(tx, deposit, Step((SubStatus.REFUNDED,)), cause, at=at)
-    elif deposit.sub_status is SubStatus.REFUNDED and left.minor > 0:
-        await carry_out(tx, deposit, Step((SubStatus.COMPLETED,)), cause, at=at)
 
 
 def _demand(found: Payment, why: str, amount: Money) -> ledger.Demand:

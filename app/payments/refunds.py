@@ -8,6 +8,7 @@ submitted -> ...   the provider's answer, notice or status                 (refu
 
 from datetime import datetime
 
+import structlog
 from sqlalchemy import select
 
 from app import staff
@@ -16,11 +17,11 @@ from app.payments.doubts import check_none_paid
 from app.payments.model import Step
 from app.payments.queries import Payment
 from app.payments.refund_requests import check_reason, permitted, refund, refund_content
-from app.payments.refund_steps import let_go
+from app.payments.refund_steps import count_given_back, let_go
 from app.payments.states import Kind, SubStatus
 from app.payments.steps import Cause, carry_on_soon, carry_out
 from app.payments.tables import payments
-from app.plumbing import idempotency
+from app.plumbing import idempotency, metrics
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
@@ -28,6 +29,7 @@ __all__ = ["RefundUnderWay", "approve_refund", "cancel_refund", "end_expired_ref
 
 _WAITS = frozenset({SubStatus.AWAITING_APPROVAL, SubStatus.AWAITING_SECOND_APPROVAL, SubStatus.APPROVED})
 _AT_ONCE = 100
+_log = structlog.get_logger("payments")
 
 
 class RefundUnderWay(Refusal):
@@ -159,20 +161,29 @@ async def end_expired_refunds(pipes: Pipes) -> int:
     for row in rows:
 
         async def end(tx: Transaction, site_id: int = row.site_id, refund_id: str = row.payment_id) -> int:
-            found = await refund(tx, site_id, refund_id, lock=True)
-            if found.sub_status not in _WAITS or found.expires_at is None or found.expires_at > now:
-                return 0
-            await staff.withdraw_approval(tx, site_id, staff.ApprovalKind.REFUND, refund_id, at=now)
-            await _end(tx, found, SubStatus.BY_SYSTEM, Cause("clock", reason="not approved in time"), now)
-            return 1
+            return await _end_expired(tx, site_id, refund_id, now)
 
-        ended += await pipes.database.retried(end)
+        try:
+            ended += await pipes.database.retried(end)
+        except Exception:  # noqa: BLE001  whatever ails this one, the others must not wait
+            metrics.ALARMS.labels("payment_not_ended").inc()
+            _log.exception("payment.not_ended", payment_id=row.payment_id)
     return ended
+
+
+async def _end_expired(tx: Transaction, site_id: int, refund_id: str, now: datetime) -> int:
+    found = await refund(tx, site_id, refund_id, lock=True)
+    if found.sub_status not in _WAITS or found.expires_at is None or found.expires_at > now:
+        return 0
+    await staff.withdraw_approval(tx, site_id, staff.ApprovalKind.REFUND, refund_id, at=now)
+    await _end(tx, found, SubStatus.BY_SYSTEM, Cause("clock", reason="not approved in time"), now)
+    return 1
 
 
 async def _end(tx: Transaction, found: Payment, end: SubStatus, cause: Cause, at: datetime) -> Payment:
     await let_go(tx, found, at=at)
     await carry_out(tx, found, Step((end,)), cause, at=at)
+    await count_given_back(tx, found, at=at)
     return await refund(tx, found.site_id, found.payment_id)
 
 

@@ -14,7 +14,8 @@ from app import providers
 from app.payments.asking import apply
 from app.payments.cascade import at_its_account, at_try, columns_of_try
 from app.payments.casebook import Case, open_about_notice
-from app.payments.disputes import apply_dispute
+from app.payments.dispute_telling import DISPUTE
+from app.payments.disputes import accept_dispute, apply_dispute
 from app.payments.fences import reference_is_taken, taken
 from app.payments.leg_steps import accept_leg
 from app.payments.legs import attempts_of, legs_of, present_try_of
@@ -49,6 +50,8 @@ _WAS_IT_PAID: Final = frozenset(
         *(CaseKind.REVIVED, CaseKind.PAID_AFTER_RELEASE),
     }
 )
+# Of which the provider's word could not be booked.
+_WORD_OF_DISPUTE: Final = frozenset({CaseKind.AMOUNT_DIFFERS, CaseKind.ILLEGAL_CHANGE})
 _IT_WAS_OR_NOT: Final = frozenset({Resolution.PAID, Resolution.NOT_PAID, Resolution.ACCEPTED})
 
 
@@ -92,10 +95,8 @@ async def execute(
     match proposal.resolution:
         case Resolution.PAID | Resolution.NOT_PAID:
             await _said(tx, its, found, named, at)
-        case Resolution.ACCEPTED if found.kind is Kind.DEPOSIT:
-            await _accepted(tx, its, found, named, at)
         case Resolution.ACCEPTED:
-            await _accepted_out(tx, its, found, named, at)
+            await _accepted(tx, its, found, named, at)
         case Resolution.MONEY_RETURNED:
             await _returned(tx, its, found, named, at)
         case Resolution.MATCHED:
@@ -176,10 +177,24 @@ async def _counted(
 
 
 async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
+    """What really moved counts."""
+    assert proposal.amount is not None
+    if proposal.amount.currency != found.amount.currency:
+        raise impossible(proposal, "it is counted in its own currency")
+    if its.theirs.get("source") == DISPUTE:
+        await _accepted_dispute(tx, its, found, proposal, at)
+    elif found.kind is Kind.DEPOSIT:
+        await _accepted_in(tx, its, found, proposal, at)
+    else:
+        await _accepted_out(tx, its, found, proposal, at)
+
+
+async def _accepted_in(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
     """A deposit is credited with what really came, once."""
     assert proposal.amount is not None
+    if not await attempts_of(tx, found):
+        raise impossible(proposal, "nothing was sent")
     reference = proposal.provider_reference or its.about or found.provider_reference
-    _check_currency(proposal, found)
     if its.kind is CaseKind.SECOND_PAYMENT and found.sub_status is not SubStatus.CONFLICTED:
         meant: Meant | None = await meant_try(tx, its, found, proposal)
     else:
@@ -194,6 +209,19 @@ async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Propos
     is_late = found.sub_status is SubStatus.REVERSED  # it was completed before, and told so
     step = Step((SubStatus.CREDITING, SubStatus.COMPLETED), credit=proposal.amount, is_late=is_late)
     await _walk(tx, found, step, replace(proposal, provider_reference=reference or ""), at)
+
+
+async def _accepted_dispute(
+    tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime
+) -> None:
+    """What the provider said of a dispute counts, with the sum that its bank really took or gave back."""
+    assert proposal.amount is not None
+    if its.kind not in _WORD_OF_DISPUTE:
+        raise impossible(proposal, "what it is about was booked: note it")
+    stage, reason = providers.DisputeStage(its.theirs["code"]), str(its.theirs["text"])
+    told = providers.DisputeReport(its.about, stage, proposal.amount, reason, None)
+    if why := await accept_dispute(tx, found, told, at=at):
+        raise impossible(proposal, why)
 
 
 async def _returned(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
@@ -212,15 +240,14 @@ async def _returned(tx: Transaction, its: Case, found: Payment, proposal: Propos
     found = at_try(found, meant.attempt)
     if await reference_is_taken(tx, found, number):
         raise impossible(proposal, "another payment has this number of the provider")
-    await _walk(
-        tx, found, Step((SubStatus.REFUNDED,)), replace(proposal, provider_reference=number or ""), at
-    )
+    # What its provider says again of this sum is no news, and of any other it is.
+    went = replace(proposal, provider_reference=number or "", amount=its.exposure)
+    await _walk(tx, found, Step((SubStatus.REFUNDED,)), went, at)
 
 
 async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
     """Of a withdrawal or refund in conflict, or a withdrawal that came back, counts what really went."""
     assert proposal.amount is not None
-    _check_currency(proposal, found)
     meant = await meant_try(tx, its, found, proposal)
     check_number(proposal, meant.number)
     await check_rest(tx, found, proposal, meant)
@@ -234,11 +261,6 @@ async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Pr
         why = await accept_refund(tx, found, attempt, proposal.amount, cause, at=at)
     if why:
         raise impossible(proposal, why)
-
-
-def _check_currency(proposal: Proposal, found: Payment) -> None:
-    if proposal.amount is not None and proposal.amount.currency != found.amount.currency:
-        raise impossible(proposal, "it is counted in its own currency")
 
 
 async def _check_ordered(tx: Transaction, found: Payment, attempt: Attempt, proposal: Proposal) -> None:
@@ -266,8 +288,9 @@ async def _walk(tx: Transaction, found: Payment, step: Step, proposal: Proposal,
     cause = replace(_cause(proposal), changes=changes)
     tries = await attempts_of(tx, found)
     if tries:
+        # Whichever end it is, the page of another try may be open still, and is asked about.
         its_try = present_try_of(found, tries).attempt_id
-        cause = await _ending(tx, found, its_try, cause, is_paid=step.credit is not None)
+        cause = await _ending(tx, found, its_try, cause, is_paid=True)
     await carry_out(tx, found, step, cause, at=at)
 
 
@@ -296,7 +319,8 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
         raise impossible(proposal, "it is about no notice")
     account = await providers.account(tx, its.site_id, notice.account)
     told = [one for one in providers.reports_of(account, notice) if one.reference.startswith(its.about)]
-    for report in told[:1]:
+    for report in told:
+        found = await payment(tx, found.site_id, found.payment_id)
         attempt = await _attempt_at(tx, its, found, proposal, notice.account, report.result)
         if report.dispute is None:
             its_try = found if found.kind is not Kind.DEPOSIT else at_try(found, attempt)

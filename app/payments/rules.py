@@ -81,7 +81,9 @@ def in_conflict(now: SubStatus, why: Attention) -> Step:
 
 def _arrival(facts: Facts, evidence: Evidence) -> Arrival:
     if evidence.verdict is Verdict.PAID:
-        if facts.provider_reference not in {None, evidence.provider_reference}:
+        # What went back had its number, or none: under any other it is another payment.
+        unknown = set() if facts.went_back else {None}
+        if facts.provider_reference not in {evidence.provider_reference, *unknown}:
             return Arrival.PAID_AGAIN
         return Arrival.PAID if evidence.amount == facts.expected else Arrival.PAID_OTHERWISE
     if evidence.verdict is Verdict.NOT_FOUND:

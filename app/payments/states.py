@@ -271,7 +271,7 @@ DISPUTE_NEXT: Mapping[DisputeState, frozenset[DisputeState]] = {
     D.SUBMITTED: _DECIDED,
     D.WON: frozenset({D.PRE_ARBITRATION}),
     D.LOST: frozenset({D.PRE_ARBITRATION, D.WON}),
-    D.ACCEPTED: frozenset(),
+    D.ACCEPTED: frozenset({D.LOST}),
     D.EXPIRED: frozenset({D.LOST, D.WON}),
     D.PRE_ARBITRATION: frozenset({D.SUBMITTED}) | _DECIDED,
 }

@@ -24,6 +24,7 @@ from app.payments.cascade import (
 from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
 from app.payments.crediting import credit, take_again
+from app.payments.dispute_telling import DISPUTE
 from app.payments.evidence import as_ranked, evidence_of
 from app.payments.fences import taken
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
@@ -60,6 +61,7 @@ _CHANGE = Built(
     .returning(payments, *WHO_HEARS)
 )
 _EVENT = Built(payment_events.insert())
+_OF_TRIES = FINAL | {SubStatus.CONFLICTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +119,15 @@ async def apply_evidence(
     step = await _fenced(tx, found, evidence, step)
     step, changes, detail = await next_of_deposit(tx, found, facts, evidence, step)
     changes |= its if step.path else {}
-    # A try of several ends it. Nothing came: whoever else has said that it was paid is asked, and heard anew.
-    is_end = found.present_attempt is not None and not FINAL.isdisjoint(step.path[-1:])
+    # Of several tries: the page of another may be open still, and who said that it was paid is heard anew.
+    is_end = found.present_attempt is not None and not _OF_TRIES.isdisjoint(step.path[-1:])
     question = await question_about(tx, found, reference, looks=source is Source.SETTLEMENT or is_end)
     is_asked = question.is_open and found.attention is Attention.UNCONFIRMED
     question, step = question.after(evidence, facts, step)
-    question = question.and_who_said_paid() if is_end and step.credit is None else question
-    word = (found.site_id, reference, result, source)
+    if is_end and step.credit is None:
+        question = question.and_the_others(who_said_paid=step.path[-1] in FINAL)
     is_over = step.is_over or (facts.is_still_open and step.settles)  # under way again it would be news
+    word = (found.site_id, reference, result, source)
     answer = answer_of(*word, is_over=is_over, is_questioned=question.becomes, at=at)
     if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
         changes["continue_url"] = result.next_action.url
@@ -265,7 +268,8 @@ async def _remarked(
         values |= {"is_questioned": is_open, "attention": _shown_on(found, cause)}
         values |= {"changed_at": at} if is_open else {}  # from then on its horizon counts
     told = (cause.attempt_id, cause.provider_reference, cause.amount)
-    if why is not None and (cause.is_news or not await is_noted(tx, found, why, *told)):
+    stage = cause.reason_code if cause.source == DISPUTE else ""
+    if why is not None and (cause.is_news or not await is_noted(tx, found, why, *told, stage=stage)):
         its = {"sequence": found.sequence + 1, "changed_at": at}
         values |= {"attention": _shown_on(found, cause, why), **its}
     return values

@@ -138,7 +138,7 @@ async def left_waiting(world: World, provider: Provider, monkeypatch: pytest.Mon
 
 async def raised(world: World) -> payments.Case:
     """A case that somebody raises about the payment."""
-    found, [by] = await world.payment(), await _people(world, 1)
+    found, [by] = await world.payment(), await people(world, 1)
     return await payments.raise_case(world.pipes, world.site_id, found.payment_id, by, reason="a letter")
 
 
@@ -150,7 +150,7 @@ async def decided(
     **more: Any,  # noqa: ANN401  fields of a proposal
 ) -> None:
     """Let two people decide a case: the newest that is open, where none is named."""
-    maker, checker = await _people(world, 2)
+    maker, checker = await people(world, 2)
     if its is None:
         async with world.database.reading() as reader:
             its = (await payments.cases_of_site(reader, world.site_id))[-1]
@@ -159,7 +159,7 @@ async def decided(
     await payments.decide_case(world.pipes, world.site_id, its.case_id, checker, staff.Verdict.APPROVE)
 
 
-async def _people(world: World, count: int) -> list[staff.Operator]:
+async def people(world: World, count: int) -> list[staff.Operator]:
     made = []
     async with world.database.transaction() as tx:
         before = len(await staff.operators_of(tx))

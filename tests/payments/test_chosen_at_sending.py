@@ -8,10 +8,23 @@ import pytest
 
 from app import methods, payments, providers
 from app.payments import deposit_sending
+from app.payments.resolutions import ResolutionImpossible
 from app.plumbing import switches
-from tests.payments.accounts import ELSEWHERE, SECOND, THIRD, moved, moving, order, switch_off, tries, why
+from tests.payments.accounts import (
+    ELSEWHERE,
+    SECOND,
+    THIRD,
+    decided,
+    moved,
+    moving,
+    order,
+    raised,
+    switch_off,
+    tries,
+    why,
+)
 from tests.payments.peers import Heard
-from tests.payments.world import ACCOUNT, REFUSED, UNKNOWN, Provider, World
+from tests.payments.world import ACCOUNT, AMOUNT, REFUSED, UNKNOWN, Provider, World
 from tests.wallet.locking import blocked
 
 OFF = f"the provider account {ACCOUNT} is switched off"
@@ -192,3 +205,14 @@ async def test_an_order_that_begins_while_an_account_moves_goes_to_where_it_has_
         await blocked(clone_url)
     await asking[0]
     assert urls == [ELSEWHERE]
+
+
+async def test_what_was_sent_to_nobody_is_credited_by_nobody(world: World, provider: Provider) -> None:
+    meanwhile(world, first_off)
+    await world.ask()
+    found = await world.payment()
+    assert (found.sub_status, found.sent_at) == ("provider_error", None)
+    await raised(world)
+    with pytest.raises(ResolutionImpossible, match="nothing was sent"):
+        await decided(world, payments.Resolution.ACCEPTED, amount=AMOUNT)
+    assert await world.credited() == 0

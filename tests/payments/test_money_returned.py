@@ -165,3 +165,35 @@ async def test_what_went_back_is_credited_to_no_other_deposit(world: World, prov
     await world.notice(fact(await world.reference(), theirs="theirs-1"), mark="b")
     assert (await world.payment()).sub_status == "conflicted"
     assert (await cases(world), await world.credited()) == (["reference_reused"], 0)
+
+
+async def test_what_is_paid_in_full_after_a_part_went_back_is_a_case(
+    world: World, provider: Provider
+) -> None:
+    await world.deposit()
+    reference = await world.reference()
+    await world.notice(fact(reference, theirs="theirs-1", minor=AMOUNT.minor - 1), mark="a")
+    await decided(world, R.MONEY_RETURNED)
+    provider.statuses = [paid("theirs-1")]
+    world.clock.advance(60)
+    await world.notice(fact(reference, theirs="theirs-1"), mark="b")
+    await days(world, 3)
+    assert await cases(world) != []
+
+
+async def test_a_number_that_nobody_knew_after_money_without_one_went_back_is_a_case(
+    world: World, provider: Provider
+) -> None:
+    await world.deposit()
+    reference = await world.reference()
+    provider.statuses = [just(State.CANCELLED)]
+    await world.notice(fact(reference, "cancelled"), mark="cancelled")
+    provider.statuses = [just(State.SUCCEEDED)]
+    world.clock.advance(5)
+    await world.notice(fact(reference, theirs=None), mark="a")
+    await decided(world, R.MONEY_RETURNED)
+    provider.statuses = [paid("theirs-2")]
+    world.clock.advance(60)
+    await world.notice(fact(reference, theirs="theirs-2"), mark="b")
+    await days(world, 3)
+    assert await cases(world) != []

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app import payments, providers
+from app.kernel.money import Money
 from tests.payments.accounts import SECOND, asked, cases, decided
 from tests.payments.questions import days, questioned, work
 from tests.payments.world import AMOUNT, UNKNOWN, Provider, State, World, awaiting, fact, just, paid
@@ -164,3 +165,44 @@ async def test_the_page_of_an_expired_try_is_cancelled_within_seconds_of_a_late_
     assert (await questioned(world), now.attention, await cases(world)) == ([], None, [])
     await days(world, 20)
     assert (cancelled(second), await world.credited()) == (before + 1, AMOUNT.minor)
+
+
+async def first_in_conflict(world: World, provider: Provider, second: Provider, first: str) -> None:
+    """The player's time is over, the page of the second is open still, and the first brought another sum."""
+    second.cancels = [UNKNOWN]
+    world.clock.advance(timedelta(minutes=31))
+    await asked(world)
+    assert (await world.payment()).sub_status == "expired"
+    odd = paid("main-1", AMOUNT - Money(1, "KZT"))
+    provider.statuses = [odd]
+    await world.notice(fact(first, theirs="main-1", minor=AMOUNT.minor - 1))
+    found = await world.payment()
+    assert (found.sub_status, found.present_attempt) == ("conflicted", first)
+
+
+@pytest.mark.parametrize("resolution", [payments.Resolution.NOT_PAID, payments.Resolution.MONEY_RETURNED])
+async def test_the_page_of_the_other_try_is_asked_about_once_the_first_brought_nothing(
+    world: World,
+    provider: Provider,
+    second: Provider,
+    both_tried: tuple[str, str],
+    resolution: payments.Resolution,
+) -> None:
+    """The player pays at the second's page, which is open still; its notice is lost."""
+    first, _ = both_tried
+    await first_in_conflict(world, provider, second, first)
+    provider.statuses = [just(State.FAILED)]
+    await decided(world, resolution)
+    second.statuses = [paid("second-1")]
+    await days(world, 14)
+    assert await world.credited() == AMOUNT.minor or await cases(world) != []
+
+
+async def test_while_it_is_in_conflict_the_page_of_the_other_try_is_asked_about(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    first, _ = both_tried
+    await first_in_conflict(world, provider, second, first)
+    second.statuses = [paid("second-1")]
+    await days(world, 20)
+    assert "second_payment" in await cases(world)

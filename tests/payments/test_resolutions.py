@@ -262,6 +262,15 @@ async def test_a_dispute_of_nobody_is_matched_to_its_deposit(desk: Desk) -> None
         await resolve(desk, again.case_id, R.MATCHED, payment_id=deposit)
 
 
+async def test_all_that_a_notice_of_nobody_says_of_one_order_is_matched(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    first = {"number": "cb-1", "stage": "opened", "minor": 50_000}
+    other = {"number": "cb-2", "stage": "opened", "minor": 40_000}
+    its = await orphan(desk, *(fact("att_of_nobody", "unknown", dispute=one) for one in (first, other)))
+    await resolve(desk, its.case_id, R.MATCHED, payment_id=deposit)
+    assert await desk.figures(deposit) == (150_000, 0, 0, 90_000)
+
+
 async def test_a_matched_dispute_that_cannot_follow_is_refused_and_changes_nothing(desk: Desk) -> None:
     deposit = await desk.deposit()
     reference, told = await desk.world.reference(), {"number": "cb-1", "minor": 50_000}

@@ -86,7 +86,7 @@ needs_response   submitted won lost accepted expired
 submitted        won lost accepted expired
 won              pre_arbitration
 lost             pre_arbitration won
-accepted
+accepted          lost
 expired          lost won
 pre_arbitration  submitted won lost accepted expired
 """

@@ -233,6 +233,29 @@ async def test_two_tries_of_a_payment_have_a_case_of_one_kind_each_and_one_has_o
         await connection.close()
 
 
+async def test_what_a_dispute_took_counts_again_once_a_refund_had_left_it_no_room(scratch: str) -> None:
+    """The first is its own deposit's; beside the others a refund is paid, waits, or nothing was taken."""
+    await asyncio.to_thread(schema.upgrade, scratch, "case_tries")
+    connection = await asyncpg.connect(asyncpg_dsn(scratch))
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(PAYMENTS, ["completed"] * 4, ["completed"] * 4, [""] * 4, [False] * 4)
+        await connection.execute("UPDATE payment SET amount_minor = 100, captured_minor = 100")
+        await connection.execute("UPDATE payment SET refunded_minor = 60 WHERE payment_id = 'dep_2'")
+        await connection.execute("UPDATE payment SET refund_pending_minor = 100 WHERE payment_id = 'dep_3'")
+        await connection.execute(
+            "INSERT INTO dispute (site_id, dispute_id, number, payment_id, account, dispute_reference, "
+            "state, amount_minor, currency, posted_minor, opened_at, changed_at) "
+            "SELECT 1, 'dsp_' || n, n, 'dep_' || n, 'main', 'cb-' || n, 'opened', 90, 'KZT', "
+            "CASE WHEN n < 4 THEN 90 ELSE 0 END, now(), now() FROM generate_series(1, 4) AS n"
+        )
+        await asyncio.to_thread(schema.upgrade, scratch, "charged_back")
+        rows = await connection.fetch("SELECT charged_back_minor FROM payment ORDER BY payment_id")
+    finally:
+        await connection.close()
+    assert [row[0] for row in rows] == [90, 40, 0, 0]
+
+
 async def test_a_database_says_its_revision(scratch: str) -> None:
     async with Database(scratch, SessionSettings(role="")) as database:
         async with database.reading() as reader:

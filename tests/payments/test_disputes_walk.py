@@ -1,0 +1,140 @@
+"""Random lives of a deposit, its refunds and its disputes, held against what its provider has and had."""
+
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from app import payments, providers
+from app.kernel.errors import Refusal
+from app.payments.dispute_queries import UNDECIDED
+from app.payments.states import DISPUTE_NEXT, DisputeState
+from tests.payments.desk import Desk, kzt
+from tests.payments.test_disputes import disputes, say
+from tests.payments.world import State, fact, just, paid
+
+D = DisputeState
+LIVES, DEEDS = 40, 14
+_FIRST = (D.EARLY_WARNING, D.OPENED, D.LOST)
+_ENDS = (State.SUCCEEDED, State.FAILED)
+
+
+class Life:
+    """One deposit. `truth`: what became of each order at the provider, and how much it is."""
+
+    def __init__(self, desk: Desk, deposit: str, own: str, seed: int) -> None:
+        self.desk, self.deposit, self.own = desk, deposit, own
+        self.chance = random.Random(seed)
+        self.truth = {own: (State.SUCCEEDED, 150_000)}
+        self.next_answer = State.PROCESSING
+        self.known: dict[str, tuple[DisputeState, int]] = {}
+        self.done: list[str] = []
+        desk.provider.statuses = [self.said]
+
+    def said(self, reference: str) -> providers.Result:
+        state, minor = self.truth.get(reference, (State.NOT_FOUND, 0))
+        number = "theirs-1" if reference == self.own else f"n-{reference}"
+        return paid(number, kzt(minor)) if state is State.SUCCEEDED else just(state)
+
+    async def placed(self, _http: object, _account: object, order: providers.RefundOrder) -> providers.Result:
+        self.truth.setdefault(order.reference, (self.next_answer, order.amount.minor))
+        return self.said(order.reference)
+
+    async def refunds(self, *states: str) -> list[str]:
+        rows = await self.desk.world.rows("SELECT payment_id, sub_status FROM payment WHERE kind = 'refund'")
+        return [row.payment_id for row in rows if not states or row.sub_status in states]
+
+    async def asks(self) -> None:
+        await self.desk.refund(self.deposit, self.chance.choice([50_000, 100_000, None]))
+
+    async def approves(self) -> None:
+        self.next_answer = self.chance.choice([State.PROCESSING, *_ENDS])
+        for refund in (await self.refunds("awaiting_approval"))[:1]:
+            await self.desk.approve(refund)
+            await self.desk.carry_on(refund)
+
+    async def rejects(self) -> None:
+        for refund in (await self.refunds("awaiting_approval"))[:1]:
+            await payments.reject_refund(
+                self.desk.pipes, self.desk.site_id, refund, self.desk.checker, reason="no"
+            )
+
+    async def carries_on(self) -> None:
+        for refund in await self.refunds():
+            await self.desk.carry_on(refund)
+
+    async def changes(self) -> None:
+        """What became of a refund is another thing now, and its provider says so."""
+        for reference in [one for one in self.truth if one != self.own][:1]:
+            state, minor = self.chance.choice(_ENDS), self.truth[reference][1]
+            self.truth[reference] = state, minor
+            its: dict[str, int] = {"minor": minor} if state is State.SUCCEEDED else {}
+            told = fact(reference, state.value, theirs=f"n-{reference}", **its)
+            await self.desk.world.notice(told, mark=str(len(self.done)))
+
+    async def denies(self) -> None:
+        state = self.chance.choice([*_ENDS, State.FAILED])
+        self.truth[self.own] = state, 150_000
+        await self.desk.world.notice(fact(self.own, state.value), mark=str(len(self.done)))
+
+    async def disputes(self) -> None:
+        number = self.chance.choice(["cb-1", "cb-2"])
+        before, minor = self.known.get(number, (None, self.chance.choice([50_000, 100_000, 150_000])))
+        options = _FIRST if before is None else sorted(DISPUTE_NEXT[before])
+        if options:
+            stage = self.chance.choice(options)
+            await say(self.desk, self.deposit, stage.value, minor, number)
+            now = {one.dispute_reference: one.state for one in await disputes(self.desk, self.deposit)}
+            if now.get(number) is stage:
+                self.known[number] = stage, minor
+            self.done.append(f"{number} {stage.value}")
+
+    async def lived(self) -> None:
+        deeds: list[Callable[[], Awaitable[None]]] = [
+            *(self.asks, self.approves, self.rejects, self.carries_on),
+            *(self.changes, self.denies, self.disputes, self.disputes),
+        ]
+        for _ in range(DEEDS):
+            self.desk.world.clock.advance(600)
+            deed = self.chance.choice(deeds)
+            self.done.append(deed.__name__)
+            try:
+                await deed()
+            except Refusal as refusal:
+                self.done.append(str(refusal))
+
+    async def checked(self) -> None:
+        """The books are the provider's, the figures are the books', and the state is the figures'."""
+        captured, pending, refunded, charged_back = await self.desk.figures(self.deposit)
+        its = await disputes(self.desk, self.deposit)
+        posted = sum(one.posted.minor for one in its)
+        rows = await self.desk.world.rows(
+            "SELECT captured_minor FROM payment WHERE kind = 'refund' AND sub_status = 'completed'"
+        )
+        clearing = (await self.desk.balances()).get("provider_clearing", 0)
+        assert clearing == -captured + refunded + posted, self.done
+        assert refunded == sum(row.captured_minor for row in rows), self.done
+        assert charged_back == min(posted, captured - pending - refunded), self.done
+        is_undecided = any(one.posted.minor and one.state in UNDECIDED for one in its)
+        match (await self.desk.found(self.deposit)).sub_status.value:
+            case "refunded" | "charged_back":
+                assert captured == refunded + charged_back, self.done
+                assert not (is_undecided and charged_back), self.done
+            case "completed":
+                assert refunded + charged_back < captured or is_undecided, self.done
+            case "reversed":
+                assert (posted, refunded) == (0, 0), self.done
+            case other:
+                pytest.fail(f"{other}: {self.done}")
+
+
+@pytest.mark.parametrize("seed", range(LIVES))
+async def test_nothing_goes_back_twice_and_nothing_is_lost(
+    desk: Desk, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deposit = await desk.deposit()
+    [row] = await desk.world.rows("SELECT attempt_id FROM attempt WHERE payment_id = :of", of=deposit)
+    life = Life(desk, deposit, row.attempt_id, seed)
+    monkeypatch.setattr(desk.provider, "refund", life.placed)
+    await life.lived()
+    await life.checked()

@@ -13,7 +13,7 @@ from typing import Final
 from app import merchants, methods, providers
 from app.payments.legs import Leg, attempts_of
 from app.payments.model import Evidence, Facts, Source, Step
-from app.payments.queries import Attempt, Payment, went_back
+from app.payments.queries import Attempt, Payment, was_in_doubt, went_back
 from app.payments.rules import why_last
 from app.payments.states import Kind, Status, SubStatus
 from app.plumbing.database import Reader, Transaction
@@ -280,6 +280,9 @@ async def _route(
     tx: Transaction, found: Payment, facts: Facts, evidence: Evidence, leg: Leg | None
 ) -> providers.Route:
     why = why_last(facts, evidence)
+    if not why and facts.sent_at is not None:
+        is_doubted = await was_in_doubt(tx, found, leg.leg if leg else None, facts.sent_at)
+        why = "for a while nobody knew of it" if is_doubted else ""
     if why:
         return providers.Route(why=why)
     return await may_be_next(tx, found, leg, await attempts_of(tx, found))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.engine import Row
 
 from app import merchants, players
@@ -274,6 +274,22 @@ async def taken_again(reader: Reader, reversed_deposit: Payment) -> Money:
 async def went_back(reader: Reader, returned_deposit: Payment) -> Money:
     """What came for a deposit and went back to its payer; where nobody has told the sum, what was ordered."""
     return await _last_told(reader, returned_deposit, SubStatus.REFUNDED) or returned_deposit.amount
+
+
+async def was_in_doubt(reader: Reader, found: Payment, leg: int | None, since: datetime) -> bool:
+    """Whether a payment, or a part of it, was unknown or in conflict at any time since then."""
+    its = payment_events.c
+    # Of a part among others the event says so itself.
+    state = func.coalesce(its.detail["leg_state"].astext, its.sub_status)
+    asked = select(its.sequence).where(
+        its.site_id == found.site_id,
+        its.payment_id == found.payment_id,
+        its.recorded_at >= since,
+        state.in_([SubStatus.UNKNOWN.value, SubStatus.CONFLICTED.value]),
+    )
+    if leg is not None:
+        asked = asked.where(func.coalesce(its.detail["leg"].astext, str(leg)) == str(leg))
+    return await reader.first(asked.limit(1)) is not None
 
 
 async def _last_told(reader: Reader, found: Payment, sub_status: SubStatus) -> Money | None:

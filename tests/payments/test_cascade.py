@@ -328,3 +328,18 @@ async def test_not_found_yet_and_a_question_without_an_answer_are_no_doubt_about
 
 def test_a_site_may_want_as_many_attempts_as_a_method_has_accounts_at_most() -> None:
     assert ATTEMPTS_LIMIT == ACCOUNTS_AT_MOST
+
+
+async def test_nobody_else_is_asked_for_what_was_unknown_though_it_was_pending_meanwhile(
+    world: World, provider: Provider, second: Provider
+) -> None:
+    provider.answers, provider.statuses = [UNKNOWN], [just(State.PROCESSING)]
+    await world.deposit()
+    world.clock.advance(60)
+    await asked(world)
+    assert (await world.payment()).sub_status == "provider_pending"
+    provider.statuses = [REFUSED]
+    world.clock.advance(60)
+    await asked(world)
+    assert ((await world.payment()).sub_status, second.orders) == ("declined", [])
+    assert await why(world) == ["for a while nobody knew of it"]

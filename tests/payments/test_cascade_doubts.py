@@ -13,7 +13,7 @@ from app.plumbing.http import HttpClient
 from tests.payments.accounts import SECOND, cases, decided, tries
 from tests.payments.banks import another_bank, in_two_parts, parts, sent, through_both_banks
 from tests.payments.stage import FUNDS, Bank, Stage
-from tests.payments.world import AMOUNT, NEVER_LEFT, UNKNOWN
+from tests.payments.world import ACCOUNT, AMOUNT, NEVER_LEFT, UNKNOWN
 
 State = providers.State
 
@@ -226,3 +226,29 @@ async def test_a_part_that_waits_for_money_beside_an_open_one_writes_no_event_at
     second.float_minor = FUNDS
     await stage.later(timedelta(minutes=6))
     assert [part.state for part in await parts(stage)] == ["provider_pending", "completed"]
+
+
+async def test_nobody_else_is_asked_for_what_was_unknown_though_it_was_pending_meanwhile(
+    stage: Stage, bank: Bank, second: Bank
+) -> None:
+    """No answer to the order; then it is pending; then the bank is out of service."""
+    bank.manners = ["accepts silently"]
+    found = await sent(stage)
+    assert found.sub_status == "unknown"
+    await stage.later(timedelta(minutes=10))
+    assert (await stage.payment()).sub_status == "provider_pending"
+    [only] = await tries(stage)
+    bank.book[only.attempt_id].state = State.FAILED
+    await stage.later(timedelta(hours=6))
+    assert await stage.state(found.payment_id) == ("declined", None)
+    assert (len(await tries(stage)), second.payouts) == (1, [])
+    assert await stage.credited() == FUNDS
+
+
+async def test_what_was_unknown_of_a_part_keeps_the_other_from_no_account(
+    stage: Stage, bank: Bank, second: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_two_parts(stage, monkeypatch)
+    bank.manners = ["accepts silently", "declines"]
+    await sent(stage)
+    assert {(one.leg, one.account) for one in await tries(stage)} == {(1, ACCOUNT), (2, ACCOUNT), (2, SECOND)}

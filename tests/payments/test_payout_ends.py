@@ -5,7 +5,10 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from app import merchants, payments
+from app.kernel.money import Money
 from app.webhooks import endpoints
+from tests.payments.accounts import cases, decided
+from tests.payments.banks import sent, told
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import AMOUNT
 
@@ -87,6 +90,22 @@ async def test_what_the_bank_sends_back_is_the_players_again(stage: Stage, bank:
     for number in range(20):
         await stage.store_notice(bank.fact(reference, "returned"), mark=str(number))
     await stage.work()
+    assert await stage.credited() == FUNDS
+
+
+async def test_what_the_bank_sends_back_short_is_for_people(stage: Stage, bank: Bank) -> None:
+    """It kept a fee: how much of it is the player's again, two people say."""
+    await stage.fund()
+    found = await sent(stage)
+    [reference] = await stage.references(found.payment_id)
+    stage.clock.advance(timedelta(days=3))
+    bank.send_back(reference)
+    bank.book[reference].amount = Money(AMOUNT.minor - 1_000, "KZT")
+    await told(stage, bank, reference, "returned")
+    assert await stage.state(found.payment_id) == ("completed", "amount_differs")
+    assert (await cases(stage), await stage.credited()) == (["amount_differs"], FUNDS - AMOUNT.minor)
+    await decided(stage, payments.Resolution.NOT_PAID)
+    assert await stage.state(found.payment_id) == ("returned", None)
     assert await stage.credited() == FUNDS
 
 

@@ -32,7 +32,8 @@ _DOUBT = Built(
         },
     )
 )
-_UNHEARD_OF = Built(update(attempts).where(_ITS, ~attempts.c.is_over, _nothing_said))
+_no_number = attempts.c.provider_reference.is_(None)  # who told one has had the order
+_UNHEARD_OF = Built(update(attempts).where(_ITS, ~attempts.c.is_over, _nothing_said, _no_number))
 # Of an order that was ever said to stand so money has moved.
 _MOVED = frozenset({providers.State.SUCCEEDED, providers.State.RETURNED, providers.State.REVERSED})
 

@@ -25,6 +25,7 @@ __all__ = [
     "columns_of_try",
     "may_be_next",
     "may_be_paid",
+    "may_be_repeated",
     "next_held",
     "next_of_deposit",
     "next_of_leg",
@@ -41,6 +42,10 @@ _ENDS: Final = frozenset({SubStatus.DECLINED, SubStatus.UNDELIVERABLE, SubStatus
 _UNSENT: Final = frozenset({SubStatus.ALLOCATED})
 # What a provider says of an order by which nothing was paid and nothing will be.
 _NOTHING: Final = frozenset({providers.State.NOT_FOUND, providers.State.FAILED, providers.State.CANCELLED})
+# What says nothing of an order that its provider does not know now: it may never have come.
+_UNHEARD_OF: Final = frozenset({None, providers.State.UNKNOWN, providers.State.NOT_FOUND})
+# A provider that keeps its books for less than a day could take a repeat for a new order.
+_SAME_ORDER_FOR: Final = timedelta(hours=24)
 _CAME_BACK: Final = frozenset({providers.State.RETURNED, providers.State.REVERSED})
 _SOON: Final = timedelta(minutes=1)  # should the job be lost that sends it on
 
@@ -153,6 +158,22 @@ async def next_held(
 def may_be_paid(one: Attempt) -> bool:
     """Whether money of a try may be gone though another one has its place; what came back is here again."""
     return one.is_questioned or (one.said_paid and one.state not in _CAME_BACK)
+
+
+def may_be_repeated(one: Attempt, sent_at: datetime | None, at: datetime) -> bool:
+    """Whether an order that its provider does not know may be sent once more, under the same reference.
+
+    Within a day; and never where it has said anything else of it, or told its number: it had the order then,
+    and may have carried it out before it lost it.
+
+    Args:
+        one: the try, as it is now.
+        sent_at: when it left; None: nobody knows.
+        at: this instant.
+    """
+    is_recent = sent_at is not None and at - sent_at <= _SAME_ORDER_FOR
+    was_heard_of = one.said_paid or one.provider_reference is not None or one.state not in _UNHEARD_OF
+    return is_recent and not was_heard_of
 
 
 def why_said_paid(tries: Sequence[Attempt]) -> str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from app import providers
 from app.kernel import ids
 from app.payments.cascade import (
+    may_be_repeated,
     says_nothing_came,
     why_doubted,
     why_not_nothing,
@@ -32,8 +33,6 @@ from app.plumbing.pipes import Pipes
 __all__ = ["REFUNDS", "carry_on_refund"]
 
 REFUNDS = "refunds"  # the stop switch that sending obeys
-# A provider that keeps its books for less than a day could take a repeat for a new order.
-_SAME_ORDER_FOR = timedelta(hours=24)
 
 _Asked = Mapping[str, providers.ProviderAccount]  # by the try's id, the account as it was when asked about it
 
@@ -227,8 +226,9 @@ async def _send_again(
 ) -> None:
     """Send the very same order once more: the provider says that it does not know it.
 
-    What holds a first sending holds this one as well, and it waits for the end of that. Where one of the
-    accounts has moved since they were `asked`, about this try or another, the next turn asks it there first.
+    Where it knew it before, or that was long ago, people look. What holds a first sending holds this one as
+    well, and it waits for the end of that. Where one of the accounts has moved since they were `asked`, about
+    this try or another, the next turn asks it there first.
     """
     at = pipes.clock.now()
 
@@ -239,11 +239,12 @@ async def _send_again(
         if await providers.have_moved(tx, asked):
             return None
         account = await providers.account(tx, now_is.site_id, attempt.account, held=True)
-        if _is_too_old(now_is, at):
+        others = await attempts_of(tx, now_is)
+        [its] = [one for one in others if one.attempt_id == attempt.attempt_id]
+        if not may_be_repeated(its, now_is.sent_at, at):
             gone = Step(attention=Attention.ORDER_VANISHED)
             await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)
             return None
-        others = await attempts_of(tx, now_is)
         why = await _why_stopped(tx, now_is) or why_doubted(others, besides=attempt.attempt_id)
         if why:
             await hold_up(tx, now_is, why, at=at)
@@ -268,7 +269,3 @@ async def _place_again(
         # This repeat never left, which says nothing of the first one.
         result = replace(result, nothing_was_sent=False)
     await _conclude(pipes, found, attempt, result, Source.ANSWER)
-
-
-def _is_too_old(found: Payment, at: datetime) -> bool:
-    return found.sent_at is None or at - found.sent_at > _SAME_ORDER_FOR

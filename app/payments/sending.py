@@ -9,7 +9,7 @@ where it says that it never heard of it, the same order is sent again under the 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import update
 
@@ -18,6 +18,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.payments.approvals import is_ready
 from app.payments.cascade import (
+    may_be_repeated,
     says_nothing_came,
     why_doubted,
     why_not_nothing,
@@ -49,8 +50,6 @@ _SENDING = frozenset(
     }
 )
 _CONFLICT = "another part of it is in conflict"
-# A provider that keeps its books for less than a day could take a repeat for a new order.
-_SAME_ORDER_FOR = timedelta(hours=24)
 
 
 class WithdrawalsLocked(Refusal):
@@ -362,8 +361,9 @@ async def _send_again(
 ) -> None:
     """Send the very same order once more: the provider says that it does not know it.
 
-    What holds a first sending holds this one as well, and it waits for the end of that. Where one of the
-    accounts has moved since they were `asked`, about this try or another, the next turn asks it there first.
+    Where it knew it before, or that was long ago, people look. What holds a first sending holds this one as
+    well, and it waits for the end of that. Where one of the accounts has moved since they were `asked`, about
+    this try or another, the next turn asks it there first.
     """
     at = pipes.clock.now()
 
@@ -375,11 +375,12 @@ async def _send_again(
         if await providers.have_moved(tx, asked):
             return None
         account = await providers.account(tx, now_is.site_id, attempt.account, held=True)
-        if leg.sent_at is None or at - leg.sent_at > _SAME_ORDER_FOR:
+        others = [one for one in await attempts_of(tx, now_is) if one.leg == attempt.leg]
+        [its] = [one for one in others if one.attempt_id == attempt.attempt_id]
+        if not may_be_repeated(its, leg.sent_at, at):
             gone = Step(attention=Attention.ORDER_VANISHED)
             await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)
             return None
-        others = [one for one in await attempts_of(tx, now_is) if one.leg == attempt.leg]
         why = await why_stopped(tx, now_is.site_id) or await why_not_sent(tx, now_is)
         why = why or (_CONFLICT if now_is.sub_status is SubStatus.CONFLICTED else "")
         why = why or why_doubted(others, besides=attempt.attempt_id)

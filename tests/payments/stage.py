@@ -53,6 +53,8 @@ MANNERS: dict[str, tuple[str, providers.Result | None]] = {
     "declines and pays": ("kept paid denied", None),
     "pays silently": ("kept paid", UNKNOWN),
     "accepts silently": ("kept", UNKNOWN),
+    "accepts and asks the player": ("kept", providers.Result(State.REQUIRES_ACTION)),
+    "accepts and tells but its number": ("kept", providers.Result(State.UNKNOWN, "bank-0")),
     "loses the order": ("", UNKNOWN),
     "never hears": ("", NEVER_LEFT),
     "pays and says it never heard": ("kept paid", NEVER_LEFT),

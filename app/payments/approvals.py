@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from app import staff
 from app.kernel.money import Money
-from app.payments.leg_steps import give_back
+from app.payments.leg_money import give_back
 from app.payments.legs import (
     Leg,
     content_of,

@@ -5,7 +5,7 @@ from datetime import datetime
 from app import staff
 from app.kernel.errors import Refusal
 from app.payments.doubts import check_none_paid
-from app.payments.leg_steps import give_back
+from app.payments.leg_money import give_back
 from app.payments.legs import payout, policy
 from app.payments.model import Step
 from app.payments.queries import Payment, PaymentNotFound

@@ -10,12 +10,13 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
-from app import ledger, providers
+from app import providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.cascade import next_of_leg
 from app.payments.doubts import Word, kept_back
 from app.payments.evidence import as_ranked, evidence_of
+from app.payments.leg_money import bring_back, hold_again, let_go, pay
 from app.payments.legs import Leg, attempts_of, facts_of, legs_of, present_try
 from app.payments.model import Attention, Facts, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
@@ -27,9 +28,8 @@ from app.payments.steps import Cause, carry_on_soon, carry_out, legal
 from app.payments.tables import attempts, legs
 from app.plumbing.database import Transaction
 
-__all__ = ["SOURCE", "accept_leg", "apply_to_leg", "give_back", "hold_of"]
+__all__ = ["accept_leg", "apply_to_leg"]
 
-SOURCE = "payments"  # the namespace of our keys in the ledger
 _UNPAID = frozenset({LegState.DECLINED, LegState.PROVIDER_ERROR, LegState.UNDELIVERABLE})
 _TOLD_AS_PAID = frozenset({SubStatus.COMPLETED, SubStatus.RETURNED})
 
@@ -152,21 +152,6 @@ async def accept_leg(
     return ""
 
 
-async def give_back(tx: Transaction, found: Payment, *, at: datetime) -> None:
-    """Release all that is still held for a payout, and mark its legs; nothing of it is under way."""
-    held = await hold_of(tx, found, None)
-    if held is not None and held.remaining.minor:
-        await ledger.release(tx, held, because=found.payment_id, at=at)
-    its = (legs.c.site_id == found.site_id) & (legs.c.payment_id == found.payment_id)
-    await tx.execute(update(legs).where(its).values(is_released=True))
-
-
-async def hold_of(tx: Transaction, found: Payment, leg: Leg | None) -> ledger.Hold | None:
-    """What is held for a payout, or for one leg that was opened again; None in seamless mode."""
-    hold_id = (leg.hold_id if leg else None) or found.hold_id
-    return None if hold_id is None else await ledger.find_hold(tx, found.site_id, hold_id)
-
-
 async def _fenced(tx: Transaction, found: Payment, leg: Leg, reference: str | None, step: Step) -> Step:
     """The step, unless the provider's number is another leg's through the same account."""
     if reference is None:
@@ -200,7 +185,7 @@ async def _moved(
     own = leg.provider_reference
     moved = _Moved(state, own, leg.is_released, leg.hold_id, leg.account)
     if step.paid is not None:
-        is_paid = await _paid(tx, found, leg, step.paid, at)
+        is_paid = await pay(tx, found, leg, step.paid, at)
         if not is_paid and leg.state is LegState.RETURNED:
             return Step(attention=Attention.NOT_POSTED), None  # it stays the player's, for people
         if not is_paid:
@@ -209,14 +194,14 @@ async def _moved(
             return replace(conflict, path=on), replace(moved, state=LegState.CONFLICTED)
         moved = replace(moved, provider_reference=reference, paid_at=at)
     elif step.came_back is not None:
-        await _came_back(tx, found, leg, step.came_back, at)
+        await bring_back(tx, found, leg, step.came_back, at)
     elif state is LegState.CONFLICTED and step.attention is not Attention.REFERENCE_REUSED:
         moved = replace(moved, provider_reference=reference)
     elif state in {LegState.DECLINED, LegState.UNDELIVERABLE}:
-        await _released(tx, found, leg, at)
+        await let_go(tx, found, leg, at)
         moved = replace(moved, is_released=True, provider_reference=None)  # nothing was paid under it
     elif state is LegState.UNKNOWN and leg.is_released:
-        hold_id = await _held_again(tx, found, leg, at)
+        hold_id = await hold_again(tx, found, leg, at)
         if hold_id is None:
             return Step(attention=Attention.REVIVED), None
         moved = replace(moved, is_released=False, hold_id=hold_id or None)
@@ -289,110 +274,3 @@ async def _write(
     if step.came_back is not None:
         changes["refunded_minor"] = (found.refunded + step.came_back).minor
     await carry_out(tx, found, step, replace(cause, changes=changes), at=at)
-
-
-async def _paid(tx: Transaction, found: Payment, leg: Leg, paid: Money, at: datetime) -> bool:
-    """The money has left: what was held is captured; what was given back or came back is taken, or owed.
-
-    Where people accepted another sum, what is held beyond it is the player's again, and what it is more is
-    taken, or owed.
-    """
-    # Never under the key of an earlier time: the ledger would repeat its answer, and nothing would move.
-    is_again = leg.state is LegState.RETURNED
-    again = f"again-{found.sequence}"
-    held = await hold_of(tx, found, leg)
-    if held is None:
-        movement = ledger.PAYOUT.from_merchant
-        posted = await _post(tx, found, leg, again if is_again else movement.kind, movement, paid, at)
-        return posted.is_posted
-    if leg.is_released or is_again:
-        taken = await ledger.take(
-            tx, found.site_id, _demand(found, leg, again if is_again else "late", paid), at=at
-        )
-        assert taken, "a state is entered once, so each of its keys is new"
-        return True
-    key, because = f"leg-{leg.leg}", found.payment_id
-    from_hold = min(leg.amount, paid)
-    captured = await ledger.capture(
-        tx, held, provider=leg.account, because=because, at=at, amount=from_hold, key=key
-    )
-    if paid < leg.amount:
-        rest = leg.amount - paid
-        await ledger.release(tx, held, because=because, at=at, amount=rest, key=f"{key}-rest")
-    elif paid > leg.amount:
-        beyond = _demand(found, leg, "beyond", paid - leg.amount)
-        await ledger.take(tx, found.site_id, beyond, at=at)
-    return captured.is_posted
-
-
-async def _came_back(tx: Transaction, found: Payment, leg: Leg, amount: Money, at: datetime) -> None:
-    """The bank sent it back: a new entry, never an edit of the old one."""
-    why = f"returned-{found.sequence}"  # it may be paid again, and come back again
-    if found.hold_id is None:
-        await _post(tx, found, leg, why, ledger.PAYOUT.to_merchant, amount, at)
-    else:
-        given = await ledger.give(tx, found.site_id, _demand(found, leg, why, amount), at=at)
-        assert given, "a state is entered once, so each of its keys is new"
-
-
-async def _released(tx: Transaction, found: Payment, leg: Leg, at: datetime) -> None:
-    held = await hold_of(tx, found, leg)
-    if held is not None and not leg.is_released:
-        await ledger.release(
-            tx, held, because=found.payment_id, at=at, amount=leg.amount, key=f"leg-{leg.leg}"
-        )
-
-
-async def _held_again(tx: Transaction, found: Payment, leg: Leg, at: datetime) -> int | None:
-    """Hold once more what was given back too early.
-
-    Returns:
-        the hold's number, 0 in seamless mode, None when the money is not there any more.
-    """
-    if found.hold_id is None:
-        return 0
-    wish = ledger.HoldRequest(
-        SOURCE,
-        f"{found.payment_id}:leg-{leg.leg}:again-{found.sequence}",
-        found.player_id,
-        leg.amount,
-        found.payment_id,
-    )
-    held = await ledger.hold(tx, found.site_id, wish, at=at)
-    return held.transfer_id if isinstance(held, ledger.Hold) else None
-
-
-def _demand(found: Payment, leg: Leg, why: str, amount: Money) -> ledger.Demand:
-    return ledger.Demand(
-        SOURCE,
-        f"{found.payment_id}:leg-{leg.leg}:{why}",
-        ledger.PAYOUT,
-        amount,
-        found.player_id,
-        leg.account,
-        found.payment_id,
-    )
-
-
-async def _post(
-    tx: Transaction,
-    found: Payment,
-    leg: Leg,
-    why: str,
-    movement: ledger.Movement,
-    amount: Money,
-    at: datetime,
-) -> ledger.Posted:
-    """In seamless mode: between the merchant and the provider."""
-    out = movement.target is ledger.Purpose.PROVIDER_CLEARING
-    owners = ("site", leg.account) if out else (leg.account, "site")
-    request = ledger.PostRequest(
-        SOURCE,
-        f"{found.payment_id}:leg-{leg.leg}:{why}",
-        movement,
-        amount,
-        *owners,
-        because=found.payment_id,
-    )
-    [posted] = await ledger.post(tx, found.site_id, [request], at=at)
-    return posted

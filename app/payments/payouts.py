@@ -17,7 +17,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments import approvals, obstacles, sending
-from app.payments.leg_steps import give_back
+from app.payments.leg_money import give_back
 from app.payments.legs import (
     lock_player,
     open_payouts,

@@ -10,7 +10,7 @@ from app import ledger, merchants, methods, staff
 from app.kernel.money import Money
 from app.payments.closed_loop import Part, plan
 from app.payments.contract import event_type
-from app.payments.leg_steps import SOURCE
+from app.payments.leg_money import SOURCE
 from app.payments.queries import Payment, payment_of
 from app.payments.sources import account_for, name_of, paid_by
 from app.payments.states import STATUS_OF, Kind, LegState, SubStatus

@@ -19,9 +19,10 @@ from app.payments.model import Attention, CaseKind, CaseState, Step
 from app.payments.proposals import LONGEST_NOTE, BadProposal, Proposal, check, content_of, proposal_of
 from app.payments.queries import Payment, payment
 from app.payments.questions import given_up
+from app.payments.recalls import may_be_forgotten
 from app.payments.resolutions import answers, execute
-from app.payments.schedules import ASK_HORIZON, WAITS_FOR_US
-from app.payments.states import FINAL, OPEN, Kind
+from app.payments.schedules import ASK_HORIZON
+from app.payments.states import FINAL, OPEN
 from app.payments.steps import Cause, carry_out, remember
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
@@ -210,14 +211,13 @@ def _looked_at_again(now_is: Payment, at: datetime) -> dict[str, object]:
     """When something is due again of what is open and was given up.
 
     Of a question that is open the providers are asked anew, as long as the first time. Where none is, they
-    have nothing to add; but people are called again while money is held.
+    have nothing to add; but people are called again while it is open.
     """
     if now_is.ask_at is not None or now_is.sub_status not in OPEN:
         return {}
     if now_is.is_questioned:
         return {"ask_at": at, "asked": 0, "changed_at": at}  # from then on its horizon counts
-    is_held = now_is.kind is not Kind.DEPOSIT and now_is.sub_status not in WAITS_FOR_US
-    return {"ask_at": at + ASK_HORIZON} if is_held else {}
+    return {"ask_at": at + ASK_HORIZON} if may_be_forgotten(now_is) else {}
 
 
 async def _close(

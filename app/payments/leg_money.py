@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from app import ledger
 from app.kernel.money import Money
-from app.payments.legs import Leg
+from app.payments.legs import Leg, legs_of
 from app.payments.queries import Payment
 from app.payments.states import LegState
 from app.payments.tables import legs
@@ -22,9 +22,10 @@ SOURCE = "payments"  # the namespace of our keys in the ledger
 
 async def give_back(tx: Transaction, found: Payment, *, at: datetime) -> None:
     """Release all that is still held for a payout, and mark its legs; nothing of it is under way."""
-    held = await _hold_of(tx, found, None)
-    if held is not None and held.remaining.minor:
-        await ledger.release(tx, held, because=found.payment_id, at=at)
+    again = [leg for leg in await legs_of(tx, found) if leg.hold_id is not None]  # each of these held its own
+    for held in [await _hold_of(tx, found, leg) for leg in (None, *again)]:
+        if held is not None and held.remaining.minor:
+            await ledger.release(tx, held, because=found.payment_id, at=at)
     its = (legs.c.site_id == found.site_id) & (legs.c.payment_id == found.payment_id)
     await tx.execute(update(legs).where(its).values(is_released=True))
 
@@ -90,9 +91,11 @@ async def hold_again(tx: Transaction, found: Payment, leg: Leg, at: datetime) ->
     """
     if found.hold_id is None:
         return 0
+    # A key of its own each time: the ledger would repeat that the money was not there, when it is.
+    again = f"again-{found.sequence}-{at.isoformat()}"
     wish = ledger.HoldRequest(
         SOURCE,
-        f"{found.payment_id}:leg-{leg.leg}:again-{found.sequence}",
+        f"{found.payment_id}:leg-{leg.leg}:{again}",
         found.player_id,
         leg.amount,
         found.payment_id,

@@ -21,6 +21,7 @@ from app.payments.legs import Leg, attempts_of, facts_of, legs_of, present_try
 from app.payments.model import Attention, Facts, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment
 from app.payments.questions import question_about
+from app.payments.recalls import again_at
 from app.payments.rules import next_step, of_legs
 from app.payments.schedules import conflict_question
 from app.payments.states import LegState, SubStatus
@@ -255,8 +256,9 @@ async def _write(
         values |= {"paid_at": moved.paid_at, "captured_minor": step.paid.minor}
     its = (legs.c.site_id == found.site_id) & (legs.c.payment_id == found.payment_id)
     await tx.execute(update(legs).where(its, legs.c.leg == attempt.leg).values(values))
-    if moved.state is LegState.UNKNOWN and attempt.is_over:
-        # It is not over after all; as long as it is not, no other try of this leg can begin.
+    if moved.state is LegState.UNKNOWN:
+        # It is not over, or not after all, whatever was read before the lock was taken; as long as it is
+        # not, no other try of this leg can begin.
         mine = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
         await tx.execute(update(attempts).where(mine).values(is_over=False))
     if len(parts) > 1 or not step.path:
@@ -265,7 +267,10 @@ async def _write(
     changes: dict[str, object] = dict(cause.changes)
     if (step.path[-1] if step.path else found.sub_status) is SubStatus.CONFLICTED:
         states = [moved.state if part.leg == attempt.leg else part.state for part in parts]
-        changes = {"ask_at": conflict_question(states, found.asked, found.ask_at, at)} | changes
+        due_at = conflict_question(states, found.asked, found.ask_at, at)
+        if due_at is None and step.attention in {None, Attention.UNCONFIRMED}:  # by this no case is opened
+            due_at = await again_at(tx, found, at)
+        changes = {"ask_at": due_at} | changes
     if step.paid is not None:
         [before] = [part.came_back for part in parts if part.leg == attempt.leg]  # and did not, after all
         changes["captured_minor"] = (found.captured - before + step.paid).minor

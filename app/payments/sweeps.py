@@ -15,9 +15,9 @@ from app.payments.model import Attention, Step
 from app.payments.obstacles import waits
 from app.payments.queries import payment
 from app.payments.questions import Unanswered, unanswered
+from app.payments.recalls import again_at, there_since
 from app.payments.schedules import (
     ASK_HORIZON,
-    PARTS_AT_PROVIDER,
     WAITS_FOR_US,
     ask_delay,
     late_question,
@@ -166,7 +166,8 @@ async def _end(tx: Transaction, site_id: int, payment_id: str, now: datetime) ->
 async def _goes_on(tx: Transaction, row: Row[Any], now: datetime) -> bool:
     """The horizon is reached: what is still open, or was never answered, is a person's.
 
-    Nobody is asked any more, but who says still that the page of a try waits for its player, when another was
+    What they have noted by then, and is open still, is theirs once more after as long. Nobody is asked any
+    more, but who says still that the page of a try waits for its player, when another was
     paid: that is an answer, and no doubt. What waits to be sent keeps its turns, also beside a part of which
     nothing is heard, and so does a part that left later and has time still. Nothing is sent in the place of a
     try about which a question is open: that ends by its answer or by people alone.
@@ -177,7 +178,7 @@ async def _goes_on(tx: Transaction, row: Row[Any], now: datetime) -> bool:
     found = await payment(tx, row.site_id, row.payment_id, lock=True)
     is_open, since = found.sub_status in OPEN, now - ASK_HORIZON
     parts = await legs_of(tx, found) if is_open and found.kind is Kind.PAYOUT else []
-    left = [part.sent_at for part in parts if part.state in PARTS_AT_PROVIDER and part.sent_at is not None]
+    left = await there_since(tx, found, parts)
     is_queued = any(map(waits, parts)) if parts else waits_to_be_sent(found.kind, found.sub_status)
     goes_on = is_queued or any(sent_at > since for sent_at in left)
     doubt = await unanswered(tx, found, since=since) if found.is_questioned else Unanswered()
@@ -196,5 +197,5 @@ async def _goes_on(tx: Transaction, row: Row[Any], now: datetime) -> bool:
         await carry_out(tx, found, Step(attention=Attention.UNRESOLVED), cause, at=now)
     if not goes_on:
         its = (payments.c.site_id == row.site_id) & (payments.c.payment_id == row.payment_id)
-        await tx.execute(update(payments).where(its).values(ask_at=None))
+        await tx.execute(update(payments).where(its).values(ask_at=await again_at(tx, found, now)))
     return goes_on

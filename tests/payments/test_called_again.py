@@ -1,4 +1,4 @@
-"""What people noted and is held still calls them again, and what they noted once calls nobody twice."""
+"""What people noted and is open still calls them again, and what they noted once calls nobody twice."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app import providers
+from app import payments, providers
 from app.payments import steps
 from tests.payments.accounts import cases, decided
-from tests.payments.banks import sent
+from tests.payments.banks import PART, in_two_parts, parts, sent, told
 from tests.payments.casework import R, only, open_cases, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.questions import days, questioned
@@ -17,7 +17,7 @@ from tests.payments.stage import Bank, Stage
 from tests.payments.test_accepted_sums import conflicted_payout
 from tests.payments.test_kept_back import first_is_paid, second_declines
 from tests.payments.test_refund_tries import BACK
-from tests.payments.world import AMOUNT, NEVER_LEFT, State, just
+from tests.payments.world import AMOUNT, NEVER_LEFT, Provider, State, World, fact, just
 
 DAY = timedelta(days=1)
 
@@ -48,6 +48,99 @@ async def test_a_conflict_that_was_noted_is_a_case_again_while_its_money_is_held
     await days(desk.world, 2)
     assert [one.kind.value for one in await open_cases(desk)] == ["unresolved"]
     assert (await desk.found(payout)).ask_at is None
+
+
+async def silent_and_noted(stage: Stage, bank: Bank) -> str:
+    """A withdrawal that was sent, and of which nothing was heard for two weeks, as people have noted.
+
+    Our reference of it.
+    """
+    await stage.fund()
+    bank.manners, bank.words = ["accepts silently"], ["nothing"]
+    found = await sent(stage)
+    for _ in range(16):
+        await stage.later(DAY)
+    await decided(stage, R.NOTED)
+    await stage.later(2 * DAY)
+    [reference] = await stage.references(found.payment_id)
+    return str(reference)
+
+
+async def is_a_case_again(stage: Stage) -> None:
+    """Two weeks after it is given up anew, which is at its next turn."""
+    for _ in range(14):
+        await stage.later(DAY)
+    assert await cases(stage) == []
+    for _ in range(2):
+        await stage.later(DAY)
+    assert (await cases(stage), (await stage.payment()).ask_at) == (["unresolved"], None)
+    assert await stage.held() == AMOUNT.minor
+
+
+async def test_a_word_after_the_note_is_no_end_of_it(stage: Stage, bank: Bank) -> None:
+    """That it is under way; then nothing more is heard."""
+    reference = await silent_and_noted(stage, bank)
+    await told(stage, bank, reference, "processing")
+    assert (await stage.payment()).sub_status == "provider_pending"
+    await is_a_case_again(stage)
+
+
+async def test_nor_is_that_somebody_opens_it_and_the_provider_answers_once(stage: Stage, bank: Bank) -> None:
+    await silent_and_noted(stage, bank)
+    bank.words = ["truth", "nothing"]
+    await payments.ask_soon(stage.pipes, stage.site_id, (await stage.payment()).payment_id)
+    await stage.work()
+    assert (await stage.payment()).sub_status == "provider_pending"
+    await is_a_case_again(stage)
+
+
+async def test_a_conflict_that_was_noted_while_another_part_was_under_way_is_a_case_again(
+    stage: Stage, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other part is paid then: of the conflict nobody is asked, and there is no turn of it."""
+    await in_two_parts(stage, monkeypatch)
+    await stage.fund()
+    bank.manners = ["pays another amount", "accepts"]
+    await sent(stage)
+    await decided(stage, R.NOTED)
+    _, other = await parts(stage)
+    bank.pay(bank.book[other.present_attempt])
+    await told(stage, bank, other.present_attempt, "succeeded")
+    assert [part.state for part in await parts(stage)] == ["conflicted", "completed"]
+    for _ in range(13):
+        await stage.later(DAY)
+    assert await cases(stage) == []
+    for _ in range(2):
+        await stage.later(DAY)
+    assert (await cases(stage), await stage.held()) == (["unresolved"], PART)
+
+
+@pytest.mark.parametrize("state", [State.PROCESSING, State.UNKNOWN])
+async def test_a_deposit_that_nobody_answers_for_is_a_case_again(
+    world: World, provider: Provider, state: State
+) -> None:
+    await world.deposit()
+    provider.statuses = [just(state)]
+    await world.notice(fact(await world.reference(), "processing"))
+    await days(world, 16)
+    assert ((await world.payment()).sub_status, await cases(world)) == ("provider_pending", ["unresolved"])
+    for _ in range(2):
+        await decided(world, R.NOTED)
+        await days(world, 13)
+        assert await cases(world) == []
+        await days(world, 2)
+        assert (await cases(world), (await world.payment()).ask_at) == (["unresolved"], None)
+
+
+async def test_nor_is_a_conflict_of_one_forgotten(world: World) -> None:
+    await world.deposit()
+    await world.notice(fact(await world.reference(), minor=AMOUNT.minor - 1))
+    world.clock.advance(60)
+    await decided(world, R.NOTED)
+    await days(world, 13)
+    assert await cases(world) == []
+    await days(world, 2)
+    assert (await cases(world), (await world.payment()).ask_at) == (["unresolved"], None)
 
 
 async def test_each_who_keeps_it_back_is_a_case(desk: Desk) -> None:

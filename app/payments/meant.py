@@ -203,8 +203,10 @@ async def check_rest(tx: Transaction, found: Payment, proposal: Proposal, meant:
     """
     assert proposal.amount is not None
     its, leg = meant.attempt.attempt_id, meant.attempt.leg
-    states: list[str] = [part.state for part in await legs_of(tx, found) if part.leg == leg]
-    if proposal.amount >= meant.ordered or SubStatus.CONFLICTED not in (states or [found.sub_status]):
+    # What was given back before it was in conflict holds nothing: what is accepted of it is taken.
+    held: list[str] = [found.sub_status] if leg is None and found.completed_at is None else []
+    held += [part.state for part in await legs_of(tx, found) if part.leg == leg and not part.is_released]
+    if proposal.amount >= meant.ordered or SubStatus.CONFLICTED not in held:
         return
     others = [one for one in await attempts_of(tx, found) if one.leg == leg and one.attempt_id != its]
     doubted = [one for one in others if may_be_paid(one)]

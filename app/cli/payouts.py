@@ -158,7 +158,7 @@ def payout_reject(
 
 @payout.command("cancel")
 def payout_cancel(site_id: int, payment_id: str, token: OperatorToken, reason: Reason) -> None:
-    """Take a withdrawal back for the player, before it is sent."""
+    """Take a withdrawal back for the player, before it is sent, or the parts of it that wait."""
 
     async def work(pipes: Pipes) -> payments.Payment:
         who = await acting(pipes, token)

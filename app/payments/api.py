@@ -115,7 +115,7 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
     async def cancelled(
         request: Request, payment_id: Text, body: CancelBody, site_id: Site = 0, key: Key = None
     ) -> Response:
-        """Take back a withdrawal that is not sent yet, or a refund."""
+        """Take back a withdrawal that is not sent yet, or the parts of one that wait, or a refund."""
 
         async def deed(operator: staff.Operator, found: Payment) -> Payment:
             by_kind = cancel_refund if found.kind is Kind.REFUND else cancel_for_staff

@@ -1,16 +1,23 @@
 """Taking a withdrawal back before it is sent: the player, or staff for the player."""
 
+from dataclasses import replace
 from datetime import datetime
+
+from sqlalchemy import update
 
 from app import staff
 from app.kernel.errors import Refusal
+from app.payments.cascade import may_be_paid
 from app.payments.doubts import check_none_paid
-from app.payments.leg_money import give_back
-from app.payments.legs import payout, policy
+from app.payments.leg_money import give_back, let_go
+from app.payments.legs import Leg, attempts_of, legs_of, payout, policy
 from app.payments.model import Step
+from app.payments.obstacles import waits
 from app.payments.queries import Payment, PaymentNotFound
-from app.payments.states import Status, SubStatus
+from app.payments.rules import of_legs
+from app.payments.states import LegState, Status, SubStatus
 from app.payments.steps import Cause, carry_out
+from app.payments.tables import legs
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
@@ -52,13 +59,14 @@ async def cancel_for_staff(
 ) -> Payment:
     """Take a withdrawal back for the player who asked for it, or because it must not go; noted in the diary.
 
-    Also one that waits in the queue after something did not leave us.
+    Also one that waits in the queue after something did not leave us; and of one that is paid in part, or at
+    its provider, the parts that wait: these end as declined, and it goes on with the others.
 
     Raises:
         PaymentNotFound: no such withdrawal at this site.
         NotPermitted, OperatorDisabled: this person may not.
         BadReason: control characters or a card number in it (422).
-        TooLateToCancel: it is being sent, or over.
+        TooLateToCancel: all that is left of it is being sent, or it is over.
         MayBePaid: it was sent before, and nobody can say that nothing came of it.
     """
     staff.check_text("reason", reason)
@@ -67,9 +75,13 @@ async def cancel_for_staff(
         staff.require(await staff.operator(tx, operator.operator_id), staff.Right.PAYMENT_CANCEL, site_id)
         found = await payout(tx, site_id, payment_id, lock=True)
         at = pipes.clock.now()
-        cause = Cause("staff", reason=reason, changes={"ask_at": None}, detail={"by": operator.actor})
-        gone = await _cancel(tx, found, SubStatus.BY_OPERATOR, cause, at)
-        detail = {"was": found.sub_status.value, "reason": reason}
+        cause = Cause("staff", reason=reason, detail={"by": operator.actor})
+        detail: dict[str, object] = {"was": found.sub_status.value, "reason": reason}
+        if found.status is Status.PROCESSING and found.sub_status is not SubStatus.ALLOCATED:
+            detail["parts"] = await _end_waiting(tx, found, cause, at)
+        else:
+            cause = replace(cause, changes={"ask_at": None})
+            await _cancel(tx, found, SubStatus.BY_OPERATOR, cause, at)
         await staff.note(
             tx,
             site_id,
@@ -79,9 +91,42 @@ async def cancel_for_staff(
             detail=detail,
             at=at,
         )
-        return gone
+        return await payout(tx, site_id, payment_id)
 
     return await pipes.database.retried(work)
+
+
+async def _end_waiting(tx: Transaction, found: Payment, cause: Cause, at: datetime) -> list[int]:
+    """End the parts that wait to be sent while others were paid, or are at their provider; their numbers.
+
+    Not those of which a try may be paid: they wait on, for two people.
+    """
+    waiting = [part for part in await legs_of(tx, found) if waits(part)]
+    if not waiting:
+        raise TooLateToCancel
+    doubted = {one.leg for one in await attempts_of(tx, found) if may_be_paid(one) or not one.is_over}
+    ending = [part for part in waiting if part.leg not in doubted]
+    if not ending:
+        await check_none_paid(tx, found, [part.leg for part in waiting])
+    for part in ending:
+        found = await payout(tx, found.site_id, found.payment_id)
+        await _end_part(tx, found, part, cause, at)
+    return [part.leg for part in ending]
+
+
+async def _end_part(tx: Transaction, found: Payment, part: Leg, cause: Cause, at: datetime) -> None:
+    """End one of them: its money is the player's again, the withdrawal goes where the others put it."""
+    await let_go(tx, found, part, at)
+    its = (legs.c.site_id == found.site_id) & (legs.c.payment_id == found.payment_id)
+    ended = {"state": LegState.DECLINED, "is_released": True}
+    await tx.execute(update(legs).where(its, legs.c.leg == part.leg).values(ended))
+    parts = await legs_of(tx, found)
+    target = of_legs([one.state for one in parts])
+    of_leg = {"leg": part.leg, "leg_state": LegState.DECLINED.value}
+    cause = replace(cause, detail={**cause.detail, **of_leg})
+    if found.waits_because and not any(map(waits, parts)):
+        cause = replace(cause, changes={"reason_code": "", "reason": ""})
+    await carry_out(tx, found, Step(() if target is found.sub_status else (target,)), cause, at=at)
 
 
 async def _cancel(tx: Transaction, found: Payment, end: SubStatus, cause: Cause, at: datetime) -> Payment:

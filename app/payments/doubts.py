@@ -5,7 +5,7 @@ doubted. Else the money stays where it is, and the try is asked about until its 
 decide what became of the other one end that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -103,21 +103,22 @@ async def kept_back(
     return instead
 
 
-async def check_none_paid(tx: Transaction, found: Payment) -> None:
+async def check_none_paid(tx: Transaction, found: Payment, parts: Collection[int] | None = None) -> None:
     """Refuse to call off what goes out while some try of it may be paid.
 
-    One person could else give back what two have to decide about. Of a withdrawal in parts those count whose
-    money is still held.
+    One person could else give back what two have to decide about.
 
     Args:
         tx: holds the payment's lock.
         found: a withdrawal or refund that waits to be sent.
+        parts: those of a withdrawal that are called off; None: all whose money is still held.
 
     Raises:
         MayBePaid: some provider has said so, or is asked.
     """
     gone = {part.leg for part in await legs_of(tx, found) if part.is_released}
     tries = [one for one in await attempts_of(tx, found) if may_be_paid(one) and one.leg not in gone]
+    tries = [one for one in tries if parts is None or one.leg in parts]
     if tries:
         raise MayBePaid(why=why_doubted(tries, besides=""))
 

@@ -45,6 +45,11 @@ async def through_both_banks(stage: Stage) -> None:
 
 async def in_two_parts(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every withdrawal goes in two parts."""
+    await in_parts(stage, monkeypatch, PART)
+
+
+async def in_parts(stage: Stage, monkeypatch: pytest.MonkeyPatch, *sums: int) -> None:
+    """Every withdrawal goes in parts of these sums, and one of the rest."""
 
     async def split(_tx: object, _site: int, _player: str, leg: LegPlan) -> list[LegPlan]:
         return [
@@ -56,7 +61,9 @@ async def in_two_parts(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
                 fingerprint=name,
                 instrument_id=None,
             )
-            for part, name in ((PART, "one"), (leg.amount.minor - PART, "two"))
+            for part, name in zip(
+                (*sums, leg.amount.minor - sum(sums)), ("one", "two", "three"), strict=False
+            )
         ]
 
     monkeypatch.setattr("app.payments.payouts.looped", split)

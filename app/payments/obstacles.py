@@ -8,13 +8,23 @@ import structlog
 from app import ledger, players
 from app.payments.casebook import is_denied
 from app.payments.legs import Leg, is_disputed
+from app.payments.model import PayoutPolicy
 from app.payments.queries import WAITS, Payment
-from app.payments.states import LegState
+from app.payments.states import LegState, SubStatus
 from app.payments.steps import remember
 from app.plumbing import metrics, switches
 from app.plumbing.database import Reader, Transaction
 
-__all__ = ["PAYOUTS", "hold_up", "let_on", "say_why", "waits", "why_barred", "why_not_sent", "why_stopped"]
+__all__ = [
+    "PAYOUTS",
+    "await_initiation",
+    "hold_up",
+    "let_on",
+    "say_why",
+    "waits",
+    "why_barred",
+    "why_held",
+]
 
 PAYOUTS = "payouts"  # the stop switch that requests and sending obey
 _LOOK_AGAIN: Final = timedelta(minutes=5)  # for money at the provider, or for the end of a stop or a dispute
@@ -39,18 +49,19 @@ async def why_barred(reader: Reader, site_id: int, player_id: str) -> str:
     return ""
 
 
-async def why_not_sent(reader: Reader, found: Payment) -> str:
-    """As `why_barred`; besides, who owes is paid out nothing: what he owed was repaid before it was held."""
-    owed = await ledger.debt(reader, found.site_id, found.player_id, found.amount.currency)
-    barred = await why_barred(reader, found.site_id, found.player_id)
+async def why_held(tx: Transaction, found: Payment) -> str:
+    """As `why_barred`, of one withdrawal; besides, a site's may be stopped, and who owes is paid nothing.
+
+    What was owed when it was asked for was repaid before it was held. An account's own switch is for
+    `liquidity` to know.
+    """
+    if await switches.is_stopped(tx, found.site_id, PAYOUTS):
+        return "withdrawals are stopped"
+    owed = await ledger.debt(tx, found.site_id, found.player_id, found.amount.currency)
+    barred = await why_barred(tx, found.site_id, found.player_id)
     return barred or (
         f"the player owes {owed}: reject it, and what is held is there to repay it" if owed.minor else ""
     )
-
-
-async def why_stopped(tx: Transaction, site_id: int) -> str:
-    """As `why_barred`, of all of a site's withdrawals; an account's own switch is for `liquidity` to know."""
-    return "withdrawals are stopped" if await switches.is_stopped(tx, site_id, PAYOUTS) else ""
 
 
 async def hold_up(tx: Transaction, found: Payment, why: str, *, at: datetime) -> None:
@@ -63,6 +74,23 @@ async def hold_up(tx: Transaction, found: Payment, why: str, *, at: datetime) ->
         at: this instant.
     """
     await say_why(tx, found, why, again_at=at + _LOOK_AGAIN)
+
+
+async def await_initiation(tx: Transaction, found: Payment, rules: PayoutPolicy, *, at: datetime) -> None:
+    """Hold up a withdrawal that the merchant must initiate, which the policy did not want when it was let go.
+
+    What was never sent ends like any that is not initiated in time.
+
+    Args:
+        tx: holds the payment's lock.
+        found: the withdrawal.
+        rules: the policy as it is now.
+        at: this instant.
+    """
+    if found.sub_status is SubStatus.APPROVED:
+        until = found.expires_at or at + timedelta(hours=rules.approval_hours)
+        await remember(tx, found, {"expires_at": until})
+    await hold_up(tx, found, "the merchant has not initiated it", at=at)
 
 
 async def say_why(tx: Transaction, found: Payment, why: str, *, again_at: datetime | None = None) -> None:

@@ -152,7 +152,8 @@ async def carry_on(pipes: Pipes, site_id: int, payment_id: str) -> None:
         case SubStatus.COOLING:
             await _end_cooling(pipes, site_id, payment_id)
         case SubStatus.APPROVED if found.expires_at is not None:
-            await _end_waiting(pipes, site_id, payment_id)
+            if await _end_waiting(pipes, site_id, payment_id):
+                await sending.send(pipes, site_id, payment_id)
         case SubStatus.APPROVED | SubStatus.ALLOCATED:
             if found.is_questioned:  # of another part, or an earlier try
                 await sending.ask_payout(pipes, site_id, payment_id)
@@ -366,19 +367,23 @@ async def _accepted(tx: Transaction, found: Payment, order: Mapping[str, object]
     )
 
 
-async def _end_waiting(pipes: Pipes, site_id: int, payment_id: str) -> None:
-    """End what was approved and never initiated, when its time is over."""
+async def _end_waiting(pipes: Pipes, site_id: int, payment_id: str) -> bool:
+    """End what was approved and never initiated, when its time is over.
 
-    async def work(tx: Transaction) -> None:
+    Returns whether it may be sent instead: the policy wants it to be initiated no more.
+    """
+
+    async def work(tx: Transaction) -> bool:
         found = await payout(tx, site_id, payment_id, lock=True)
-        at = pipes.clock.now()
-        waits = found.sub_status is SubStatus.APPROVED and found.initiated_at is None
+        at, rules = pipes.clock.now(), await policy(tx, site_id, found.amount.currency)
+        waits = found.sub_status is SubStatus.APPROVED and not approvals.is_ready(found, rules)
         if waits and found.expires_at is not None and at >= found.expires_at:
             await give_back(tx, found, at=at)
             cause = Cause("clock", reason="the merchant did not initiate it", changes={"ask_at": None})
             await carry_out(tx, found, Step((SubStatus.BY_SYSTEM,)), cause, at=at)
+        return not waits
 
-    await pipes.database.retried(work)
+    return await pipes.database.retried(work)
 
 
 async def _end_cooling(pipes: Pipes, site_id: int, payment_id: str) -> None:

@@ -29,7 +29,7 @@ from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy, present_try
 from app.payments.liquidity import Funding, elsewhere, funding_of, switched_on, why_not_funded, why_off
 from app.payments.model import Attention, Source, Step
-from app.payments.obstacles import hold_up, let_on, say_why, waits, why_not_sent, why_stopped
+from app.payments.obstacles import await_initiation, hold_up, let_on, say_why, waits, why_held
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import of_legs
 from app.payments.schedules import ask_delay
@@ -217,7 +217,10 @@ async def _begin(
     at = pipes.clock.now()
     found = await payout(tx, site_id, payment_id, lock=True)
     rules = await policy(tx, site_id, found.amount.currency)
-    if found.sub_status not in _SENDING or not is_ready(found, rules):
+    if found.sub_status not in _SENDING:
+        return []
+    if not is_ready(found, rules):
+        await await_initiation(tx, found, rules, at=at)
         return []
     parts = await legs_of(tx, found)
     tries = await attempts_of(tx, found)
@@ -233,8 +236,7 @@ async def _begin(
     found = await _called_about(tx, found, [one for one in its if one.said_paid], at)
     doubted = {one.leg for one in its if one.said_paid or one.is_questioned}
     waiting = [part for part in waiting if part.leg not in doubted]
-    why = await why_stopped(tx, site_id) or await why_not_sent(tx, found)
-    why = why or ("" if waiting else why_said_paid(its) or why_questioned(its))
+    why = await why_held(tx, found) or ("" if waiting else why_said_paid(its) or why_questioned(its))
     why = why or await why_not_funded(tx, found, waiting, tries, funding)
     if why:
         await hold_up(tx, found, "; ".join(filter(None, (why, seen.beside))), at=at)
@@ -311,7 +313,8 @@ async def _under_way(
     path: tuple[SubStatus, ...] = () if target is found.sub_status else (target,)
     if found.sub_status is SubStatus.APPROVED:
         path = (SubStatus.ALLOCATED, SubStatus.SUBMITTED)
-        changes["sent_at"] = at  # its first: when each part left is kept with the part
+        # Its first: when each part left is kept with the part. Nobody waits for the merchant's word any more.
+        changes |= {"sent_at": at, "expires_at": None}
     if path and (found.sub_status is SubStatus.APPROVED or found.waits_because):
         # What was counted while we held it is no question to the provider. What is sent again because nothing
         # left us goes on with the longer pauses.
@@ -381,8 +384,7 @@ async def _send_again(
             gone = Step(attention=Attention.ORDER_VANISHED)
             await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)
             return None
-        why = await why_stopped(tx, now_is.site_id) or await why_not_sent(tx, now_is)
-        why = why or (_CONFLICT if now_is.sub_status is SubStatus.CONFLICTED else "")
+        why = await why_held(tx, now_is) or (_CONFLICT if now_is.sub_status is SubStatus.CONFLICTED else "")
         why = why or why_doubted(others, besides=attempt.attempt_id)
         why = why or await why_off(tx, now_is.site_id, {attempt.account})
         if why:

@@ -10,8 +10,9 @@ from app import ledger, payments
 from app.kernel import signing
 from app.payments import initiation
 from app.plumbing import switches, web
+from tests.payments.accounts import switch_off, switch_on
 from tests.payments.stage import FUNDS, Bank, Stage
-from tests.payments.world import AMOUNT
+from tests.payments.world import ACCOUNT, AMOUNT
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +223,63 @@ async def test_what_is_never_initiated_ends_and_is_given_back(stage: Stage, bank
     await stage.later(timedelta(hours=25))
     assert (await stage.state(kept.payment_id))[0] == "completed"
     assert len(bank.payouts) == 1
+
+
+async def let_go_before(stage: Stage) -> Any:  # noqa: ANN401  a row
+    """A withdrawal that was approved while nobody had to initiate it, and waits; now the merchant has to."""
+    await stage.policy(needs_initiation=False)
+    await switch_off(stage, ACCOUNT)
+    found = await stage.withdraw()
+    await stage.work()
+    await stage.policy(needs_initiation=True, approval_hours=24)
+    await switch_on(stage, ACCOUNT)
+    await stage.later(timedelta(minutes=6))
+    waits = await stage.payment()
+    assert (waits.sub_status, waits.reason) == ("approved", "the merchant has not initiated it")
+    return found
+
+
+async def test_what_was_let_go_before_the_policy_wanted_it_ends_as_well(stage: Stage, bank: Bank) -> None:
+    await let_go_before(stage)
+    for _ in range(3):
+        await stage.later(timedelta(hours=7))
+    assert (await stage.payment()).sub_status == "approved"
+    await stage.later(timedelta(hours=7))
+    assert ((await stage.payment()).sub_status, await stage.told()) == ("by_system", [5])
+    assert (await stage.credited(), await stage.held(), bank.payouts) == (FUNDS, 0, [])
+
+
+async def test_or_is_initiated_in_time(stage: Stage) -> None:
+    await stage.initiate(await let_go_before(stage))
+    await stage.work()
+    found = await stage.payment()
+    assert (found.sub_status, found.reason, found.expires_at) == ("completed", "", None)
+
+
+@pytest.mark.parametrize("hours", [1, 25])
+async def test_or_is_sent_once_the_policy_wants_it_no_more(stage: Stage, bank: Bank, hours: int) -> None:
+    await let_go_before(stage)
+    await stage.policy(needs_initiation=False)
+    bank.manners = ["accepts"]
+    await stage.later(timedelta(hours=hours))
+    found = await stage.payment()
+    assert (found.sub_status, found.expires_at) == ("provider_pending", None)
+
+
+async def test_what_never_left_says_that_it_waits_for_the_merchant_and_is_not_ended(stage: Stage) -> None:
+    await stage.policy(needs_initiation=False)
+    stage.bank.manners = ["never hears", "pays"]
+    found = await stage.withdraw()
+    await stage.work()
+    await stage.policy(needs_initiation=True, approval_hours=24)
+    for _ in range(5):
+        await stage.later(timedelta(hours=7))
+    waits = await stage.payment()
+    assert (waits.sub_status, waits.reason) == ("allocated", "the merchant has not initiated it")
+    assert waits.expires_at is None
+    await stage.initiate(found)
+    await stage.later(timedelta(minutes=6))
+    assert (await stage.payment()).sub_status == "completed"
 
 
 async def test_an_order_number_names_its_payment(stage: Stage) -> None:

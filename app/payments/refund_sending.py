@@ -18,7 +18,7 @@ from app.payments.given_back import why_not_refunded
 from app.payments.legs import attempts_of
 from app.payments.liquidity import why_off
 from app.payments.model import Attention, Source, Step
-from app.payments.obstacles import hold_up, let_on, say_why
+from app.payments.obstacles import CHANGED, hold_up, let_on, say_why
 from app.payments.queries import Attempt, Payment
 from app.payments.refund_requests import refund, refund_content
 from app.payments.refund_steps import apply_to_refund, deposit_of
@@ -110,8 +110,7 @@ async def _begin(
         return None
     if idempotency.fingerprint(refund_content(found)) != found.approved_hash:
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
-        if not found.is_questioned:
-            await remember(tx, found, {"ask_at": None})
+        await hold_up(tx, found, CHANGED, at=at)
         return None
     tries = await attempts_of(tx, found)
     if {one.attempt_id for one in tries} != asked.keys() or await providers.have_moved(tx, asked.values()):

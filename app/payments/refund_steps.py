@@ -71,7 +71,7 @@ async def apply_to_refund(
     question, step = question.after(evidence, facts, step, before=word.before)
     said = (found.site_id, attempt.attempt_id, result, source)
     answer = answer_of(*said, is_over=step.is_over, is_questioned=question.becomes, at=at)
-    if step.path[-1:] == (SubStatus.UNKNOWN,) and attempt.is_over:
+    if step.path[-1:] == (SubStatus.UNKNOWN,):
         # It is not over after all; as long as it is not, no other try can begin.
         its = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
         await tx.execute(update(attempts).where(its).values(is_over=False))

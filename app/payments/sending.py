@@ -29,7 +29,7 @@ from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy, present_try
 from app.payments.liquidity import Funding, elsewhere, funding_of, switched_on, why_not_funded, why_off
 from app.payments.model import Attention, Source, Step
-from app.payments.obstacles import await_initiation, hold_up, let_on, say_why, waits, why_held
+from app.payments.obstacles import CHANGED, await_initiation, hold_up, let_on, say_why, waits, why_held
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import of_legs
 from app.payments.schedules import ask_delay
@@ -229,8 +229,7 @@ async def _begin(
         return []
     if idempotency.fingerprint(content_of(found, parts)) != found.approved_hash:
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
-        if all(one.is_over and not one.is_questioned for one in tries):
-            await remember(tx, found, {"ask_at": None})
+        await hold_up(tx, found, CHANGED, at=at)
         return []
     its = [one for one in tries if one.attempt_id in seen.tries]
     found = await _called_about(tx, found, [one for one in its if one.said_paid], at)

@@ -189,6 +189,10 @@ async def test_what_was_approved_is_what_is_sent(stage: Stage, bank: Bank, clone
         await tx.execute(text("UPDATE payment SET approved_hash = '\\x00'"))
     await stage.work()
     assert await stage.state(found.payment_id) == ("approved", "illegal_change")
+    # It says so, and is looked at, whatever becomes of the case.
+    waiting = await stage.row(found.payment_id)
+    assert waiting.reason == "it is not what people have approved: cancel it"
+    assert waiting.ask_at is not None
     assert bank.payouts == []
     await payments.cancel_for_staff(
         stage.pipes, stage.site_id, found.payment_id, await stage.operator("bota"), reason="changed"

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app import ledger, payments, staff
 from app.kernel.money import CurrencyMismatch, Money
+from app.payments.obstacles import CHANGED
 from app.payments.policies import set_policy
 from app.payments.queries import PaymentNotFound, payment_of_merchant
 from app.payments.refund_requests import (
@@ -245,7 +246,9 @@ async def test_what_was_approved_is_what_is_sent(desk: Desk, owner_database: Dat
     )
     await desk.carry_on(asked.payment_id)
     assert desk.provider.refunds == []
-    assert (await desk.found(asked.payment_id)).attention is payments.Attention.ILLEGAL_CHANGE
+    found = await desk.found(asked.payment_id)
+    assert found.attention is payments.Attention.ILLEGAL_CHANGE
+    assert (found.waits_because, found.ask_at is None) == (CHANGED, False)
 
 
 async def test_refunds_wait_while_they_or_the_account_are_stopped(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.case_tables import payment_cases
+from app.payments.dispute_telling import DISPUTE
 from app.payments.model import Attention, CaseKind, CaseState
 from app.payments.queries import Payment
 from app.payments.states import Kind, LegState, SubStatus
@@ -79,7 +80,7 @@ async def open_case(
     at: datetime,
     attempt_id: str | None = None,
 ) -> None:
-    """Open a case about a payment, unless one about the same is open: the kind, the number and the attempt.
+    """Open a case about a payment, unless one of this kind about the same is open: number, attempt, stage.
 
     Args:
         tx: where to write.
@@ -111,6 +112,7 @@ async def open_case(
             "payment_id": found.payment_id,
             "attempt_id": attempt_id,
             "about": about,
+            "word": theirs.get("code", "") if theirs.get("source") == DISPUTE else "",
             "ours": ours,
             "theirs": dict(theirs),
         },
@@ -251,13 +253,13 @@ async def is_noted(
     attempt_id: str | None,
     provider_reference: str | None,
     amount: Money | None,
-    *,
-    stage: str = "",
+    code: str,
 ) -> bool:
     """Whether an event already tells this reason for attention about this try and number of the provider.
 
-    Each `stage` of a dispute is news. Where it is the amount that differs, each other amount is; and that a
-    deposit is paid which was reversed, or a withdrawal which came back, each time, as money is missing.
+    Each stage of a dispute, its `code`, is news. Where it is the amount that differs, each other amount is;
+    and that a deposit is paid which was reversed, or a withdrawal which came back, each time, as money is
+    missing.
     """
     its = payment_events.c
     own = (its.site_id == found.site_id) & (its.payment_id == found.payment_id)
@@ -266,9 +268,8 @@ async def is_noted(
         its.detail["attention"].astext == why.value,
         _of_try(attempt_id),
         its.provider_reference.is_not_distinct_from(provider_reference),
+        (its.source != DISPUTE) | (its.detail["reason"]["code"].astext == code),
     )
-    if stage:
-        told = told.where(its.detail["reason"]["code"].astext == stage)
     if why is Attention.AMOUNT_DIFFERS:
         told = told.where(
             its.amount_minor.is_not_distinct_from(amount.minor if amount else None),
@@ -292,6 +293,7 @@ async def called_since(
     by: str = "clock",
     provider_reference: str | None = None,
     attempt_id: str | None = None,
+    stage: str = "",
 ) -> bool:
     """Whether we have called people for this reason since then; what they raised is no call.
 
@@ -303,6 +305,7 @@ async def called_since(
         by: what has called them.
         provider_reference: about which number of the provider.
         attempt_id: about which try; None: about any, or about none.
+        stage: of a dispute, which word of it.
     """
     its = payment_events.c
     called = select(its.sequence).where(
@@ -315,6 +318,8 @@ async def called_since(
     )
     if attempt_id is not None:
         called = called.where(_of_try(attempt_id))
+    if stage:
+        called = called.where(its.detail["reason"]["code"].astext == stage)
     return await reader.first(called) is not None
 
 

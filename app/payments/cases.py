@@ -15,6 +15,7 @@ from app.kernel.errors import Refusal
 from app.payments.case_tables import payment_cases
 from app.payments.case_telling import tell_resolved
 from app.payments.casebook import Case, case, case_of, open_case, other_cases
+from app.payments.dispute_queries import disputes_of
 from app.payments.model import Attention, CaseKind, CaseState, Step
 from app.payments.proposals import LONGEST_NOTE, BadProposal, Proposal, check, content_of, proposal_of
 from app.payments.queries import Payment, payment
@@ -98,7 +99,7 @@ async def propose_resolution(
         wish = staff.ApprovalWish(
             staff.ApprovalKind.CASE,
             case_id,
-            {**content_of(proposal), "standing": _standing(found)},
+            {**content_of(proposal), "standing": await _standing(tx, found)},
             operator.actor,
             1,  # besides the one who proposes: two people
             at + timedelta(hours=_HOURS),
@@ -143,7 +144,7 @@ async def decide_case(
             raise staff.ApprovalNotFound(subject=case_id)
         proposal = proposal_of(newest.content)
         its, found = await _locked(tx, site_id, case_id, proposal)
-        content = {**newest.content, "standing": _standing(found)}
+        content = {**newest.content, "standing": await _standing(tx, found)}
         voted = await staff.vote(tx, site_id, kind, case_id, operator, cast, content=content, at=at)
         if voted.state is staff.ApprovalState.APPROVED:
             await _resolve(tx, its, found, proposal, voted, at)
@@ -254,6 +255,10 @@ async def _close(
     )
 
 
-def _standing(found: Payment | None) -> dict[str, object]:
-    """What people looked at: a payment that moved meanwhile is another one."""
-    return {} if found is None else {"sub_status": found.sub_status.value, "sequence": found.sequence}
+async def _standing(reader: Reader, found: Payment | None) -> dict[str, object]:
+    """What people looked at: a payment that moved meanwhile is another one, or had a dispute that did."""
+    if found is None:
+        return {}
+    known = await disputes_of(reader, found.site_id, found.payment_id)
+    moved = {"disputes": {one.dispute_id: one.sequence for one in known}} if known else {}
+    return {"sub_status": found.sub_status.value, "sequence": found.sequence, **moved}

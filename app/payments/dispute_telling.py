@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from app import merchants, players, webhooks
-from app.payments.contract import CHARGEBACK_TYPE_ID, notification_fields
+from app.payments.contract import CHARGEBACK_STATUS_ID, CHARGEBACK_TYPE_ID, notification_fields
 from app.payments.dispute_queries import Dispute, public_dispute
 from app.payments.queries import Payment
 from app.payments.states import DisputeState
@@ -35,9 +35,9 @@ async def tell_dispute(
     before, after = public_dispute(was) if was else {}, public_dispute(now_is)
     its = (now_is.dispute_id, now_is.sequence)
     await publish_change(tx, now_is.site_id, f"dispute.{now_is.state.value}", its, before, after, at=at)
-    # A warning that expires took nothing; the protocol knows no warnings, only money that is lost.
-    if now_is.state not in _TOLD or (now_is.state is DisputeState.EXPIRED and not now_is.posted.minor):
-        return
+    told_before = _as_told(was) if was else None
+    if _as_told(now_is) in {None, told_before}:
+        return  # as where it was given in to, and then lost
     site = await merchants.site(tx, now_is.site_id)
     player = await players.player(tx, now_is.site_id, deposit.player_id)
     # The deposit's own, but for what is the dispute's; nothing of how the deposit was paid.
@@ -53,3 +53,10 @@ async def tell_dispute(
     fields = notification_fields(facts, extended=False)
     told = webhooks.Notification(now_is.dispute_id, now_is.sequence, success=True, fields=fields)
     await webhooks.announce(tx, site, told, at=at)
+
+
+def _as_told(its: Dispute) -> tuple[int, int] | None:
+    """What the protocol knows of it; no warnings, so nothing of one that has expired: it took nothing."""
+    is_warning = its.state is DisputeState.EXPIRED and not its.posted.minor
+    is_told = its.state in _TOLD and not is_warning
+    return (CHARGEBACK_STATUS_ID[its.state], its.amount.minor) if is_told else None

@@ -6,8 +6,9 @@ nothing is left by lost disputes is charged back. The caller holds the deposit's
 only where no money moves with it: what they answered the bank, and that they gave in.
 """
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import select, update
 
@@ -16,6 +17,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.case_tables import disputes
+from app.payments.casebook import called_since
 from app.payments.crediting import charge_back, win_back
 from app.payments.dispute_queries import LOST, NO_BEGINNING, OVER, UNDECIDED, Dispute, dispute, dispute_of
 from app.payments.dispute_telling import DISPUTE, tell_dispute
@@ -38,10 +40,21 @@ __all__ = [
 D = DisputeState
 # The bank has the money, should it not have been taken before.
 _TAKING: Final = UNDECIDED | {D.LOST}
+_HAVING: Final = UNDECIDED | LOST
 # What people do about a dispute, or settle with the player; the rest is the bank's word.
 _BY_HAND: Final = frozenset({D.PREVENTED, D.NEEDS_RESPONSE, D.SUBMITTED, D.ACCEPTED})
 _LONGEST_NOTE: Final = 1_000
 _STAGES: Final = {stage: DisputeState(stage.value) for stage in providers.DisputeStage}
+
+
+class _Next(NamedTuple):
+    """How a dispute stands next; `posted`: what is taken by it then."""
+
+    state: DisputeState
+    amount: Money
+    posted: Money
+    reason: str
+    due_at: datetime | None
 
 
 class DisputeNotMovable(Refusal):
@@ -68,11 +81,11 @@ async def apply_dispute(
         the dispute as it is then; None where people must look first.
     """
     state = _STAGES[told.stage]
+    if found.kind is Kind.DEPOSIT and found.present_attempt not in {None, attempt.attempt_id}:
+        await _call(tx, found, Attention.SECOND_PAYMENT, told, at)
+        return None
     if found.kind is not Kind.DEPOSIT or not _fits(found, told.amount):
         await _call(tx, found, Attention.AMOUNT_DIFFERS, told, at)
-        return None
-    if found.present_attempt not in {None, attempt.attempt_id}:
-        await _call(tx, found, Attention.SECOND_PAYMENT, told, at)
         return None
     before = await _known(tx, found, told.dispute_reference)
     if before is not None and before.payment_id != found.payment_id:
@@ -83,7 +96,8 @@ async def apply_dispute(
     if state in NO_BEGINNING:
         await _call(tx, found, Attention.ILLEGAL_CHANGE, told, at)
         return None
-    return await _opened(tx, found, told, state, at)
+    posted = told.amount if state in _TAKING else Money(0, told.amount.currency)
+    return await _opened(tx, found, told, state, at, posted=posted)
 
 
 async def accept_dispute(
@@ -94,7 +108,7 @@ async def accept_dispute(
     Args:
         tx: where to write.
         found: the deposit, locked.
-        told: the stage that the provider told, and the sum that the bank really has by it, or has given back.
+        told: the stage that the provider told, and the sum that the bank has by it in all, or has given back.
         at: this instant.
 
     Returns:
@@ -104,17 +118,23 @@ async def accept_dispute(
         return "so much was never credited by it"
     before, state = await _known(tx, found, told.dispute_reference), _STAGES[told.stage]
     if before is None:
-        if state not in _TAKING:
+        if state not in _HAVING:
             return "no dispute of this number is known by which anything was taken"
-        await _opened(tx, found, told, state, at)
+        await _opened(tx, found, told, state, at, posted=told.amount)
         return ""
     if before.payment_id != found.payment_id:
         return "it is a dispute of another deposit"
-    if state is not before.state and state not in DISPUTE_NEXT[before.state] | {D.WON, D.LOST}:
+    follows = {before.state, D.WON, D.LOST, *DISPUTE_NEXT[before.state]}
+    if state not in follows and (state not in _HAVING or before.posted.minor):
         return f"the dispute is {before.state.value}"
-    if state is D.WON and before.posted < told.amount:
-        return f"{before.posted} was taken by it"
-    await _moved(tx, found, before, state, at, told.amount, reason=told.reason)
+    posted = told.amount if state in _HAVING else before.posted
+    if state is D.WON:
+        posted = before.posted + before.amount if before.state is D.WON else before.posted
+        if posted < told.amount:
+            return f"{posted} was taken by it"
+        posted -= told.amount
+    due_at = before.due_at if state in UNDECIDED else None
+    await _moved(tx, found, before, _Next(state, told.amount, posted, told.reason, due_at), at)
     return ""
 
 
@@ -159,7 +179,8 @@ async def move_dispute(
         before = await dispute(tx, site_id, dispute_id)  # as it is behind the lock
         _check_move(before.state, state)
         due_at = before.due_at if state is D.NEEDS_RESPONSE else None
-        after = await _moved(tx, found, before, state, at, before.amount, due_at=due_at)
+        after_is = _Next(state, before.amount, _posted_after(before, state, before.amount), "", due_at)
+        after = await _moved(tx, found, before, after_is, at)
         detail = {"from": before.state.value, "to": state.value, "note": note, "payment": found.payment_id}
         await staff.note(
             tx, site_id, actor=now_is.actor, deed="dispute.moved", subject=dispute_id, detail=detail, at=at
@@ -202,9 +223,10 @@ async def _opened(
     told: providers.DisputeReport,
     state: DisputeState,
     at: datetime,
+    *,
+    posted: Money,
 ) -> Dispute:
     dispute_id = ids.new("dsp", at=at)
-    posted = told.amount.minor if state in _TAKING else 0
     await tx.execute(
         disputes.insert().values(
             site_id=found.site_id,
@@ -216,7 +238,7 @@ async def _opened(
             state=state,
             amount_minor=told.amount.minor,
             currency=told.amount.currency,
-            posted_minor=posted,
+            posted_minor=posted.minor,
             reason=told.reason,
             due_at=told.due_at,
             opened_at=at,
@@ -225,8 +247,8 @@ async def _opened(
         )
     )
     made = await dispute(tx, found.site_id, dispute_id)
-    if posted:
-        await _take(tx, found, made, told.amount, state, at)
+    if posted.minor:
+        await _take(tx, found, made, posted, at)
     await _count(tx, made, at)
     await tell_dispute(tx, found, None, made, at=at)
     return made
@@ -242,80 +264,68 @@ async def _followed(
 ) -> Dispute:
     """The next word about a known dispute; its sum may change while nothing is taken by it."""
     is_repeated, is_same_sum = state is before.state, told.amount == before.amount
+    # What has expired is opened where it was a warning that did.
+    follows = state in DISPUTE_NEXT[before.state] and not (state is D.OPENED and before.posted.minor)
     if not is_same_sum and (before.posted.minor or (is_repeated and state is not D.EARLY_WARNING)):
-        await _call(tx, found, Attention.AMOUNT_DIFFERS, told, at)
-    elif not is_repeated and state not in DISPUTE_NEXT[before.state]:
-        await _call(tx, found, Attention.ILLEGAL_CHANGE, told, at)
+        await _call(tx, found, Attention.AMOUNT_DIFFERS, told, at, before=before)
+    elif not is_repeated and not follows:
+        await _call(tx, found, Attention.ILLEGAL_CHANGE, told, at, before=before)
     elif not (is_repeated and is_same_sum):
-        return await _moved(tx, found, before, state, at, told.amount, reason=told.reason, due_at=told.due_at)
+        posted = _posted_after(before, state, told.amount)
+        return await _moved(
+            tx, found, before, _Next(state, told.amount, posted, told.reason, told.due_at), at
+        )
     return before
 
 
-async def _moved(
-    tx: Transaction,
-    found: Payment,
-    before: Dispute,
-    state: DisputeState,
-    at: datetime,
-    amount: Money,
-    *,
-    reason: str = "",
-    due_at: datetime | None = None,
-) -> Dispute:
-    posted = _posted_after(before, state, amount)
-    if posted > before.posted:
-        await _take(tx, found, before, posted - before.posted, state, at)
-    elif posted < before.posted:
-        await _give(tx, found, before, before.posted - posted, at)
-    values = {
-        "state": state,
-        "amount_minor": amount.minor,
-        "posted_minor": posted.minor,
-        "reason": reason or before.reason,
-        "sequence": before.sequence + 1,
-        "due_at": due_at,
-        "changed_at": at,
-        "closed_at": at if state in OVER else None,
-    }
+async def _moved(tx: Transaction, found: Payment, before: Dispute, now_is: _Next, at: datetime) -> Dispute:
     its = (disputes.c.site_id == found.site_id) & (disputes.c.dispute_id == before.dispute_id)
-    await tx.execute(update(disputes).where(its).values(values))
+    await tx.execute(
+        update(disputes)
+        .where(its)
+        .values(
+            state=now_is.state,
+            amount_minor=now_is.amount.minor,
+            posted_minor=now_is.posted.minor,
+            reason=now_is.reason or before.reason,
+            sequence=before.sequence + 1,
+            due_at=now_is.due_at,
+            changed_at=at,
+            closed_at=at if now_is.state in OVER else None,
+        )
+    )
     after = await dispute(tx, found.site_id, before.dispute_id)
+    if after.posted > before.posted:
+        await _take(tx, found, after, after.posted - before.posted, at)
+    elif after.posted < before.posted:
+        key = f"{after.dispute_id}:back-{after.sequence}"
+        await win_back(tx, found, key, before.posted - after.posted, at=at)
     await _count(tx, after, at)
     await tell_dispute(tx, found, before, after, at=at)
     return after
 
 
 def _posted_after(before: Dispute, state: DisputeState, amount: Money) -> Money:
-    """What is taken by a dispute once it stands so, with this sum.
+    """What is taken by a dispute once its provider says that it stands so.
 
-    The sum of which something is taken changes by what people accept alone; and what came back of it then may
-    be less than was taken.
+    It is told with the sum that is known already where something is taken; of that a part may have come back.
     """
-    posted = before.posted
     if state is D.WON:
-        return posted - min(posted, amount)
-    if state in _TAKING and (posted.minor == 0 or before.state is D.WON):
-        return posted + amount
-    if state in _TAKING | LOST and posted.minor:
-        return posted + amount - before.amount
-    return posted
+        return before.posted - min(before.posted, amount)
+    if state in _TAKING and (before.posted.minor == 0 or before.state is D.WON):
+        return before.posted + amount
+    return before.posted
 
 
-async def _take(
-    tx: Transaction, found: Payment, its: Dispute, amount: Money, state: DisputeState, at: datetime
-) -> None:
-    """The provider has taken it from us, and we from whoever had it."""
+async def _take(tx: Transaction, found: Payment, its: Dispute, amount: Money, at: datetime) -> None:
+    """The provider has taken it from us, and we from whoever had it; the dispute as it is then."""
     await charge_back(tx, found, f"{its.dispute_id}:taken-{its.sequence}", amount, at=at)
     now_is = await payment(tx, found.site_id, found.payment_id)
     if now_is.remaining < amount:
         # What is refunded, or on its way there, was taken a second time: people look, the figures stay true.
-        why = Cause(DISPUTE, state.value, amount=amount, provider_reference=its.dispute_reference)
-        await carry_out(tx, now_is, Step(attention=Attention.TAKEN_BACK), why, at=at)
-
-
-async def _give(tx: Transaction, found: Payment, its: Dispute, amount: Money, at: datetime) -> None:
-    """The provider has given it back."""
-    await win_back(tx, found, f"{its.dispute_id}:back-{its.sequence}", amount, at=at)
+        why = Cause(DISPUTE, its.state.value, amount=amount, provider_reference=its.dispute_reference)
+        step = Step(attention=Attention.TAKEN_BACK)
+        await carry_out(tx, now_is, step, replace(why, is_news=True), at=at)
 
 
 async def _count(tx: Transaction, its: Dispute, at: datetime) -> None:
@@ -325,7 +335,20 @@ async def _count(tx: Transaction, its: Dispute, at: datetime) -> None:
 
 
 async def _call(
-    tx: Transaction, found: Payment, why: Attention, told: providers.DisputeReport, at: datetime
+    tx: Transaction,
+    found: Payment,
+    why: Attention,
+    told: providers.DisputeReport,
+    at: datetime,
+    *,
+    before: Dispute | None = None,
 ) -> None:
+    """Call people about a word; what they noted before the dispute moved last is another matter."""
     cause = Cause(DISPUTE, told.stage.value, told.reason, told.amount, told.dispute_reference)
+    if before is not None:
+        number, stage = told.dispute_reference, told.stage.value
+        is_told = await called_since(
+            tx, found, why, before.changed_at, by=DISPUTE, provider_reference=number, stage=stage
+        )
+        cause = replace(cause, is_news=not is_told)
     await carry_out(tx, found, Step(attention=why), cause, at=at)

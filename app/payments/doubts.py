@@ -126,7 +126,7 @@ async def check_none_paid(tx: Transaction, found: Payment, parts: Collection[int
 async def _called_about(tx: Transaction, found: Payment, one: Attempt, since: datetime, at: datetime) -> None:
     """Call people about a try that said that it was paid, once: they noted it while another might be too."""
     kind = Attention.DENIED_AFTER_SUCCESS if one.contradicts else Attention.SECOND_PAYMENT
-    about = {"provider_reference": one.provider_reference, "attempt_id": one.attempt_id}
-    if not await called_since(tx, found, kind, since, by="system", **about):
+    number, its = one.provider_reference, one.attempt_id
+    if not await called_since(tx, found, kind, since, by="system", provider_reference=number, attempt_id=its):
         now_is = await payment(tx, found.site_id, found.payment_id)
         await call_about(tx, now_is, one, kind, is_news=True, at=at)

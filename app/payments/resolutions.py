@@ -66,7 +66,8 @@ def answers(proposal: Proposal, its: Case, other: Case, found: Payment, *, is_ne
         is_new: what was carried out has opened it. The provider's word calls people for what it does to the
             player; here they have just said so themselves.
     """
-    if proposal.resolution not in _IT_WAS_OR_NOT or other.kind not in _WAS_IT_PAID:
+    is_of_payment = DISPUTE not in {its.theirs.get("source"), other.theirs.get("source")}
+    if proposal.resolution not in _IT_WAS_OR_NOT or other.kind not in _WAS_IT_PAID or not is_of_payment:
         return False
     if is_new:
         return True
@@ -166,14 +167,21 @@ async def _counted(
     proposal: Proposal,
     at: datetime,
 ) -> None:
+    if why := await _why_nothing(tx, found, attempt, result, at):
+        raise impossible(proposal, why)
+
+
+async def _why_nothing(
+    tx: Transaction, found: Payment, attempt: Attempt, result: providers.Result, at: datetime
+) -> str:
+    """Let a word count; returns why it changes nothing, or an empty string."""
     step = await apply(tx, found, attempt, result, Source.SETTLEMENT, at=at)
     has_answered = attempt.is_questioned and step.settles
-    if not (has_answered or step.path or step.credit or step.paid or step.came_back or step.is_over):
-        is_kept = step.attention is Attention.UNCONFIRMED
-        why = (
-            "another attempt may be paid: decide about that one first" if is_kept else "nothing would change"
-        )
-        raise impossible(proposal, f"it is {found.sub_status.value}, and {why}")
+    if has_answered or step.path or step.credit or step.paid or step.came_back or step.is_over:
+        return ""
+    is_kept = step.attention is Attention.UNCONFIRMED
+    why = "another attempt may be paid: decide about that one first" if is_kept else "nothing would change"
+    return f"it is {found.sub_status.value}, and {why}"
 
 
 async def _accepted(tx: Transaction, its: Case, found: Payment, proposal: Proposal, at: datetime) -> None:
@@ -318,23 +326,38 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
     if notice is None:
         raise impossible(proposal, "it is about no notice")
     account = await providers.account(tx, its.site_id, notice.account)
-    told = [one for one in providers.reports_of(account, notice) if one.reference.startswith(its.about)]
-    for report in told:
-        found = await payment(tx, found.site_id, found.payment_id)
-        attempt = await _attempt_at(tx, its, found, proposal, notice.account, report.result)
-        if report.dispute is None:
-            its_try = found if found.kind is not Kind.DEPOSIT else at_try(found, attempt)
-            await _counted(tx, its_try, attempt, report.result, proposal, at)
-            continue
-        dispute = await apply_dispute(tx, found, attempt, report.dispute, at=at)
-        if dispute is None or dispute.state.value != report.dispute.stage.value:
-            raise impossible(proposal, "the dispute does not fit this payment")
+    reports = providers.reports_of(account, notice)
+    told = [one for one in reports if one.reference[:64] == its.about]  # as long as a case has it
+    in_vain = [await _matched_fact(tx, its, found, proposal, report, notice.account, at) for report in told]
+    if all(in_vain):
+        raise impossible(proposal, in_vain[0])
     if not await open_about_notice(tx, its):
         why = f"matched to {found.payment_id}"
         is_read = providers.NoticeState.READ
         await providers.close_notice(
             tx, its.site_id, notice.notice_id, is_read, at=at, reason=why, was=notice.state
         )
+
+
+async def _matched_fact(
+    tx: Transaction,
+    its: Case,
+    found: Payment,
+    proposal: Proposal,
+    report: providers.Report,
+    account: str,
+    at: datetime,
+) -> str:
+    """Let one fact of a notice count; returns why it changes nothing, or an empty string."""
+    found = await payment(tx, found.site_id, found.payment_id)
+    attempt = await _attempt_at(tx, its, found, proposal, account, report.result)
+    if report.dispute is None:
+        its_try = found if found.kind is not Kind.DEPOSIT else at_try(found, attempt)
+        return await _why_nothing(tx, its_try, attempt, report.result, at)
+    dispute = await apply_dispute(tx, found, attempt, report.dispute, at=at)
+    if dispute is None or dispute.state.value != report.dispute.stage.value:
+        raise impossible(proposal, "the dispute does not fit this payment")
+    return ""
 
 
 async def _attempt_at(

@@ -272,7 +272,7 @@ DISPUTE_NEXT: Mapping[DisputeState, frozenset[DisputeState]] = {
     D.WON: frozenset({D.PRE_ARBITRATION}),
     D.LOST: frozenset({D.PRE_ARBITRATION, D.WON}),
     D.ACCEPTED: frozenset({D.LOST}),
-    D.EXPIRED: frozenset({D.LOST, D.WON}),
+    D.EXPIRED: frozenset({D.OPENED, D.LOST, D.WON}),
     D.PRE_ARBITRATION: frozenset({D.SUBMITTED}) | _DECIDED,
 }
 assert DISPUTE_NEXT.keys() == set(DisputeState)

@@ -24,7 +24,6 @@ from app.payments.cascade import (
 from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
 from app.payments.crediting import credit, take_again
-from app.payments.dispute_telling import DISPUTE
 from app.payments.evidence import as_ranked, evidence_of
 from app.payments.fences import taken
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
@@ -33,7 +32,7 @@ from app.payments.questions import question_about
 from app.payments.rules import in_conflict, next_step
 from app.payments.schedules import ask_delay, next_question
 from app.payments.sources import remember_source
-from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
+from app.payments.states import FINAL, STATUS_OF, IllegalTransition, Kind, SubStatus, checked_path
 from app.payments.tables import payment_events, payments
 from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import metrics, queue
@@ -258,9 +257,10 @@ async def _remarked(
     """The same where nothing moves: it is to be asked about, has been settled, or a person must look."""
     values: dict[str, object] = {}
     why, is_open = step.attention, _is_questioned(found, cause)
+    is_settled = found.sub_status in (_OF_TRIES if found.kind is Kind.DEPOSIT else FINAL)
     if step.ask_again:
         values |= {"ask_at": at, "asked": 0}
-    elif found.sub_status in FINAL and not is_open and (step.settles or found.is_questioned):
+    elif is_settled and not is_open and (step.settles or found.is_questioned):
         values["ask_at"] = next_question(found.kind, found.sub_status, found.asked, found.completed_at, at)
     elif is_open and step.settles and found.ask_at is None:  # given up for all, answered for one
         values |= {"ask_at": at, "asked": 0, "changed_at": at}
@@ -268,8 +268,7 @@ async def _remarked(
         values |= {"is_questioned": is_open, "attention": _shown_on(found, cause)}
         values |= {"changed_at": at} if is_open else {}  # from then on its horizon counts
     told = (cause.attempt_id, cause.provider_reference, cause.amount)
-    stage = cause.reason_code if cause.source == DISPUTE else ""
-    if why is not None and (cause.is_news or not await is_noted(tx, found, why, *told, stage=stage)):
+    if why is not None and (cause.is_news or not await is_noted(tx, found, why, *told, cause.reason_code)):
         its = {"sequence": found.sequence + 1, "changed_at": at}
         values |= {"attention": _shown_on(found, cause, why), **its}
     return values

@@ -10,7 +10,7 @@ from app.payments.disputes import apply_dispute
 from app.payments.legs import attempts_of
 from app.payments.queries import payment
 from app.payments.resolutions import ResolutionImpossible
-from tests.payments.casework import R, open_cases, resolve
+from tests.payments.casework import R, only, open_cases, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.test_disputes import say
 from tests.payments.world import State, fact, just, paid
@@ -206,3 +206,46 @@ async def test_what_is_reopened_after_the_rest_was_refunded_is_undecided_again(d
     assert (await desk.found(deposit)).sub_status.value == "completed"
     await say(desk, deposit, "lost", 100_000)
     assert (await desk.found(deposit)).status.value == "refunded"
+
+
+async def test_taken_again_twice_of_what_was_refunded_calls_people_twice(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    desk.provider.answers = desk.provider.statuses = [paid("back-1")]
+    await desk.sent(deposit)
+    await say(desk, deposit, "opened")
+    await resolve(desk, (await only(desk)).case_id, R.NOTED)
+    await say(desk, deposit, "won")
+    await say(desk, deposit, "pre_arbitration")
+    await resolve(desk, (await only(desk)).case_id, R.NOTED)
+    await say(desk, deposit, "won")
+    await say(desk, deposit, "pre_arbitration")
+    assert [one.kind.value for one in await open_cases(desk)] == ["taken_back"]
+
+
+async def test_a_refund_that_fails_while_a_dispute_is_undecided(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    desk.provider.answers = desk.provider.statuses = [paid("back-1")]
+    asked = await desk.sent(deposit)
+    assert (await desk.found(deposit)).sub_status.value == "refunded"
+    await say(desk, deposit, "opened")
+    assert (await desk.found(deposit)).sub_status.value == "refunded"
+    desk.provider.statuses = [just(State.FAILED)]
+    await answers(desk, asked.payment_id, "failed")
+    assert await desk.figures(deposit) == (150_000, 0, 0, 150_000)
+    assert (await desk.found(deposit)).sub_status.value == "completed"
+    assert await desk.balances() == {}
+    await say(desk, deposit, "lost")
+    assert (await desk.found(deposit)).sub_status.value == "charged_back"
+    assert await desk.told((await desk.found(deposit)).number)
+
+
+async def test_a_refund_is_called_off_while_its_money_is_with_the_bank(desk: Desk) -> None:
+    """It waits; the dispute takes all, and is won once it is called off: the player has all, and no debt."""
+    deposit = await desk.deposit()
+    asked = await desk.refund(deposit, 50_000)
+    await say(desk, deposit, "opened")
+    assert await desk.balances() == {"player_held": 50_000, "player_debt": -50_000}
+    await payments.cancel_refund(desk.pipes, desk.site_id, asked.payment_id, desk.maker, reason="no")
+    assert await desk.figures(deposit) == (150_000, 0, 0, 150_000)
+    await say(desk, deposit, "won")
+    assert await desk.balances() == {"provider_clearing": -150_000, "player_cash": 150_000}

@@ -1,14 +1,15 @@
-"""A dispute of what is no deposit moves no money: by whatever way it comes, people look at it."""
+"""A dispute of what is no deposit, or of another try, moves no money: however it comes, people look at it."""
 
 import pytest
 
 from app import payments, staff
 from app.payments.policies import set_policy
 from app.payments.resolutions import ResolutionImpossible
+from tests.payments.accounts import SECOND, cases, decided
 from tests.payments.casework import R, decide, open_cases, orphan, pay_out, propose
 from tests.payments.desk import Desk, kzt
 from tests.payments.peers import answering
-from tests.payments.world import fact, paid
+from tests.payments.world import AMOUNT, Provider, World, fact, paid
 
 HALF = kzt(50_000)
 
@@ -65,3 +66,23 @@ async def test_matched_to_it_by_two_people(desk: Desk, kind: str) -> None:
         await decide(desk, its.case_id)
     assert await stands(desk, gone) == before
     assert [one.case_id for one in await open_cases(desk)] == [its.case_id]
+
+
+async def test_a_dispute_of_another_try_takes_nothing_of_what_came_by_the_present_one(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    """1,000 of 1,500 came by the second and were accepted; the first is charged back with 1,500."""
+    first, other = both_tried
+    odd = paid("second-1", kzt(100_000))
+    second.statuses = [odd]
+    await world.notice(fact(other, theirs="second-1", minor=100_000), account=SECOND)
+    assert (await world.payment()).sub_status == "conflicted"
+    await decided(world, R.ACCEPTED, amount=kzt(100_000))
+    found = await world.payment()
+    assert (found.sub_status, found.account, found.captured_minor) == ("completed", SECOND, 100_000)
+    told = {"number": "cb-1", "stage": "opened", "minor": AMOUNT.minor}
+    await world.notice(fact(first, "unknown", dispute=told), mark="cb")
+    assert await cases(world) == ["second_payment"]
+    with pytest.raises(ResolutionImpossible):
+        await decided(world, R.ACCEPTED, amount=kzt(100_000))
+    assert await world.rows("SELECT * FROM dispute") == []

@@ -206,3 +206,17 @@ async def test_while_it_is_in_conflict_the_page_of_the_other_try_is_asked_about(
     second.statuses = [paid("second-1")]
     await days(world, 20)
     assert "second_payment" in await cases(world)
+
+
+async def test_a_conflict_is_asked_about_no_more_once_the_other_try_has_answered(
+    world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
+) -> None:
+    first, _ = both_tried
+    await first_in_conflict(world, provider, second, first)
+    second.statuses = [just(State.FAILED)]
+    await days(world, 2)
+    assert await questioned(world) == []
+    asked_of_first = len(provider.asked)
+    await days(world, 20)
+    assert await cases(world) == ["amount_differs"]
+    assert len(provider.asked) == asked_of_first

@@ -271,6 +271,32 @@ async def test_all_that_a_notice_of_nobody_says_of_one_order_is_matched(desk: De
     assert await desk.figures(deposit) == (150_000, 0, 0, 90_000)
 
 
+async def test_only_the_facts_of_the_order_are_matched(desk: Desk) -> None:
+    """One notice tells that x-1 was paid, and that x-10, an order of somebody else, was not."""
+    await desk.world.ask()
+    deposit = str((await desk.world.payment()).payment_id)
+    await orphan(desk, fact("x-1", theirs="n-1"), fact("x-10", "failed", theirs="n-10"))
+    its = next(one for one in await open_cases(desk) if one.about == "x-1")
+    await resolve(desk, its.case_id, R.MATCHED, payment_id=deposit)
+    assert (await desk.found(deposit)).sub_status.value == "completed"
+
+
+async def test_a_fact_that_is_told_twice_can_be_matched(desk: Desk) -> None:
+    await desk.world.ask()
+    deposit = str((await desk.world.payment()).payment_id)
+    its = await orphan(desk, fact("x-1", theirs="n-1"), fact("x-1", theirs="n-1"))
+    await resolve(desk, its.case_id, R.MATCHED, payment_id=deposit)
+    assert (await desk.found(deposit)).sub_status.value == "completed"
+
+
+async def test_paid_and_disputed_in_one_notice_can_be_matched_to_what_is_paid(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    told = {"number": "cb-1", "stage": "opened", "minor": 50_000}
+    its = await orphan(desk, fact("x-1"), fact("x-1", "unknown", dispute=told))
+    await resolve(desk, its.case_id, R.MATCHED, payment_id=deposit)
+    assert await desk.figures(deposit) == (150_000, 0, 0, 50_000)
+
+
 async def test_a_matched_dispute_that_cannot_follow_is_refused_and_changes_nothing(desk: Desk) -> None:
     deposit = await desk.deposit()
     reference, told = await desk.world.reference(), {"number": "cb-1", "minor": 50_000}

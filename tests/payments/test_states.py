@@ -87,7 +87,7 @@ submitted        won lost accepted expired
 won              pre_arbitration
 lost             pre_arbitration won
 accepted          lost
-expired          lost won
+expired          opened lost won
 pre_arbitration  submitted won lost accepted expired
 """
 

@@ -256,6 +256,22 @@ async def test_what_a_dispute_took_counts_again_once_a_refund_had_left_it_no_roo
     assert [row[0] for row in rows] == [90, 40, 0, 0]
 
 
+async def test_each_word_about_a_dispute_has_a_case_of_its_own(scratch: str) -> None:
+    case = CASE.replace("opened_at)", "opened_at, word)").replace("now())", "now(), $3)")
+    await asyncio.to_thread(schema.upgrade, scratch, "case_words")
+    connection = await asyncpg.connect(asyncpg_dsn(scratch))
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(case, "cas_1", None, "opened")
+        await connection.execute(case, "cas_2", None, "lost")
+        with pytest.raises(asyncpg.UniqueViolationError, match="uq_payment_case_open"):
+            await connection.execute(case, "cas_3", None, "lost")
+        with pytest.raises(IntegrityError, match="uq_payment_case_former"):
+            await asyncio.to_thread(command.downgrade, alembic_config(scratch), "charged_back")
+    finally:
+        await connection.close()
+
+
 async def test_a_database_says_its_revision(scratch: str) -> None:
     async with Database(scratch, SessionSettings(role="")) as database:
         async with database.reading() as reader:

@@ -9,13 +9,15 @@ from app import payments, providers
 from app.kernel.errors import Refusal
 from app.payments.dispute_queries import UNDECIDED
 from app.payments.states import DISPUTE_NEXT, DisputeState
+from tests.payments.casework import REJECT, R, decide, open_cases, propose
 from tests.payments.desk import Desk, kzt
 from tests.payments.test_disputes import disputes, say
 from tests.payments.world import State, fact, just, paid
 
 D = DisputeState
-LIVES, DEEDS = 40, 14
-_FIRST = (D.EARLY_WARNING, D.OPENED, D.LOST)
+LIVES, DEEDS = 30, 14
+_FIRST = [D.EARLY_WARNING, D.OPENED, D.LOST]
+_SUMS = (50_000, 99_000, 100_000, 150_000)
 _ENDS = (State.SUCCEEDED, State.FAILED)
 
 
@@ -27,7 +29,6 @@ class Life:
         self.chance = random.Random(seed)
         self.truth = {own: (State.SUCCEEDED, 150_000)}
         self.next_answer = State.PROCESSING
-        self.known: dict[str, tuple[DisputeState, int]] = {}
         self.done: list[str] = []
         desk.provider.statuses = [self.said]
 
@@ -78,20 +79,32 @@ class Life:
         await self.desk.world.notice(fact(self.own, state.value), mark=str(len(self.done)))
 
     async def disputes(self) -> None:
+        """Its next word about one of two, mostly with the sum that is known."""
         number = self.chance.choice(["cb-1", "cb-2"])
-        before, minor = self.known.get(number, (None, self.chance.choice([50_000, 100_000, 150_000])))
-        options = _FIRST if before is None else sorted(DISPUTE_NEXT[before])
-        if options:
-            stage = self.chance.choice(options)
-            await say(self.desk, self.deposit, stage.value, minor, number)
-            now = {one.dispute_reference: one.state for one in await disputes(self.desk, self.deposit)}
-            if now.get(number) is stage:
-                self.known[number] = stage, minor
-            self.done.append(f"{number} {stage.value}")
+        known = {one.dispute_reference: one for one in await disputes(self.desk, self.deposit)}
+        before = known.get(number)
+        minor = before.amount.minor if before and self.chance.random() < 0.8 else self.chance.choice(_SUMS)
+        follow = sorted(DISPUTE_NEXT[before.state]) if before else _FIRST
+        stage = self.chance.choice([*follow, *follow, D.WON, D.LOST])
+        await say(self.desk, self.deposit, stage.value, minor, number)
+        self.done.append(f"{number} {stage.value} {minor}")
+
+    async def people_decide(self) -> None:
+        """About the oldest case, with the sum that was told or another."""
+        for its in (await open_cases(self.desk))[:1]:
+            resolution = self.chance.choice([R.NOTED, R.NOT_PAID, R.ACCEPTED, R.ACCEPTED])
+            sums = [50_000, 99_000, 150_000, its.exposure.minor if its.exposure else 1]
+            amount = kzt(self.chance.choice(sums)) if resolution is R.ACCEPTED else None
+            await propose(self.desk, its.case_id, resolution, amount=amount)
+            try:
+                await decide(self.desk, its.case_id)
+            except Refusal:
+                await decide(self.desk, its.case_id, REJECT)
+                raise
 
     async def lived(self) -> None:
         deeds: list[Callable[[], Awaitable[None]]] = [
-            *(self.asks, self.approves, self.rejects, self.carries_on),
+            *(self.asks, self.approves, self.rejects, self.carries_on, self.people_decide),
             *(self.changes, self.denies, self.disputes, self.disputes),
         ]
         for _ in range(DEEDS):
@@ -128,13 +141,24 @@ class Life:
                 pytest.fail(f"{other}: {self.done}")
 
 
-@pytest.mark.parametrize("seed", range(LIVES))
-async def test_nothing_goes_back_twice_and_nothing_is_lost(
-    desk: Desk, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def _lived(desk: Desk, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     deposit = await desk.deposit()
     [row] = await desk.world.rows("SELECT attempt_id FROM attempt WHERE payment_id = :of", of=deposit)
     life = Life(desk, deposit, row.attempt_id, seed)
     monkeypatch.setattr(desk.provider, "refund", life.placed)
     await life.lived()
     await life.checked()
+
+
+@pytest.mark.parametrize("seed", range(LIVES))
+async def test_nothing_goes_back_twice_and_nothing_is_lost(
+    desk: Desk, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _lived(desk, seed, monkeypatch)
+
+
+@pytest.mark.parametrize("seed", range(LIVES))
+async def test_nor_where_the_merchant_keeps_the_balances(
+    seamless: Desk, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _lived(seamless, seed, monkeypatch)

@@ -15,7 +15,7 @@ from tests.payments.test_disputes import disputes, say
 from tests.payments.world import State, fact, just, paid
 
 D = DisputeState
-LIVES, DEEDS = 30, 14
+LIVES, DEEDS = 30, 24
 _FIRST = [D.EARLY_WARNING, D.OPENED, D.LOST]
 _SUMS = (50_000, 99_000, 100_000, 150_000)
 _ENDS = (State.SUCCEEDED, State.FAILED)
@@ -105,7 +105,7 @@ class Life:
     async def lived(self) -> None:
         deeds: list[Callable[[], Awaitable[None]]] = [
             *(self.asks, self.approves, self.rejects, self.carries_on, self.people_decide),
-            *(self.changes, self.denies, self.disputes, self.disputes),
+            *(self.changes, self.denies, *[self.disputes] * 6),
         ]
         for _ in range(DEEDS):
             self.desk.world.clock.advance(600)

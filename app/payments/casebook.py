@@ -13,11 +13,10 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.case_tables import payment_cases
-from app.payments.dispute_telling import DISPUTE
-from app.payments.model import Attention, CaseKind, CaseState
+from app.payments.model import DISPUTE, Attention, CaseKind, CaseState
 from app.payments.queries import Payment
 from app.payments.states import Kind, LegState, SubStatus
-from app.payments.tables import payment_events, payments
+from app.payments.tables import payment_events
 from app.plumbing.database import Reader, Transaction
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "case_of",
     "case_page",
     "cases_of_site",
-    "is_denied",
     "is_noted",
     "open_about_notice",
     "open_case",
@@ -47,7 +45,7 @@ class Case:
     """What people must look at, with both stories.
 
     `attempt_id`: which attempt the evidence was about; None where it was about none: people opened it, the
-    clock did about more than one, it is about a dispute, or a notice of nobody.
+    clock did about more than one, or it is about a notice of nobody.
     """
 
     site_id: int
@@ -80,7 +78,7 @@ async def open_case(
     at: datetime,
     attempt_id: str | None = None,
 ) -> None:
-    """Open a case about a payment, unless one of this kind about the same is open: number, attempt, stage.
+    """Open a case about a payment, unless one of this kind about the same is open: number, attempt, word.
 
     Args:
         tx: where to write.
@@ -112,7 +110,7 @@ async def open_case(
             "payment_id": found.payment_id,
             "attempt_id": attempt_id,
             "about": about,
-            "word": theirs.get("code", "") if theirs.get("source") == DISPUTE else "",
+            "word": f"{theirs['code']} {theirs['amount']}" if theirs.get("source") == DISPUTE else "",
             "ours": ours,
             "theirs": dict(theirs),
         },
@@ -228,24 +226,6 @@ async def case_of(reader: Reader, site_id: int, payment_id: str, kind: CaseKind)
     return _case(row) if row else None
 
 
-async def is_denied(reader: Reader, site_id: int, player_id: str) -> bool:
-    """Whether people have yet to look at a deposit of the player's that was denied after it was paid."""
-    its = payment_cases.c
-    row = await reader.first(
-        select(its.case_id)
-        .join(payments, (payments.c.site_id == its.site_id) & (payments.c.payment_id == its.payment_id))
-        .where(
-            its.site_id == site_id,
-            its.state == CaseState.OPEN,
-            its.kind == CaseKind.DENIED_AFTER_SUCCESS,
-            payments.c.kind == Kind.DEPOSIT,
-            payments.c.player_id == player_id,
-        )
-        .limit(1)
-    )
-    return row is not None
-
-
 async def is_noted(
     reader: Reader,
     found: Payment,
@@ -293,7 +273,7 @@ async def called_since(
     by: str = "clock",
     provider_reference: str | None = None,
     attempt_id: str | None = None,
-    stage: str = "",
+    word: tuple[str, Money] | None = None,
 ) -> bool:
     """Whether we have called people for this reason since then; what they raised is no call.
 
@@ -305,7 +285,7 @@ async def called_since(
         by: what has called them.
         provider_reference: about which number of the provider.
         attempt_id: about which try; None: about any, or about none.
-        stage: of a dispute, which word of it.
+        word: about a dispute, its stage and sum.
     """
     its = payment_events.c
     called = select(its.sequence).where(
@@ -318,8 +298,9 @@ async def called_since(
     )
     if attempt_id is not None:
         called = called.where(_of_try(attempt_id))
-    if stage:
-        called = called.where(its.detail["reason"]["code"].astext == stage)
+    if word is not None:
+        stage, amount = word
+        called = called.where(its.detail["reason"]["code"].astext == stage, its.amount_minor == amount.minor)
     return await reader.first(called) is not None
 
 

@@ -3,6 +3,7 @@
 The caller holds the payment's lock and writes what the payment is then, in the same transaction.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -12,7 +13,7 @@ from app.payments.queries import Payment
 from app.payments.states import SubStatus
 from app.plumbing.database import Reader, Transaction
 
-__all__ = ["charge_back", "credit", "is_the_players", "take_again", "win_back"]
+__all__ = ["charge_back", "credit", "is_the_players", "take_again", "was_charged_back", "win_back"]
 
 _SOURCE: Final = "payments"  # the namespace of our keys in the ledger
 
@@ -63,6 +64,12 @@ async def take_again(tx: Transaction, found: Payment, amount: Money, *, at: date
 async def charge_back(tx: Transaction, found: Payment, key: str, amount: Money, *, at: datetime) -> None:
     """The player's bank has taken it by a dispute: from whoever had it, as `take_again`; `key` is new."""
     await _move(tx, found, key, amount, is_out=True, at=at, by=ledger.CHARGEBACK)
+
+
+async def was_charged_back(reader: Reader, found: Payment, keys: Sequence[str]) -> bool:
+    """Whether anything was ever taken under one of these keys."""
+    parts = [f"{key}{part}" for key in keys for part in ("", ":cash", ":debt")]  # see `ledger.take`
+    return bool(await ledger.posted_kinds(reader, found.site_id, _SOURCE, parts))
 
 
 async def win_back(tx: Transaction, found: Payment, key: str, amount: Money, *, at: datetime) -> None:

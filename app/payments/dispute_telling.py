@@ -12,9 +12,8 @@ from app.payments.states import DisputeState
 from app.payments.telling import notified_of, publish_change
 from app.plumbing.database import Transaction
 
-__all__ = ["DISPUTE", "tell_dispute"]
+__all__ = ["tell_dispute"]
 
-DISPUTE: Final = "dispute"  # what says so in a deposit's history
 # Representment, won, lost, and that it was opened: what the protocol knows. The rest are events only.
 _TOLD: Final = frozenset(
     {

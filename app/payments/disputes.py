@@ -18,11 +18,11 @@ from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.case_tables import disputes
 from app.payments.casebook import called_since
-from app.payments.crediting import charge_back, win_back
+from app.payments.crediting import charge_back, was_charged_back, win_back
 from app.payments.dispute_queries import LOST, NO_BEGINNING, OVER, UNDECIDED, Dispute, dispute, dispute_of
-from app.payments.dispute_telling import DISPUTE, tell_dispute
+from app.payments.dispute_telling import tell_dispute
 from app.payments.given_back import settle_deposit
-from app.payments.model import Attention, Step
+from app.payments.model import DISPUTE, Attention, Step
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.states import DISPUTE_NEXT, DisputeState, Kind
 from app.payments.steps import Cause, carry_out
@@ -43,6 +43,8 @@ _TAKING: Final = UNDECIDED | {D.LOST}
 _HAVING: Final = UNDECIDED | LOST
 # What people do about a dispute, or settle with the player; the rest is the bank's word.
 _BY_HAND: Final = frozenset({D.PREVENTED, D.NEEDS_RESPONSE, D.SUBMITTED, D.ACCEPTED})
+# Why a dispute that is known does not go on as it is told.
+_OF_KNOWN: Final = frozenset({Attention.AMOUNT_DIFFERS, Attention.ILLEGAL_CHANGE})
 _LONGEST_NOTE: Final = 1_000
 _STAGES: Final = {stage: DisputeState(stage.value) for stage in providers.DisputeStage}
 
@@ -80,22 +82,22 @@ async def apply_dispute(
     Returns:
         the dispute as it is then; None where people must look first.
     """
-    state = _STAGES[told.stage]
+    state, before = _STAGES[told.stage], await _known(tx, found, told.dispute_reference)
     if found.kind is Kind.DEPOSIT and found.present_attempt not in {None, attempt.attempt_id}:
-        await _call(tx, found, Attention.SECOND_PAYMENT, told, at)
-        return None
-    if found.kind is not Kind.DEPOSIT or not _fits(found, told.amount):
-        await _call(tx, found, Attention.AMOUNT_DIFFERS, told, at)
-        return None
-    before = await _known(tx, found, told.dispute_reference)
-    if before is not None and before.payment_id != found.payment_id:
-        await _call(tx, found, Attention.REFERENCE_REUSED, told, at)
-        return None
+        why: Attention | None = Attention.SECOND_PAYMENT
+    elif found.kind is not Kind.DEPOSIT or not _fits(found, told.amount):
+        why = Attention.AMOUNT_DIFFERS
+    elif before is not None and before.payment_id != found.payment_id:
+        why = Attention.REFERENCE_REUSED
+    elif before is not None:
+        why = _why_not_next(before, told, state)
+    else:
+        why = Attention.ILLEGAL_CHANGE if state in NO_BEGINNING else None
+    if why is not None:
+        await _call(tx, found, why, told, attempt, before, at)
+        return before if _fits(found, told.amount) and why in _OF_KNOWN else None
     if before is not None:
         return await _followed(tx, found, before, told, state, at)
-    if state in NO_BEGINNING:
-        await _call(tx, found, Attention.ILLEGAL_CHANGE, told, at)
-        return None
     posted = told.amount if state in _TAKING else Money(0, told.amount.currency)
     return await _opened(tx, found, told, state, at, posted=posted)
 
@@ -129,7 +131,9 @@ async def accept_dispute(
         return f"the dispute is {before.state.value}"
     posted = told.amount if state in _HAVING else before.posted
     if state is D.WON:
-        posted = before.posted + before.amount if before.state is D.WON else before.posted
+        posted = before.posted
+        if before.state is D.WON and await was_charged_back(tx, found, _takings(before)):
+            posted += before.amount  # it came back
         if posted < told.amount:
             return f"{posted} was taken by it"
         posted -= told.amount
@@ -254,6 +258,16 @@ async def _opened(
     return made
 
 
+def _why_not_next(before: Dispute, told: providers.DisputeReport, state: DisputeState) -> Attention | None:
+    """Why a known dispute cannot stand so; its sum may change while nothing is taken by it."""
+    is_repeated, is_same_sum = state is before.state, told.amount == before.amount
+    if not is_same_sum and (before.posted.minor or (is_repeated and state is not D.EARLY_WARNING)):
+        return Attention.AMOUNT_DIFFERS
+    # What has expired is opened where it was a warning that did.
+    follows = state in DISPUTE_NEXT[before.state] and not (state is D.OPENED and before.posted.minor)
+    return None if is_repeated or follows else Attention.ILLEGAL_CHANGE
+
+
 async def _followed(
     tx: Transaction,
     found: Payment,
@@ -262,20 +276,11 @@ async def _followed(
     state: DisputeState,
     at: datetime,
 ) -> Dispute:
-    """The next word about a known dispute; its sum may change while nothing is taken by it."""
-    is_repeated, is_same_sum = state is before.state, told.amount == before.amount
-    # What has expired is opened where it was a warning that did.
-    follows = state in DISPUTE_NEXT[before.state] and not (state is D.OPENED and before.posted.minor)
-    if not is_same_sum and (before.posted.minor or (is_repeated and state is not D.EARLY_WARNING)):
-        await _call(tx, found, Attention.AMOUNT_DIFFERS, told, at, before=before)
-    elif not is_repeated and not follows:
-        await _call(tx, found, Attention.ILLEGAL_CHANGE, told, at, before=before)
-    elif not (is_repeated and is_same_sum):
-        posted = _posted_after(before, state, told.amount)
-        return await _moved(
-            tx, found, before, _Next(state, told.amount, posted, told.reason, told.due_at), at
-        )
-    return before
+    """The next word about a known dispute; nothing is new of one that is repeated."""
+    if state is before.state and told.amount == before.amount:
+        return before
+    posted = _posted_after(before, state, told.amount)
+    return await _moved(tx, found, before, _Next(state, told.amount, posted, told.reason, told.due_at), at)
 
 
 async def _moved(tx: Transaction, found: Payment, before: Dispute, now_is: _Next, at: datetime) -> Dispute:
@@ -317,9 +322,14 @@ def _posted_after(before: Dispute, state: DisputeState, amount: Money) -> Money:
     return before.posted
 
 
+def _takings(its: Dispute) -> list[str]:
+    """The ledger's keys of what may ever have been taken by a dispute."""
+    return [f"{its.dispute_id}:taken-{number}" for number in range(1, its.sequence + 1)]
+
+
 async def _take(tx: Transaction, found: Payment, its: Dispute, amount: Money, at: datetime) -> None:
     """The provider has taken it from us, and we from whoever had it; the dispute as it is then."""
-    await charge_back(tx, found, f"{its.dispute_id}:taken-{its.sequence}", amount, at=at)
+    await charge_back(tx, found, _takings(its)[-1], amount, at=at)
     now_is = await payment(tx, found.site_id, found.payment_id)
     if now_is.remaining < amount:
         # What is refunded, or on its way there, was taken a second time: people look, the figures stay true.
@@ -339,16 +349,20 @@ async def _call(
     found: Payment,
     why: Attention,
     told: providers.DisputeReport,
+    attempt: Attempt,
+    before: Dispute | None,
     at: datetime,
-    *,
-    before: Dispute | None = None,
 ) -> None:
     """Call people about a word; what they noted before the dispute moved last is another matter."""
-    cause = Cause(DISPUTE, told.stage.value, told.reason, told.amount, told.dispute_reference)
-    if before is not None:
-        number, stage = told.dispute_reference, told.stage.value
-        is_told = await called_since(
-            tx, found, why, before.changed_at, by=DISPUTE, provider_reference=number, stage=stage
-        )
-        cause = replace(cause, is_news=not is_told)
+    number, stage, its = told.dispute_reference, told.stage.value, attempt.attempt_id
+    is_news = before is not None and not await called_since(
+        tx,
+        found,
+        why,
+        before.changed_at,
+        by=DISPUTE,
+        provider_reference=number,
+        word=(stage, told.amount),
+    )
+    cause = Cause(DISPUTE, stage, told.reason, told.amount, number, attempt_id=its, is_news=is_news)
     await carry_out(tx, found, Step(attention=why), cause, at=at)

@@ -6,14 +6,17 @@ taken a second time.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from app.payments.dispute_queries import UNDECIDED, Dispute, disputes_of
+from app.payments.legs import attempts_of
 from app.payments.model import Step
 from app.payments.queries import payment
 from app.payments.states import Kind, Status, SubStatus
 from app.payments.steps import Cause, carry_out, remember
+from app.payments.unresolved import is_unbooked
 from app.plumbing.database import Transaction
 
 __all__ = ["REFUND", "settle_deposit", "why_not_refunded"]
@@ -50,6 +53,9 @@ async def settle_deposit(
         end = SubStatus.REFUNDED if is_refunded else SubStatus.CHARGED_BACK
         await carry_out(tx, found, Step((end,)), cause, at=at)
     elif is_back or (found.sub_status in _GONE and is_left):
+        # Its provider may have denied it meanwhile, which is heard of what is completed alone.
+        is_denied = any(one.contradicts for one in await attempts_of(tx, found))
+        cause = replace(cause, changes={"ask_at": at, "asked": 0}) if is_denied else cause
         await carry_out(tx, found, Step((SubStatus.COMPLETED,)), cause, at=at)
 
 
@@ -66,6 +72,8 @@ async def why_not_refunded(tx: Transaction, site_id: int, deposit_id: str) -> st
     found = await payment(tx, site_id, deposit_id, lock=True, kind=Kind.DEPOSIT)
     known = await disputes_of(tx, site_id, deposit_id)
     gone = found.refunded.minor + found.refund_pending.minor + sum(one.posted.minor for one in known)
+    if await is_unbooked(tx, found):
+        return "the deposit is disputed by a word that waits for people"
     if _is_undecided(known) or gone > found.captured.minor:
         return "the deposit is disputed, and its money is gone"
     return ""

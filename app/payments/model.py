@@ -12,6 +12,7 @@ from app.kernel.money import Money
 from app.payments.states import Kind, SubStatus
 
 __all__ = [
+    "DISPUTE",
     "Attention",
     "CaseKind",
     "CaseState",
@@ -107,6 +108,9 @@ class CaseState(StrEnum):
 
     OPEN = "open"
     RESOLVED = "resolved"
+
+
+DISPUTE: Final = "dispute"  # the source of what was told of a dispute
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from typing import Final
 import structlog
 
 from app import ledger, players
-from app.payments.casebook import is_denied
 from app.payments.legs import Leg, is_disputed
 from app.payments.model import PayoutPolicy
 from app.payments.queries import WAITS, Payment
 from app.payments.states import LegState, SubStatus
 from app.payments.steps import remember
+from app.payments.unresolved import is_denied, is_unbooked_of_player
 from app.plumbing import metrics, switches
 from app.plumbing.database import Reader, Transaction
 
@@ -44,7 +44,8 @@ async def why_barred(reader: Reader, site_id: int, player_id: str) -> str:
     _, standing = await players.player_of_login(reader, site_id, known.site_login)
     if standing is not players.PlayerStatus.ACTIVE:
         return f"the player is {standing.value}"
-    if await is_disputed(reader, site_id, player_id):
+    is_unbooked = await is_unbooked_of_player(reader, site_id, player_id)
+    if is_unbooked or await is_disputed(reader, site_id, player_id):
         return "a deposit of the player is disputed"
     if await is_denied(reader, site_id, player_id):
         return "the provider denies a deposit of the player, and nobody has closed the case"

@@ -14,7 +14,6 @@ from app import providers
 from app.payments.asking import apply
 from app.payments.cascade import at_its_account, at_try, columns_of_try
 from app.payments.casebook import Case, open_about_notice
-from app.payments.dispute_telling import DISPUTE
 from app.payments.disputes import accept_dispute, apply_dispute
 from app.payments.fences import reference_is_taken, taken
 from app.payments.leg_steps import accept_leg
@@ -31,7 +30,7 @@ from app.payments.meant import (
     other_of_case,
     present_of,
 )
-from app.payments.model import Attention, CaseKind, Source, Step
+from app.payments.model import DISPUTE, Attention, CaseKind, Source, Step
 from app.payments.proposals import Proposal, Resolution
 from app.payments.queries import Attempt, Payment, payment, taken_again
 from app.payments.questions import question_about
@@ -226,6 +225,8 @@ async def _accepted_dispute(
     assert proposal.amount is not None
     if its.kind not in _WORD_OF_DISPUTE:
         raise impossible(proposal, "what it is about was booked: note it")
+    if its.attempt_id is not None and found.present_attempt not in {None, its.attempt_id}:
+        raise impossible(proposal, "it is about another attempt than the one that was credited")
     stage, reason = providers.DisputeStage(its.theirs["code"]), str(its.theirs["text"])
     told = providers.DisputeReport(its.about, stage, proposal.amount, reason, None)
     if why := await accept_dispute(tx, found, told, at=at):

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import text
 
 from app import payments, staff
-from app.payments.casebook import is_denied
 from app.payments.states import DisputeState
+from app.payments.unresolved import is_denied
 from tests.payments.casework import R, decide, only, open_cases, propose, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.test_disputes import disputes, say

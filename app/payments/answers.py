@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, bindparam, case, or_, update
+from sqlalchemy import Boolean, and_, bindparam, case, func, or_, update
 
 from app import providers
-from app.payments.model import Source
+from app.payments.model import SPOKEN_OF, Source
 from app.payments.tables import attempts
 from app.plumbing.database import Built, Write
 
@@ -15,7 +15,9 @@ _ITS = (attempts.c.site_id == bindparam("of_site")) & (attempts.c.attempt_id == 
 _SAID = ("state", "provider_reference", "error_code", "error", "answer", "answered_at")
 # What says nothing of an order, and so replaces nothing that was said of it.
 _DOUBTS = frozenset({providers.State.UNKNOWN, providers.State.NOT_FOUND})
-_nothing_said = or_(attempts.c.state.is_(None), *(attempts.c.state == one.value for one in sorted(_DOUBTS)))
+_in_doubt = or_(attempts.c.state.is_(None), *(attempts.c.state == one.value for one in sorted(_DOUBTS)))
+_no_number = attempts.c.provider_reference.is_(None)  # who told one has had the order
+_nothing_said = and_(_in_doubt, _no_number, attempts.c.error_code != SPOKEN_OF)
 # Built once: every step of a payment at its provider runs one of them.
 _ANSWER = Built(update(attempts).where(_ITS))
 _DOUBT = Built(
@@ -29,11 +31,22 @@ _DOUBT = Built(
                 else_=attempts.c[name],
             )
             for name in _SAID
+            if name != "provider_reference"
         },
+        # A number is never taken back by a doubt, and may come with a second one.
+        provider_reference=case(
+            (
+                _in_doubt,
+                func.coalesce(
+                    attempts.c.provider_reference,
+                    bindparam("doubt_provider_reference", type_=attempts.c.provider_reference.type),
+                ),
+            ),
+            else_=attempts.c.provider_reference,
+        ),
     )
 )
-_no_number = attempts.c.provider_reference.is_(None)  # who told one has had the order
-_UNHEARD_OF = Built(update(attempts).where(_ITS, ~attempts.c.is_over, _nothing_said, _no_number))
+_UNHEARD_OF = Built(update(attempts).where(_ITS, ~attempts.c.is_over, _nothing_said))
 # Of an order that was ever said to stand so money has moved.
 _MOVED = frozenset({providers.State.SUCCEEDED, providers.State.RETURNED, providers.State.REVERSED})
 
@@ -52,8 +65,9 @@ def answer_of(
 
     A doubt replaces nothing definite: what was told while our call ran is not undone by its time-out, or a
     decline would look like an order that never left us. That its provider does not know the order is kept of
-    a try that is not over, until there is another word. `is_questioned` where a question about the try
-    opens or ends with it; no doubt about sending does either.
+    a try that is not over, until there is another word. A doubt that its provider has told of itself, by a
+    number or in a notice, is kept whoever asked: it has the order. `is_questioned` where a question about the
+    try opens or ends with it; no doubt about sending does either.
 
     Returns:
         one write, or none: those of a step run as one statement, where a second to the same row is lost.
@@ -64,18 +78,25 @@ def answer_of(
     ends = {"is_over": True} if is_over else {}
     if is_questioned is not None:
         ends["is_questioned"] = is_questioned
-    if is_doubt and source is not Source.ANSWER and (ends or not is_unheard_of):
+    is_told = result.state is providers.State.UNKNOWN and (
+        result.provider_reference is not None or source is Source.NOTICE
+    )
+    is_kept = is_told or source is Source.ANSWER
+    if is_doubt and not is_kept and (ends or not is_unheard_of):
         return ((_ANSWER, {**ends, **its}),) if ends else ()
     error = result.error
     words = (error.code if error else "", error.message if error else "")
+    if is_told and source is Source.NOTICE:
+        words = (SPOKEN_OF, "in a notice, in a word that we do not know")
     said: dict[str, object] = dict(
         zip(_SAID, (result.state, result.provider_reference, *words, dict(result.raw), at), strict=True)
     )
-    if is_doubt and source is not Source.ANSWER:
+    if is_doubt and not is_kept:
         return ((_UNHEARD_OF, {**said, **its}),)
     if is_doubt:
         doubt = {f"doubt_{name}": value for name, value in said.items()}
-        return ((_DOUBT, {**doubt, "now_over": is_over, **its}),)
+        ends.pop("is_over", None)
+        return ((_DOUBT, {**doubt, "now_over": is_over, **ends, **its}),)
     if result.state in _MOVED:
         said["said_paid"] = True
     return ((_ANSWER, {**said, **ends, **its}),)

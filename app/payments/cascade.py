@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from app import merchants, methods, providers
-from app.payments.legs import Leg, attempts_of
-from app.payments.model import Evidence, Facts, Source, Step
-from app.payments.queries import Attempt, Payment, was_in_doubt, went_back
+from app.payments.legs import Leg, attempts_of, was_in_doubt
+from app.payments.model import BY_PEOPLE, Evidence, Facts, Source, Step
+from app.payments.queries import Attempt, Payment, went_back
 from app.payments.rules import why_last
 from app.payments.states import Kind, Status, SubStatus
 from app.plumbing.database import Reader, Transaction
@@ -41,9 +41,7 @@ _ENDS: Final = frozenset({SubStatus.DECLINED, SubStatus.UNDELIVERABLE, SubStatus
 # Nothing of it left us: of a payout, it waits in the queue.
 _UNSENT: Final = frozenset({SubStatus.ALLOCATED})
 # What a provider says of an order by which nothing was paid and nothing will be.
-_NOTHING: Final = frozenset({providers.State.NOT_FOUND, providers.State.FAILED, providers.State.CANCELLED})
-# What says nothing of an order that its provider does not know now: it may never have come.
-_UNHEARD_OF: Final = frozenset({None, providers.State.UNKNOWN, providers.State.NOT_FOUND})
+_NO: Final = frozenset({providers.State.FAILED, providers.State.CANCELLED})
 # A provider that keeps its books for less than a day could take a repeat for a new order.
 _SAME_ORDER_FOR: Final = timedelta(hours=24)
 _CAME_BACK: Final = frozenset({providers.State.RETURNED, providers.State.REVERSED})
@@ -172,8 +170,7 @@ def may_be_repeated(one: Attempt, sent_at: datetime | None, at: datetime) -> boo
         at: this instant.
     """
     is_recent = sent_at is not None and at - sent_at <= _SAME_ORDER_FOR
-    was_heard_of = one.said_paid or one.provider_reference is not None or one.state not in _UNHEARD_OF
-    return is_recent and not was_heard_of
+    return is_recent and not one.was_heard_of
 
 
 def why_said_paid(tries: Sequence[Attempt]) -> str:
@@ -207,12 +204,24 @@ def why_doubted(tries: Sequence[Attempt], *, besides: str) -> str:
     return why_said_paid(others) or why_questioned(others)
 
 
-def says_nothing_came(result: providers.Result, *, never_left: bool) -> bool:
+def says_nothing_came(one: Attempt, result: providers.Result, *, never_left: bool) -> bool:
     """Whether a provider, asked about an earlier attempt, leaves no doubt that nothing came of it.
 
-    By its own word; or it can be reached now as little as then, when no byte of the order left us.
+    By its own no. Or it does not know the order, and has shown no knowledge of it before but by a no, or
+    people have decided that it was not paid. Or it can be reached now as little as then, when no byte of the
+    order left us.
+
+    Args:
+        one: the attempt, as it was before this answer.
+        result: the answer.
+        never_left: nothing of it left us, and what follows goes elsewhere.
     """
-    return result.state in _NOTHING or (never_left and result.nothing_was_sent)
+    if result.state is providers.State.NOT_FOUND:
+        # Who said that it was paid, or is asked about, lets nothing follow anyway, and has cases of its own.
+        is_held = one.said_paid or one.is_questioned
+        is_denied = one.state in _NO or one.error_code == BY_PEOPLE
+        return is_denied or is_held or not one.was_heard_of
+    return result.state in _NO or (never_left and result.nothing_was_sent)
 
 
 def why_not_nothing(one: Attempt) -> str:

@@ -257,7 +257,7 @@ async def _nothing_came(
         gateway = providers.gateway_of(account)
         asked_at = pipes.clock.now()
         result = providers.judged(account, await gateway.status(pipes.http, account, one.attempt_id))
-        if says_nothing_came(result, never_left=one.never_left):
+        if says_nothing_came(one, result, never_left=one.never_left):
             continue
 
         async def conclude(

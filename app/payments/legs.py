@@ -14,7 +14,7 @@ from app.payments.case_tables import disputes
 from app.payments.model import Facts, PayoutPolicy
 from app.payments.queries import Attempt, Payment, attempt_of, payment, payment_of
 from app.payments.states import DisputeState, Kind, LegState, Status, SubStatus
-from app.payments.tables import attempts, legs, payments, policies
+from app.payments.tables import attempts, legs, payment_events, payments, policies
 from app.plumbing.database import Reader, Transaction
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "present_try",
     "present_try_of",
     "taken_within_a_day",
+    "was_in_doubt",
     "why_people",
 ]
 
@@ -303,6 +304,22 @@ def content_of(found: Payment, parts: Sequence[Leg]) -> dict[str, Any]:
             for part in parts
         ],
     }
+
+
+async def was_in_doubt(reader: Reader, found: Payment, leg: int | None, since: datetime) -> bool:
+    """Whether a payment, or a part of it, was unknown or in conflict at any time since then."""
+    its = payment_events.c
+    # Of a part among others the event says so itself.
+    state = func.coalesce(its.detail["leg_state"].astext, its.sub_status)
+    asked = select(its.sequence).where(
+        its.site_id == found.site_id,
+        its.payment_id == found.payment_id,
+        its.recorded_at >= since,
+        state.in_([SubStatus.UNKNOWN.value, SubStatus.CONFLICTED.value]),
+    )
+    if leg is not None:
+        asked = asked.where(func.coalesce(its.detail["leg"].astext, str(leg)) == str(leg))
+    return await reader.first(asked.limit(1)) is not None
 
 
 def _leg(row: Row[Any]) -> Leg:

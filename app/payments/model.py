@@ -12,7 +12,9 @@ from app.kernel.money import Money
 from app.payments.states import Kind, SubStatus
 
 __all__ = [
+    "BY_PEOPLE",
     "DISPUTE",
+    "SPOKEN_OF",
     "Attention",
     "CaseKind",
     "CaseState",
@@ -24,6 +26,10 @@ __all__ = [
     "Verdict",
     "graver",
 ]
+
+# Codes of a try's row: its provider has told of it, and nothing that we know; people have decided about it.
+SPOKEN_OF: Final = "spoken_of"
+BY_PEOPLE: Final = "people"
 
 
 class Source(IntEnum):

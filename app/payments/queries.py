@@ -14,7 +14,7 @@ from app import merchants, players
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.contract import event_type
-from app.payments.model import Attention, Facts
+from app.payments.model import SPOKEN_OF, Attention, Facts
 from app.payments.states import Kind, Status, SubStatus
 from app.payments.tables import attempts, payment_events, payments
 from app.plumbing.database import Built, Reader
@@ -42,6 +42,8 @@ __all__ = [
 
 WAITS = "waits"  # the code of a reason why something is not sent yet
 
+# What says nothing of an order that its provider does not know now: it may never have come.
+_UNHEARD_OF = frozenset({None, State.UNKNOWN, State.NOT_FOUND})
 # Built once: every deposit asks these.
 _BY_ID = payments.select().where(
     payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment")
@@ -182,7 +184,13 @@ class Attempt:
     @property
     def never_left(self) -> bool:
         """Whether it is over because no byte of it left us: all else ends by a definite word."""
-        return self.is_over and self.state is State.UNKNOWN
+        return self.is_over and self.state is State.UNKNOWN and not self.was_heard_of
+
+    @property
+    def was_heard_of(self) -> bool:
+        """Whether its provider has shown that it has had the order: it may have carried it out since."""
+        is_told = self.provider_reference is not None or self.error_code == SPOKEN_OF
+        return self.said_paid or is_told or self.state not in _UNHEARD_OF
 
 
 async def payment(
@@ -274,22 +282,6 @@ async def taken_again(reader: Reader, reversed_deposit: Payment) -> Money:
 async def went_back(reader: Reader, returned_deposit: Payment) -> Money:
     """What came for a deposit and went back to its payer; where nobody has told the sum, what was ordered."""
     return await _last_told(reader, returned_deposit, SubStatus.REFUNDED) or returned_deposit.amount
-
-
-async def was_in_doubt(reader: Reader, found: Payment, leg: int | None, since: datetime) -> bool:
-    """Whether a payment, or a part of it, was unknown or in conflict at any time since then."""
-    its = payment_events.c
-    # Of a part among others the event says so itself.
-    state = func.coalesce(its.detail["leg_state"].astext, its.sub_status)
-    asked = select(its.sequence).where(
-        its.site_id == found.site_id,
-        its.payment_id == found.payment_id,
-        its.recorded_at >= since,
-        state.in_([SubStatus.UNKNOWN.value, SubStatus.CONFLICTED.value]),
-    )
-    if leg is not None:
-        asked = asked.where(func.coalesce(its.detail["leg"].astext, str(leg)) == str(leg))
-    return await reader.first(asked.limit(1)) is not None
 
 
 async def _last_told(reader: Reader, found: Payment, sub_status: SubStatus) -> Money | None:

@@ -86,6 +86,8 @@ class Question:
             if not ended and self.payment.sub_status not in FINAL:
                 return self, step
             return self.opened(), replace(step, attention=Attention.UNCONFIRMED)
+        if before is not None and before.never_left and not self.is_open and _tells_of_it(evidence):
+            return self.opened(), replace(step, attention=Attention.UNCONFIRMED)  # it has arrived, then
         is_news = before is not None and before.state not in _UNDER_WAY
         if is_news and step.attention is Attention.REVIVED and evidence.verdict is not Verdict.PAID:
             # It is not over, says its own provider: what becomes of it is asked, and nothing sent meanwhile.
@@ -219,6 +221,12 @@ def _what_to_ask(row: Row[Any]) -> str:
 def given_up(found: Payment) -> Write:
     """What ends every question about a payment: nobody has answered for too long, and people are called."""
     return _END_ALL, {"of_site": found.site_id, "of_payment": found.payment_id}
+
+
+def _tells_of_it(evidence: Evidence) -> bool:
+    """Whether who has the order says so, though in no word that we know."""
+    is_told = evidence.provider_reference is not None or evidence.source is Source.NOTICE
+    return evidence.verdict is Verdict.UNKNOWN and is_told
 
 
 def _decides(evidence: Evidence, step: Step) -> bool:

@@ -79,7 +79,7 @@ async def _nothing_arrived(pipes: Pipes, found: Payment, tries: Sequence[Attempt
         result = await providers.gateway_of(account).status(pipes.http, account, one.attempt_id)
         result = providers.judged(account, result)
         await _conclude(pipes, found, one, result, Source.STATUS_QUERY, asked_at=asked_at)
-        if not says_nothing_came(result, never_left=False):
+        if not says_nothing_came(one, result, never_left=False):
             await _say_why(pipes, found, why_not_nothing(one))
             return None
     return asked

@@ -30,7 +30,7 @@ from app.payments.meant import (
     other_of_case,
     present_of,
 )
-from app.payments.model import DISPUTE, Attention, CaseKind, Source, Step
+from app.payments.model import BY_PEOPLE, DISPUTE, Attention, CaseKind, Source, Step
 from app.payments.proposals import Proposal, Resolution
 from app.payments.queries import Attempt, Payment, payment, taken_again
 from app.payments.questions import question_about
@@ -51,6 +51,7 @@ _WAS_IT_PAID: Final = frozenset(
 )
 # Of which the provider's word could not be booked.
 _WORD_OF_DISPUTE: Final = frozenset({CaseKind.AMOUNT_DIFFERS, CaseKind.ILLEGAL_CHANGE})
+_PEOPLE: Final = providers.ProviderError(BY_PEOPLE, "decided by two people with proof")
 _IT_WAS_OR_NOT: Final = frozenset({Resolution.PAID, Resolution.NOT_PAID, Resolution.ACCEPTED})
 
 
@@ -127,7 +128,7 @@ async def _said(tx: Transaction, its: Case, found: Payment, proposal: Proposal, 
         # Where nobody names one it is the number that the case is about: another payment may have it.
         proposal.provider_reference or meant.number or (its.about if is_paid else "") or None,
         meant.ordered if is_paid else None,
-        error=None if is_paid else providers.ProviderError("people", "decided by two people with proof"),
+        error=None if is_paid else _PEOPLE,
         raw={"attachment_sha256": proposal.attachment},
     )
     doubted = None if is_paid else await doubted_try(tx, its, found, proposal, meant)
@@ -149,8 +150,10 @@ async def _not_paid(
 
     Where nobody is asked any more, what is under way besides it is asked about anew: its no may count now.
     """
+    # What its provider said stays: should it repeat that, it is no news.
+    decided = {"said_paid": False, "error_code": _PEOPLE.code, "error": _PEOPLE.message}
     of_try = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
-    await tx.execute(update(attempts).where(of_try).values(said_paid=False))
+    await tx.execute(update(attempts).where(of_try).values(**decided))
     question = (await question_about(tx, found, attempt.attempt_id, looks=True)).decided(is_paid=False)
     if found.ask_at is None and found.status is Status.PROCESSING:
         question = question.and_the_others()

@@ -178,7 +178,7 @@ async def _doubted_legs(
         await _conclude(pipes, found, one, *word, asked_at=asked_at)
         leg = one.leg or 0
         never_left = one.never_left and one.account != goes_to[leg]
-        if not says_nothing_came(result, never_left=never_left):
+        if not says_nothing_came(one, result, never_left=never_left):
             doubted[leg] = why_not_nothing(one)
     return doubted, list(accounts.values())
 

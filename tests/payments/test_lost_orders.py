@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 
 from app import payments, providers
-from app.payments.cascade import may_be_repeated
+from app.payments.cascade import may_be_repeated, says_nothing_came
+from app.payments.doubts import MayBePaid
+from app.payments.model import BY_PEOPLE, SPOKEN_OF
 from app.payments.queries import Attempt
-from tests.payments.accounts import cases
+from app.providers.gateways import sandbox
+from tests.payments.accounts import cases, decided
 from tests.payments.banks import sent, told
-from tests.payments.casework import only
+from tests.payments.casework import R, only
 from tests.payments.desk import Desk, kzt, planted
+from tests.payments.questions import questioned
 from tests.payments.stage import Bank, Stage
 from tests.payments.test_refund_tries import BACK
 from tests.payments.world import ACCOUNT, NEVER_LEFT, UNKNOWN, State, just, paid
@@ -30,6 +34,7 @@ AT = datetime(2026, 11, 29, tzinfo=UTC)
         ({"state": State.NOT_FOUND}, 1, True),
         ({"state": State.UNKNOWN, "provider_reference": "theirs-1"}, 1, False),
         ({"state": State.UNKNOWN, "said_paid": True}, 1, False),
+        ({"state": State.UNKNOWN, "error_code": SPOKEN_OF}, 1, False),
         *(({"state": state}, 1, False) for state in sorted(set(State) - {State.UNKNOWN, State.NOT_FOUND})),
     ],
 )
@@ -39,6 +44,27 @@ def test_only_what_nothing_was_ever_said_of_may_be_repeated(
     one = Attempt("att_1", "wdr_1", ACCOUNT, 1, is_over=False, **said)
     sent_at = None if hours is None else AT - timedelta(hours=hours)
     assert may_be_repeated(one, sent_at, AT) is is_so
+
+
+@pytest.mark.parametrize(
+    ("said", "is_so"),
+    [
+        ({}, True),
+        ({"state": State.UNKNOWN}, True),
+        ({"state": State.UNKNOWN, "provider_reference": "theirs-1"}, False),
+        ({"state": State.UNKNOWN, "error_code": SPOKEN_OF}, False),
+        ({"state": State.PROCESSING}, False),
+        ({"state": State.PROCESSING, "error_code": BY_PEOPLE}, True),
+        ({"state": State.FAILED, "provider_reference": "theirs-1"}, True),
+        ({"state": State.CANCELLED}, True),
+    ],
+)
+def test_who_has_known_an_order_does_not_say_that_nothing_came_of_it_by_forgetting_it(
+    said: dict[str, Any], *, is_so: bool
+) -> None:
+    one = Attempt("att_1", "wdr_1", ACCOUNT, 1, is_over=True, **said)
+    assert says_nothing_came(one, just(State.NOT_FOUND), never_left=False) is is_so
+    assert says_nothing_came(one, just(State.FAILED), never_left=False)
 
 
 async def loses_it(stage: Stage, bank: Bank) -> None:
@@ -152,3 +178,76 @@ async def test_what_nothing_was_ever_heard_of_is_sent_again(stage: Stage, bank: 
         await stage.later(SOON)
     assert await stage.state(found.payment_id) == ("completed", None)
     assert len(bank.payouts) == 2
+
+
+@pytest.mark.parametrize("by_notice", [True, False])
+async def test_nor_is_what_told_its_number_in_a_word_that_we_do_not_know(
+    stage: Stage, bank: Bank, *, by_notice: bool
+) -> None:
+    """As the sandbox's gateway reads an unknown status word, or a success without an amount."""
+    await stage.fund()
+    bank.manners, bank.words = ["pays silently"], ["nothing" if by_notice else "unknown"]
+    found = await sent(stage)
+    if by_notice:
+        await told(stage, bank, (await stage.references(found.payment_id))[0], "unknown")
+    await stage.later(SOON)
+    assert (await stage.payment()).sub_status == "unknown"
+    await loses_it(stage, bank)
+
+
+@pytest.mark.parametrize("content", [{"status": "settling"}, {"status": "succeeded"}])
+def test_so_the_sandbox_reads_it(content: dict[str, object]) -> None:
+    read = sandbox._result({"kind": "payout", "id": "bank-7", **content})
+    assert (read.state, read.provider_reference) == (State.UNKNOWN, "bank-7")
+
+
+async def test_nor_is_a_refund_that_told_its_number_so(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    desk.provider.answers = [UNKNOWN, paid("back-2", kzt(BACK))]
+    desk.provider.statuses = [providers.Result(State.UNKNOWN, "back-1", kzt(BACK)), just(State.NOT_FOUND)]
+    refund = (await desk.sent(deposit, BACK)).payment_id
+    orders = len(desk.provider.refunds)
+    for _ in range(4):
+        desk.world.clock.advance(SOON)
+        await desk.carry_on(refund)
+    assert len(desk.provider.refunds) == orders
+
+
+async def test_nor_is_what_a_notice_tells_of_without_a_number(stage: Stage, bank: Bank) -> None:
+    await stage.fund()
+    bank.manners, bank.words = ["pays silently"], ["nothing"]
+    found = await sent(stage)
+    [reference] = await stage.references(found.payment_id)
+    await stage.store_notice(bank.fact(reference, "unknown", theirs=None))
+    await stage.later(SOON)
+    await loses_it(stage, bank)
+
+
+async def seemed_not_to_leave(stage: Stage, bank: Bank) -> str:
+    """Nothing left us, said the transport; its bank has it, says a notice in a word that we do not know."""
+    await stage.fund()
+    bank.manners, bank.words = ["pays and says it never heard", "pays"], ["nothing"]
+    found = await sent(stage)
+    assert (await stage.payment()).sub_status == "allocated"
+    [reference] = await stage.references(found.payment_id)
+    await told(stage, bank, reference, "unknown")
+    assert await questioned(stage) == [reference]
+    bank.book.clear()
+    bank.words = ["not_found"]
+    return str(found.payment_id)
+
+
+async def test_no_other_try_follows_one_whose_bank_has_told_its_number(stage: Stage, bank: Bank) -> None:
+    payment_id = await seemed_not_to_leave(stage, bank)
+    await stage.later(SOON)
+    by = await stage.operator("canceller")
+    with pytest.raises(MayBePaid):
+        await payments.cancel_for_staff(stage.pipes, stage.site_id, payment_id, by, reason="off")
+    for _ in range(16):
+        await stage.later(timedelta(days=1))
+    assert (len(bank.payouts), await cases(stage)) == (1, ["unresolved"])
+    await decided(stage, R.NOT_PAID)
+    bank.moved.clear()
+    bank.words = ["not_found", "truth"]
+    await stage.later(SOON)
+    assert await stage.state(payment_id) == ("completed", None)

@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from app import providers
-from app.payments.model import Evidence, Source, Verdict
+from app.kernel.money import Money
+from app.payments.model import Evidence, Facts, Source, Verdict
 from app.payments.queries import Payment
-from app.payments.rules import rank_of_answer
+from app.payments.rules import is_all_back, rank_of_answer
 
-__all__ = ["as_ranked", "evidence_of"]
+__all__ = ["as_kept", "as_ranked", "evidence_of", "sum_of"]
 
 _VERDICTS: Mapping[providers.State, Verdict] = {
     providers.State.REQUIRES_ACTION: Verdict.NEEDS_PLAYER,
@@ -22,6 +23,7 @@ _VERDICTS: Mapping[providers.State, Verdict] = {
     providers.State.REVERSED: Verdict.TAKEN_BACK,
     providers.State.RETURNED: Verdict.TAKEN_BACK,
 }
+_MOVES = frozenset({Verdict.PAID, Verdict.TAKEN_BACK})
 assert _VERDICTS.keys() == set(providers.State)
 
 
@@ -54,3 +56,16 @@ def as_ranked(evidence: Evidence, found: Payment, asked_at: datetime | None) -> 
     due_at = None if found.asked else found.ask_at
     rank = rank_of_answer(asked_at, found.changed_at, due_at, evidence.at)
     return replace(evidence, source=rank)
+
+
+def as_kept(result: providers.Result, facts: Facts, evidence: Evidence) -> providers.Result:
+    """The result as its try keeps it: one of which not all came back was paid, and is so still."""
+    if is_all_back(facts, evidence):
+        return result
+    why = providers.ProviderError("came_back", f"{evidence.amount} of it")
+    return replace(result, state=providers.State.SUCCEEDED, error=why)
+
+
+def sum_of(evidence: Evidence) -> Money | None:
+    """The sum that moved by a word of the provider, for the history; a word that moves nothing has none."""
+    return evidence.amount if evidence.verdict in _MOVES else None

@@ -15,10 +15,10 @@ from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.cascade import next_of_leg
 from app.payments.doubts import Word, kept_back
-from app.payments.evidence import as_ranked, evidence_of
+from app.payments.evidence import as_kept, as_ranked, evidence_of, sum_of
 from app.payments.leg_money import bring_back, hold_again, let_go, pay
 from app.payments.legs import Leg, attempts_of, facts_of, legs_of, present_try
-from app.payments.model import Attention, Facts, Source, Step, Verdict
+from app.payments.model import Attention, Facts, Source, Step
 from app.payments.queries import Attempt, Payment
 from app.payments.questions import question_about
 from app.payments.recalls import again_at
@@ -74,7 +74,7 @@ async def apply_to_leg(
     if step.keeps_number:
         step = await _fenced(tx, found, leg, evidence.provider_reference, step)
     step, onward, changes, detail = await next_of_leg(tx, found, leg, facts, evidence, step, at=at)
-    word = Word(attempt, tries, result, evidence)
+    word = Word(attempt, tries, as_kept(result, facts, evidence), evidence)
     kept = await kept_back(tx, found, step, word, is_held=not leg.is_released, at=at)
     if kept is not None:
         return kept
@@ -86,13 +86,13 @@ async def apply_to_leg(
     became = step if moved is None else replace(step, path=path)
     question, became = question.after(evidence, facts, became, before=word.before)
     step = replace(step, attention=became.attention, settles=became.settles)
-    said = (found.site_id, attempt.attempt_id, result, source)
+    said = (found.site_id, attempt.attempt_id, word.result, source)
     answer = answer_of(*said, is_over=step.is_over, is_questioned=question.becomes, at=at)
     cause = Cause(
         source=source.name.lower(),
         reason_code=evidence.code,
         reason=evidence.message,
-        amount=evidence.amount if evidence.verdict is Verdict.PAID else None,
+        amount=sum_of(evidence),
         provider_reference=evidence.provider_reference,
         changes=changes if moved is not None else {},
         detail=detail if moved is not None else {},

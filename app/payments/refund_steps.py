@@ -13,11 +13,11 @@ from app import ledger, providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.doubts import Word, kept_back
-from app.payments.evidence import as_ranked, evidence_of
+from app.payments.evidence import as_kept, as_ranked, evidence_of, sum_of
 from app.payments.fences import reference_is_taken
 from app.payments.given_back import REFUND, settle_deposit
 from app.payments.legs import attempts_of, present_try_of
-from app.payments.model import Attention, Source, Step, Verdict
+from app.payments.model import Attention, Source, Step
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.questions import question_about
 from app.payments.rules import in_conflict, next_step
@@ -58,6 +58,7 @@ async def apply_to_refund(
     # Who decides with a proof speaks of the refund, whichever of its tries they mean.
     is_superseded = source is not Source.SETTLEMENT and present != attempt.attempt_id
     facts = replace(found.facts, is_superseded=is_superseded)
+    result = as_kept(result, facts, evidence)
     step = legal(found, next_step(facts, evidence))
     if step.keeps_number and await reference_is_taken(tx, found, evidence.provider_reference):
         step = in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
@@ -82,7 +83,7 @@ async def apply_to_refund(
         source=source.name.lower(),
         reason_code=evidence.code,
         reason=evidence.message,
-        amount=evidence.amount if evidence.verdict is Verdict.PAID else None,
+        amount=sum_of(evidence),
         provider_reference=evidence.provider_reference,
         changes=changes,
         beside=(*answer, *question.writes),

@@ -13,6 +13,7 @@ from app.payments.states import Kind, LegState, SubStatus
 
 __all__ = [
     "in_conflict",
+    "is_all_back",
     "next_step",
     "of_legs",
     "rank_of_answer",
@@ -45,7 +46,15 @@ def next_step(facts: Facts, evidence: Evidence) -> Step:
         evidence: what the provider said.
     """
     effect = judge(facts, _arrival(facts, evidence), evidence.source)
+    if not is_all_back(facts, evidence):
+        effect = _NOT_ALL_BACK.get(effect, effect)
     return _STEPS[effect](facts, evidence)
+
+
+def is_all_back(facts: Facts, evidence: Evidence) -> bool:
+    """Whether nothing is missing of what went out and came back, by a word that tells how much did."""
+    tells_sum = evidence.verdict is Verdict.TAKEN_BACK and facts.kind is not Kind.DEPOSIT
+    return not tells_sum or evidence.amount in {None, facts.expected}
 
 
 def why_last(facts: Facts, evidence: Evidence) -> str:
@@ -138,11 +147,9 @@ def _sent_again(facts: Facts, _: Evidence) -> Step:
 
 
 def _came_back(target: SubStatus, *, is_over: bool) -> Callable[[Facts, Evidence], Step]:
-    """What had gone out is here again; where another sum is told than went, people look first."""
+    """What had gone out is here again."""
 
-    def came_back(facts: Facts, evidence: Evidence) -> Step:
-        if evidence.amount not in {None, facts.expected}:
-            return Step(attention=Attention.AMOUNT_DIFFERS)
+    def came_back(facts: Facts, _: Evidence) -> Step:
         return Step((target,), came_back=facts.expected, is_over=is_over)
 
     return came_back
@@ -172,7 +179,7 @@ _STEPS: Mapping[Effect, Callable[[Facts, Evidence], Step]] = {
     Effect.PAY_UNAPPROVED: lambda facts, _: _paid(facts, is_late=True, attention=Attention.PAID_UNAPPROVED),
     Effect.MONEY_WENT_BACK: _always(Step((S.REFUNDED,))),
     Effect.REVERSE: _reversed,
-    Effect.CONFLICT: _always(Step((S.CONFLICTED,), attention=Attention.AMOUNT_DIFFERS)),
+    Effect.CONFLICT: lambda facts, _: in_conflict(facts.sub_status, Attention.AMOUNT_DIFFERS),
     Effect.FAIL: _failed,
     Effect.END_ORDER: _ended,
     Effect.NOTHING_LEFT: _nothing_left,
@@ -190,6 +197,15 @@ _STEPS: Mapping[Effect, Callable[[Facts, Evidence], Step]] = {
     Effect.CALL_UNAPPROVED: _always(Step(attention=Attention.PAID_UNAPPROVED)),
 }
 assert _STEPS.keys() == set(Effect)
+# What follows instead where another sum of it came back than went: people look, and nothing is given back.
+_NOT_ALL_BACK: Mapping[Effect, Effect] = {
+    Effect.FAIL: Effect.CONFLICT,
+    Effect.STAY: Effect.ASK,
+    Effect.SETTLE: Effect.CALL_AMOUNT,
+    Effect.RETURN: Effect.CALL_AMOUNT,
+    Effect.UNDO: Effect.CALL_AMOUNT,
+    Effect.CALL_TAKEN_BACK: Effect.CALL_AMOUNT,
+}
 
 _GRAVEST_FIRST: Final = (LegState.CONFLICTED, LegState.UNKNOWN)
 _STILL_OPEN: Final = (LegState.PROVIDER_PENDING, LegState.SUBMITTED)

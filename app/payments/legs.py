@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.engine import Row
 
 from app import ledger, players
@@ -309,8 +309,9 @@ def content_of(found: Payment, parts: Sequence[Leg]) -> dict[str, Any]:
 async def was_in_doubt(reader: Reader, found: Payment, leg: int | None, since: datetime) -> bool:
     """Whether a payment, or a part of it, was unknown or in conflict at any time since then."""
     its = payment_events.c
-    # Of a part among others the event says so itself.
-    state = func.coalesce(its.detail["leg_state"].astext, its.sub_status)
+    # Of a part among others the event says so itself; what moves nothing tells where the others put it.
+    has_moved = func.jsonb_array_length(its.detail["path"]) > 1
+    state = func.coalesce(its.detail["leg_state"].astext, case((has_moved, its.sub_status)))
     asked = select(its.sequence).where(
         its.site_id == found.site_id,
         its.payment_id == found.payment_id,

@@ -10,7 +10,7 @@ from app.kernel.money import Money
 from app.payments import sending
 from app.payments.doubts import MayBePaid
 from app.plumbing.http import HttpClient
-from tests.payments.accounts import SECOND, cases, decided, tries
+from tests.payments.accounts import SECOND, cases, decided, order_out, tries, why
 from tests.payments.banks import another_bank, in_two_parts, parts, sent, through_both_banks
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import ACCOUNT, AMOUNT, NEVER_LEFT, UNKNOWN
@@ -252,3 +252,23 @@ async def test_what_was_unknown_of_a_part_keeps_the_other_from_no_account(
     bank.manners = ["accepts silently", "declines"]
     await sent(stage)
     assert {(one.leg, one.account) for one in await tries(stage)} == {(1, ACCOUNT), (2, ACCOUNT), (2, SECOND)}
+
+
+async def test_a_part_that_was_sent_beside_an_unknown_one_goes_on_to_the_next_account(
+    stage: Stage, bank: Bank, next_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the second part there was never any doubt; the first one's is not its own."""
+    await in_two_parts(stage, monkeypatch)
+    await order_out(stage, ACCOUNT)
+    bank.manners = ["loses the order", "never hears", "declines"]
+    await sent(stage)
+    assert [(one.state, one.account) for one in await parts(stage)] == [
+        ("unknown", ACCOUNT),
+        ("planned", ACCOUNT),
+    ]
+    await order_out(stage, ACCOUNT, SECOND)
+    await stage.later(timedelta(minutes=1))
+    assert len(bank.payouts) == 3
+    await stage.later(timedelta(seconds=50))
+    _, second = await parts(stage)
+    assert (second.state, second.account) == ("completed", SECOND), await why(stage)

@@ -19,11 +19,16 @@ from app.plumbing.database import Reader
 
 __all__ = ["again_at", "may_be_forgotten", "there_since"]
 
+_WAITS_FOR_PEOPLE = WAITS_FOR_US - {SubStatus.APPROVED}
+
 
 def may_be_forgotten(found: Payment) -> bool:
-    """Whether something was sent of what is open: no end of it comes by itself once nobody is asked."""
+    """Whether something was sent of what is open: no end of it comes by itself once nobody is asked.
+
+    So it is with what people have let go: whatever stands in its way is seen at its turns alone.
+    """
     is_out = found.kind is not Kind.DEPOSIT or found.sent_at is not None
-    return is_out and found.sub_status in OPEN and found.sub_status not in WAITS_FOR_US
+    return is_out and found.sub_status in OPEN and found.sub_status not in _WAITS_FOR_PEOPLE
 
 
 async def again_at(reader: Reader, found: Payment, at: datetime) -> datetime | None:

@@ -35,8 +35,9 @@ from app.payments.proposals import Proposal, Resolution
 from app.payments.queries import Attempt, Payment, payment, taken_again
 from app.payments.questions import question_about
 from app.payments.refund_steps import accept_refund
+from app.payments.schedules import ASK_HORIZON
 from app.payments.states import Kind, LegState, Status, SubStatus, checked_path
-from app.payments.steps import Cause, carry_on_soon, carry_out
+from app.payments.steps import Cause, carry_on_soon, carry_out, remember
 from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 
@@ -155,8 +156,11 @@ async def _not_paid(
     of_try = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
     await tx.execute(update(attempts).where(of_try).values(**decided))
     question = (await question_about(tx, found, attempt.attempt_id, looks=True)).decided(is_paid=False)
-    if found.ask_at is None and found.status is Status.PROCESSING:
+    # Once it is as old, a turn that it has is one for people alone.
+    is_given_up = found.ask_at is None or at - (found.sent_at or found.created_at) > ASK_HORIZON
+    if is_given_up and found.status is Status.PROCESSING:
         question = question.and_the_others()
+        found = await remember(tx, found, {"ask_at": at, "asked": 0, "changed_at": at})
     cause = replace(_cause(proposal), is_questioned=question.of_payment, beside=question.writes, detail={})
     await carry_out(tx, found, Step(settles=True), cause, at=at)
 

@@ -8,10 +8,10 @@ import pytest
 
 from app import payments, providers
 from app.payments import steps
-from tests.payments.accounts import cases, decided
+from tests.payments.accounts import cases, decided, raised
 from tests.payments.banks import PART, in_two_parts, parts, sent, told
 from tests.payments.casework import R, only, open_cases, resolve
-from tests.payments.desk import Desk, kzt
+from tests.payments.desk import Desk, kzt, planted
 from tests.payments.questions import days, questioned
 from tests.payments.stage import Bank, Stage
 from tests.payments.test_accepted_sums import conflicted_payout
@@ -208,3 +208,45 @@ async def test_a_case_that_was_noted_in_the_release_before_is_not_opened_again(
     await decided(stage, R.NOTED)
     await stage.later(7_200)
     assert await cases(stage) == []
+
+
+async def test_what_the_release_before_found_changed_is_looked_at_after_the_note(
+    stage: Stage, bank: Bank
+) -> None:
+    """It took the turn away, where this one looks again; its case is noted after the upgrade."""
+    await stage.fund()
+    await stage.policy(auto_below=None)
+    found = await stage.withdraw()
+    by = await stage.operator("approver")
+    await payments.approve(stage.pipes, stage.site_id, found.payment_id, by)
+    await planted(stage.database, "UPDATE payment SET approved_hash = :other", other=b"\x00" * 32)
+    await stage.work()
+    assert await cases(stage) == ["illegal_change"]
+    await planted(stage.database, "UPDATE payment SET ask_at = NULL, reason = '', reason_code = ''")
+    await decided(stage, R.NOTED)
+    for _ in range(40):
+        await stage.later(DAY)
+    row = await stage.payment()
+    assert row.reason or row.ask_at or await cases(stage), (row.sub_status, await stage.held())
+
+
+async def test_once_people_say_that_the_first_was_not_paid_the_second_is_asked_about_anew(
+    stage: Stage, bank: Bank, next_bank: Bank
+) -> None:
+    """Nobody was asked any more, and there is a turn in two weeks, for people; not for the bank."""
+    first, next_one = await first_is_paid(stage, bank, next_bank, "accepts silently")
+    bank.moved.clear()
+    bank.book[first].state = State.FAILED
+    next_bank.words = ["nothing"]
+    for _ in range(16):
+        await stage.later(DAY)
+    while await cases(stage):
+        await decided(stage, R.NOTED)
+    its = await raised(stage)
+    await decided(stage, R.NOT_PAID, its=its, provider_reference="bank-1")
+    await stage.work()
+    next_bank.words = ["truth"]
+    next_bank.book[next_one].state = State.FAILED
+    for _ in range(5):
+        await stage.later(DAY)
+    assert ((await stage.payment()).sub_status, await stage.held()) == ("declined", 0)

@@ -29,8 +29,9 @@ from app.plumbing import idempotency
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = ["Refusing", "approve", "is_ready", "reject", "renew_expired", "review"]
+__all__ = ["LOOK_AGAIN", "Refusing", "approve", "is_ready", "reject", "renew_expired", "review"]
 
+LOOK_AGAIN = timedelta(hours=1)  # at what waits for the merchant: the policy may want its word no more
 _REVIEWED = frozenset({SubStatus.UNDER_REVIEW, SubStatus.AWAITING_KYC, SubStatus.AWAITING_SECOND_APPROVAL})
 
 
@@ -224,7 +225,8 @@ def _approved(found: Payment, parts: Sequence[Leg], rules: PayoutPolicy, at: dat
         "approved_at": at,
         "approved_hash": idempotency.fingerprint(content_of(found, parts)),
         "expires_at": until,
-        "ask_at": until or at,  # should the job be lost, a sweep sends it
+        # Should the job be lost, a sweep sends it.
+        "ask_at": min(until, at + LOOK_AGAIN) if until else at,
     }
 
 

@@ -32,7 +32,7 @@ from app.payments.requests import LegPlan, PayoutPlan, available, looped, reserv
 from app.payments.schedules import question_delay
 from app.payments.sending import WithdrawalsLocked
 from app.payments.states import SubStatus
-from app.payments.steps import Cause, carry_out
+from app.payments.steps import Cause, carry_out, remember
 from app.plumbing import idempotency, switches
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
@@ -381,6 +381,8 @@ async def _end_waiting(pipes: Pipes, site_id: int, payment_id: str) -> bool:
             await give_back(tx, found, at=at)
             cause = Cause("clock", reason="the merchant did not initiate it", changes={"ask_at": None})
             await carry_out(tx, found, Step((SubStatus.BY_SYSTEM,)), cause, at=at)
+        elif waits and found.expires_at is not None:
+            await remember(tx, found, {"ask_at": min(found.expires_at, at + approvals.LOOK_AGAIN)})
         return not waits
 
     return await pipes.database.retried(work)

@@ -222,6 +222,8 @@ async def _begin(
     if not is_ready(found, rules):
         await await_initiation(tx, found, rules, at=at)
         return []
+    if found.sub_status is SubStatus.APPROVED and found.expires_at:  # should its word be wanted once more
+        found = await remember(tx, found, {"expires_at": None})
     parts = await legs_of(tx, found)
     tries = await attempts_of(tx, found)
     waiting = [part for part in parts if waits(part) and part.leg in seen.goes_to]

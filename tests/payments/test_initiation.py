@@ -11,6 +11,7 @@ from app.kernel import signing
 from app.payments import initiation
 from app.plumbing import switches, web
 from tests.payments.accounts import switch_off, switch_on
+from tests.payments.banks import sent
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.world import ACCOUNT, AMOUNT
 
@@ -264,6 +265,42 @@ async def test_or_is_sent_once_the_policy_wants_it_no_more(stage: Stage, bank: B
     await stage.later(timedelta(hours=hours))
     found = await stage.payment()
     assert (found.sub_status, found.expires_at) == ("provider_pending", None)
+
+
+async def test_it_is_sent_soon_after_the_policy_wants_it_to_be_initiated_no_more(
+    stage: Stage, bank: Bank
+) -> None:
+    await stage.policy(needs_initiation=True)
+    await stage.fund()
+    await sent(stage)
+    assert bank.payouts == []
+    await stage.policy(needs_initiation=False)
+    await stage.later(timedelta(hours=1))
+    assert len(bank.payouts) == 1
+
+
+async def test_it_is_sent_within_an_hour_however_often_it_was_looked_at(stage: Stage, bank: Bank) -> None:
+    await stage.policy(needs_initiation=True)
+    await stage.fund()
+    await sent(stage)
+    for _ in range(30):
+        await stage.later(timedelta(hours=1))
+    await stage.policy(needs_initiation=False)
+    await stage.later(timedelta(hours=1))
+    assert len(bank.payouts) == 1
+
+
+async def test_each_time_that_it_must_be_initiated_the_merchant_has_time(stage: Stage, bank: Bank) -> None:
+    await stage.policy(needs_initiation=True)
+    await stage.fund()
+    found = await sent(stage)
+    await switch_off(stage, ACCOUNT)
+    await stage.policy(needs_initiation=False)
+    await stage.later(timedelta(hours=73))
+    assert (await stage.payment()).sub_status == "approved"
+    await stage.policy(needs_initiation=True)
+    await stage.later(timedelta(hours=1))
+    assert await stage.state(found.payment_id) == ("approved", None), await stage.told()
 
 
 async def test_what_never_left_says_that_it_waits_for_the_merchant_and_is_not_ended(stage: Stage) -> None:

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, and_, bindparam, case, func, or_, update
+from sqlalchemy import Boolean, Text, and_, bindparam, case, func, or_, update
 
 from app import providers
-from app.payments.model import SPOKEN_OF, Source
+from app.payments.model import BY_PEOPLE, SPOKEN_OF, Source
 from app.payments.tables import attempts
 from app.plumbing.database import Built, Write
 
@@ -44,6 +44,19 @@ _DOUBT = Built(
             ),
             else_=attempts.c.provider_reference,
         ),
+    )
+)
+# People have decided that it was not paid: the same word once more is no news.
+_is_decided = and_(
+    attempts.c.error_code == BY_PEOPLE, attempts.c.state == bindparam("word_state", type_=Text)
+)
+_WORD = Built(
+    update(attempts)
+    .where(_ITS)
+    .values(
+        error_code=case((_is_decided, attempts.c.error_code), else_=bindparam("word_code", type_=Text)),
+        error=case((_is_decided, attempts.c.error), else_=bindparam("word_error", type_=Text)),
+        said_paid=attempts.c.said_paid | (~_is_decided & bindparam("now_paid", type_=Boolean)),
     )
 )
 _UNHEARD_OF = Built(update(attempts).where(_ITS, ~attempts.c.is_over, _nothing_said))
@@ -97,6 +110,6 @@ def answer_of(
         doubt = {f"doubt_{name}": value for name, value in said.items()}
         ends.pop("is_over", None)
         return ((_DOUBT, {**doubt, "now_over": is_over, **ends, **its}),)
-    if result.state in _MOVED:
-        said["said_paid"] = True
-    return ((_ANSWER, {**said, **ends, **its}),)
+    word = {"word_state": result.state, "now_paid": result.state in _MOVED}
+    word |= {f"word_{name.removeprefix('error_')}": said.pop(name) for name in ("error_code", "error")}
+    return ((_WORD, {**said, **word, **ends, **its}),)

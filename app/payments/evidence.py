@@ -1,16 +1,16 @@
 """A provider's words as evidence: what they mean, and how much they prove of the payment as it is now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from app import providers
 from app.kernel.money import Money
-from app.payments.model import Evidence, Facts, Source, Verdict
-from app.payments.queries import Payment
+from app.payments.model import CAME_BACK, Evidence, Facts, Source, Verdict
+from app.payments.queries import Attempt, Payment
 from app.payments.rules import is_all_back, rank_of_answer
 
-__all__ = ["as_kept", "as_ranked", "evidence_of", "sum_of"]
+__all__ = ["as_kept", "as_ranked", "came_back_short", "evidence_of", "sum_of"]
 
 _VERDICTS: Mapping[providers.State, Verdict] = {
     providers.State.REQUIRES_ACTION: Verdict.NEEDS_PLAYER,
@@ -62,8 +62,13 @@ def as_kept(result: providers.Result, facts: Facts, evidence: Evidence) -> provi
     """The result as its try keeps it: one of which not all came back was paid, and is so still."""
     if is_all_back(facts, evidence):
         return result
-    why = providers.ProviderError("came_back", f"{evidence.amount} of it")
+    why = providers.ProviderError(CAME_BACK, f"{evidence.amount or 'a part'} of it")
     return replace(result, state=providers.State.SUCCEEDED, error=why)
+
+
+def came_back_short(one: Attempt, tries: Sequence[Attempt]) -> bool:
+    """Whether a part of this try has come back, as it is kept among those that were read behind the lock."""
+    return any(its.attempt_id == one.attempt_id and its.error_code == CAME_BACK for its in tries)
 
 
 def sum_of(evidence: Evidence) -> Money | None:

@@ -15,7 +15,7 @@ from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.cascade import next_of_leg
 from app.payments.doubts import Word, kept_back
-from app.payments.evidence import as_kept, as_ranked, evidence_of, sum_of
+from app.payments.evidence import as_kept, as_ranked, came_back_short, evidence_of, sum_of
 from app.payments.leg_money import bring_back, hold_again, let_go, pay
 from app.payments.legs import Leg, attempts_of, facts_of, legs_of, present_try
 from app.payments.model import Attention, Facts, Source, Step
@@ -122,7 +122,9 @@ def _as_of_try(
     if source is Source.SETTLEMENT and not is_present:
         leg = replace(leg, provider_reference=None)
     # Also while it waits for the next account: what is said is about the account of this try.
-    return replace(leg, account=attempt.account), facts_of(found, leg, is_superseded=is_superseded)
+    facts = facts_of(found, leg, is_superseded=is_superseded)
+    facts = replace(facts, came_back_short=came_back_short(attempt, tries))
+    return replace(leg, account=attempt.account), facts
 
 
 async def accept_leg(

@@ -13,6 +13,7 @@ from app.payments.states import Kind, SubStatus
 
 __all__ = [
     "BY_PEOPLE",
+    "CAME_BACK",
     "DISPUTE",
     "SPOKEN_OF",
     "Attention",
@@ -29,6 +30,7 @@ __all__ = [
 
 # Codes of a try's row: its provider has told of it, and nothing that we know; people have decided about it.
 SPOKEN_OF: Final = "spoken_of"
+CAME_BACK: Final = "came_back"  # the code of a try of which a part came back
 BY_PEOPLE: Final = "people"
 
 
@@ -134,6 +136,7 @@ class Facts:
         is_still_open: and nobody has said that it is over: of a deposit, its page may be open.
         captured: what was credited or paid out, once something was; people may have accepted another sum.
         went_back: what came for a deposit and went back to its payer, before anything of it was credited.
+        came_back_short: of what went out its provider has told that a part came back.
     """
 
     kind: Kind
@@ -146,6 +149,12 @@ class Facts:
     is_still_open: bool = False
     captured: Money | None = None
     went_back: Money | None = None
+    came_back_short: bool = False
+
+    @property
+    def is_deposit_in_conflict(self) -> bool:
+        """Whether it is a deposit whose two stories people have to look at."""
+        return self.kind is Kind.DEPOSIT and self.sub_status is SubStatus.CONFLICTED
 
     @property
     def expected(self) -> Money:

@@ -13,7 +13,7 @@ from app import ledger, providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.doubts import Word, kept_back
-from app.payments.evidence import as_kept, as_ranked, evidence_of, sum_of
+from app.payments.evidence import as_kept, as_ranked, came_back_short, evidence_of, sum_of
 from app.payments.fences import reference_is_taken
 from app.payments.given_back import REFUND, settle_deposit
 from app.payments.legs import attempts_of, present_try_of
@@ -57,7 +57,8 @@ async def apply_to_refund(
     present = present_try_of(found, tries).attempt_id
     # Who decides with a proof speaks of the refund, whichever of its tries they mean.
     is_superseded = source is not Source.SETTLEMENT and present != attempt.attempt_id
-    facts = replace(found.facts, is_superseded=is_superseded)
+    is_short = came_back_short(attempt, tries)
+    facts = replace(found.facts, is_superseded=is_superseded, came_back_short=is_short)
     result = as_kept(result, facts, evidence)
     step = legal(found, next_step(facts, evidence))
     if step.keeps_number and await reference_is_taken(tx, found, evidence.provider_reference):

@@ -52,9 +52,17 @@ def next_step(facts: Facts, evidence: Evidence) -> Step:
 
 
 def is_all_back(facts: Facts, evidence: Evidence) -> bool:
-    """Whether nothing is missing of what went out and came back, by a word that tells how much did."""
-    tells_sum = evidence.verdict is Verdict.TAKEN_BACK and facts.kind is not Kind.DEPOSIT
-    return not tells_sum or evidence.amount in {None, facts.expected}
+    """Whether nothing is missing of what went out and came back, by a word that tells how much did.
+
+    Where no sum is told it is all, unless another word has told of a part. Of what people let count after
+    that, the rest may be the very sum that is told once more.
+    """
+    if evidence.verdict is not Verdict.TAKEN_BACK or facts.kind is Kind.DEPOSIT:
+        return True
+    is_rest = facts.captured not in {None, facts.amount}
+    if facts.came_back_short and (evidence.amount is None or is_rest):
+        return False
+    return evidence.amount in {None, facts.expected}
 
 
 def why_last(facts: Facts, evidence: Evidence) -> str:

@@ -29,10 +29,11 @@ from app.payments.fences import taken
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Attempt, Payment, payment_of
 from app.payments.questions import question_about
+from app.payments.recalls import again_at
 from app.payments.rules import in_conflict, next_step
 from app.payments.schedules import ask_delay, next_question
 from app.payments.sources import remember_source
-from app.payments.states import FINAL, STATUS_OF, IllegalTransition, Kind, SubStatus, checked_path
+from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import payment_events, payments
 from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import metrics, queue
@@ -230,8 +231,7 @@ def _moved(found: Payment, step: Step, cause: Cause, at: datetime) -> dict[str, 
     values["attention"] = _shown_on(found, cause, step.attention)
     if target in FINAL and step.path:
         values |= {"completed_at": at, "continue_url": None, "expires_at": None}
-        if found.return_url is not None:
-            values["return_url"] = None
+        values |= {} if found.return_url is None else {"return_url": None}
     is_paid = SubStatus.COMPLETED in step.path or (
         SubStatus.CONFLICTED in step.path and step.attention is not Attention.REFERENCE_REUSED
     )
@@ -257,11 +257,12 @@ async def _remarked(
     """The same where nothing moves: it is to be asked about, has been settled, or a person must look."""
     values: dict[str, object] = {}
     why, is_open = step.attention, _is_questioned(found, cause)
-    is_settled = found.sub_status in (_OF_TRIES if found.kind is Kind.DEPOSIT else FINAL)
     if step.ask_again:
         values |= {"ask_at": at, "asked": 0}
-    elif is_settled and not is_open and (step.settles or found.is_questioned):
+    elif found.sub_status in FINAL and not is_open and (step.settles or found.is_questioned):
         values["ask_at"] = next_question(found.kind, found.sub_status, found.asked, found.completed_at, at)
+    elif found.facts.is_deposit_in_conflict and found.is_questioned and not is_open:
+        values["ask_at"] = await again_at(tx, found, at)  # by nobody any more
     elif is_open and step.settles and found.ask_at is None:  # given up for all, answered for one
         values |= {"ask_at": at, "asked": 0, "changed_at": at}
     if is_open is not found.is_questioned:

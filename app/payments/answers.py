@@ -48,7 +48,8 @@ _DOUBT = Built(
 )
 # People have decided that it was not paid: the same word once more is no news.
 _is_decided = and_(
-    attempts.c.error_code == BY_PEOPLE, attempts.c.state == bindparam("word_state", type_=Text)
+    attempts.c.error_code == BY_PEOPLE,
+    attempts.c.state.is_not_distinct_from(bindparam("word_state", type_=Text)),  # of some nothing was heard
 )
 _WORD = Built(
     update(attempts)

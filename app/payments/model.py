@@ -28,10 +28,11 @@ __all__ = [
     "graver",
 ]
 
-# Codes of a try's row: its provider has told of it, and nothing that we know; people have decided about it.
-SPOKEN_OF: Final = "spoken_of"
-CAME_BACK: Final = "came_back"  # the code of a try of which a part came back
-BY_PEOPLE: Final = "people"
+# Codes of ours beside a try, where its provider's own would stand.
+SPOKEN_OF: Final = "spoken_of"  # its provider has told of it, in a word that we do not know
+CAME_BACK: Final = "came_back"  # a part of it came back
+BY_PEOPLE: Final = "people"  # they have decided what became of it
+DISPUTE: Final = "dispute"  # the source of what was told of a dispute
 
 
 class Source(IntEnum):
@@ -116,9 +117,6 @@ class CaseState(StrEnum):
 
     OPEN = "open"
     RESOLVED = "resolved"
-
-
-DISPUTE: Final = "dispute"  # the source of what was told of a dispute
 
 
 @dataclass(frozen=True, slots=True)

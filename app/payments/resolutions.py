@@ -336,6 +336,8 @@ async def _matched(tx: Transaction, its: Case, found: Payment, proposal: Proposa
     account = await providers.account(tx, its.site_id, notice.account)
     reports = providers.reports_of(account, notice)
     told = [one for one in reports if one.reference[:64] == its.about]  # as long as a case has it
+    if not told:
+        raise impossible(proposal, f"the notice says nothing of {its.about}")
     in_vain = [await _matched_fact(tx, its, found, proposal, report, notice.account, at) for report in told]
     if all(in_vain):
         raise impossible(proposal, in_vain[0])

@@ -167,10 +167,10 @@ async def _goes_on(tx: Transaction, row: Row[Any], now: datetime) -> bool:
     """The horizon is reached: what is still open, or was never answered, is a person's.
 
     What they have noted by then, and is open still, is theirs once more after as long. Nobody is asked any
-    more, but who says still that the page of a try waits for its player, when another was
-    paid: that is an answer, and no doubt. What waits to be sent keeps its turns, also beside a part of which
-    nothing is heard, and so does a part that left later and has time still. Nothing is sent in the place of a
-    try about which a question is open: that ends by its answer or by people alone.
+    more, but who says still that the page of a try waits for its player, when another was paid: that is an
+    answer, and no doubt. What waits to be sent keeps its turns, also beside a part of which nothing is heard,
+    and so does a part that left later and has time still. Nothing is sent in the place of a try about which a
+    question is open: that ends by its answer or by people alone.
 
     Returns:
         whether it keeps its turns.

@@ -9,7 +9,7 @@ from app.payments.resolutions import ResolutionImpossible
 from tests.payments.accounts import asked, cases, decided, raised, tries
 from tests.payments.banks import sent, told
 from tests.payments.casework import R, open_cases, resolve
-from tests.payments.desk import Desk, kzt
+from tests.payments.desk import Desk, kzt, planted
 from tests.payments.questions import days, questioned
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.test_kept_back import first_is_paid, second_declines
@@ -174,3 +174,18 @@ async def test_what_people_denied_and_is_forgotten_lets_the_rest_go_on(
     for _ in range(5):
         await stage.later(DAY)
     assert (await stage.payment()).sub_status == "completed"
+
+
+async def test_what_people_denied_of_a_try_that_nobody_had_heard_of_is_paid_after_all(
+    stage: Stage, bank: Bank
+) -> None:
+    """No answer was kept of it when they decided; then its bank says that it was paid."""
+    await stage.fund()
+    bank.manners, bank.words = ["pays silently"], ["nothing"]
+    await sent(stage)
+    [one] = await tries(stage)
+    await planted(stage.database, "UPDATE attempt SET state = NULL, error_code = 'people'")
+    bank.words = ["truth"]
+    await told(stage, bank, one.attempt_id, "succeeded")
+    [now] = await tries(stage)
+    assert ((await stage.payment()).sub_status, now.said_paid) == ("completed", True)

@@ -262,6 +262,20 @@ async def test_a_dispute_of_nobody_is_matched_to_its_deposit(desk: Desk) -> None
         await resolve(desk, again.case_id, R.MATCHED, payment_id=deposit)
 
 
+async def test_a_notice_that_says_nothing_of_the_order_any_more_is_refused(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its provider account reads notices otherwise by now."""
+    await desk.world.ask()
+    deposit = str((await desk.world.payment()).payment_id)
+    its = await orphan(desk)
+    with monkeypatch.context() as patched:
+        patched.setattr("app.providers.reports_of", lambda *_: [])
+        with pytest.raises(ResolutionImpossible, match="the notice says nothing of att_of_nobody"):
+            await resolve(desk, its.case_id, R.MATCHED, payment_id=deposit)
+    assert [one.case_id for one in await open_cases(desk)] == [its.case_id]
+
+
 async def test_all_that_a_notice_of_nobody_says_of_one_order_is_matched(desk: Desk) -> None:
     deposit = await desk.deposit()
     first = {"number": "cb-1", "stage": "opened", "minor": 50_000}

@@ -154,15 +154,6 @@ def _sent_again(facts: Facts, _: Evidence) -> Step:
     return Step((S.UNKNOWN,) if facts.sub_status is S.SUBMITTED else (), send_again=True)
 
 
-def _came_back(target: SubStatus, *, is_over: bool) -> Callable[[Facts, Evidence], Step]:
-    """What had gone out is here again."""
-
-    def came_back(facts: Facts, _: Evidence) -> Step:
-        return Step((target,), came_back=facts.expected, is_over=is_over)
-
-    return came_back
-
-
 def _moved(target: SubStatus, *, ask_again: bool = False) -> Callable[[Facts, Evidence], Step]:
     def moved(facts: Facts, _: Evidence) -> Step:
         return Step(() if facts.sub_status is target else (target,), ask_again=ask_again)
@@ -193,8 +184,8 @@ _STEPS: Mapping[Effect, Callable[[Facts, Evidence], Step]] = {
     Effect.NOTHING_LEFT: _nothing_left,
     Effect.SEND_AGAIN: _sent_again,
     Effect.REOPEN: _always(Step((S.UNKNOWN,))),
-    Effect.RETURN: _came_back(S.RETURNED, is_over=False),
-    Effect.UNDO: _came_back(S.DECLINED, is_over=True),
+    Effect.RETURN: lambda facts, _: Step((S.RETURNED,), came_back=facts.expected),
+    Effect.UNDO: lambda facts, _: Step((S.DECLINED,), came_back=facts.expected, is_over=True),
     Effect.CALL_AMOUNT: _always(Step(attention=Attention.AMOUNT_DIFFERS)),
     Effect.CALL_SECOND: _always(Step(attention=Attention.SECOND_PAYMENT)),
     Effect.CALL_DENIED: _always(Step(attention=Attention.DENIED_AFTER_SUCCESS)),

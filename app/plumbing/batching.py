@@ -49,6 +49,8 @@ class Batcher(Generic[Item, Answer]):
         abreast: batches under way at once. With two, one is decided while the other commits.
         key: what an item is about. One whose key is under way is parked until that batch ends; those of one
             key stay in their order.
+        of_key: items of one key that may be parked; a further one is refused, so that nobody fills the room
+            in which the others wait.
     """
 
     handler: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | BaseException]]]
@@ -56,6 +58,7 @@ class Batcher(Generic[Item, Answer]):
     waiting: int = 4096
     abreast: int = 1
     key: Callable[[Item], Hashable] | None = None
+    of_key: int = 256
     _queue: "deque[tuple[Item, asyncio.Future[Answer]]]" = field(default_factory=deque)
     # By keys that are under way: what waits for them, and is in nobody's convoy.
     _parked: "dict[Hashable, deque[tuple[Item, asyncio.Future[Answer]]]]" = field(default_factory=dict)
@@ -79,12 +82,13 @@ class Batcher(Generic[Item, Answer]):
         """Queue one item and wait for its answer.
 
         Raises:
-            Overloaded: the queue is full; nothing was done.
+            Overloaded: the queue is full, or what waits for its key is as much as may; nothing was done.
             RuntimeError: it is closed.
         """
         if self._closed:
             raise RuntimeError("the batcher is closed")
-        if len(self._queue) + self._parked_items >= self.waiting:
+        of_key = self._parked.get(self.key(item), ()) if self.key else ()
+        if len(self._queue) + self._parked_items >= self.waiting or len(of_key) >= self.of_key:
             raise Overloaded(retry_after_seconds=1)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         if not self._parks((item, future)):

@@ -341,6 +341,21 @@ async def test_who_is_parked_takes_room() -> None:
         assert await batcher(4) == 8
 
 
+async def test_one_key_does_not_fill_the_room_in_which_others_wait() -> None:
+    doubling = Doubling()
+    async with Batcher(doubling, waiting=4, abreast=2, key=lambda number: number % 2, of_key=2) as batcher:
+        first = await blocked(batcher, doubling)
+        waiting = [asyncio.create_task(batcher(number)) for number in (2, 4)]
+        await turns(5)
+        with pytest.raises(Overloaded):
+            await batcher(6)
+        others = asyncio.create_task(batcher(1))
+        await turns(5)
+        doubling.may_go_on.set()
+        assert await asyncio.gather(first, *waiting, others) == [0, 4, 8, 2]
+        assert await batcher(6) == 12
+
+
 @pytest.mark.parametrize("seed", range(25))
 async def test_whatever_happens_nobody_waits_for_ever_and_keys_stay_apart(seed: int) -> None:
     """Callers come and go at random, handlers fail and are cancelled."""

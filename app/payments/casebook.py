@@ -259,7 +259,8 @@ async def is_noted(
         # Of a part of a withdrawal the event is the withdrawal's, and names the part.
         undone = its.type.in_(["transaction.reversed", "withdrawal.returned"])
         undone |= its.detail["leg_state"].astext == LegState.RETURNED
-        undone_at = select(func.max(its.sequence)).where(own, undone)
+        # Where nothing was, only a part of it came back.
+        undone_at = select(func.coalesce(func.max(its.sequence), 0)).where(own, undone)
         told = told.where(its.sequence > undone_at.scalar_subquery())
     return await reader.first(told) is not None
 

@@ -132,13 +132,15 @@ async def accept_leg(
 ) -> str:
     """Let a leg in conflict, or one that came back, end as paid with what really went, whatever was ordered.
 
-    People have decided it.
+    Of one that is paid, and of which a part came back, the rest stays paid. People have decided it.
 
     Returns:
         why it cannot be, and then nothing may be committed; empty where it was done.
     """
     parts = await legs_of(tx, found)
     [leg] = [part for part in parts if part.leg == attempt.leg]
+    if leg.state is LegState.COMPLETED:
+        return await _accept_rest(tx, found, parts, leg, attempt, paid, cause, at=at)
     if leg.state not in {LegState.CONFLICTED, LegState.RETURNED}:
         return f"it is {leg.state.value}, and only what is in conflict or came back can be"
     # It may be another try than the present one that was paid: its account has the books, and its number.
@@ -152,6 +154,32 @@ async def accept_leg(
     if moved is None or step.paid is None:
         return "the ledger refuses it"
     await _write(tx, found, parts, moved, attempt, step, cause, at=at)
+    return ""
+
+
+async def _accept_rest(
+    tx: Transaction,
+    found: Payment,
+    parts: Sequence[Leg],
+    leg: Leg,
+    attempt: Attempt,
+    rest: Money,
+    cause: Cause,
+    *,
+    at: datetime,
+) -> str:
+    """Bring back what is no rest of a leg that is paid; returns why it cannot be, or an empty string."""
+    tries = [one for one in await attempts_of(tx, found) if one.leg == leg.leg]
+    if attempt.attempt_id != present_try(leg, tries).attempt_id:
+        return "it was paid by another attempt"
+    if not came_back_short(attempt, tries):
+        return "it is completed, and nobody has told that a part of it came back"
+    if rest >= leg.captured:
+        return f"{leg.captured} of it went: say how much less stays there"
+    came_back = leg.captured - rest
+    await bring_back(tx, found, leg, came_back, at)
+    still = _Moved(leg.state, leg.provider_reference, leg.is_released, leg.hold_id, leg.account)
+    await _write(tx, found, parts, still, attempt, Step(came_back=came_back), cause, at=at)
     return ""
 
 
@@ -256,6 +284,8 @@ async def _write(
     }
     if step.paid is not None:
         values |= {"paid_at": moved.paid_at, "captured_minor": step.paid.minor}
+    elif step.came_back is not None and moved.state is LegState.COMPLETED:  # a part of it did
+        values["captured_minor"] = legs.c.captured_minor - step.came_back.minor
     its = (legs.c.site_id == found.site_id) & (legs.c.payment_id == found.payment_id)
     await tx.execute(update(legs).where(its, legs.c.leg == attempt.leg).values(values))
     if moved.state is LegState.UNKNOWN:

@@ -102,9 +102,13 @@ async def accept_refund(
 ) -> str:
     """Let a refund in conflict end as paid by this attempt with what really went back, as people decided.
 
+    Of one that is paid, and of which a part came back, the rest stays paid.
+
     Returns:
         why it cannot be, and then nothing may be committed; empty where it was done.
     """
+    if found.sub_status is SubStatus.COMPLETED:
+        return await _accept_rest(tx, found, attempt, paid, cause, at=at)
     if found.sub_status is not SubStatus.CONFLICTED:
         return f"it is {found.sub_status.value}, and only what is in conflict can be"
     if await reference_is_taken(tx, found, cause.provider_reference):
@@ -117,6 +121,24 @@ async def accept_refund(
     its = {"captured_minor": paid.minor, "present_attempt": attempt.attempt_id}
     cause = replace(cause, changes={**cause.changes, **its})
     await carry_out(tx, found, step, cause, at=at)
+    await count_given_back(tx, found, at=at)
+    return ""
+
+
+async def _accept_rest(
+    tx: Transaction, found: Payment, attempt: Attempt, rest: Money, cause: Cause, *, at: datetime
+) -> str:
+    """Bring back what is no rest of a refund that is paid; returns why it cannot be, or an empty string."""
+    tries = await attempts_of(tx, found)
+    if attempt.attempt_id != present_try_of(found, tries).attempt_id:
+        return "it was paid by another attempt"
+    if not came_back_short(attempt, tries):
+        return "it is completed, and nobody has told that a part of it came back"
+    if rest >= found.captured:
+        return f"{found.captured} of it went: say how much less stays there"
+    step = Step(came_back=found.captured - rest)
+    await _moved(tx, found, step, at)
+    await carry_out(tx, found, step, replace(cause, changes={"captured_minor": rest.minor}), at=at)
     await count_given_back(tx, found, at=at)
     return ""
 

@@ -7,14 +7,16 @@ import pytest
 from app import payments, providers
 from app.kernel.money import Money
 from app.payments.doubts import MayBePaid
-from tests.payments.accounts import cases, decided, switch_off
+from app.payments.resolutions import ResolutionImpossible
+from tests.payments.accounts import cases, decided, raised, switch_off
 from tests.payments.banks import sent, told
-from tests.payments.casework import R, open_cases
+from tests.payments.casework import R, only, open_cases, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.stage import FUNDS, Bank, Stage
+from tests.payments.test_accepted_sums import told_sums
 from tests.payments.test_kept_back import first_is_paid, second_declines
 from tests.payments.test_refund_tries import BACK
-from tests.payments.world import ACCOUNT, AMOUNT, State, just
+from tests.payments.world import ACCOUNT, AMOUNT, State, fact, just, paid
 
 DAY = timedelta(days=1)
 SHORT = 50_000
@@ -126,3 +128,71 @@ async def test_a_refund_that_comes_back_short_while_it_is_open(desk: Desk) -> No
     await desk.carry_on(refund)
     seen = (await desk.found(refund)).sub_status.value, await open_cases(desk), await desk.figures(deposit)
     assert seen[1], seen
+
+
+async def test_people_accept_what_of_it_stays_paid(stage: Stage, bank: Bank) -> None:
+    """The rest is the player's again, once, however often the bank repeats its word."""
+    reference = await completed_and_short(stage, bank)
+    found = (await stage.payment()).payment_id
+    await decided(stage, R.ACCEPTED, amount=AMOUNT - Money(SHORT, "KZT"))
+    row, leg = await stage.row(found), await stage.leg(found)
+    assert (row.sub_status, row.captured_minor, row.refunded_minor) == ("completed", AMOUNT.minor, SHORT)
+    assert (leg.state, leg.captured_minor) == ("completed", AMOUNT.minor - SHORT)
+    assert await stage.credited() == FUNDS - AMOUNT.minor + SHORT
+    for _ in range(2):
+        stage.clock.advance(DAY)
+        await told(stage, bank, reference, "returned")
+    assert (await cases(stage), await stage.credited()) == ([], FUNDS - AMOUNT.minor + SHORT)
+    of_type_5 = "SELECT fields->'amount' AS amount FROM webhook WHERE fields->>'type_id' = '5'"
+    assert [row.amount for row in await stage.rows(of_type_5)] == [SHORT]
+
+
+async def test_more_of_it_comes_back_and_then_all(stage: Stage, bank: Bank) -> None:
+    reference = await completed_and_short(stage, bank)
+    found = (await stage.payment()).payment_id
+    await decided(stage, R.ACCEPTED, amount=AMOUNT - Money(SHORT, "KZT"))
+    stage.clock.advance(DAY)
+    order = bank.book[reference]
+    order.amount = Money(AMOUNT.minor - SHORT, "KZT")
+    bank.moved.append((reference, -order.amount))
+    await told(stage, bank, reference, "returned")
+    assert await cases(stage) == ["amount_differs"]
+    await decided(stage, R.NOT_PAID)
+    row = await stage.row(found)
+    assert (row.captured_minor, row.refunded_minor) == (AMOUNT.minor, AMOUNT.minor)
+    assert await stage.credited() == FUNDS
+
+
+@pytest.mark.parametrize("rest", [AMOUNT.minor, AMOUNT.minor + 1])
+async def test_no_more_stays_than_went(stage: Stage, bank: Bank, rest: int) -> None:
+    await completed_and_short(stage, bank)
+    with pytest.raises(ResolutionImpossible, match="say how much less stays there"):
+        await decided(stage, R.ACCEPTED, amount=Money(rest, "KZT"))
+    assert await stage.credited() == FUNDS - AMOUNT.minor
+
+
+async def test_nothing_comes_back_of_which_nobody_told(stage: Stage, bank: Bank) -> None:
+    await stage.fund()
+    await sent(stage)
+    its = await raised(stage)
+    with pytest.raises(ResolutionImpossible, match="nobody has told"):
+        await decided(stage, R.ACCEPTED, its=its, amount=Money(1, "KZT"))
+    assert await stage.credited() == FUNDS - AMOUNT.minor
+
+
+async def test_of_a_refund_too(desk: Desk) -> None:
+    deposit = await desk.deposit()
+    desk.provider.answers = desk.provider.statuses = [paid("back-1", kzt(BACK))]
+    refund = (await desk.sent(deposit, BACK)).payment_id
+    await desk.carry_on(refund)
+    assert (await desk.found(refund)).sub_status.value == "completed"
+    [order] = desk.provider.refunds
+    desk.provider.statuses = [providers.Result(State.RETURNED, "back-1", kzt(BACK // 2))]
+    await desk.world.notice(fact(order.reference, "returned", minor=BACK // 2, currency="KZT"))
+    await desk.carry_on(refund)
+    await resolve(desk, (await only(desk)).case_id, R.ACCEPTED, amount=kzt(BACK - BACK // 2))
+    now_is = await desk.found(refund)
+    assert now_is.captured == kzt(BACK - BACK // 2)
+    assert await told_sums(desk, now_is.number) == [(5, 4, BACK, BACK), (5, 24, BACK, BACK - BACK // 2)]
+    assert (await desk.figures(deposit))[2] == BACK - BACK // 2
+    assert (await desk.balances())["player_cash"] == 150_000 - BACK + BACK // 2

@@ -255,7 +255,7 @@ async def test_what_answers_for_one_part_answers_for_no_other(
     [other] = await cases(stage)
     assert (other.kind.value, other.about) == ("revived", bank.book[references[1]].theirs)
     assert await stage.state(payout) == ("completed", "paid_after_release")
-    with pytest.raises(ResolutionImpossible, match="only what is in conflict or came back"):
+    with pytest.raises(ResolutionImpossible, match="nobody has told that a part of it came back"):
         await resolve(stage, R.ACCEPTED, 50_000, leg=1)
     await resolve(stage, R.PAID, leg=2)
     assert (await stage.state(payout), await stage.credited()) == (("completed", None), FUNDS - PAID)

@@ -124,8 +124,9 @@ async def _asked(pipes: Pipes, callout: Callout) -> Heard:
             body=callout.message.body,
             headers=callout.message.headers,
             deadline_seconds=DEADLINE_SECONDS,
-            # A line of its own: the breaker that a site's dead webhook address opened refuses no payment.
-            peer=f"callouts {urlsplit(callout.url).netloc}",
+            # A line of its own: the breaker that a dead webhook address opened, or another site's wrong path
+            # at the same host, refuses no payment.
+            peer=f"callouts {callout.site_id} {urlsplit(callout.url).netloc}",
         )
         answer = callout.read(reply.status, reply.body)
     except CallFailed as failed:

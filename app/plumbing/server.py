@@ -6,6 +6,7 @@ any of our code is asked: what one stranger's connection can hold is some kiloby
 """
 
 import asyncio
+import socket
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ HEAD_LIMIT_BYTES: Final = 32 * 1024  # URL and headers; also what stands between
 MOST_HEADERS: Final = 100  # an empty header costs four bytes on the wire and a hundred in memory
 MOST_WAITING: Final = 8  # requests sent before the one ahead is answered; browsers send none
 HEAD_SECONDS: Final = 10.0  # for a head, and for the rest of a body that nobody will read
+READ_SECONDS: Final = 10.0  # so long the other side may take no byte of what is written to it (Linux alone)
+_OVER_TCP: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 _LINGER_SECONDS: Final = 1.0  # closed at once, unread bytes would make the peer's system drop our answer
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"  # as uvicorn writes it, before the answer
 _PIECE_BYTES: Final = 4 * 1024  # the parser says nothing of what it keeps, so it is fed little by little
@@ -72,6 +75,16 @@ class _HeadWithBody(asyncio.Transport):
         return self._transport.is_closing()
 
 
+def _forget_who_reads_nothing(transport: asyncio.Transport) -> None:
+    """Let the system end a connection whose other side takes no byte of an answer: no timer of ours sees it.
+
+    Whoever asks and never reads would keep it, and what is written to it, for ever.
+    """
+    network = transport.get_extra_info("socket")
+    if network is not None and network.family in _OVER_TCP and hasattr(socket, "TCP_USER_TIMEOUT"):
+        network.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(READ_SECONDS * 1000))
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """HTTP/1.1 on one connection: heads bounded in bytes, fields and time; no upgrades, no long pipelines."""
 
@@ -94,6 +107,7 @@ class BoundedProtocol(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
+        _forget_who_reads_nothing(transport)
         self._arm(HEAD_SECONDS)
 
     @override

@@ -5,7 +5,8 @@ policy takes effect within `_KEPT_SECONDS`.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,6 +36,7 @@ _KEPT_SECONDS: Final = 2
 _MOST_KEPT: Final = 10_000
 _MOST_ASKING: Final = 2  # of the ten connections that a process has
 _MOST_WAITING: Final = 1_000  # tokens that nobody knows: so many in memory; who comes on top hears 503
+_MOST_HELD_BACK: Final = 20  # answers that wait for the sake of a test; of a thousand connections
 _BEARER: Final = "Bearer "
 # Generous: a platform's peak. Who is over it hears 429 and has lost nothing.
 _PER_SECOND: Final = 20_000
@@ -78,6 +80,7 @@ class Access:
     # Strangers wait for each other, not for who is known; and both leave connections to what they ask for.
     _strangers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_ASKING))
     _known: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_ASKING))
+    _held_back: int = 0
 
     def __post_init__(self) -> None:
         """Know nobody yet; count per site."""
@@ -113,8 +116,23 @@ class Access:
         return found
 
     def charge(self, caller: Caller, operations: int) -> None:
-        """Count a batch as what it holds: the calls behind it wait for it."""
+        """Count a batch or a book as what it holds: the calls behind it wait for it."""
         self._buckets.charge(str(caller.site_id), max(0, operations - 1))
+
+    @contextmanager
+    def holding_back(self) -> Iterator[None]:
+        """While an answer is held back for an integrator's test: its connection is one that others may need.
+
+        Raises:
+            Overloaded: as many as may are held back already.
+        """
+        if self._held_back >= _MOST_HELD_BACK:
+            raise Overloaded(retry_after_seconds=1)
+        self._held_back += 1
+        try:
+            yield
+        finally:
+            self._held_back -= 1
 
     async def _found(self, token: str) -> Caller:
         place = self._known if self._callers.knows(token) else self._strangers

@@ -76,7 +76,7 @@ def _single(
         ask = read(caller, kind, read_body(await request.body()), request)
         fault = request.headers.get("x-sandbox-fault") if caller.site.is_test else None
         if fault is not None:
-            return await _faulty(fault, journal, caller, ask)
+            return await _faulty(fault, journal, access, caller, ask)
         return _told(await journal.post(caller.site_id, ask))
 
 
@@ -167,15 +167,18 @@ def _undone(ask: Ask, code: Code) -> dict[str, object]:
     return envelope(code, data, "Not done: another operation of this batch was refused.")
 
 
-async def _faulty(fault: str, journal: Journal, caller: Caller, ask: Ask) -> Response:
+async def _faulty(fault: str, journal: Journal, access: Access, caller: Caller, ask: Ask) -> Response:
     """Do what was asked, and then what integrators fear; test sites only."""
     if fault not in _FAULTS:
         sentence = f"X-Sandbox-Fault must be one of {', '.join(_FAULTS)}; nothing was done."
         raise Refused(Code.VALIDATION, sentence, field="X-Sandbox-Fault")
+    if fault == "delay":
+        with access.holding_back():
+            answer = await journal.post(caller.site_id, ask)
+            await asyncio.sleep(_DELAY_SECONDS)
+        return _told(answer)
     answer = await journal.post(caller.site_id, ask)
     match fault:
-        case "delay":
-            await asyncio.sleep(_DELAY_SECONDS)
         case "duplicate":
             answer = await journal.post(caller.site_id, ask)
         case "drop-after-commit":

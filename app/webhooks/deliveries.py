@@ -231,7 +231,8 @@ async def _due_event(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime
 
 
 def _peer_of(row: Row[Any], url: str) -> str:
-    return f"webhooks {row.endpoint_id or urlsplit(url).netloc}"
+    """A site's own: what fails at another site's address at the same host keeps nothing of this one back."""
+    return f"webhooks {row.endpoint_id or f'{row.site_id} {urlsplit(url).netloc}'}"
 
 
 def _check_peer(pipes: Pipes, row: Row[Any], url: str) -> None:

@@ -42,6 +42,7 @@ def mount(routes: APIRouter, pipes: Pipes, access: Access) -> None:
         sources, provider = _sources(body)
         policy = caller.policy(provider)
         items, period = _items(body, policy), _period(body)
+        access.charge(caller, len(items))
         book = (caller.site_id, items, sources, period)
         async with pipes.database.reading() as reader:
             found = await differences(reader, *book, provider=provider, limit=_MOST_DIFFERENCES)

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, Text, and_, bindparam, case, func, or_, update
+from sqlalchemy import Boolean, Text, and_, bindparam, case, func, null, or_, update
 
 from app import providers
-from app.payments.model import BY_PEOPLE, SPOKEN_OF, Source
+from app.payments.model import CAME_BACK, Decided, Source
 from app.payments.tables import attempts
 from app.plumbing.database import Built, Write
 
@@ -17,7 +17,7 @@ _SAID = ("state", "provider_reference", "error_code", "error", "answer", "answer
 _DOUBTS = frozenset({providers.State.UNKNOWN, providers.State.NOT_FOUND})
 _in_doubt = or_(attempts.c.state.is_(None), *(attempts.c.state == one.value for one in sorted(_DOUBTS)))
 _no_number = attempts.c.provider_reference.is_(None)  # who told one has had the order
-_nothing_said = and_(_in_doubt, _no_number, attempts.c.error_code != SPOKEN_OF)
+_nothing_said = and_(_in_doubt, _no_number, ~attempts.c.was_spoken_of)
 # Built once: every step of a payment at its provider runs one of them.
 _ANSWER = Built(update(attempts).where(_ITS))
 _DOUBT = Built(
@@ -25,6 +25,7 @@ _DOUBT = Built(
     .where(_ITS)
     .values(
         is_over=attempts.c.is_over | bindparam("now_over", type_=Boolean),
+        was_spoken_of=attempts.c.was_spoken_of | bindparam("now_spoken_of", type_=Boolean),
         **{
             name: case(
                 (_nothing_said, bindparam(f"doubt_{name}", type_=attempts.c[name].type)),
@@ -46,23 +47,40 @@ _DOUBT = Built(
         ),
     )
 )
-# People have decided that it was not paid: the same word once more is no news.
-_is_decided = and_(
-    attempts.c.error_code == BY_PEOPLE,
+# The very word of which people have decided that it is not true, once more: it is no news.
+_is_denied = and_(
+    attempts.c.decided == Decided.NOT_PAID,
     attempts.c.state.is_not_distinct_from(bindparam("word_state", type_=Text)),  # of some nothing was heard
+    func.coalesce(bindparam("word_number", type_=Text), attempts.c.provider_reference).is_not_distinct_from(
+        attempts.c.provider_reference
+    ),
 )
+_by_people = bindparam("word_decided", type_=Text)
+# What was paid by their word is so until it comes back, which is another matter.
+_is_still_paid = and_(attempts.c.decided == Decided.PAID, ~bindparam("now_back", type_=Boolean))
 _WORD = Built(
     update(attempts)
     .where(_ITS)
     .values(
-        error_code=case((_is_decided, attempts.c.error_code), else_=bindparam("word_code", type_=Text)),
-        error=case((_is_decided, attempts.c.error), else_=bindparam("word_error", type_=Text)),
-        said_paid=attempts.c.said_paid | (~_is_decided & bindparam("now_paid", type_=Boolean)),
+        said_paid=attempts.c.said_paid
+        | (or_(_by_people.is_not(None), ~_is_denied) & bindparam("now_paid", type_=Boolean)),
+        came_back_short=attempts.c.came_back_short | bindparam("now_short", type_=Boolean),
+        decided=case(
+            (_by_people.is_not(None), _by_people),
+            (or_(_is_denied, _is_still_paid), attempts.c.decided),
+            else_=null(),
+        ),
     )
 )
 _UNHEARD_OF = Built(update(attempts).where(_ITS, ~attempts.c.is_over, _nothing_said))
+# What people have decided by a word that they let count with the highest rank.
+_DECIDED = {
+    providers.State.SUCCEEDED: Decided.PAID,
+    **dict.fromkeys((providers.State.FAILED, providers.State.CANCELLED), Decided.NOT_PAID),
+}
+_BACK = frozenset({providers.State.RETURNED, providers.State.REVERSED})
 # Of an order that was ever said to stand so money has moved.
-_MOVED = frozenset({providers.State.SUCCEEDED, providers.State.RETURNED, providers.State.REVERSED})
+_MOVED = _BACK | {providers.State.SUCCEEDED}
 
 
 def answer_of(
@@ -100,8 +118,6 @@ def answer_of(
         return ((_ANSWER, {**ends, **its}),) if ends else ()
     error = result.error
     words = (error.code if error else "", error.message if error else "")
-    if is_told and source is Source.NOTICE:
-        words = (SPOKEN_OF, "in a notice, in a word that we do not know")
     said: dict[str, object] = dict(
         zip(_SAID, (result.state, result.provider_reference, *words, dict(result.raw), at), strict=True)
     )
@@ -110,7 +126,13 @@ def answer_of(
     if is_doubt:
         doubt = {f"doubt_{name}": value for name, value in said.items()}
         ends.pop("is_over", None)
-        return ((_DOUBT, {**doubt, "now_over": is_over, **ends, **its}),)
-    word = {"word_state": result.state, "now_paid": result.state in _MOVED}
-    word |= {f"word_{name.removeprefix('error_')}": said.pop(name) for name in ("error_code", "error")}
+        return ((_DOUBT, {**doubt, "now_over": is_over, "now_spoken_of": is_told, **ends, **its}),)
+    word = {
+        "word_state": result.state,
+        "word_number": result.provider_reference,
+        "word_decided": _DECIDED.get(result.state) if source is Source.SETTLEMENT else None,
+        "now_paid": result.state in _MOVED,
+        "now_back": result.state in _BACK,
+        "now_short": error is not None and error.code == CAME_BACK,
+    }
     return ((_WORD, {**said, **word, **ends, **its}),)

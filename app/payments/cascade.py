@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from app import merchants, methods, providers
+from app.payments.evidence import decided_against
 from app.payments.legs import Leg, attempts_of, was_in_doubt
-from app.payments.model import BY_PEOPLE, Evidence, Facts, Source, Step
+from app.payments.model import Decided, Evidence, Facts, Source, Step
 from app.payments.queries import Attempt, Payment, went_back
 from app.payments.rules import why_last
 from app.payments.states import Kind, Status, SubStatus
@@ -207,9 +208,9 @@ def why_doubted(tries: Sequence[Attempt], *, besides: str) -> str:
 def says_nothing_came(one: Attempt, result: providers.Result, *, never_left: bool) -> bool:
     """Whether a provider, asked about an earlier attempt, leaves no doubt that nothing came of it.
 
-    By its own no. Or it does not know the order, and has shown no knowledge of it before but by a no, or
-    people have decided that it was not paid. Or it can be reached now as little as then, when no byte of the
-    order left us.
+    By its own no, or by the success once more of which two people have decided that there was none. Or it
+    does not know the order, and has shown no knowledge of it before but by a no, or people have decided that
+    it was not paid. Or it can be reached now as little as then, when no byte of the order left us.
 
     Args:
         one: the attempt, as it was before this answer.
@@ -219,9 +220,10 @@ def says_nothing_came(one: Attempt, result: providers.Result, *, never_left: boo
     if result.state is providers.State.NOT_FOUND:
         # Who said that it was paid, or is asked about, lets nothing follow anyway, and has cases of its own.
         is_held = one.said_paid or one.is_questioned
-        is_denied = one.state in _NO or one.error_code == BY_PEOPLE
+        is_denied = one.state in _NO or one.decided is Decided.NOT_PAID
         return is_denied or is_held or not one.was_heard_of
-    return result.state in _NO or (never_left and result.nothing_was_sent)
+    is_outranked = decided_against(one, result, Source.STATUS_QUERY) is Decided.NOT_PAID
+    return result.state in _NO or is_outranked or (never_left and result.nothing_was_sent)
 
 
 def why_not_nothing(one: Attempt) -> str:
@@ -230,7 +232,7 @@ def why_not_nothing(one: Attempt) -> str:
 
 
 async def as_of_try(
-    tx: Transaction, found: Payment, reference: str, source: Source
+    tx: Transaction, found: Payment, reference: str, result: providers.Result, source: Source
 ) -> tuple[Payment, Facts, dict[str, object]]:
     """A deposit as evidence about one of its tries finds it.
 
@@ -243,13 +245,19 @@ async def as_of_try(
     """
     if source is Source.SETTLEMENT:
         return found, found.facts, columns_of_try(found)  # they may have matched it to an earlier try
-    if found.present_attempt in {None, reference}:
+    is_present = found.present_attempt in {None, reference}
+    is_usual = found.status is Status.PROCESSING or result.state not in _NO  # nobody has decided otherwise
+    if found.present_attempt is None and is_usual:
         return found, await _facts_of(tx, found), {}
     [one] = [one for one in await attempts_of(tx, found) if one.attempt_id == reference]
+    against = decided_against(one, result, source)
+    if is_present:
+        return found, replace(await _facts_of(tx, found), against=against), {}
     if found.status is not Status.FAILED:
-        return found, replace(found.facts, is_superseded=True, is_still_open=not one.is_over), {}
+        its = replace(found.facts, is_superseded=True, is_still_open=not one.is_over, against=against)
+        return found, its, {}
     found = at_try(found, one)
-    return found, found.facts, columns_of_try(found)
+    return found, replace(found.facts, against=against), columns_of_try(found)
 
 
 async def _facts_of(tx: Transaction, found: Payment) -> Facts:

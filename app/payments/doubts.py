@@ -14,6 +14,7 @@ from app.kernel.errors import Refusal
 from app.payments.answers import answer_of
 from app.payments.cascade import may_be_paid, why_doubted
 from app.payments.casebook import called_since
+from app.payments.evidence import as_read
 from app.payments.legs import attempts_of, legs_of
 from app.payments.model import Attention, Evidence, Step
 from app.payments.queries import Attempt, Payment, payment
@@ -48,7 +49,7 @@ class Word:
     @property
     def before(self) -> Attempt:
         """The try as it was."""
-        return next(one for one in self.tries if one.attempt_id == self.attempt.attempt_id)
+        return as_read(self.attempt, self.tries)
 
 
 async def kept_back(

@@ -6,11 +6,11 @@ from datetime import datetime
 
 from app import providers
 from app.kernel.money import Money
-from app.payments.model import CAME_BACK, Evidence, Facts, Source, Verdict
+from app.payments.model import CAME_BACK, Decided, Evidence, Facts, Source, Verdict
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import is_all_back, rank_of_answer
 
-__all__ = ["as_kept", "as_ranked", "came_back_short", "evidence_of", "sum_of"]
+__all__ = ["as_kept", "as_ranked", "as_read", "decided_against", "evidence_of", "sum_of"]
 
 _VERDICTS: Mapping[providers.State, Verdict] = {
     providers.State.REQUIRES_ACTION: Verdict.NEEDS_PLAYER,
@@ -24,6 +24,7 @@ _VERDICTS: Mapping[providers.State, Verdict] = {
     providers.State.RETURNED: Verdict.TAKEN_BACK,
 }
 _MOVES = frozenset({Verdict.PAID, Verdict.TAKEN_BACK})
+_NO = frozenset({providers.State.FAILED, providers.State.CANCELLED})
 assert _VERDICTS.keys() == set(providers.State)
 
 
@@ -66,9 +67,28 @@ def as_kept(result: providers.Result, facts: Facts, evidence: Evidence) -> provi
     return replace(result, state=providers.State.SUCCEEDED, error=why)
 
 
-def came_back_short(one: Attempt, tries: Sequence[Attempt]) -> bool:
-    """Whether a part of this try has come back, as it is kept among those that were read behind the lock."""
-    return any(its.attempt_id == one.attempt_id and its.error_code == CAME_BACK for its in tries)
+def as_read(one: Attempt, tries: Sequence[Attempt]) -> Attempt:
+    """This try as it is among those that were read behind the lock."""
+    return next(its for its in tries if its.attempt_id == one.attempt_id)
+
+
+def decided_against(one: Attempt, result: providers.Result, source: Source) -> Decided | None:
+    """What two people have decided of this try that its provider's word would undo; None: nothing.
+
+    That it was not paid stands against the success that they have read, once more; under another number, or
+    after another word, it is news. That it was paid stands against every no: they outrank its provider.
+
+    Args:
+        one: the try, as it was read behind the lock.
+        result: what its provider says, or people.
+        source: how it came; another decision of people is not held against them.
+    """
+    if source is Source.SETTLEMENT or one.decided is None:
+        return None
+    if one.decided is Decided.PAID:
+        return one.decided if result.state in _NO else None
+    is_known = one.state is result.state and result.provider_reference in {None, one.provider_reference}
+    return one.decided if is_known and result.state is providers.State.SUCCEEDED else None
 
 
 def sum_of(evidence: Evidence) -> Money | None:

@@ -15,7 +15,7 @@ from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.cascade import next_of_leg
 from app.payments.doubts import Word, kept_back
-from app.payments.evidence import as_kept, as_ranked, came_back_short, evidence_of, sum_of
+from app.payments.evidence import as_kept, as_ranked, as_read, decided_against, evidence_of, sum_of
 from app.payments.leg_money import bring_back, hold_again, let_go, pay
 from app.payments.legs import Leg, attempts_of, facts_of, legs_of, present_try
 from app.payments.model import Attention, Facts, Source, Step
@@ -69,7 +69,7 @@ async def apply_to_leg(
     [leg] = [part for part in parts if part.leg == attempt.leg]
     tries = [one for one in await attempts_of(tx, found) if one.leg == leg.leg]
     evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
-    leg, facts = _as_of_try(found, leg, attempt, tries, source)
+    leg, facts = _as_of_try(found, leg, as_read(attempt, tries), tries, result, source)
     step = next_step(facts, evidence)
     if step.keeps_number:
         step = await _fenced(tx, found, leg, evidence.provider_reference, step)
@@ -110,7 +110,12 @@ async def apply_to_leg(
 
 
 def _as_of_try(
-    found: Payment, leg: Leg, attempt: Attempt, tries: Sequence[Attempt], source: Source
+    found: Payment,
+    leg: Leg,
+    attempt: Attempt,
+    tries: Sequence[Attempt],
+    result: providers.Result,
+    source: Source,
 ) -> tuple[Leg, Facts]:
     """A leg as evidence about one of its tries finds it, at that try's account, and what is known of it.
 
@@ -123,7 +128,8 @@ def _as_of_try(
         leg = replace(leg, provider_reference=None)
     # Also while it waits for the next account: what is said is about the account of this try.
     facts = facts_of(found, leg, is_superseded=is_superseded)
-    facts = replace(facts, came_back_short=came_back_short(attempt, tries))
+    against = decided_against(attempt, result, source)
+    facts = replace(facts, came_back_short=attempt.came_back_short, against=against)
     return replace(leg, account=attempt.account), facts
 
 
@@ -172,7 +178,7 @@ async def _accept_rest(
     tries = [one for one in await attempts_of(tx, found) if one.leg == leg.leg]
     if attempt.attempt_id != present_try(leg, tries).attempt_id:
         return "it was paid by another attempt"
-    if not came_back_short(attempt, tries):
+    if not as_read(attempt, tries).came_back_short:
         return "it is completed, and nobody has told that a part of it came back"
     if rest >= leg.captured:
         return f"{leg.captured} of it went: say how much less stays there"

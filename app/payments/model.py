@@ -15,10 +15,10 @@ __all__ = [
     "BY_PEOPLE",
     "CAME_BACK",
     "DISPUTE",
-    "SPOKEN_OF",
     "Attention",
     "CaseKind",
     "CaseState",
+    "Decided",
     "Evidence",
     "Facts",
     "PayoutPolicy",
@@ -28,8 +28,7 @@ __all__ = [
     "graver",
 ]
 
-# Codes of ours beside a try, where its provider's own would stand.
-SPOKEN_OF: Final = "spoken_of"  # its provider has told of it, in a word that we do not know
+# Codes of ours, where a provider's own would stand.
 CAME_BACK: Final = "came_back"  # a part of it came back
 BY_PEOPLE: Final = "people"  # they have decided what became of it
 DISPUTE: Final = "dispute"  # the source of what was told of a dispute
@@ -119,6 +118,13 @@ class CaseState(StrEnum):
     RESOLVED = "resolved"
 
 
+class Decided(StrEnum):
+    """What two people with a proof have said became of a try, whatever its provider says."""
+
+    PAID = "paid"
+    NOT_PAID = "not_paid"
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of a payment when evidence arrives; of a payout, what is known of the leg.
@@ -135,6 +141,7 @@ class Facts:
         captured: what was credited or paid out, once something was; people may have accepted another sum.
         went_back: what came for a deposit and went back to its payer, before anything of it was credited.
         came_back_short: of what went out its provider has told that a part came back.
+        against: what two people have decided of the try, where the evidence is a story that they outrank.
     """
 
     kind: Kind
@@ -148,6 +155,7 @@ class Facts:
     captured: Money | None = None
     went_back: Money | None = None
     came_back_short: bool = False
+    against: Decided | None = None
 
     @property
     def is_deposit_in_conflict(self) -> bool:

@@ -17,19 +17,14 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments import approvals, obstacles, sending
+from app.payments.casebook import called_since
 from app.payments.leg_money import give_back
-from app.payments.legs import (
-    lock_player,
-    open_payouts,
-    order_belongs_to_another,
-    payout,
-    policy,
-)
+from app.payments.legs import lock_player, open_payouts, order_belongs_to_another, payout, policy
 from app.payments.model import Attention, Step
 from app.payments.offers import first_account
 from app.payments.queries import Payment, view_hash, view_token
 from app.payments.requests import LegPlan, PayoutPlan, available, looped, reserve, write_payout
-from app.payments.schedules import question_delay
+from app.payments.schedules import ASK_HORIZON, question_delay
 from app.payments.sending import WithdrawalsLocked
 from app.payments.states import SubStatus
 from app.payments.steps import Cause, carry_out, remember
@@ -351,8 +346,10 @@ async def _conclude(
             await carry_out(tx, found, Step((SubStatus.REJECTED_BY_MERCHANT,)), cause, at=at)
         case _:
             if at - found.created_at >= _SILENT_AFTER:
-                silent = Step(attention=Attention.MERCHANT_SILENT)
-                await carry_out(tx, found, silent, Cause("merchant", reason=answer.reason), at=at)
+                why, since = Attention.MERCHANT_SILENT, at - ASK_HORIZON
+                is_told = await called_since(tx, found, why, since, by="merchant")  # noted, and as it was
+                cause = Cause("merchant", reason=answer.reason, is_news=not is_told)
+                await carry_out(tx, found, Step(attention=why), cause, at=at)
 
 
 async def _accepted(tx: Transaction, found: Payment, order: Mapping[str, object], at: datetime) -> None:

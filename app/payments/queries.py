@@ -14,7 +14,7 @@ from app import merchants, players
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.contract import event_type
-from app.payments.model import SPOKEN_OF, Attention, Facts
+from app.payments.model import Attention, Decided, Facts
 from app.payments.states import Kind, Status, SubStatus
 from app.payments.tables import attempts, payment_events, payments
 from app.plumbing.database import Built, Reader
@@ -150,6 +150,8 @@ class Attempt:
 
     `state` is what the provider last said; None: nobody knows. `said_paid`: it has said that money moved,
     whatever it says now. `is_questioned`: it is over, and asked about until its provider answers.
+    `was_spoken_of`: in a word that we do not know. `came_back_short`: a part of what went out came back.
+    `decided`: by two people with a proof.
     """
 
     attempt_id: str
@@ -164,6 +166,9 @@ class Attempt:
     provider_reference: str | None = None
     sent_at: datetime | None = None
     is_questioned: bool = False
+    was_spoken_of: bool = False
+    came_back_short: bool = False
+    decided: Decided | None = None
 
     @property
     def outcome(self) -> str:
@@ -174,6 +179,7 @@ class Attempt:
         words = [said, self.error_code, self.error]
         words += ["(said before that it was paid)"] * self.contradicts
         words += ["(asked about until it answers)"] * self.is_questioned
+        words += [f"(two people: {self.decided.value.replace('_', ' ')})"] if self.decided else []
         return " ".join(filter(None, words))
 
     @property
@@ -189,7 +195,7 @@ class Attempt:
     @property
     def was_heard_of(self) -> bool:
         """Whether its provider has shown that it has had the order: it may have carried it out since."""
-        is_told = self.provider_reference is not None or self.error_code == SPOKEN_OF
+        is_told = self.provider_reference is not None or self.was_spoken_of
         return self.said_paid or is_told or self.state not in _UNHEARD_OF
 
 
@@ -331,7 +337,9 @@ def attempt_of(row: Row[Any]) -> Attempt:
     """Read a row of the table `attempt`."""
     said = State(row.state) if row.state else None
     its = (row.attempt_id, row.payment_id, row.account, row.leg, row.is_over, said, row.said_paid)
-    return Attempt(*its, row.error_code, row.error, row.provider_reference, row.sent_at, row.is_questioned)
+    told = (row.error_code, row.error, row.provider_reference, row.sent_at, row.is_questioned)
+    decided = Decided(row.decided) if row.decided else None
+    return Attempt(*its, *told, row.was_spoken_of, row.came_back_short, decided)
 
 
 def payment_of(row: Row[Any]) -> Payment:

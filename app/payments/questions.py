@@ -87,7 +87,8 @@ class Question:
                 return self, step
             return self.opened(), replace(step, attention=Attention.UNCONFIRMED)
         if before is not None and before.never_left and not self.is_open and _tells_of_it(evidence):
-            return self.opened(), replace(step, attention=Attention.UNCONFIRMED)  # it has arrived, then
+            # It has arrived, then: also of what is over it has a turn.
+            return self.opened(), replace(step, settles=True, attention=Attention.UNCONFIRMED)
         is_news = before is not None and before.state not in _UNDER_WAY
         if is_news and step.attention is Attention.REVIVED and evidence.verdict is not Verdict.PAID:
             # It is not over, says its own provider: what becomes of it is asked, and nothing sent meanwhile.

@@ -4,6 +4,7 @@ The caller holds the refund's lock; the deposit is locked here, always after it.
 deposit's figures and what others hear of it commit together.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,11 +14,11 @@ from app import ledger, providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.doubts import Word, kept_back
-from app.payments.evidence import as_kept, as_ranked, came_back_short, evidence_of, sum_of
+from app.payments.evidence import as_kept, as_ranked, as_read, decided_against, evidence_of, sum_of
 from app.payments.fences import reference_is_taken
 from app.payments.given_back import REFUND, settle_deposit
 from app.payments.legs import attempts_of, present_try_of
-from app.payments.model import Attention, Source, Step
+from app.payments.model import Attention, Facts, Source, Step
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.questions import question_about
 from app.payments.rules import in_conflict, next_step
@@ -54,11 +55,7 @@ async def apply_to_refund(
     """
     tries = await attempts_of(tx, found)
     evidence = as_ranked(evidence_of(result, source, at), found, asked_at)
-    present = present_try_of(found, tries).attempt_id
-    # Who decides with a proof speaks of the refund, whichever of its tries they mean.
-    is_superseded = source is not Source.SETTLEMENT and present != attempt.attempt_id
-    is_short = came_back_short(attempt, tries)
-    facts = replace(found.facts, is_superseded=is_superseded, came_back_short=is_short)
+    facts = _facts_of_try(found, as_read(attempt, tries), tries, result, source)
     result = as_kept(result, facts, evidence)
     step = legal(found, next_step(facts, evidence))
     if step.keeps_number and await reference_is_taken(tx, found, evidence.provider_reference):
@@ -97,6 +94,22 @@ async def apply_to_refund(
     return step
 
 
+def _facts_of_try(
+    found: Payment, attempt: Attempt, tries: Sequence[Attempt], result: providers.Result, source: Source
+) -> Facts:
+    """What is known of a refund as evidence about one of its tries finds it.
+
+    Who decides with a proof speaks of the refund, whichever of its tries they mean.
+    """
+    is_present = present_try_of(found, tries).attempt_id == attempt.attempt_id
+    return replace(
+        found.facts,
+        is_superseded=source is not Source.SETTLEMENT and not is_present,
+        came_back_short=attempt.came_back_short,
+        against=decided_against(attempt, result, source),
+    )
+
+
 async def accept_refund(
     tx: Transaction, found: Payment, attempt: Attempt, paid: Money, cause: Cause, *, at: datetime
 ) -> str:
@@ -132,7 +145,7 @@ async def _accept_rest(
     tries = await attempts_of(tx, found)
     if attempt.attempt_id != present_try_of(found, tries).attempt_id:
         return "it was paid by another attempt"
-    if not came_back_short(attempt, tries):
+    if not as_read(attempt, tries).came_back_short:
         return "it is completed, and nobody has told that a part of it came back"
     if rest >= found.captured:
         return f"{found.captured} of it went: say how much less stays there"

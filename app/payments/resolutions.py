@@ -30,7 +30,7 @@ from app.payments.meant import (
     other_of_case,
     present_of,
 )
-from app.payments.model import BY_PEOPLE, DISPUTE, Attention, CaseKind, Source, Step
+from app.payments.model import BY_PEOPLE, DISPUTE, Attention, CaseKind, Decided, Source, Step
 from app.payments.proposals import Proposal, Resolution
 from app.payments.queries import Attempt, Payment, payment, taken_again
 from app.payments.questions import question_about
@@ -45,10 +45,7 @@ __all__ = ["ResolutionImpossible", "answers", "execute"]
 
 # Whether it was paid in the end: of these cases all ask it, and of these decisions each answers it.
 _WAS_IT_PAID: Final = frozenset(
-    {
-        *(CaseKind.TAKEN_BACK, CaseKind.DENIED_AFTER_SUCCESS),
-        *(CaseKind.REVIVED, CaseKind.PAID_AFTER_RELEASE),
-    }
+    {CaseKind.TAKEN_BACK, CaseKind.DENIED_AFTER_SUCCESS, CaseKind.REVIVED, CaseKind.PAID_AFTER_RELEASE}
 )
 # Of which the provider's word could not be booked.
 _WORD_OF_DISPUTE: Final = frozenset({CaseKind.AMOUNT_DIFFERS, CaseKind.ILLEGAL_CHANGE})
@@ -151,10 +148,7 @@ async def _not_paid(
 
     Where nobody is asked any more, what is under way besides it is asked about anew: its no may count now.
     """
-    # What its provider said stays: should it repeat that, it is no news.
-    decided = {"said_paid": False, "error_code": _PEOPLE.code, "error": _PEOPLE.message}
-    of_try = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt.attempt_id)
-    await tx.execute(update(attempts).where(of_try).values(**decided))
+    await _decide(tx, found, attempt.attempt_id, Decided.NOT_PAID)
     question = (await question_about(tx, found, attempt.attempt_id, looks=True)).decided(is_paid=False)
     # Once it is as old, a turn that it has is one for people alone.
     is_given_up = found.ask_at is None or at - (found.sent_at or found.created_at) > ASK_HORIZON
@@ -268,9 +262,8 @@ async def _accepted_out(tx: Transaction, its: Case, found: Payment, proposal: Pr
     check_number(proposal, meant.number)
     await check_rest(tx, found, proposal, meant)
     attempt, number = meant.attempt, proposal.provider_reference or meant.number or its.about
-    cause = await _ending(
-        tx, found, attempt.attempt_id, _cause(replace(proposal, provider_reference=number)), is_paid=True
-    )
+    cause = await _ending(tx, found, attempt.attempt_id, _cause(replace(proposal, provider_reference=number)))
+    await _decide(tx, found, attempt.attempt_id, Decided.PAID)
     if found.kind is Kind.PAYOUT:
         why = await accept_leg(tx, found, attempt, proposal.amount, cause, at=at)
     else:
@@ -306,14 +299,23 @@ async def _walk(tx: Transaction, found: Payment, step: Step, proposal: Proposal,
     if tries:
         # Whichever end it is, the page of another try may be open still, and is asked about.
         its_try = present_try_of(found, tries).attempt_id
-        cause = await _ending(tx, found, its_try, cause, is_paid=True)
+        cause = await _ending(tx, found, its_try, cause)
+        if step.credit is not None:
+            await _decide(tx, found, its_try, Decided.PAID)
     await carry_out(tx, found, step, cause, at=at)
 
 
-async def _ending(tx: Transaction, found: Payment, attempt_id: str, cause: Cause, *, is_paid: bool) -> Cause:
-    """The cause of what people have decided about a try, with the question about it ended."""
-    question = (await question_about(tx, found, attempt_id, looks=True)).decided(is_paid=is_paid)
+async def _ending(tx: Transaction, found: Payment, attempt_id: str, cause: Cause) -> Cause:
+    """The cause of what people have let count of a try, with the question about it ended."""
+    question = (await question_about(tx, found, attempt_id, looks=True)).decided(is_paid=True)
     return replace(cause, is_questioned=question.of_payment, beside=question.writes)
+
+
+async def _decide(tx: Transaction, found: Payment, attempt_id: str, decided: Decided) -> None:
+    """Keep beside a try what two people say became of it: its provider's own word stays what it was."""
+    values = {"decided": decided} | ({"said_paid": False} if decided is Decided.NOT_PAID else {})
+    of_try = (attempts.c.site_id == found.site_id) & (attempts.c.attempt_id == attempt_id)
+    await tx.execute(update(attempts).where(of_try).values(values))
 
 
 def _cause(proposal: Proposal) -> Cause:

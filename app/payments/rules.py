@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from app.payments.matrix import Arrival, Effect, judge
-from app.payments.model import Attention, Evidence, Facts, Source, Step, Verdict
+from app.payments.model import Attention, Decided, Evidence, Facts, Source, Step, Verdict
 from app.payments.states import Kind, LegState, SubStatus
 
 __all__ = [
@@ -45,6 +45,8 @@ def next_step(facts: Facts, evidence: Evidence) -> Step:
         facts: the payment, or the payout's leg, as it stands, read under the payment's lock.
         evidence: what the provider said.
     """
+    if facts.against is not None:
+        return _OUTRANKED[facts.against]
     effect = judge(facts, _arrival(facts, evidence), evidence.source)
     if not is_all_back(facts, evidence):
         effect = _NOT_ALL_BACK.get(effect, effect)
@@ -204,6 +206,12 @@ _NOT_ALL_BACK: Mapping[Effect, Effect] = {
     Effect.RETURN: Effect.CALL_AMOUNT,
     Effect.UNDO: Effect.CALL_AMOUNT,
     Effect.CALL_TAKEN_BACK: Effect.CALL_AMOUNT,
+}
+
+# What a story of the provider does of which two people with a proof have decided otherwise: they outrank it.
+_OUTRANKED: Mapping[Decided, Step] = {
+    Decided.PAID: Step(settles=True, attention=Attention.DENIED_AFTER_SUCCESS),
+    Decided.NOT_PAID: Step(settles=True),  # they have read it
 }
 
 _GRAVEST_FIRST: Final = (LegState.CONFLICTED, LegState.UNKNOWN)

@@ -16,6 +16,7 @@ __all__ = [
     "ask_delay",
     "asks_provider",
     "conflict_question",
+    "is_asked_late",
     "late_question",
     "next_question",
     "question_delay",
@@ -80,16 +81,31 @@ def ask_delay(kind: Kind, asked: int) -> timedelta:
     return schedule[min(asked, len(schedule) - 1)]
 
 
-def late_question(declined_at: datetime, at: datetime) -> datetime | None:
-    """When to ask next about a deposit that the provider itself declined; None: not any more.
+def is_asked_late(kind: Kind, sub_status: SubStatus, *, has_tries: bool) -> bool:
+    """Whether a provider that has said no is asked for some days whether it was paid all the same.
+
+    Of a deposit of several tries one has said no, however the deposit ended.
+    """
+    is_denied = sub_status is S.DECLINED or (has_tries and sub_status in {S.COMPLETED, S.BY_PLAYER})
+    return kind is Kind.DEPOSIT and is_denied
+
+
+def late_question(ended_at: datetime, at: datetime) -> datetime | None:
+    """When to ask next about a deposit of which `is_asked_late` is true; None: not any more.
 
     By the clock, whatever was asked meanwhile, so that it ends.
     """
-    return next((due for pause in _AFTER_DECLINE if (due := declined_at + pause) > at), None)
+    return next((due for pause in _AFTER_DECLINE if (due := ended_at + pause) > at), None)
 
 
 def next_question(
-    kind: Kind, sub_status: SubStatus, asked: int, ended_at: datetime | None, at: datetime
+    kind: Kind,
+    sub_status: SubStatus,
+    asked: int,
+    ended_at: datetime | None,
+    at: datetime,
+    *,
+    has_tries: bool,
 ) -> datetime | None:
     """When to ask a payment's provider next; None: not any more.
 
@@ -98,12 +114,13 @@ def next_question(
         asked: how often it was asked.
         ended_at: when it came to its end; None while it is open.
         at: this instant.
+        has_tries: more than one was made of it.
     """
     if asks_provider(kind, sub_status):
         return at + ask_delay(kind, asked)
     if waits_to_be_sent(kind, sub_status):
         return at + ask_delay(kind, 0)
-    if kind is Kind.DEPOSIT and sub_status is S.DECLINED and ended_at is not None:
+    if is_asked_late(kind, sub_status, has_tries=has_tries) and ended_at is not None:
         return late_question(ended_at, at)
     return None
 

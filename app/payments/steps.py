@@ -14,13 +14,7 @@ from sqlalchemy import bindparam, update
 from app import providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
-from app.payments.cascade import (
-    as_of_try,
-    at_its_account,
-    columns_of_try,
-    next_of_deposit,
-    why_said_paid,
-)
+from app.payments.cascade import as_of_try, at_its_account, columns_of_try, next_of_deposit, why_said_paid
 from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
 from app.payments.crediting import credit, take_again
@@ -110,7 +104,7 @@ async def apply_evidence(
         the row says so too, so that a caller who dies loses only time.
     """
     evidence = as_ranked(evidence_of(result, source, at), before or found, asked_at)
-    found, facts, its = await as_of_try(tx, found, reference, source)
+    found, facts, its = await as_of_try(tx, found, reference, result, source)
     step = legal(found, next_step(facts, evidence))
     if step.credit is not None and source is Source.SETTLEMENT:
         # Who decides with a proof may have an earlier try in mind; whose the number is, its account says.
@@ -260,7 +254,7 @@ async def _remarked(
     if step.ask_again:
         values |= {"ask_at": at, "asked": 0}
     elif found.sub_status in FINAL and not is_open and (step.settles or found.is_questioned):
-        values["ask_at"] = next_question(found.kind, found.sub_status, found.asked, found.completed_at, at)
+        values["ask_at"] = _next_question(found, found.sub_status, cause, at, ended_at=found.completed_at)
     elif found.facts.is_deposit_in_conflict and found.is_questioned and not is_open:
         values["ask_at"] = await again_at(tx, found, at)  # by nobody any more
     elif is_open and step.settles and found.ask_at is None:  # given up for all, answered for one
@@ -303,16 +297,19 @@ def _asked_next(
         return {} if is_kept else {"ask_at": at + ask_delay(found.kind, found.asked)}
     is_answered = found.is_questioned and not is_open and found.sub_status in FINAL
     if step.path or step.ask_again or is_answered:
-        return {"ask_at": at if step.ask_again else _next_question(found, target, cause, at)}
+        return {"ask_at": at if step.ask_again else _next_question(found, target, cause, at, ended_at=at)}
     return {}
 
 
-def _next_question(found: Payment, target: SubStatus, cause: Cause, at: datetime) -> datetime | None:
+def _next_question(
+    found: Payment, target: SubStatus, cause: Cause, at: datetime, *, ended_at: datetime | None
+) -> datetime | None:
     if _is_questioned(found, cause):
         return at + ask_delay(found.kind, found.asked)
     if target is SubStatus.DECLINED and cause.source == Source.SETTLEMENT.name.lower():
         return None  # two people had the proof: the provider repeating its story must not open it again
-    return next_question(found.kind, target, found.asked, at, at)
+    has_tries = found.present_attempt is not None
+    return next_question(found.kind, target, found.asked, ended_at, at, has_tries=has_tries)
 
 
 def _is_questioned(found: Payment, cause: Cause) -> bool:

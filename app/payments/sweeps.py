@@ -20,6 +20,7 @@ from app.payments.schedules import (
     ASK_HORIZON,
     WAITS_FOR_US,
     ask_delay,
+    is_asked_late,
     late_question,
     waits_to_be_sent,
 )
@@ -33,12 +34,13 @@ from app.plumbing.pipes import Pipes
 __all__ = ["ASK", "ASK_LATE", "ask_soon", "end_abandoned", "sweep_due"]
 
 ASK = CARRY_ON
-ASK_LATE = "payments.ask_late"  # the same of what has failed and nobody doubts: behind all that is urgent
+ASK_LATE = "payments.ask_late"  # the same of what has ended and nobody doubts: behind all that is urgent
 _MOST_AT_ONCE = 200
-# So many questions about what has failed wait or run at any time: half of what one worker does at
+# So many questions about what has ended wait or run at any time: half of what one worker does at
 # once, so that a provider that hangs keeps neither webhooks waiting nor the queue full.
 _MOST_LATE = 20
-_FAILED = (payments.c.status == Status.FAILED) & payments.c.attention.is_(None)
+_ENDED = frozenset({Status.FAILED, Status.COMPLETED, Status.CANCELLED})
+_LATE = payments.c.status.in_(sorted(_ENDED)) & payments.c.attention.is_(None)
 _log = structlog.get_logger("payments")
 # Longer than the merchant's deadline and the provider's together: whoever was at it is dead.
 _ABANDONED_AFTER = timedelta(seconds=60)
@@ -51,10 +53,10 @@ async def sweep_due(pipes: Pipes) -> int:
     """
     now = pipes.clock.now()
     async with pipes.database.transaction() as tx:
-        # Who waits for us comes first; what has failed gets what room is left, and stays due until then.
-        rows = await _due(tx, ~_FAILED, now, _MOST_AT_ONCE)
+        # Who waits for us comes first; what has ended gets what room is left, and stays due until then.
+        rows = await _due(tx, ~_LATE, now, _MOST_AT_ONCE)
         room = _MOST_LATE - await queue.unfinished(tx, ASK_LATE, most=_MOST_LATE)
-        late = await _due(tx, _FAILED, now, room) if room > 0 else []
+        late = await _due(tx, _LATE, now, room) if room > 0 else []
         for row in (*rows, *late):
             if _is_over(row, now) and not await _goes_on(tx, row, now):
                 continue
@@ -63,7 +65,7 @@ async def sweep_due(pipes: Pipes) -> int:
                 .where(payments.c.site_id == row.site_id, payments.c.payment_id == row.payment_id)
                 .values(asked=row.asked + 1, ask_at=_next_turn(row, now))
             )
-            if row.status == Status.FAILED and row.attention is None:
+            if Status(row.status) in _ENDED and row.attention is None:
                 job = {"site_id": row.site_id, "payment_id": row.payment_id}
                 await queue.add(tx, ASK_LATE, job, key=f"{ASK_LATE}:{row.payment_id}")
             else:
@@ -85,6 +87,7 @@ async def _due(tx: Transaction, which: ColumnElement[bool], now: datetime, most:
             payments.c.expires_at,
             payments.c.completed_at,
             payments.c.is_questioned,
+            payments.c.present_attempt,
             # A question may open long after it was sent; parts of a payout leave later than its first.
             case(
                 (payments.c.is_questioned, payments.c.changed_at),
@@ -98,19 +101,20 @@ async def _due(tx: Transaction, which: ColumnElement[bool], now: datetime, most:
     )
 
 
-def _is_declined(row: Row[Any]) -> bool:
+def _is_asked_late(row: Row[Any]) -> bool:
     """Whether it has the schedule that ends by itself; a question that is open as well has the other one."""
-    is_one = row.kind == Kind.DEPOSIT and row.sub_status == SubStatus.DECLINED
+    has_tries = row.present_attempt is not None
+    is_one = is_asked_late(Kind(row.kind), SubStatus(row.sub_status), has_tries=has_tries)
     return is_one and row.attention is None and row.completed_at is not None
 
 
 def _is_over(row: Row[Any], now: datetime) -> bool:
     is_ours = SubStatus(row.sub_status) in WAITS_FOR_US and not row.is_questioned
-    return not _is_declined(row) and not is_ours and bool(now - row.since_at > ASK_HORIZON)
+    return not _is_asked_late(row) and not is_ours and bool(now - row.since_at > ASK_HORIZON)
 
 
 def _next_turn(row: Row[Any], now: datetime) -> datetime | None:
-    if _is_declined(row):
+    if _is_asked_late(row):
         return late_question(row.completed_at, now)
     next_at = now + ask_delay(Kind(row.kind), row.asked + 1)
     if row.sub_status == SubStatus.AWAITING_PLAYER and row.expires_at is not None:

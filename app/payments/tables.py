@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.payments.model import Attention
+from app.payments.model import Attention, Decided
 from app.payments.states import NEXT, OPEN, Kind, LegState, Status, SubStatus
 from app.plumbing.database import checked, metadata
 from app.providers import State
@@ -188,6 +188,9 @@ attempts = Table(
     Column("state", Text, comment="what the provider last said; empty = sending, nobody knows"),
     Column("provider_reference", Text),
     _flag("said_paid", "its provider has said that money moved, whatever it says now"),
+    _flag("was_spoken_of", "its provider has told of it, in a word that we do not know"),
+    _flag("came_back_short", "of what went out by it a part came back"),
+    Column("decided", Text, comment="what two people with a proof have said became of it"),
     _flag("is_questioned", "it is over, and its provider is asked about it until it answers"),
     Column("error_code", Text, nullable=False, server_default=""),
     Column("error", Text, nullable=False, server_default=""),
@@ -212,6 +215,7 @@ attempts = Table(
         postgresql_where=text("NOT is_over"),
     ),
     checked("state", State),
+    checked("decided", Decided),
 )
 
 payment_events = Table(

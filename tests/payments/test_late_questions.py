@@ -112,8 +112,8 @@ async def test_a_doubt_about_it_is_asked_until_it_is_answered_and_then_the_sched
 
 def test_what_never_reached_a_provider_is_asked_of_nobody(now: datetime) -> None:
     for sub_status in (SubStatus.LIMIT_BLOCKED, SubStatus.RISK_DECLINED, SubStatus.MERCHANT_UNREACHABLE):
-        assert schedules.next_question(Kind.DEPOSIT, sub_status, 0, now, now) is None
-    assert schedules.next_question(Kind.PAYOUT, SubStatus.DECLINED, 0, now, now) is None
+        assert schedules.next_question(Kind.DEPOSIT, sub_status, 0, now, now, has_tries=True) is None
+    assert schedules.next_question(Kind.PAYOUT, SubStatus.DECLINED, 0, now, now, has_tries=True) is None
 
 
 async def test_what_two_people_ended_is_not_asked_open_again(desk: Desk) -> None:

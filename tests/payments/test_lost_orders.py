@@ -8,7 +8,7 @@ import pytest
 from app import payments, providers
 from app.payments.cascade import may_be_repeated, says_nothing_came
 from app.payments.doubts import MayBePaid
-from app.payments.model import BY_PEOPLE, SPOKEN_OF
+from app.payments.model import Decided
 from app.payments.queries import Attempt
 from app.providers.gateways import sandbox
 from tests.payments.accounts import cases, decided
@@ -34,7 +34,7 @@ AT = datetime(2026, 11, 29, tzinfo=UTC)
         ({"state": State.NOT_FOUND}, 1, True),
         ({"state": State.UNKNOWN, "provider_reference": "theirs-1"}, 1, False),
         ({"state": State.UNKNOWN, "said_paid": True}, 1, False),
-        ({"state": State.UNKNOWN, "error_code": SPOKEN_OF}, 1, False),
+        ({"state": State.UNKNOWN, "was_spoken_of": True}, 1, False),
         *(({"state": state}, 1, False) for state in sorted(set(State) - {State.UNKNOWN, State.NOT_FOUND})),
     ],
 )
@@ -52,9 +52,9 @@ def test_only_what_nothing_was_ever_said_of_may_be_repeated(
         ({}, True),
         ({"state": State.UNKNOWN}, True),
         ({"state": State.UNKNOWN, "provider_reference": "theirs-1"}, False),
-        ({"state": State.UNKNOWN, "error_code": SPOKEN_OF}, False),
+        ({"state": State.UNKNOWN, "was_spoken_of": True}, False),
         ({"state": State.PROCESSING}, False),
-        ({"state": State.PROCESSING, "error_code": BY_PEOPLE}, True),
+        ({"state": State.PROCESSING, "decided": Decided.NOT_PAID}, True),
         ({"state": State.FAILED, "provider_reference": "theirs-1"}, True),
         ({"state": State.CANCELLED}, True),
     ],

@@ -184,7 +184,7 @@ async def test_what_people_denied_of_a_try_that_nobody_had_heard_of_is_paid_afte
     bank.manners, bank.words = ["pays silently"], ["nothing"]
     await sent(stage)
     [one] = await tries(stage)
-    await planted(stage.database, "UPDATE attempt SET state = NULL, error_code = 'people'")
+    await planted(stage.database, "UPDATE attempt SET state = NULL, decided = 'not_paid'")
     bank.words = ["truth"]
     await told(stage, bank, one.attempt_id, "succeeded")
     [now] = await tries(stage)

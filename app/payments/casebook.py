@@ -237,9 +237,9 @@ async def is_noted(
 ) -> bool:
     """Whether an event already tells this reason for attention about this try and number of the provider.
 
-    Each stage of a dispute, its `code`, is news. Where it is the amount that differs, each other amount is;
-    and that a deposit is paid which was reversed, or a withdrawal which came back, each time, as money is
-    missing.
+    Each stage of a dispute, its `code`, is news; a denial is, once people have decided since the one before.
+    Where it is the amount that differs, each other amount is; and that a deposit is paid which was reversed,
+    or a withdrawal which came back, each time, as money is missing.
     """
     its = payment_events.c
     own = (its.site_id == found.site_id) & (its.payment_id == found.payment_id)
@@ -262,6 +262,10 @@ async def is_noted(
         # Where nothing was, only a part of it came back.
         undone_at = select(func.coalesce(func.max(its.sequence), 0)).where(own, undone)
         told = told.where(its.sequence > undone_at.scalar_subquery())
+    if why is Attention.DENIED_AFTER_SUCCESS:
+        by_people = its.source.in_(["people", "settlement"])  # what they had read by then was another story
+        decided_at = select(func.coalesce(func.max(its.sequence), 0)).where(own, by_people)
+        told = told.where(its.sequence > decided_at.scalar_subquery())
     return await reader.first(told) is not None
 
 

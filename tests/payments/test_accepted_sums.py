@@ -147,9 +147,10 @@ async def test_of_a_refund_counts_what_really_went_back(desk: Desk, minor: int) 
     left = 150_000 - minor
     assert await desk.balances() == {"provider_clearing": -left, "player_cash": left}
     assert await told_sums(desk, now_is.number) == [(5, 24, 50_000, minor)]
-    # It fails at the player's bank after all: what had gone is here again.
+    # It fails at the player's bank after all, as two people say: what had gone is here again.
     desk.provider.statuses = [just(State.FAILED)]
     await desk.carry_on(sent.payment_id)
+    await resolve(desk, (await only(desk)).case_id, R.NOT_PAID)
     assert (await desk.found(sent.payment_id)).sub_status.value == "declined"
     assert await desk.figures(deposit) == (150_000, 0, 0, 0)
     assert await desk.balances() == {"provider_clearing": -150_000, "player_cash": 150_000}

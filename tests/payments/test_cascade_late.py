@@ -17,7 +17,7 @@ from tests.payments.accounts import (
     tries,
     why,
 )
-from tests.payments.questions import questioned
+from tests.payments.questions import days, questioned
 from tests.payments.world import (
     ACCOUNT,
     AMOUNT,
@@ -154,7 +154,7 @@ async def test_the_firsts_late_success_leaves_the_question_about_a_silent_second
     assert await payments.sweep_due(world.pipes) == 1
     await asked(world)
     assert (await cases(world), await world.credited()) == (["second_payment"], AMOUNT.minor)
-    await asked(world)
+    await days(world, 4)
     assert (await world.payment()).ask_at is None
 
 

@@ -16,6 +16,7 @@ from tests.payments.casework import (
     only,
     open_cases,
     propose,
+    raised,
     resolve,
 )
 from tests.payments.desk import Desk, kzt
@@ -109,7 +110,8 @@ async def test_a_reversed_deposit_of_another_sum_does_not_come_again_as_ordered(
     await resolve(desk, (await only(desk)).case_id, R.ACCEPTED, amount=kzt(120_000))
     desk.provider.statuses = [just(State.FAILED)]
     await desk.carry_on(deposit)
-    its = await only(desk)
+    await resolve(desk, (await only(desk)).case_id, R.NOT_PAID)
+    its = await raised(desk, deposit)
     await propose(desk, its.case_id, R.PAID)
     with pytest.raises(ResolutionImpossible, match=r"1200\.00 KZT was credited and taken again"):
         await decide(desk, its.case_id)

@@ -291,7 +291,7 @@ async def test_nor_as_it_is_placed_at_its_next_account(world: World, provider: P
         while_it_is_placed(world, second, SECOND_ACCOUNT)
         await world.ask()
         found = await world.payment()
-    assert (found.sub_status, found.account, found.ask_at) == ("completed", SECOND_ACCOUNT, None)
+    assert (found.sub_status, found.account) == ("completed", SECOND_ACCOUNT)
     assert await world.credited() == AMOUNT.minor
 
 

@@ -46,6 +46,7 @@ async def test_it_is_cancelled_at_its_provider_at_once_and_nobody_is_called(
     assert cancelled(second) == 1
     now = await world.payment()
     assert (await questioned(world), now.attention, await cases(world)) == ([], None, [])
+    second.statuses = [just(State.CANCELLED)]
     await days(world, 20)
     assert (await alarms(world), cancelled(second)) == ([], 1)
 

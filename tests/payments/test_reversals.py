@@ -217,14 +217,16 @@ async def test_paid_after_all_is_a_case_and_two_people_end_it_once_debt_first(de
 async def test_each_time_is_one_of_its_own(desk: Desk) -> None:
     """Neither the ledger's stored answer nor what was told before stands in the way of a second time."""
     deposit = await denied(desk)
+    await resolve(desk, (await only(desk)).case_id, R.NOTED)
     for turn in (1, 2, 3):
-        await resolve(desk, (await only(desk)).case_id, R.NOTED)
         desk.provider.statuses = [paid()]
         await say(desk, deposit, "succeeded")
         await resolve(desk, (await only(desk)).case_id, R.PAID)
         assert await desk.balances() == THERE
         desk.provider.statuses = [DENIED]
         await desk.carry_on(deposit)
+        assert await desk.balances() == THERE  # two people have said that it was paid
+        await resolve(desk, (await only(desk)).case_id, R.NOT_PAID)
         assert await desk.balances() == {}
         told = [(one["type_id"], one["status_id"]) for one in await beside(desk, deposit)]
         assert told == [(4, 4), *([(3, 4), (4, 4)] * turn)]
@@ -240,6 +242,7 @@ async def test_another_sum_that_came_after_all_is_accepted(desk: Desk) -> None:
     assert (again["amount"], again["real_amount"], again["status_id"]) == (120_000, 120_000, 4)
     # What is taken a second time is what came then.
     await desk.carry_on(deposit)
+    await resolve(desk, (await only(desk)).case_id, R.NOT_PAID)
     assert await desk.balances() == {}
 
 

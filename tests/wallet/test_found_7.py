@@ -28,9 +28,16 @@ async def decide(counter: Counter, **decisions: str) -> None:
 
 async def test_two_who_decide_at_once_both_decide(counter: Counter) -> None:
     await counter.decide(max_bet="5000")
+    began = asyncio.Event()
+
+    async def behind() -> None:
+        await began.wait()
+        await decide(counter, reverse_wins="true")
+
+    other = asyncio.create_task(behind())
     async with counter.pipes.database.transaction() as tx:
         await set_policy(tx, counter.site_id, "", {"max_win": "500"}, at=counter.clock.now())
-        other = asyncio.create_task(decide(counter, reverse_wins="true"))
+        began.set()
         await asyncio.sleep(0.3)
     await other
     async with counter.pipes.database.reading() as reader:

@@ -1,4 +1,4 @@
-"""Found: what comes to a wallet of a site in seamless mode can never leave it, and the mode cannot go back."""
+"""Found: what comes to a wallet of a site in seamless mode cannot leave it, and the mode cannot go back."""
 
 from collections.abc import AsyncIterator
 

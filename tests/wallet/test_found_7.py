@@ -1,4 +1,4 @@
-"""Found: a policy is read, then written: of two decisions at once one is lost, and ids change their scope over a bet."""
+"""Found: of two policies decided at once one is lost, and ids change their scope over a bet."""
 
 import asyncio
 from collections.abc import AsyncIterator

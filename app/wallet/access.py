@@ -49,7 +49,8 @@ class Caller:
     Args:
         policies: by platform; "" for all others and for transfers.
         games: platform and code of the games in its catalogue; looked up where a policy asks.
-        rollbacks_name_platform: what a rollback does depends on the platform, so it must name it.
+        rollbacks_name_platform: what a rollback does, or how it is answered, depends on the platform, so it
+            must name it.
     """
 
     site: merchants.Site
@@ -127,15 +128,11 @@ class Access:
 
 
 def _differ_on_rollbacks(policies: Mapping[str, Policy]) -> bool:
-    return (
-        len(
-            {
-                (one.id_scope, one.reverse_wins, one.short_reversal, one.free_rounds)
-                for one in policies.values()
-            }
-        )
-        > 1
-    )
+    ways = {
+        (one.id_scope, one.reverse_wins, one.short_reversal, one.free_rounds, one.free_wins, one.amount_unit)
+        for one in policies.values()
+    }
+    return len(ways) > 1
 
 
 class Enveloped(APIRoute):

@@ -6,7 +6,7 @@ them up look again. So no operation in flight is passed.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -154,7 +154,7 @@ async def _open_wallet(tx: Transaction, site_id: int, player_id: str, currency: 
 
 
 async def launch(
-    tx: Transaction, site: merchants.Site, wish: Launch, policy: Policy, *, at: datetime
+    tx: Transaction, site: merchants.Site, wish: Launch, policy_of: Callable[[str], Policy], *, at: datetime
 ) -> Launched:
     """Open a session of a game, reached by a URL that works once within `LAUNCH_LIFE`.
 
@@ -162,7 +162,7 @@ async def launch(
         tx: the caller's transaction.
         site: whose player.
         wish: what is wanted.
-        policy: of the site.
+        policy_of: what the site has decided for a platform.
         at: this instant.
 
     Raises:
@@ -178,7 +178,8 @@ async def launch(
         raise Refused(Code.CURRENCY_MISMATCH, field="currency")
     if status is not players.PlayerStatus.ACTIVE:
         raise Refused(Code.PLAYER_BLOCKED)
-    provider = await _platform_of(tx, site.site_id, wish, policy)
+    provider = await _platform_of(tx, site.site_id, wish, policy_of)
+    policy = policy_of(provider)
     if purse.balance <= 0 and not (
         await has_open_round(tx, site.site_id, purse.wallet_id)
         or await has_free_rounds(tx, site.site_id, purse.wallet_id, provider, wish.game, at=at)
@@ -206,10 +207,13 @@ async def launch(
     return made
 
 
-async def _platform_of(tx: Transaction, site_id: int, wish: Launch, policy: Policy) -> str:
+async def _platform_of(
+    tx: Transaction, site_id: int, wish: Launch, policy_of: Callable[[str], Policy]
+) -> str:
     """Whose game it is: as named, or the only one of this code in the catalogue."""
     found = await find_games(tx, site_id, code=wish.game, provider=wish.provider)
-    if any(not game.is_enabled for game in found) or (policy.listed_games_only and not found):
+    is_strange = not found and policy_of(wish.provider).listed_games_only
+    if any(not game.is_enabled for game in found) or is_strange:
         raise Refused(Code.VALIDATION, "This game is not offered.", field="gameCode")
     if wish.provider:
         return wish.provider

@@ -107,8 +107,10 @@ class Closing:
         """Count one operation."""
         gain = row.balance_after_minor - row.balance_before_minor
         if row.type == Type.BETWIN:
-            gain -= row.win_minor
-            self.wins += row.win_minor
+            # As far as it was credited: what is paid together later was only told.
+            won = gain + row.cash_minor + row.bonus_minor
+            gain -= won
+            self.wins += won
         name, sign = _COUNTED[Type(row.type)]
         setattr(self, name, getattr(self, name) + sign * gain)
         self.count += 1

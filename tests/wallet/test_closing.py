@@ -1,4 +1,4 @@
-"""Found: a day's closing counts a win that was only told (free_wins = together) as a stake and as a win."""
+"""A day's closing counts what moved money, and nothing that was only told."""
 
 from collections.abc import AsyncIterator
 

@@ -8,9 +8,10 @@ Refuses by the codes of its published contract.
 from app.wallet.audit import Balance, Closing, Debt, closing, debts, mode_blockers, players_with_balance
 from app.wallet.campaigns import FreeRoundsWish, cancel_free_rounds, free_rounds_of, grant_free_rounds
 from app.wallet.contract import Refused
+from app.wallet.decisions import decide
 from app.wallet.held import HeldWin, held_wins, let_go, take_back
 from app.wallet.journal import Journal, abreast
-from app.wallet.operations import add_game, decide
+from app.wallet.operations import add_game
 from app.wallet.prepaid import float_of, fund_float, return_float
 from app.wallet.queries import Game
 from app.wallet.rounds import stuck_rounds

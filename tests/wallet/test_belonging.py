@@ -178,13 +178,6 @@ async def test_all_or_none_says_of_nothing_that_it_was_done(counter: Counter) ->
     assert (await counter.deposit(7, "d2"))["data"]["duplicate"] is False
 
 
-async def test_ids_keep_their_scope_once_a_game_was_played(counter: Counter) -> None:
-    await counter.decide(id_scope="player")
-    await counter.play("bet", "b1", amount=100)
-    with pytest.raises(Exception, match="id_scope cannot change"):
-        await counter.decide(id_scope="site")
-
-
 async def test_an_older_clock_does_not_date_an_operation_before_the_last(
     counter: Counter, clock: MovableClock
 ) -> None:

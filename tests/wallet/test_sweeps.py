@@ -111,11 +111,15 @@ async def test_a_platform_may_have_its_own_hours(counter: Counter) -> None:
 
 
 @pytest.mark.parametrize("scope", ["player", "provider", "round"])
-async def test_refunds_find_the_bet_wherever_ids_are_unique(counter: Counter, scope: str) -> None:
-    await counter.decide(stuck_action="refund", id_scope=scope)
-    await counter.play("bet", "b-1", amount=100)
-    await swept(counter)
-    assert ((await told(counter))["state"], await balance(counter)) == ("cancelled", 1000)
+async def test_refunds_find_the_bet_wherever_ids_are_unique(
+    database: Database, clock: MovableClock, scope: str
+) -> None:
+    async with opened(database, clock) as counter:
+        await counter.decide(stuck_action="refund", id_scope=scope)
+        await counter.player(cash=1000)
+        await counter.play("bet", "b-1", amount=100)
+        await swept(counter)
+        assert ((await told(counter))["state"], await balance(counter)) == ("cancelled", 1000)
 
 
 async def test_two_sweepers_at_once_refund_once(counter: Counter) -> None:

@@ -1,7 +1,7 @@
-"""A round that its platform never ends is listed after the site's hours, and ended as the site wants it."""
+"""A round that its platform forgets is listed after the site's hours, and ended as the site wants it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
 import pytest
@@ -10,11 +10,12 @@ from structlog.testing import capture_logs
 from app.kernel.clock import MovableClock
 from app.plumbing.database import Database
 from app.wallet import sweeps
-from app.wallet.rounds import close_round
+from app.wallet.rounds import close_round, stuck_rounds
 from app.wallet.sweeps import sweep_stuck
 from app.worker import create_worker
 from tests import invariants
 from tests.wallet.counter import Counter, Json, opened
+from tests.wallet.test_free_rounds import grant
 
 HOURS = timedelta(hours=48, seconds=1)
 
@@ -150,6 +151,98 @@ async def test_one_that_cannot_be_ended_keeps_nobody_waiting(
     monkeypatch.setattr(sweeps, "close_round", first_fails)
     await swept(counter)
     assert sorted([(await told(counter, name))["state"] for name in ("r-1", "r-2")]) == ["completed", "open"]
+
+
+async def swept_behind(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, deed: Callable[[], Awaitable[object]]
+) -> None:
+    """Sweep what was found stuck before the platform's deed."""
+    counter.clock.advance(HOURS)
+    async with counter.pipes.database.reading() as reader:
+        found = await stuck_rounds(reader, counter.site_id, now=counter.clock.now(), only_due=True)
+    await deed()
+
+    async def earlier(*_: object, **__: object) -> object:
+        return found
+
+    monkeypatch.setattr("app.wallet.sweeps.stuck_rounds", earlier)
+    await sweep_stuck(counter.pipes, counter.journal)
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("action", ["close", "refund"])
+async def test_a_free_bet_that_comes_meanwhile_keeps_its_win(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    await counter.decide(stuck_action=action)
+    await counter.play("bet", "b-1", amount=100)
+
+    async def spin() -> None:
+        await grant(counter)
+        assert (await counter.play("bet", "f-1", amount=0, freeRoundId="gift"))["code"] == "OK"
+
+    await swept_behind(counter, monkeypatch, spin)
+    assert (await counter.play("win", "w-1", referenceId="f-1", amount=500))["code"] == "OK"
+
+
+@pytest.mark.parametrize("action", ["close", "refund"])
+async def test_a_win_that_comes_meanwhile_is_not_the_last(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    await counter.decide(stuck_action=action)
+    await counter.play("bet", "b-1", amount=100)
+
+    async def win() -> None:
+        assert (await counter.play("win", "w-1", referenceId="b-1", amount=5))["code"] == "OK"
+
+    await swept_behind(counter, monkeypatch, win)
+    last = await counter.play("win", "w-2", referenceId="b-1", amount=500, isRoundFinished=True)
+    assert last["code"] == "OK"
+
+
+@pytest.mark.parametrize("action", ["close", "refund"])
+async def test_a_round_that_is_played_for_days_is_not_stuck(counter: Counter, action: str) -> None:
+    await counter.decide(stuck_action=action)
+    await counter.play("bet", "b-1", amount=100)
+    for number in range(2, 5):
+        assert await swept(counter, timedelta(hours=40)) == 0
+        await counter.play("bet", f"b-{number}", amount=100)
+    assert ((await told(counter))["state"], await balance(counter)) == ("open", 600)
+    assert (await counter.play("win", referenceId="b-1", amount=50))["code"] == "OK"
+    assert await swept(counter) == 1
+    assert (await told(counter))["state"] == "completed"
+
+
+async def test_one_that_waits_is_listed_again_once_it_was_played_and_forgotten_again(
+    counter: Counter,
+) -> None:
+    await counter.play("bet", amount=100)
+    assert await swept(counter) == 1
+    counter.clock.advance(1)
+    await counter.play("bet", amount=100)
+    assert [await swept(counter, timedelta(hours=1)), await swept(counter), await swept(counter)] == [0, 1, 0]
+
+
+async def test_a_refund_that_was_not_finished_is_taken_up_at_once(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own rollbacks are nothing that has happened in the round."""
+    await counter.decide(stuck_action="refund")
+    await counter.play("bet", "b-1", amount=100)
+    await counter.play("bet", "b-2", amount=200)
+    await counter.play("win", referenceId="b-1", amount=50)
+
+    async def fails(*_: object, **__: object) -> bool:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(sweeps, "close_round", fails)
+    assert await swept(counter) == 1
+    monkeypatch.undo()
+    assert ((await told(counter))["state"], await balance(counter)) == ("open", 950)
+    with capture_logs() as logs:
+        assert await swept(counter, timedelta(minutes=5)) == 1
+    assert (await told(counter))["state"] == "completed"
+    assert "round.stuck" not in [log["event"] for log in logs], "it was listed"
 
 
 async def test_the_worker_sweeps(counter: Counter) -> None:

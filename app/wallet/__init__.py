@@ -5,7 +5,16 @@ and that a wallet's history counts without a gap. Owns what was asked and answer
 Refuses by the codes of its published contract.
 """
 
-from app.wallet.audit import Balance, Closing, Debt, closing, debts, mode_blockers, players_with_balance
+from app.wallet.audit import (
+    Balance,
+    Closing,
+    Debt,
+    closing,
+    debts,
+    mode_blockers,
+    players_with_balance,
+    refused_wins,
+)
 from app.wallet.campaigns import FreeRoundsWish, cancel_free_rounds, free_rounds_of, grant_free_rounds
 from app.wallet.contract import Refused
 from app.wallet.decisions import decide
@@ -44,6 +53,7 @@ __all__ = [
     "let_go",
     "mode_blockers",
     "players_with_balance",
+    "refused_wins",
     "return_float",
     "stuck_rounds",
     "take_back",

@@ -16,7 +16,7 @@ from app.kernel.money import Money
 from app.plumbing.database import Database
 from app.wallet import audit
 from app.wallet.contract import Refused
-from app.wallet.sweeps import grant_bonus
+from app.wallet.sweeps import grant_bonus, sweep_stuck
 from tests import invariants
 from tests.wallet.counter import Counter, opened
 
@@ -76,6 +76,17 @@ async def test_stuck_rounds_are_listed(desk: Desk) -> None:
     await desk.counter.decide(stuck_after_hours="1")
     told = await desk.said("wallet stuck SITE")
     assert told in {"", "2026-11-21 12:00  acme  r-1  wait\n"}
+
+
+async def test_wins_that_the_house_is_the_reason_not_to_pay_are_listed(desk: Desk) -> None:
+    assert await desk.said("wallet refused-wins SITE") == ""
+    await desk.counter.decide(stuck_action="close")
+    await desk.counter.play("bet", "b-1", amount=100)
+    desk.counter.clock.advance(60 * 60 * 49)
+    await sweep_stuck(desk.counter.pipes, desk.counter.journal)
+    await desk.counter.play("win", "w-1", referenceId="b-1", amount=500)
+    told = await desk.said("wallet refused-wins SITE")
+    assert told.startswith("2026-11-23 13:00  aigerim  KZT  500  acme  r-1  w-1  wop_")
 
 
 async def test_players_with_money_are_listed(desk: Desk) -> None:
@@ -184,7 +195,9 @@ async def test_the_closing_is_printed_as_json(desk: Desk) -> None:
     assert json.loads(await desk.said("wallet closing SITE 2026-11-20"))[0]["count"] == 0
 
 
-@pytest.mark.parametrize("command", ["balances 999", "stuck 999", "closing 999 2026-11-21"])
+@pytest.mark.parametrize(
+    "command", ["balances 999", "refused-wins 999", "stuck 999", "closing 999 2026-11-21"]
+)
 async def test_a_site_that_does_not_exist_is_told(desk: Desk, command: str) -> None:
     failed = await desk.run(f"wallet {command}")
     assert failed.exit_code == 1

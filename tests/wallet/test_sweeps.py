@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from app import wallet
 from app.kernel.clock import MovableClock
+from app.plumbing import metrics
 from app.plumbing.database import Database
 from app.wallet import sweeps
 from app.wallet.rounds import close_round, stuck_rounds
@@ -18,6 +20,13 @@ from tests.wallet.counter import Counter, Json, opened
 from tests.wallet.test_free_rounds import grant
 
 HOURS = timedelta(hours=48, seconds=1)
+PLAY = {
+    "playerExternalId": "aigerim",
+    "currency": "KZT",
+    "roundId": "r-1",
+    "gameCode": "aviator",
+    "providerId": "acme",
+}
 
 
 @pytest.fixture
@@ -243,6 +252,61 @@ async def test_a_refund_that_was_not_finished_is_taken_up_at_once(
         assert await swept(counter, timedelta(minutes=5)) == 1
     assert (await told(counter))["state"] == "completed"
     assert "round.stuck" not in [log["event"] for log in logs], "it was listed"
+
+
+def alarms() -> float:
+    return float(metrics.ALARMS.labels("win_refused")._value.get())
+
+
+async def refused(counter: Counter) -> list[tuple[str, int]]:
+    async with counter.pipes.database.reading() as reader:
+        found = await wallet.refused_wins(reader, counter.site_id)
+    return [(one.key, one.amount) for one in found]
+
+
+@pytest.mark.parametrize(("action", "code"), [("close", "ROUND_CLOSED"), ("refund", "ROLLED_BACK")])
+async def test_a_win_that_we_are_the_reason_not_to_pay_is_shown_to_people(
+    counter: Counter, action: str, code: str
+) -> None:
+    await counter.decide(stuck_action=action)
+    await counter.play("bet", "b-1", amount=100)
+    await swept(counter)
+    before = alarms()
+    with capture_logs() as logs:
+        assert (await counter.play("win", "w-1", referenceId="b-1", amount=500))["code"] == code
+        assert (await counter.play("win", "w-1", referenceId="b-1", amount=500))["code"] == code
+    assert alarms() == before + 1, "a repeat is no other win"
+    [log] = [log for log in logs if log["event"] == "wallet.win_refused"]
+    assert (log["round_id"], log["amount_minor"]) == ("r-1", 500)
+    assert await refused(counter) == [("w-1", 500)]
+
+
+async def test_a_win_of_a_settled_bet_in_a_round_that_we_refunded_is_shown_too(counter: Counter) -> None:
+    await counter.decide(stuck_action="refund")
+    await counter.play("bet", "b-1", amount=100)
+    await counter.play("bet", "b-2", amount=100)
+    await counter.play("win", "w-1", referenceId="b-1", amount=5)
+    await swept(counter)
+    operations = [
+        {"type": "win", "transactionId": f"w-{number}", "referenceId": "b-1", "amount": number, **PLAY}
+        for number in range(2, 8)
+    ]
+    _, told = await counter.post("/v1/game/batch", {"operations": operations}, scope="play")
+    assert {one["code"] for one in told["data"]["results"]} == {"ROUND_CLOSED"}
+    assert sorted(await refused(counter)) == [(f"w-{number}", number) for number in range(2, 8)]
+
+
+async def test_a_win_that_its_platform_is_the_reason_not_to_pay_alarms_nobody(counter: Counter) -> None:
+    before = alarms()
+    await counter.play("bet", "b-1", amount=100)
+    await counter.play("rollback", referenceId="b-1")
+    assert (await counter.play("win", referenceId="b-1", amount=500))["code"] == "ROLLED_BACK"
+    await counter.play("bet", "b-2", amount=100, roundId="r-2")
+    await swept(counter)  # it is listed, and its platform ends it
+    await counter.play("win", referenceId="b-2", amount=5, roundId="r-2", isRoundFinished=True)
+    late = await counter.play("win", referenceId="b-2", amount=500, roundId="r-2")
+    assert late["code"] == "ROUND_CLOSED"
+    assert (alarms(), await refused(counter)) == (before, [])
 
 
 async def test_the_worker_sweeps(counter: Counter) -> None:

@@ -30,7 +30,7 @@ from app.payments.policies import (
 )
 from app.payments.previews import PayoutPart, PayoutPreview, preview_payout
 from app.payments.queries import (
-    Attempt, Payment, PaymentNotFound, events, needing_attention, payment, payment_of_view,
+    Attempt, Payment, PaymentNotFound, events, needing_attention, payment, payment_of_view, under_way,
 )
 from app.payments.refund_requests import RefundWish, refund, refunds_of, request_refund
 from app.payments.refund_sending import REFUNDS
@@ -54,7 +54,7 @@ __all__ = [
     "payouts_of_site", "policy", "preview_payout", "proposal_waiting", "propose_resolution", "public_dispute",
     "public_object", "raise_case", "read_notice", "refund", "refunds_of", "reject", "reject_refund",
     "renew_expired", "request_deposit", "request_payout", "request_refund", "set_accounts",
-    "set_most_attempts", "set_offer", "set_policy", "stop_offering", "sweep_due",
+    "set_most_attempts", "set_offer", "set_policy", "stop_offering", "sweep_due", "under_way",
 ]
 # isort: on
 # fmt: on

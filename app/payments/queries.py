@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.engine import Row
 
 from app import merchants, players
@@ -15,7 +15,7 @@ from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.contract import event_type
 from app.payments.model import SPOKEN_OF, Attention, Facts
-from app.payments.states import Kind, Status, SubStatus
+from app.payments.states import OPEN, Kind, Status, SubStatus
 from app.payments.tables import attempts, payment_events, payments
 from app.plumbing.database import Built, Reader
 from app.providers import State
@@ -35,6 +35,7 @@ __all__ = [
     "payment_of_view",
     "site_of_view",
     "taken_again",
+    "under_way",
     "view_hash",
     "view_token",
     "went_back",
@@ -309,6 +310,17 @@ async def needing_attention(reader: Reader, site_id: int, limit: int = 100) -> S
         .limit(limit)
     )
     return [payment_of(row) for row in rows]
+
+
+async def under_way(reader: Reader, site_id: int) -> dict[Kind, int]:
+    """How many payments of a site are not over, by kind; only where there are any."""
+    asked = (
+        select(payments.c.kind, func.count().label("many"))
+        .where(payments.c.site_id == site_id, payments.c.sub_status.in_(OPEN))
+        .group_by(payments.c.kind)
+        .order_by(payments.c.kind)
+    )
+    return {Kind(row.kind): row.many for row in await reader.all(asked)}
 
 
 def view_hash(view_token: str) -> bytes:

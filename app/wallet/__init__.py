@@ -11,7 +11,6 @@ from app.wallet.audit import (
     Debt,
     closing,
     debts,
-    mode_blockers,
     players_with_balance,
     refused_wins,
 )
@@ -20,6 +19,7 @@ from app.wallet.contract import Refused
 from app.wallet.decisions import decide
 from app.wallet.held import HeldWin, held_wins, let_go, take_back
 from app.wallet.journal import Journal, abreast
+from app.wallet.modes import switch_mode
 from app.wallet.operations import add_game
 from app.wallet.prepaid import float_of, fund_float, return_float
 from app.wallet.queries import Game
@@ -51,10 +51,10 @@ __all__ = [
     "grant_free_rounds",
     "held_wins",
     "let_go",
-    "mode_blockers",
     "players_with_balance",
     "refused_wins",
     "return_float",
     "stuck_rounds",
+    "switch_mode",
     "take_back",
 ]

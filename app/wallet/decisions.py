@@ -18,15 +18,15 @@ from app.plumbing.database import Transaction
 from app.wallet.contract import Refused
 from app.wallet.queries import policies_of
 from app.wallet.tables import policies
-from app.wallet.terms import Code, Policy
+from app.wallet.terms import KEPT_SECONDS, Code, Policy
 
 __all__ = ["await_scope", "decide", "read_decisions", "set_policy"]
 
 _MOST_HOURS: Final = 8760  # a year
 _FLAGS: Final = {"true": True, "false": False}
 _UNITS: Final = ("minor", "major")
-# Processes that serve calls know a former scope for two seconds more, and clocks are not all alike.
-_HEARD_AFTER: Final = timedelta(seconds=3)
+# Until no process knows a former scope any more; one second because clocks are not all alike.
+_HEARD_AFTER: Final = timedelta(seconds=KEPT_SECONDS + 1)
 # The decision and the first wallet wait for each other; wallets do not.
 _LOCK_SCOPE: Final = text("SELECT 1 FROM site WHERE site_id = :site FOR UPDATE")
 _SHARE_SCOPE: Final = text("SELECT 1 FROM site WHERE site_id = :site FOR KEY SHARE")

@@ -190,7 +190,7 @@ async def players_with_balance(reader: Reader, site_id: int) -> list[Balance]:
 
 
 async def mode_blockers(reader: Reader, site_id: int) -> list[str]:
-    """Why a site cannot change between keeping balances itself and leaving them to us; empty: it can."""
+    """What a site would leave behind in our wallets if it kept its balances itself; empty: nothing."""
     totals: dict[tuple[str, str], tuple[int, int]] = {}
     for one in await players_with_balance(reader, site_id):
         for verb, minor in (("have", one.cash + one.bonus + one.held), ("owe", one.debt)):

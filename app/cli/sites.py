@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from app import merchants, methods, payments, wallet
-from app.cli.asking import NAME_IT, done, err, group, out, private_peers, told
+from app.cli.asking import NAME_IT, done, err, group, out, private_peers, told, with_pipes
 from app.cli.staff import OperatorToken, actor
 from app.demo.facts import Demo
 from app.demo.seed import offer_everything
 from app.kernel.money import Money
 from app.kernel.signing import Dialect
-from app.plumbing.database import Transaction
+from app.plumbing.database import Reader, Transaction
 from app.settings import Settings
 
 __all__ = ["site", "token"]
@@ -253,17 +253,26 @@ def site_wallet_mode(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what stands in the way.")] = False,
 ) -> None:
-    """Change who keeps the players' balances; refused while there is money or an open round."""
+    """Change who keeps the players' balances; refused while payments are under way.
+
+    Into seamless mode also while there is money or an open round. That takes some seconds, in which whatever
+    still comes sets it back.
+    """
     peers = Settings.read().allowed_private_peers
 
-    async def work(tx: Transaction, at: datetime) -> list[str]:
-        blockers = await wallet.mode_blockers(tx, site_id)
-        if not blockers and not dry_run:
-            await merchants.set_callback_url(tx, site_id, callback_url, at=at, allowed_private_peers=peers)
-        return blockers
+    async def others(reader: Reader, of: int) -> list[str]:
+        found = await payments.under_way(reader, of)
+        return [f"{many} {kind}(s) of the cashier are not over" for kind, many in found.items()]
 
-    blockers = done(work)
-    for blocker in blockers:
+    found = with_pipes(
+        lambda pipes: wallet.switch_mode(
+            pipes, site_id, callback_url, others, is_trial=dry_run, allowed_private_peers=peers
+        )
+    )
+    for blocker in found.blockers:
         err.print(f"in the way: {blocker}")
-    out.print("nothing was changed" if blockers or dry_run else "changed")
-    raise typer.Exit(1 if blockers else 0)
+    if found.was_set_back:
+        out.print("it came while the mode was changed: the site is in balance transfer mode, as before")
+    else:
+        out.print("nothing was changed" if found.blockers or dry_run else "changed")
+    raise typer.Exit(1 if found.blockers else 0)

@@ -72,6 +72,13 @@ def wallet_debts(site_id: int) -> None:
         typer.echo(one)
 
 
+@purse.command("refused-wins")
+def wallet_refused_wins(site_id: int) -> None:
+    """List wins that were refused because the house had ended their stuck round, in minor units."""
+    for one in told_of(site_id, lambda reader, _: wallet.refused_wins(reader, site_id)):
+        typer.echo(one)
+
+
 @purse.command("closing")
 def wallet_closing(site_id: int, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])]) -> None:
     """Print a day's closing (UTC) by currency, as JSON in minor units; status 1 if it does not add up."""

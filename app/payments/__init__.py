@@ -19,6 +19,7 @@ from app.payments.dispute_queries import Dispute, disputes_of, open_disputes, pu
 from app.payments.disputes import move_dispute
 from app.payments.initiation import Initiated, initiate
 from app.payments.legs import Leg, attempts_of, legs_of, payout, payouts_of_site, policy
+from app.payments.listing import needing_attention, under_way
 from app.payments.model import Attention, CaseKind, CaseState, PayoutPolicy
 from app.payments.moves import OrdersUnderWay, move_account
 from app.payments.notices import read_notice
@@ -29,9 +30,7 @@ from app.payments.policies import (
     change_policy, set_accounts, set_most_attempts, set_offer, set_policy, stop_offering,
 )
 from app.payments.previews import PayoutPart, PayoutPreview, preview_payout
-from app.payments.queries import (
-    Attempt, Payment, PaymentNotFound, events, needing_attention, payment, payment_of_view,
-)
+from app.payments.queries import Attempt, Payment, PaymentNotFound, events, payment, payment_of_view
 from app.payments.refund_requests import RefundWish, refund, refunds_of, request_refund
 from app.payments.refund_sending import REFUNDS
 from app.payments.refunds import approve_refund, cancel_refund, end_expired_refunds, reject_refund
@@ -54,7 +53,7 @@ __all__ = [
     "payouts_of_site", "policy", "preview_payout", "proposal_waiting", "propose_resolution", "public_dispute",
     "public_object", "raise_case", "read_notice", "refund", "refunds_of", "reject", "reject_refund",
     "renew_expired", "request_deposit", "request_payout", "request_refund", "set_accounts",
-    "set_most_attempts", "set_offer", "set_policy", "stop_offering", "sweep_due",
+    "set_most_attempts", "set_offer", "set_policy", "stop_offering", "sweep_due", "under_way",
 ]
 # isort: on
 # fmt: on

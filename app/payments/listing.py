@@ -1,20 +1,20 @@
-"""Payments of a site as pages of a list, newest first, stable while new ones come."""
+"""Payments of a site: pages of a list, newest first, stable while new ones come; what is open or waits."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 
 from app import players
 from app.kernel.errors import Refusal
 from app.payments.queries import Payment, payment_of
-from app.payments.states import Kind, Status
+from app.payments.states import OPEN, Kind, Status
 from app.payments.tables import payments
 from app.plumbing.database import Reader
 
-__all__ = ["CursorNotFound", "Page", "Wanted", "page"]
+__all__ = ["CursorNotFound", "Page", "Wanted", "needing_attention", "page", "under_way"]
 
 
 class CursorNotFound(Refusal):
@@ -111,3 +111,25 @@ async def _place(reader: Reader, site_id: int, payment_id: str) -> tuple[datetim
     if row is None:
         raise CursorNotFound(payment_id=payment_id)
     return row.created_at, row.payment_id
+
+
+async def under_way(reader: Reader, site_id: int) -> dict[Kind, int]:
+    """How many payments of a site are not over, by kind; only where there are any."""
+    asked = (
+        select(payments.c.kind, func.count().label("many"))
+        .where(payments.c.site_id == site_id, payments.c.sub_status.in_(OPEN))
+        .group_by(payments.c.kind)
+        .order_by(payments.c.kind)
+    )
+    return {Kind(row.kind): row.many for row in await reader.all(asked)}
+
+
+async def needing_attention(reader: Reader, site_id: int, limit: int = 100) -> Sequence[Payment]:
+    """Payments that a person should look at, oldest first."""
+    rows = await reader.all(
+        payments.select()
+        .where(payments.c.site_id == site_id, payments.c.attention.is_not(None))
+        .order_by(payments.c.changed_at)
+        .limit(limit)
+    )
+    return [payment_of(row) for row in rows]

@@ -27,7 +27,6 @@ __all__ = [
     "PaymentNotFound",
     "attempt_of",
     "events",
-    "needing_attention",
     "payment",
     "payment_of",
     "payment_of_merchant",
@@ -304,17 +303,6 @@ async def _last_told(reader: Reader, found: Payment, sub_status: SubStatus) -> M
         .limit(1)
     )
     return None if row.amount_minor is None else Money(row.amount_minor, row.currency)
-
-
-async def needing_attention(reader: Reader, site_id: int, limit: int = 100) -> Sequence[Payment]:
-    """Payments that a person should look at, oldest first."""
-    rows = await reader.all(
-        payments.select()
-        .where(payments.c.site_id == site_id, payments.c.attention.is_not(None))
-        .order_by(payments.c.changed_at)
-        .limit(limit)
-    )
-    return [payment_of(row) for row in rows]
 
 
 def view_hash(view_token: str) -> bytes:

@@ -5,12 +5,22 @@ and that a wallet's history counts without a gap. Owns what was asked and answer
 Refuses by the codes of its published contract.
 """
 
-from app.wallet.audit import Balance, Closing, Debt, closing, debts, mode_blockers, players_with_balance
+from app.wallet.audit import (
+    Balance,
+    Closing,
+    Debt,
+    closing,
+    debts,
+    players_with_balance,
+    refused_wins,
+)
 from app.wallet.campaigns import FreeRoundsWish, cancel_free_rounds, free_rounds_of, grant_free_rounds
 from app.wallet.contract import Refused
+from app.wallet.decisions import decide
 from app.wallet.held import HeldWin, held_wins, let_go, take_back
 from app.wallet.journal import Journal, abreast
-from app.wallet.operations import add_game, decide
+from app.wallet.modes import switch_mode
+from app.wallet.operations import add_game
 from app.wallet.prepaid import float_of, fund_float, return_float
 from app.wallet.queries import Game
 from app.wallet.rounds import stuck_rounds
@@ -41,9 +51,10 @@ __all__ = [
     "grant_free_rounds",
     "held_wins",
     "let_go",
-    "mode_blockers",
     "players_with_balance",
+    "refused_wins",
     "return_float",
     "stuck_rounds",
+    "switch_mode",
     "take_back",
 ]

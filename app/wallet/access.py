@@ -1,7 +1,7 @@
 """Who calls: the site behind a bearer token, what the token may do, and what the site has decided.
 
 A token in use is looked up once a second and remembered in this process: a revoked token or a changed
-policy takes effect within `_KEPT_SECONDS`.
+policy takes effect within `KEPT_SECONDS`.
 """
 
 import asyncio
@@ -27,12 +27,10 @@ from app.plumbing.pipes import Pipes
 from app.plumbing.remembered import Remembered
 from app.wallet.contract import MEANINGS, Refused, envelope, rendered
 from app.wallet.queries import listed_games, policies_of
-from app.wallet.terms import Code, Policy
+from app.wallet.terms import KEPT_SECONDS, Code, Policy
 
 __all__ = ["Access", "Caller", "Direct", "Enveloped"]
 
-# Long enough that thousands of calls a second read no token; short enough for a revocation to matter.
-_KEPT_SECONDS: Final = 2
 _MOST_KEPT: Final = 10_000
 _MOST_ASKING: Final = 2  # of the ten connections that a process has
 _MOST_WAITING: Final = 1_000  # tokens that nobody knows: so many in memory; who comes on top hears 503
@@ -51,7 +49,8 @@ class Caller:
     Args:
         policies: by platform; "" for all others and for transfers.
         games: platform and code of the games in its catalogue; looked up where a policy asks.
-        rollbacks_name_platform: what a rollback does depends on the platform, so it must name it.
+        rollbacks_name_platform: what a rollback does, or how it is answered, depends on the platform, so it
+            must name it.
     """
 
     site: merchants.Site
@@ -85,7 +84,7 @@ class Access:
     def __post_init__(self) -> None:
         """Know nobody yet; count per site."""
         self._callers = Remembered(
-            self._found, self.pipes.clock, seconds=_KEPT_SECONDS, most=_MOST_KEPT, waiting=_MOST_WAITING
+            self._found, self.pipes.clock, seconds=KEPT_SECONDS, most=_MOST_KEPT, waiting=_MOST_WAITING
         )
         self._buckets = Buckets(self.pipes.clock, per_second=_PER_SECOND, burst=_PER_SECOND)
 
@@ -145,15 +144,11 @@ class Access:
 
 
 def _differ_on_rollbacks(policies: Mapping[str, Policy]) -> bool:
-    return (
-        len(
-            {
-                (one.id_scope, one.reverse_wins, one.short_reversal, one.free_rounds)
-                for one in policies.values()
-            }
-        )
-        > 1
-    )
+    ways = {
+        (one.id_scope, one.reverse_wins, one.short_reversal, one.free_rounds, one.free_wins, one.amount_unit)
+        for one in policies.values()
+    }
+    return len(ways) > 1
 
 
 class Enveloped(APIRoute):

@@ -17,6 +17,7 @@ from app.kernel.clock import Clock
 from app.plumbing import metrics
 from app.plumbing.database import CommitUnknown, DatabaseDown, Lanes, RolledBack, Turns
 from app.wallet import further, statements
+from app.wallet.audit import refused_wins
 from app.wallet.contract import Answer
 from app.wallet.memory import Memory, Recalled, left_by
 from app.wallet.rules import SUCCESSES, Page
@@ -109,6 +110,7 @@ class Batches:
             self.memory.forget(site_id, asks)
             await self._locked(site_id, asks, answers)
             return _Way.DISTURBED
+        await self._look_at(site_id, draft.page)
         return _Way.UNLOCKED if None in draft.recalled.seats else _Way.REMEMBERED
 
     async def _large(self, site_id: int, asks: Sequence[Ask], answers: list[Answer], place: Place) -> _Way:
@@ -121,6 +123,7 @@ class Batches:
                 answers.clear()
                 way = _Way.DISTURBED
             else:
+                await self._look_at(site_id, draft.page)
                 return _Way.REMEMBERED
         with suppress(NotSure):
             await place.reached()
@@ -183,6 +186,26 @@ class Batches:
             _flag(site_id, rare)
             if joining is not None and not rare:
                 self.memory.keep(left_by(site_id, page, sheets, answers, upon, Recalled.nothing(joining)))
+            await self._look_at(site_id, page)
+
+    async def _look_at(self, site_id: int, page: Page) -> None:
+        """Let a person look at wins that were refused because the house had ended their round (rule 33).
+
+        The page is written: whatever ails this, its callers are answered.
+        """
+        if not page.refused_wins:
+            return
+        try:
+            async with self.lanes.database.reading() as reader:
+                found = await refused_wins(reader, site_id, page.refused_wins)
+        except Exception:  # noqa: BLE001  not to know is for a person to look at as well
+            metrics.ALARMS.labels("win_refused").inc()
+            _log.exception("wallet.win_refused", site_id=site_id, operation_ids=page.refused_wins)
+            return
+        for one in found:
+            metrics.ALARMS.labels("win_refused").inc()
+            told = {"operation_id": one.operation_id, "round_id": one.round_id, "amount_minor": one.amount}
+            _log.warning("wallet.win_refused", site_id=site_id, currency=one.currency, **told)
 
     async def _write(
         self, raw: asyncpg.Connection, turns: Turns, site_id: int, page: Page, sheet: Sheet

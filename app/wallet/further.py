@@ -13,7 +13,7 @@ from app.wallet.campaigns import grant_of
 from app.wallet.rules import Page
 from app.wallet.sheets import Seat
 from app.wallet.states import campaign_of
-from app.wallet.terms import SWEEPERS, Ask, OperationKey, Type
+from app.wallet.terms import SWEEPERS, Ask, Leg, OperationKey, Type
 
 __all__ = ["is_needed", "lookups"]
 
@@ -35,6 +35,8 @@ SELECT x.source, x.within, x.key,
    AND r.code = 'OK' AND r.type = 'reverse_win' AND r.applied
  GROUP BY x.source, x.within, x.key
 """
+# What each transfer adds to the float.
+_TRANSFERS: Final = {Leg.DEPOSIT: -1, Leg.WITHDRAW: 1}
 _FLOATS: Final = "SELECT purpose, currency, balance_minor FROM wallet_lock_floats($1)"
 
 
@@ -106,6 +108,10 @@ async def _load_floats(raw: asyncpg.Connection, site_id: int, page: Page) -> Non
     for purpose, currency, balance in await raw.fetch(_FLOATS, site_id):
         if purpose == ledger.Purpose.OPERATOR_FLOAT:
             page.floats[currency] = balance
+    # What earlier parts of the batch have decided is not written yet: money is, with the last part.
+    for moved in page.moved:
+        if moved.leg in _TRANSFERS:
+            page.floats[moved.wallet.currency] += _TRANSFERS[moved.leg] * moved.amount
 
 
 def _partly_taken(page: Page, asks: Sequence[Ask]) -> list[OperationKey]:

@@ -1,4 +1,4 @@
-"""What can be done around money: wallets opened, games launched, sessions ended, policies decided.
+"""What can be done around money: wallets opened, games launched, sessions ended, games listed.
 
 Each function is one deed in the caller's transaction. Who opens a wallet or ends a session first locks the
 accounts of all the player's wallets, in the order in which batches lock them; batches that have only looked
@@ -6,10 +6,9 @@ them up look again. So no operation in flight is passed.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import update
@@ -17,24 +16,21 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app import ledger, merchants, players
 from app.kernel import ids
-from app.kernel.money import MAX_MINOR
 from app.plumbing.database import Transaction
 from app.wallet.campaigns import has_free_rounds
 from app.wallet.contract import Refused, units
+from app.wallet.decisions import await_scope
 from app.wallet.queries import (
     Game,
     Purse,
     Session,
     find_games,
     has_open_round,
-    has_played,
     lock_wallets,
-    policies_of,
     purses,
     session_of,
-    told_policies,
 )
-from app.wallet.tables import games, policies, sessions, wallets
+from app.wallet.tables import games, sessions, wallets
 from app.wallet.terms import Code, Policy
 
 __all__ = [
@@ -44,21 +40,15 @@ __all__ = [
     "Launched",
     "add_game",
     "create_player",
-    "decide",
     "end_session",
     "launch",
     "open_launch",
-    "read_decisions",
-    "set_policy",
 ]
 
 LAUNCH_LIFE: Final = timedelta(seconds=60)  # rule 65
 # An evening and a night; a platform that wants more launches again.
 SESSION_LIFE: Final = timedelta(hours=12)
 _LAUNCH_BYTES: Final = 24
-_MOST_HOURS: Final = 8760  # a year
-_FLAGS: Final = {"true": True, "false": False}
-_UNITS: Final = ("minor", "major")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +103,8 @@ async def create_player(
         our id of the player, whether the player is new, and what is in the wallet.
 
     Raises:
-        Refused: CURRENCY_MISMATCH: the site does not offer the currency.
+        Refused: CURRENCY_MISMATCH: the site does not offer the currency; IN_PROGRESS: it has just decided
+            where ids are unique.
     """
     if currency not in site.currencies:
         raise Refused(Code.CURRENCY_MISMATCH, field="currency")
@@ -138,6 +129,7 @@ async def _open_wallet(tx: Transaction, site_id: int, player_id: str, currency: 
         ledger.AccountName("site", ledger.Purpose.OPERATOR_FLOAT, currency),
     ]
     accounts = await ledger.open_accounts(tx.raw, site_id, names, at=at)
+    await await_scope(tx, site_id, at=at)
     await lock_wallets(tx, site_id, player_id)
     await tx.execute(
         insert(wallets)
@@ -154,7 +146,7 @@ async def _open_wallet(tx: Transaction, site_id: int, player_id: str, currency: 
 
 
 async def launch(
-    tx: Transaction, site: merchants.Site, wish: Launch, policy: Policy, *, at: datetime
+    tx: Transaction, site: merchants.Site, wish: Launch, policy_of: Callable[[str], Policy], *, at: datetime
 ) -> Launched:
     """Open a session of a game, reached by a URL that works once within `LAUNCH_LIFE`.
 
@@ -162,7 +154,7 @@ async def launch(
         tx: the caller's transaction.
         site: whose player.
         wish: what is wanted.
-        policy: of the site.
+        policy_of: what the site has decided for a platform.
         at: this instant.
 
     Raises:
@@ -178,7 +170,8 @@ async def launch(
         raise Refused(Code.CURRENCY_MISMATCH, field="currency")
     if status is not players.PlayerStatus.ACTIVE:
         raise Refused(Code.PLAYER_BLOCKED)
-    provider = await _platform_of(tx, site.site_id, wish, policy)
+    provider = await _platform_of(tx, site.site_id, wish, policy_of)
+    policy = policy_of(provider)
     if purse.balance <= 0 and not (
         await has_open_round(tx, site.site_id, purse.wallet_id)
         or await has_free_rounds(tx, site.site_id, purse.wallet_id, provider, wish.game, at=at)
@@ -206,10 +199,13 @@ async def launch(
     return made
 
 
-async def _platform_of(tx: Transaction, site_id: int, wish: Launch, policy: Policy) -> str:
+async def _platform_of(
+    tx: Transaction, site_id: int, wish: Launch, policy_of: Callable[[str], Policy]
+) -> str:
     """Whose game it is: as named, or the only one of this code in the catalogue."""
     found = await find_games(tx, site_id, code=wish.game, provider=wish.provider)
-    if any(not game.is_enabled for game in found) or (policy.listed_games_only and not found):
+    is_strange = not found and policy_of(wish.provider).listed_games_only
+    if any(not game.is_enabled for game in found) or is_strange:
         raise Refused(Code.VALIDATION, "This game is not offered.", field="gameCode")
     if wish.provider:
         return wish.provider
@@ -303,91 +299,6 @@ async def add_game(tx: Transaction, site_id: int, game: Game, *, at: datetime) -
         .values(site_id=site_id, provider_id=game.provider, game_code=game.code, **row)
         .on_conflict_do_update(index_elements=["site_id", "provider_id", "game_code"], set_=row)
     )
-
-
-async def set_policy(
-    tx: Transaction, site_id: int, provider: str, decisions: Mapping[str, str], *, at: datetime
-) -> dict[str, object]:
-    """Decide something for a site, or for one platform there; what is not named stays as it was.
-
-    Processes that serve calls hear of it within two seconds.
-
-    Args:
-        tx: the caller's transaction.
-        site_id: whose decision.
-        provider: the platform; empty: the site itself.
-        decisions: as people write them: `max_bet` = "5000", `reverse_wins` = "true".
-        at: this instant.
-
-    Returns:
-        all that differs from the defaults now.
-
-    Raises:
-        Refused: VALIDATION naming the decision that is none, or cannot be made any more.
-    """
-    decided = {**(await told_policies(tx, site_id)).get(provider, {}), **read_decisions(decisions)}
-    if "id_scope" in decisions and await has_played(tx, site_id):
-        # Every id that was used would be a new one, and every retry another bet.
-        raise Refused(Code.VALIDATION, "id_scope cannot change once a game was played.", field="id_scope")
-    row = {"policy": decided, "changed_at": at}
-    await tx.execute(
-        insert(policies)
-        .values(site_id=site_id, provider_id=provider, **row)
-        .on_conflict_do_update(index_elements=["site_id", "provider_id"], set_=row)
-    )
-    return decided
-
-
-async def decide(
-    tx: Transaction, site_id: int, provider: str, written: Sequence[str], *, at: datetime
-) -> Policy:
-    """Decide what is written as `name=value`, if anything; what holds then for the site or the platform.
-
-    Arguments and errors as for `set_policy`, and:
-
-    Raises:
-        SiteNotFound: no such number.
-    """
-    await merchants.site(tx, site_id)
-    if written:
-        pairs = (one.partition("=") for one in written)
-        await set_policy(tx, site_id, provider, {name: value for name, _, value in pairs}, at=at)
-    decided = await policies_of(tx, site_id)
-    return decided.get(provider, decided[""])
-
-
-def read_decisions(decisions: Mapping[str, str]) -> dict[str, object]:
-    """Decisions as people write them, strictly.
-
-    Raises:
-        Refused: VALIDATION naming the first that is none.
-    """
-    defaults = {field.name: field.default for field in fields(Policy)}
-    return {name: _decision(name, text, defaults.get(name)) for name, text in decisions.items()}
-
-
-def _decision(name: str, text: str, default: object) -> object:
-    match default:
-        case bool():
-            if text in _FLAGS:
-                return _FLAGS[text]
-            allowed = "true or false"
-        case int():
-            least, most = (1, _MOST_HOURS) if name.endswith("_hours") else (0, MAX_MINOR)
-            if text.isascii() and text.isdigit() and least <= int(text) <= most:
-                return int(text)
-            allowed = f"a whole number from {least} to {most}"
-        case StrEnum():
-            if text in list(type(default)):
-                return text
-            allowed = " or ".join(type(default))
-        case str():
-            if text in _UNITS:
-                return text
-            allowed = " or ".join(_UNITS)
-        case _:
-            raise Refused(Code.VALIDATION, f"There is nothing to decide called {name}.", field=name)
-    raise Refused(Code.VALIDATION, f"{name} must be {allowed}.", field=name)
 
 
 def _hash(secret: str) -> bytes:

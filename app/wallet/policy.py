@@ -30,7 +30,7 @@ class ShortReversal(StrEnum):
 
 
 class StuckRound(StrEnum):
-    """What the sweeper does with a round that is open too long (rule 56)."""
+    """What the sweeper does with a round in which nothing happens any more (rule 56)."""
 
     WAIT = "wait"
     REFUND = "refund"
@@ -74,7 +74,8 @@ class Policy:
         prepaid_float: a deposit is refused that what the operator has prepaid does not cover.
         free_rounds: the house keeps campaigns and refuses what is not granted, or the platform counts alone.
         free_wins: each win of a spin is credited, or all together by the platform's win of kind free_round.
-        stuck_after_hours, stuck_action: when a round is open too long, and what is done then.
+        stuck_after_hours: in an open round nothing has happened for so long: it counts as forgotten.
+        stuck_action: what is done with it then.
     """
 
     amount_unit: str = "minor"

@@ -34,7 +34,6 @@ __all__ = [
     "find_games",
     "found_operations",
     "has_open_round",
-    "has_played",
     "is_reversed",
     "listed_games",
     "lock_wallets",
@@ -392,9 +391,3 @@ async def listed_games(reader: Reader, site_id: int) -> frozenset[tuple[str, str
     """Platform and code of every enabled game in a site's catalogue."""
     rows = await reader.all(games.select().where(games.c.site_id == site_id, games.c.is_enabled))
     return frozenset((row.provider_id, row.game_code) for row in rows)
-
-
-async def has_played(reader: Reader, site_id: int) -> bool:
-    """Whether a game operation was ever recorded at a site."""
-    asked = select(operations.c.key).where(operations.c.site_id == site_id, operations.c.source == "game")
-    return await reader.first(asked.limit(1)) is not None

@@ -1,24 +1,25 @@
 """What can be asked about rounds, and how one is ended without its platform.
 
-A round is open until it is completed or cancelled; one that stays open too long is listed, and ended as the
-site has decided (wallet.md 2.5).
+A round is open until it is completed or cancelled; one in which nothing happens for too long is listed, and
+ended as the site has decided (wallet.md 2.5). What the house itself does in it is nothing that happens.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from typing_extensions import override
 
 from app.plumbing.database import Reader, Transaction
 from app.wallet.queries import found_operations, lock_wallets, policies_of, round_of, select_operations
 from app.wallet.tables import operations, rounds, wallets
-from app.wallet.terms import Operation, Policy, Round, RoundKey, RoundState, StuckRound, Type
+from app.wallet.terms import SWEEPERS, Operation, Policy, Round, RoundKey, RoundState, StuckRound, Type
 
 __all__ = [
     "Stuck",
     "close_round",
+    "is_played_on",
     "list_stuck",
     "operations_of_round",
     "rounds_named",
@@ -31,7 +32,7 @@ _MOST_STUCK: Final = 500
 
 
 class Stuck(NamedTuple):
-    """A round that is open too long, whose it is, and what the site wants done with it."""
+    """A round in which too long nothing has happened, whose it is, and what the site wants done with it."""
 
     around: Round
     player_id: str
@@ -42,8 +43,40 @@ class Stuck(NamedTuple):
     def __str__(self) -> str:
         """Write it for people: since when, which, and what will be done."""
         key = self.around.key
-        since = f"{self.around.opened_at:%Y-%m-%d %H:%M}"
+        since = f"{self.around.changed_at:%Y-%m-%d %H:%M}"
         return f"{since}  {key.provider}  {key.round_id}  {self.policy.stuck_action}"
+
+
+_by = operations.alias("by")
+_last = operations.alias("last")
+
+
+def _played(since: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether anybody but the house has done something in a round since then."""
+    return exists().where(
+        _by.c.site_id == rounds.c.site_id,
+        _by.c.wallet_id == rounds.c.wallet_id,
+        _by.c.applied,
+        _by.c.sequence.between(rounds.c.first_sequence, rounds.c.last_sequence),
+        _by.c.round_id == rounds.c.round_id,
+        _by.c.provider_id == rounds.c.provider_id,
+        ~_by.c.key.startswith(SWEEPERS),
+        since,
+    )
+
+
+# A sweep that was not finished: it is taken up again at once.
+_LAST_IS_OURS: Final = exists().where(
+    _last.c.site_id == rounds.c.site_id,
+    _last.c.wallet_id == rounds.c.wallet_id,
+    _last.c.applied,
+    _last.c.sequence == rounds.c.last_sequence,
+    _last.c.key.startswith(SWEEPERS),
+)
+_IS_NEWS: Final = or_(
+    rounds.c.listed_at.is_(None),
+    and_(rounds.c.changed_at > rounds.c.listed_at, _played(_by.c.recorded_at > rounds.c.listed_at)),
+)
 
 
 async def operations_of_round(reader: Reader, site_id: int, around: Round) -> list[Operation]:
@@ -112,7 +145,9 @@ async def stuck_rounds(
     now: datetime,
     only_due: bool = False,
 ) -> list[Stuck]:
-    """Rounds that are open longer than their platform or the site allows, the oldest first.
+    """Open rounds in which nothing has happened for longer than their platform or the site allows.
+
+    Those come first that were opened first.
 
     Args:
         reader: where to read.
@@ -125,6 +160,7 @@ async def stuck_rounds(
     found: list[Stuck] = []
     for provider, policy in policies.items():
         its = rounds.c.provider_id == provider if provider else rounds.c.provider_id.not_in(named)
+        since = now - timedelta(hours=policy.stuck_after_hours)
         asked = (
             select(rounds, wallets.c.player_id)
             .join(
@@ -134,32 +170,38 @@ async def stuck_rounds(
             .where(
                 rounds.c.site_id == site_id,
                 rounds.c.state == RoundState.OPEN,
-                rounds.c.opened_at < now - timedelta(hours=policy.stuck_after_hours),
+                # By the index of open rounds; of those that are as old as that, few are still played.
+                rounds.c.opened_at < since,
+                or_(rounds.c.changed_at < since, and_(_LAST_IS_OURS, ~_played(_by.c.recorded_at >= since))),
                 its,
             )
         )
         if only_due and policy.stuck_action is StuckRound.WAIT:
-            asked = asked.where(rounds.c.listed_at.is_(None))
+            asked = asked.where(_IS_NEWS)
         rows = await reader.all(asked.order_by(rounds.c.opened_at).limit(_MOST_STUCK))
         found += [Stuck(round_of(row), row.player_id, policy, row.listed_at) for row in rows]
     return sorted(found, key=lambda stuck: stuck.around.opened_at)
 
 
 async def list_stuck(tx: Transaction, site_id: int, key: RoundKey, *, at: datetime) -> bool:
-    """Note that a round was found open too long; whether it is the first time."""
+    """Note that a round was found stuck; whether it is the first time since it was played."""
     noted = await tx.first(
-        update(rounds)
-        .where(*_is(site_id, key), rounds.c.listed_at.is_(None))
-        .values(listed_at=at)
-        .returning(rounds.c.round_id)
+        update(rounds).where(*_is(site_id, key), _IS_NEWS).values(listed_at=at).returning(rounds.c.round_id)
     )
     return noted is not None
+
+
+async def is_played_on(reader: Reader, site_id: int, stuck: Stuck) -> bool:
+    """Whether anything has happened in a round since it was found stuck."""
+    its = _is(site_id, stuck.around.key)
+    asked = select(rounds.c.round_id).where(*its, _played(_by.c.sequence > stuck.around.last_sequence))
+    return await reader.first(asked) is not None
 
 
 async def close_round(tx: Transaction, site_id: int, stuck: Stuck, *, at: datetime) -> bool:
     """Complete a round without its platform: what was bet and not won is lost; whether it was open.
 
-    A round that its platform has bet in since it was found stuck is not: it is left for the next time.
+    A round that its platform has played since it was found stuck is not: it is left for the next time.
     """
     await lock_wallets(tx, site_id, stuck.player_id)
     closed = await tx.first(
@@ -167,7 +209,7 @@ async def close_round(tx: Transaction, site_id: int, stuck: Stuck, *, at: dateti
         .where(
             *_is(site_id, stuck.around.key),
             rounds.c.state == RoundState.OPEN,
-            rounds.c.bet_minor == stuck.around.bet,
+            ~_played(_by.c.sequence > stuck.around.last_sequence),
         )
         .values(state=RoundState.COMPLETED, changed_at=at)
         .returning(rounds.c.round_id)

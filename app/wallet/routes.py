@@ -207,7 +207,7 @@ def _one_of_many(caller: Caller, kind: Type, body: Mapping[str, Any], request: R
 
 def _game(caller: Caller, kind: Type, body: Mapping[str, Any], request: Request) -> Ask:
     if kind is Type.ROLLBACK and caller.rollbacks_name_platform and body.get("providerId") is None:
-        sentence = "providerId is missing: this site's platforms differ in what a rollback does."
+        sentence = "providerId is missing: this site's platforms differ in what a rollback does, or in units."
         raise Refused(Code.VALIDATION, sentence, field="providerId")
     ask = game_ask(kind, body, caller.policy, _request_id(request))
     is_strange = (ask.provider, ask.game) not in caller.games

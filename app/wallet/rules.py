@@ -54,6 +54,7 @@ class Page:
         grants: free rounds that are asked for, by wallet and campaign.
         opened_at: since when the sessions are open that they are asked for in.
         floats: what the operator has prepaid, by currency, where a deposit must stay within it.
+        refused_wins: recorded as refusals, by our ids: perhaps the house itself is why.
     """
 
     at: datetime
@@ -69,6 +70,7 @@ class Page:
     touched_wallets: dict[int, Wallet] = field(default_factory=dict)
     touched_rounds: dict[RoundKey, Round] = field(default_factory=dict)
     touched_grants: dict[tuple[int, str], Grant] = field(default_factory=dict)
+    refused_wins: list[str] = field(default_factory=list)
     _ids: Iterator[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,8 +147,7 @@ class Page:
     def take(self, ask: Ask, wallet: Wallet, won: Operation) -> None:
         """Take what is held of a win: it comes back into the wallet, and goes as a win that is taken back.
 
-        Two operations, so that each balance follows from an amount. In between it pays no debt: it is not the
-        player's.
+        Two operations, so that each balance follows from an amount. In between it pays no debt of the player.
 
         Args:
             ask: of type reverse_win, as the platform would name it; its amount is what was held.
@@ -223,8 +224,8 @@ class Page:
             self.moved.append(Moved(operation.operation_id, leg, minor, wallet))
         if decision.applied:
             self._note_round(ask, wallet, facts, operation)
-        elif decision.code is Code.NOTHING_TO_REVERSE and ask.reference_key is not None:
-            self.tombstoned.add(ask.reference_key)
+        else:
+            self._note_refusal(ask, operation)
         if decision.held:
             self._behind(Type.HOLD, wallet, Leg.HOLD_WIN, decision.held, ask.key)
         if wallet.debt:
@@ -232,12 +233,7 @@ class Page:
         return Verdict(operation.code, operation, wallet)
 
     def _collect(self, wallet: Wallet, credit: str) -> None:
-        """Let what has just come in pay what is owed: an operation of its own, so that balances still follow.
-
-        Args:
-            wallet: as the credit left it.
-            credit: the id of what came in.
-        """
+        """Let what has just come in, `credit`, pay what is owed, by an operation of its own."""
         paid = min(wallet.debt, wallet.cash)
         if paid:
             self._behind(Type.REPAYMENT, wallet, Leg.REPAY_DEBT, paid, credit)
@@ -283,6 +279,13 @@ class Page:
         self.operations[key] = operation
         self.written.append(operation)
         return operation
+
+    def _note_refusal(self, ask: Ask, operation: Operation) -> None:
+        """What an operation that moves nothing leaves: a tombstone, or a win that somebody may miss."""
+        if operation.code is Code.NOTHING_TO_REVERSE and ask.reference_key is not None:
+            self.tombstoned.add(ask.reference_key)
+        elif ask.type is Type.WIN:
+            self.refused_wins.append(operation.operation_id)
 
     def _note_round(self, ask: Ask, wallet: Wallet, facts: Facts, operation: Operation) -> None:
         """What an applied operation makes of the one it names and of its round."""

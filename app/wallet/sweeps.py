@@ -13,6 +13,7 @@ from app.wallet.journal import Journal
 from app.wallet.rounds import (
     Stuck,
     close_round,
+    is_played_on,
     list_stuck,
     operations_of_round,
     sites_with_open_rounds,
@@ -32,7 +33,7 @@ class NotGivenBack(RuntimeError):
 
 
 async def sweep_stuck(pipes: Pipes, journal: Journal) -> int:
-    """List every round that is open too long, and end those that the site wants ended; returns how many.
+    """List every round in which nothing happens, and end those that the site wants ended; returns how many.
 
     One that cannot be ended now does not keep the others waiting.
     """
@@ -87,6 +88,7 @@ async def _sweep(pipes: Pipes, journal: Journal, site_id: int, stuck: Stuck) -> 
             provider=key.provider,
             round_id=key.round_id,
             opened_at=stuck.around.opened_at.isoformat(),
+            changed_at=stuck.around.changed_at.isoformat(),
             action=stuck.policy.stuck_action,
         )
     if stuck.policy.stuck_action is StuckRound.WAIT:
@@ -102,12 +104,14 @@ async def _sweep(pipes: Pipes, journal: Journal, site_id: int, stuck: Stuck) -> 
 
 
 async def _refund(pipes: Pipes, journal: Journal, site_id: int, stuck: Stuck) -> None:
-    """Give back every bet of a round that no win has settled.
+    """Give back every bet of a round that no win has settled; none, if it is played on.
 
     Raises:
         NotGivenBack: not all of them could be; the round stays open.
     """
     async with pipes.database.reading() as reader:
+        if await is_played_on(reader, site_id, stuck):
+            return
         found = await operations_of_round(reader, site_id, stuck.around)
         player = await players.player(reader, site_id, stuck.player_id)
     settled = {one.reference for one in found if one.type is Type.WIN}

@@ -22,6 +22,7 @@ from app.wallet.policy import (
 
 __all__ = [
     "ID_LENGTH",
+    "KEPT_SECONDS",
     "MOST_IN_A_BATCH",
     "MOST_SPINS",
     "SWEEPERS",
@@ -51,6 +52,9 @@ __all__ = [
 ID_LENGTH: Final = 128  # wallet.md 4
 MOST_IN_A_BATCH: Final = 1000  # wallet.md 4
 MOST_SPINS: Final = 1_000_000
+# How long a process may know a token, a mode or a policy that is no more: long enough that thousands of calls
+# a second read none of it; short enough for a revocation to matter.
+KEPT_SECONDS: Final = 2
 # What we take back ourselves, bets of stuck rounds and wins that a person takes, stands in the platforms'
 # namespace, where a rollback of theirs finds it.
 SWEEPERS: Final = "sweeper-"

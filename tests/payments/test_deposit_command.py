@@ -137,3 +137,14 @@ async def test_programs_read_what_the_api_says_to_a_person(desk: Desk, clone_url
     assert (shown["refunds"], shown["open_cases"]) == ([refund.payment_id], [])
     plain = await said(clone_url, "deposit", "show", desk.site_id, paid)
     assert f"refund     {refund.payment_id}  100.00 KZT" in plain
+
+
+async def test_a_deposit_that_is_not_over_keeps_a_site_in_its_wallet_mode(desk: Desk, clone_url: str) -> None:
+    await desk.world.ask(key="unpaid")
+    async with desk.world.database.reading() as reader:
+        assert await payments.under_way(reader, desk.site_id) == {payments.Kind.DEPOSIT: 1}
+        assert await payments.under_way(reader, desk.site_id + 1) == {}
+    url = "https://shop.example.com/wallet"
+    done = await run(clone_url, "site", "wallet-mode", desk.site_id, "--callback-url", url)
+    assert (done.exit_code, done.stdout) == (1, "nothing was changed\n")
+    assert done.stderr == "in the way: 1 deposit(s) of the cashier are not over\n"

@@ -1,6 +1,7 @@
 """Who keeps the balances of a site changes: what goes back of a deposit goes back to whom it was credited."""
 
-from app import merchants, wallet
+from app import merchants
+from app.wallet.audit import mode_blockers
 from tests.payments.desk import Desk
 from tests.payments.test_disputes import say
 from tests.payments.world import paid
@@ -11,7 +12,7 @@ async def test_what_a_dispute_took_from_the_player_comes_back_to_the_player(desk
     deposit = await desk.deposit()
     await say(desk, deposit, "opened")
     async with desk.world.database.transaction() as tx:
-        assert await wallet.mode_blockers(tx, desk.site_id) == []
+        assert await mode_blockers(tx, desk.site_id) == []
         peers = frozenset({desk.world.shop.peer})
         url = f"{desk.world.shop.url}/wallet"
         await merchants.set_callback_url(
@@ -24,7 +25,7 @@ async def test_what_a_dispute_took_from_the_player_comes_back_to_the_player(desk
 async def test_what_was_credited_to_the_merchant_is_not_taken_from_the_player(seamless: Desk) -> None:
     deposit = await seamless.deposit()
     async with seamless.world.database.transaction() as tx:
-        assert await wallet.mode_blockers(tx, seamless.site_id) == []
+        assert await mode_blockers(tx, seamless.site_id) == []
         await merchants.set_callback_url(tx, seamless.site_id, "", at=seamless.world.clock.now())
     await say(seamless, deposit, "opened")
     assert await seamless.balances() == {}

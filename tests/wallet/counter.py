@@ -17,8 +17,8 @@ from app.main import create_app
 from app.plumbing.database import Database
 from app.plumbing.http import HttpClient
 from app.plumbing.pipes import Pipes
+from app.wallet.decisions import set_policy
 from app.wallet.journal import Journal
-from app.wallet.operations import set_policy
 
 Json = dict[str, Any]
 

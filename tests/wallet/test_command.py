@@ -14,9 +14,9 @@ from app import cli, merchants
 from app.kernel.clock import MovableClock
 from app.kernel.money import Money
 from app.plumbing.database import Database
-from app.wallet import audit
+from app.wallet import audit, modes
 from app.wallet.contract import Refused
-from app.wallet.sweeps import grant_bonus
+from app.wallet.sweeps import grant_bonus, sweep_stuck
 from tests import invariants
 from tests.wallet.counter import Counter, opened
 
@@ -78,6 +78,17 @@ async def test_stuck_rounds_are_listed(desk: Desk) -> None:
     assert told in {"", "2026-11-21 12:00  acme  r-1  wait\n"}
 
 
+async def test_wins_that_the_house_is_the_reason_not_to_pay_are_listed(desk: Desk) -> None:
+    assert await desk.said("wallet refused-wins SITE") == ""
+    await desk.counter.decide(stuck_action="close")
+    await desk.counter.play("bet", "b-1", amount=100)
+    desk.counter.clock.advance(60 * 60 * 49)
+    await sweep_stuck(desk.counter.pipes, desk.counter.journal)
+    await desk.counter.play("win", "w-1", referenceId="b-1", amount=500)
+    told = await desk.said("wallet refused-wins SITE")
+    assert told.startswith("2026-11-23 13:00  aigerim  KZT  500  acme  r-1  w-1  wop_")
+
+
 async def test_players_with_money_are_listed(desk: Desk) -> None:
     await desk.counter.player("[bolat]")
     await desk.counter.player("[red]", cash=5, currency="USD")
@@ -113,8 +124,11 @@ async def test_a_game_is_listed_and_switched_off(desk: Desk) -> None:
     assert (await desk.counter.post("/v1/game/launch", body))[1]["code"] == "VALIDATION"
 
 
-async def test_the_wallet_mode_changes_only_when_nothing_is_left(desk: Desk) -> None:
+async def test_the_wallet_mode_changes_only_when_nothing_is_left(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Money first, then an open round."""
+    monkeypatch.setattr(modes, "_WAIT_SECONDS", 0)
     url = "https://shop.example.com/wallet"
     await desk.counter.play("bet", "b-1", amount=400)
     done = await desk.run(f"site wallet-mode SITE --callback-url {url}")
@@ -133,6 +147,24 @@ async def test_the_wallet_mode_changes_only_when_nothing_is_left(desk: Desk) -> 
     assert await desk.said("site wallet-mode SITE") == "changed\n"
     desk.counter.clock.advance(3)
     assert (await desk.counter.deposit(5))["code"] == "OK"
+
+
+async def test_what_comes_while_the_wallet_mode_changes_is_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modes, "_WAIT_SECONDS", 1)
+    await desk.counter.transfer("withdraw", 1000)
+    changing = asyncio.create_task(
+        desk.run("site wallet-mode SITE --callback-url https://shop.example.com/wallet")
+    )
+    is_set = "SELECT 1 FROM site WHERE callback_url <> ''"
+    while not await desk.counter.rows(is_set):  # noqa: ASYNC110  it is set by another event loop
+        await asyncio.sleep(0.01)
+    assert (await desk.counter.deposit(5))["code"] == "OK"
+    done = await changing
+    assert (done.exit_code, done.stderr) == (1, "in the way: 1 player(s) have 0.05 KZT in all\n")
+    said = "it came while the mode was changed: the site is in balance transfer mode, as before\n"
+    assert done.stdout.endswith(said)
 
 
 async def test_a_callback_url_that_may_not_be_called_is_refused(desk: Desk) -> None:
@@ -184,7 +216,9 @@ async def test_the_closing_is_printed_as_json(desk: Desk) -> None:
     assert json.loads(await desk.said("wallet closing SITE 2026-11-20"))[0]["count"] == 0
 
 
-@pytest.mark.parametrize("command", ["balances 999", "stuck 999", "closing 999 2026-11-21"])
+@pytest.mark.parametrize(
+    "command", ["balances 999", "refused-wins 999", "stuck 999", "closing 999 2026-11-21"]
+)
 async def test_a_site_that_does_not_exist_is_told(desk: Desk, command: str) -> None:
     failed = await desk.run(f"wallet {command}")
     assert failed.exit_code == 1

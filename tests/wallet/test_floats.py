@@ -117,3 +117,22 @@ async def test_money_counts_once_and_is_given_back_as_far_as_it_is_there(counter
     async with counter.pipes.database.transaction() as tx:
         await wallet.return_float(tx, counter.site_id, Money(1000, "KZT"), "back", at=at)
     assert await left(counter) == 0
+
+
+@pytest.mark.parametrize("before", [2, 3])
+async def test_a_deposit_stays_within_what_the_batch_before_it_left(counter: Counter, before: int) -> None:
+    """In parts of three: behind two withdrawals the deposit is in their part, behind three in the next."""
+    await fund(counter, 200, "second")
+    await counter.deposit(1200)
+    who = {"playerExternalId": "aigerim", "currency": "KZT"}
+    items: list[Json] = [
+        {"type": "withdraw", "amount": 400, "transferId": f"o-{number}", **who} for number in range(before)
+    ]
+    items += [
+        {"type": "deposit", "transferId": f"i-{amount}", **who, "playerExternalId": "bolat", "amount": amount}
+        for amount in (400 * before + 1, 400 * before, 1)
+    ]
+    _, told = await counter.post("/v1/player/wallet/batch", {"operations": items})
+    codes = [one["code"] for one in told["data"]["results"][before:]]
+    assert codes == ["LIMIT_EXCEEDED", "OK", "LIMIT_EXCEEDED"]
+    assert await left(counter) == 0

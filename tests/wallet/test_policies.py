@@ -1,5 +1,6 @@
 """What a site decides is checked when it is written, and laid over by what it decides for one platform."""
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 
@@ -9,7 +10,7 @@ from sqlalchemy import text
 from app.kernel.clock import MovableClock
 from app.plumbing.database import Database
 from app.wallet.contract import Refused
-from app.wallet.operations import set_policy
+from app.wallet.decisions import set_policy
 from app.wallet.queries import policies_of, told_policies
 from app.wallet.terms import Policy, Scope, StakeOrder
 from tests.wallet.counter import Counter, opened
@@ -105,3 +106,69 @@ async def test_a_site_may_speak_in_major_units(counter: Counter) -> None:
     assert '"withdrawable":10.50' in answer.text
     answer = await counter.http.get("/v1/transaction/list", params=asked, headers=headers)
     assert '"balanceAfter":10.50' in answer.text
+
+
+async def test_two_who_decide_at_once_both_decide(counter: Counter) -> None:
+    await counter.decide(max_bet="5000")
+    began = asyncio.Event()
+
+    async def behind() -> None:
+        await began.wait()
+        async with counter.pipes.database.transaction() as tx:
+            await set_policy(tx, counter.site_id, "", {"reverse_wins": "true"}, at=counter.clock.now())
+
+    other = asyncio.create_task(behind())
+    async with counter.pipes.database.transaction() as tx:
+        await set_policy(tx, counter.site_id, "", {"max_win": "500"}, at=counter.clock.now())
+        began.set()
+        await asyncio.sleep(0.3)
+    await other
+    assert await decided(counter) == {"": Policy(max_bet=5000, max_win=500, reverse_wins=True)}
+
+
+async def test_what_is_decided_is_told_with_what_was(counter: Counter) -> None:
+    await counter.decide(max_bet="500")
+    async with counter.pipes.database.transaction() as tx:
+        told = await set_policy(tx, counter.site_id, "", {"max_win": "700"}, at=counter.clock.now())
+    assert told == {"max_bet": 500, "max_win": 700}
+
+
+@pytest.mark.parametrize("provider", ["", "acme"])
+async def test_ids_keep_their_scope_once_there_is_a_wallet(counter: Counter, provider: str) -> None:
+    await counter.decide(provider, id_scope="player")
+    await counter.player()
+    with pytest.raises(Refused, match="id_scope cannot change") as caught:
+        await counter.decide(provider, id_scope="site", max_bet="5")
+    assert caught.value.data["field"] == "id_scope"
+    assert (await decided(counter)).get("acme", Policy()).max_bet == 0
+
+
+async def test_the_first_wallet_waits_until_every_process_knows_the_scope(counter: Counter) -> None:
+    body = {"playerExternalId": "aigerim", "currency": "KZT"}
+    async with counter.pipes.database.transaction() as tx:
+        await set_policy(tx, counter.site_id, "", {"id_scope": "player"}, at=counter.clock.now())
+    status, told = await counter.post("/v1/player/create", body)
+    assert (status, told["code"], told["data"]["retryAfter"]) == (409, "IN_PROGRESS", 3)
+    counter.clock.advance(3)
+    assert (await counter.post("/v1/player/create", body))[0] == 200
+    # The next one waits for nothing, whatever else is decided.
+    async with counter.pipes.database.transaction() as tx:
+        await set_policy(tx, counter.site_id, "", {"max_bet": "5"}, at=counter.clock.now())
+    assert (await counter.post("/v1/player/create", body | {"playerExternalId": "bolat"}))[0] == 200
+
+
+async def test_a_scope_that_is_decided_meanwhile_keeps_the_first_wallet_waiting(counter: Counter) -> None:
+    began = asyncio.Event()
+
+    async def first() -> str:
+        await began.wait()
+        body = {"playerExternalId": "aigerim", "currency": "KZT"}
+        return str((await counter.post("/v1/player/create", body))[1]["code"])
+
+    asked = asyncio.create_task(first())
+    async with counter.pipes.database.transaction() as tx:
+        await set_policy(tx, counter.site_id, "", {"id_scope": "player"}, at=counter.clock.now())
+        began.set()
+        await asyncio.sleep(0.3)
+        assert not asked.done()
+    assert await asked == "IN_PROGRESS"

@@ -1,9 +1,10 @@
-"""What was recorded: told page by page, held against other people's books, and closed day by day."""
+"""What was recorded: told page by page, held against other books, closed day by day, looked at by people."""
 
 from app.wallet.audit.books import Difference, Item, differences
 from app.wallet.audit.days import Balance, Closing, closing, mode_blockers, players_with_balance
 from app.wallet.audit.debts import Debt, debts
 from app.wallet.audit.history import Page, Place, Wanted, history_of_player, history_of_site
+from app.wallet.audit.refused import RefusedWin, refused_wins
 
 __all__ = [
     "Balance",
@@ -13,6 +14,7 @@ __all__ = [
     "Item",
     "Page",
     "Place",
+    "RefusedWin",
     "Wanted",
     "closing",
     "debts",
@@ -21,4 +23,5 @@ __all__ = [
     "history_of_site",
     "mode_blockers",
     "players_with_balance",
+    "refused_wins",
 ]

@@ -1,6 +1,7 @@
 """Other people's books held against ours: only the lines on which they differ (wallet.md 3)."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -65,7 +66,8 @@ async def differences(
         reader: one snapshot.
         site_id: whose operations.
         items: their book.
-        sources: the namespaces of their ids; an id that stands in several may agree with any of them.
+        sources: the namespaces of their ids; one id may stand for operations in several, or of several
+            players, and each of them is one line.
         period: what moved money here in it must stand in their book too, or is told as made here; None: only
             their lines count.
         provider: the game platform whose book it is: ours has what came by it; empty: by any, and transfers.
@@ -80,9 +82,10 @@ async def differences(
     for row in await reader.all(asked):
         operation = with_player(row)
         here.setdefault(operation.key.key, []).append(operation)
-    found = [told for item in items if (told := _compared(item, here.get(item.key, []))) is not None]
+    pairs = _paired(items, here, period)
+    found = [told for item, operation in pairs if (told := _compared(item, operation)) is not None]
     if period is not None:
-        theirs = {item.key for item in items}
+        theirs = {operation.operation_id for _, operation in pairs if operation is not None}
         own = _is_of(sources, *filter(None, (provider,)))
         missing = await _only_here(reader, site_id, own, period, theirs, limit)
         found += [Difference(one.key.key, _why_only_here(one), one, None) for one in missing]
@@ -112,12 +115,39 @@ def _why_only_here(operation: Operation) -> str:
     return "made_here" if is_own else "missing_there"
 
 
-def _compared(item: Item, here: Sequence[Operation]) -> Difference | None:
-    """The least difference between a line and what stands here under its id."""
-    whys = [(_why(item, operation), operation) for operation in here]
-    if not whys:
+def _paired(
+    items: Sequence[Item], here: Mapping[str, Sequence[Operation]], period: tuple[datetime, datetime] | None
+) -> list[tuple[Item, Operation | None]]:
+    """Each line with an operation of its own: what is alike first, and of that what is of the period.
+
+    Args:
+        items: their book.
+        here: what stands in ours, by their id.
+        period: when it should be; None: whenever.
+    """
+    pairs: list[tuple[Item, Operation | None]] = [(item, None) for item in items]
+    found = [one for operations in here.values() for one in operations]
+    left = {one.operation_id: one for one in sorted(found, key=lambda one: not _is_in(one, period))}
+    for asks, offers in _LIKENESSES:
+        offered: dict[object, deque[Operation]] = {}
+        for one in left.values():
+            offered.setdefault((one.key.key, offers(one)), deque()).append(one)
+        for place, (item, operation) in enumerate(pairs):
+            alike = offered.get((item.key, asks(item))) if operation is None else None
+            if alike:
+                pairs[place] = item, left.pop(alike.popleft().operation_id)
+    return pairs
+
+
+def _is_in(operation: Operation, period: tuple[datetime, datetime] | None) -> bool:
+    return period is None or period[0] <= operation.recorded_at < period[1]
+
+
+def _compared(item: Item, operation: Operation | None) -> Difference | None:
+    """The difference between a line and what stands here for it."""
+    if operation is None:
         return Difference(item.key, "missing_here", None, item)
-    why, operation = min(whys, key=lambda pair: ("", "amount", "currency", "refused_here").index(pair[0]))
+    why = _why(item, operation)
     return Difference(item.key, why, operation, item) if why else None
 
 
@@ -126,9 +156,24 @@ def _why(item: Item, operation: Operation) -> str:
         return "refused_here"
     if operation.currency != item.currency:
         return "currency"
-    # What moved nothing is worth nothing in a book, whatever it was about.
-    moved = (operation.amount, operation.win) if operation.applied else (0, 0)
-    return "" if moved == (item.amount, item.win) else "amount"
+    return "" if _moved(operation) == (item.amount, item.win) else "amount"
+
+
+def _moved(operation: Operation) -> tuple[int, int]:
+    """What moved nothing is worth nothing in a book, whatever it was about."""
+    return (operation.amount, operation.win) if operation.applied else (0, 0)
+
+
+# In what a line and an operation must be alike to be a pair, the most first; None: in nothing but the id.
+_LIKENESSES: Final[Sequence[tuple[Callable[[Item], object], Callable[[Operation], object]]]] = (
+    (
+        lambda item: (item.currency, item.amount, item.win),
+        lambda one: one.code in SUCCESSES and (one.currency, *_moved(one)),
+    ),
+    (lambda item: item.currency, lambda one: one.code in SUCCESSES and one.currency),
+    (lambda _: True, lambda one: one.code in SUCCESSES),
+    (lambda _: True, lambda _: True),
+)
 
 
 async def _only_here(
@@ -139,7 +184,7 @@ async def _only_here(
     theirs: Collection[str],
     limit: int,
 ) -> list[Operation]:
-    """What moved money in a time and stands in nobody else's book, oldest first."""
+    """What moved money in a time and is none of these that stand in somebody else's book, oldest first."""
     since, until = period
     # Ids ascend with the instants they were made at, and are what the primary key is sorted by.
     first, last = ids.new("wop", at=since - _MARGIN), ids.new("wop", at=until + _MARGIN)
@@ -149,7 +194,7 @@ async def _only_here(
         operations.c.operation_id.between(first, last),
         operations.c.recorded_at >= since,
         operations.c.recorded_at < until,
-        operations.c.key != all_(_texts(theirs)),
+        operations.c.operation_id != all_(_texts(theirs)),
     )
     rows = await reader.all(asked.order_by(operations.c.operation_id).limit(limit))
     return [with_player(row) for row in rows]

@@ -107,8 +107,10 @@ class Closing:
         """Count one operation."""
         gain = row.balance_after_minor - row.balance_before_minor
         if row.type == Type.BETWIN:
-            gain -= row.win_minor
-            self.wins += row.win_minor
+            # As far as it was credited: what is paid together later was only told.
+            won = gain + row.cash_minor + row.bonus_minor
+            gain -= won
+            self.wins += won
         name, sign = _COUNTED[Type(row.type)]
         setattr(self, name, getattr(self, name) + sign * gain)
         self.count += 1
@@ -188,7 +190,7 @@ async def players_with_balance(reader: Reader, site_id: int) -> list[Balance]:
 
 
 async def mode_blockers(reader: Reader, site_id: int) -> list[str]:
-    """Why a site cannot change between keeping balances itself and leaving them to us; empty: it can."""
+    """What a site would leave behind in our wallets if it kept its balances itself; empty: nothing."""
     totals: dict[tuple[str, str], tuple[int, int]] = {}
     for one in await players_with_balance(reader, site_id):
         for verb, minor in (("have", one.cash + one.bonus + one.held), ("owe", one.debt)):

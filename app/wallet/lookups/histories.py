@@ -229,7 +229,7 @@ def _sums(found: Round, caller: Caller) -> dict[str, object]:
     """How a round stands; `net` is what the player has won by it, below zero: lost."""
     policy = caller.policy(found.key.provider)
     unit = units(caller.policy(), found.currency)
-    stuck_at = found.opened_at + timedelta(hours=policy.stuck_after_hours)
+    stuck_at = found.changed_at + timedelta(hours=policy.stuck_after_hours)
     is_open = found.state is RoundState.OPEN
     return {
         "roundId": found.key.round_id,

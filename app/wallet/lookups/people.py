@@ -24,6 +24,7 @@ from app.wallet.lookups.asking import (
     wrong,
 )
 from app.wallet.operations import create_player
+from app.wallet.policy import Policy
 from app.wallet.queries import Purse
 from app.wallet.schemas import currency_of, read_body, text_of
 
@@ -52,18 +53,21 @@ def mount(routes: APIRouter, pipes: Pipes, access: Access) -> None:
         login = text_of(request.query_params, "playerExternalId")
         async with pipes.database.reading() as reader:
             player_id, status, found = await player_and_purses(reader, caller.site_id, login)
-        balances = {currency: _told(purse, caller) for currency, purse in found.items()}
+        balances = {currency: _told(purse, caller.policy()) for currency, purse in found.items()}
         return ok(
             {"playerExternalId": login, "playerCode": player_id, "status": status, "balances": balances}
         )
 
-    @routes.get("/v1/player/wallet/balance", **described("wallet_balance", "playerExternalId!", "currency!"))
+    asked = ("playerExternalId!", "currency!", "providerId")
+
+    @routes.get("/v1/player/wallet/balance", **described("wallet_balance", *asked))
     async def balance(request: Request) -> Response:
-        """What is in one wallet."""
+        """What is in one wallet; with a `providerId` in the unit that this game platform writes."""
         caller = await access.caller(request, READERS)
         async with pipes.database.reading() as reader:
             login, purse = await purse_of(reader, request, caller)
-        return ok({"playerExternalId": login, "currency": purse.currency, **_told(purse, caller)})
+        policy = caller.policy(optional(request.query_params, "providerId"))
+        return ok({"playerExternalId": login, "currency": purse.currency, **_told(purse, policy)})
 
 
 async def _created(pipes: Pipes, caller: Caller, body: Mapping[str, Any]) -> dict[str, object]:
@@ -110,9 +114,9 @@ def tag_of(body: Mapping[str, Any]) -> str:
     return language
 
 
-def _told(purse: Purse, caller: Caller) -> dict[str, object]:
+def _told(purse: Purse, policy: Policy) -> dict[str, object]:
     """A wallet's money: `balance` can be played with, `withdrawable` can leave, `total` has what is held."""
-    unit = units(caller.policy(), purse.currency)
+    unit = units(policy, purse.currency)
     return {
         "balance": unit(purse.balance),
         "cash": unit(purse.cash),

@@ -88,7 +88,7 @@ async def _launched(pipes: Pipes, caller: Caller, body: Mapping[str, Any]) -> di
     at = pipes.clock.now()
 
     async def work(tx: Transaction) -> Launched:
-        return await launch(tx, caller.site, wish, caller.policy(wish.provider), at=at)
+        return await launch(tx, caller.site, wish, caller.policy, at=at)
 
     made = await done(pipes, work)
     return {
@@ -127,7 +127,7 @@ async def _ended(pipes: Pipes, caller: Caller, body: Mapping[str, Any]) -> dict[
 
     session, was_over, login = await done(pipes, work)
     assert session.ended_at is not None, "it was ended just now, or before"
-    balance = units(caller.policy(), session.currency)(session.final_balance or 0)
+    balance = units(caller.policy(session.provider), session.currency)(session.final_balance or 0)
     return {
         "sessionId": session.session_id,
         "playerExternalId": login,

@@ -14,6 +14,7 @@ from app.kernel.errors import Refusal
 from app.plumbing.database import Reader
 from app.staff.model import (
     HOUSE,
+    SYSTEM,
     Approval,
     ApprovalId,
     ApprovalKind,
@@ -26,7 +27,7 @@ from app.staff.model import (
     Verdict,
     operator_actor,
 )
-from app.staff.rules import FRESH_FOR, content_hash
+from app.staff.rules import FRESH_FOR, content_hash, without_cards
 from app.staff.tables import approval_votes, approvals, diary_entries, diary_seals, operators
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "diary",
     "is_one_hand",
     "newest_approval",
+    "noted",
     "open_approvals",
     "operator",
     "operators_of",
@@ -136,6 +138,20 @@ async def approved(
     if found is None or found.state is not ApprovalState.APPROVED:
         return False
     return found.content_hash == content_hash(content)
+
+
+async def noted(reader: Reader, site_id: int, deed: str, subject: str, detail: Mapping[str, Any]) -> bool:
+    """Whether the house itself has noted exactly this deed in a site's diary."""
+    found = await reader.all(
+        select(diary_entries.c.detail).where(
+            diary_entries.c.site_id == site_id,
+            diary_entries.c.subject == subject,
+            diary_entries.c.deed == deed,
+            diary_entries.c.actor == SYSTEM,
+        )
+    )
+    wanted = content_hash(without_cards(detail))  # as the diary keeps it, and both as it would be kept today
+    return any(content_hash(without_cards(row.detail)) == wanted for row in found)
 
 
 async def is_one_hand(reader: Reader, about: Approval, voter: Operator) -> bool:

@@ -110,6 +110,7 @@ payments = Table(
     Column("completed_at", DateTime(timezone=True), comment="when a final status was reached"),
     Column("ask_at", DateTime(timezone=True), comment="when to ask the provider next, or to carry on"),
     Column("asked", Integer, nullable=False, server_default="0"),
+    Column("looked_at", DateTime(timezone=True), comment="when somebody's look last made us ask"),
     UniqueConstraint("site_id", "number"),
     UniqueConstraint("site_id", "view_hash"),
     UniqueConstraint("site_id", "order_id"),

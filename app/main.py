@@ -140,7 +140,11 @@ def serve() -> FastAPI:
     logs.configure(settings.log_level, as_json=settings.log_json)
     _spare_the_collector()
     pipes = wiring.pipes(settings, name="cashier web")
-    journal = wallet.Journal(pipes, abreast=wallet.abreast(settings.web_processes))
+    journal = wallet.Journal(
+        pipes,
+        abreast=wallet.abreast(settings.web_processes),
+        connections=settings.limit_concurrency,
+    )
     composed = create_app(
         pipes, production=settings.production, metrics_token=settings.metrics_token, journal=journal
     )

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 from typing_extensions import override
 
 __all__ = [
+    "CARD_PART",
     "MASK",
     "CardNumber",
     "holds_card",
@@ -26,7 +27,7 @@ __all__ = [
 MASK: Final = "***"
 _SHORTEST_CARD: Final = 13
 _LONGEST_CARD: Final = 19
-_LONGEST_WRITTEN: Final = 64  # characters that a card number takes when it is written with blanks
+_LONGEST_WRITTEN: Final = 80  # characters that a card number takes when it is written with blanks
 _CARD_BITS: Final = 64  # hold 19 digits; Python does not even write out much longer numbers
 _DIGITS: Final = "0123456789"
 # Major industry identifiers of ISO/IEC 7812-1 under which cards are issued that somebody pays with.
@@ -49,9 +50,22 @@ _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 
 # Digits in groups, between them blanks, no-break spaces and dashes of any kind, as in "4111 - 1111 - ...".
 _SEPARATOR: Final = r"[ \u00a0\u202f\u2010-\u2015\u2212-]{1,3}"
-_DIGIT_GROUPS: Final = re.compile(rf"[0-9]+(?:{_SEPARATOR}[0-9]+)*")
 _CARD_LIKE: Final = re.compile(rf"[0-9](?:(?:{_SEPARATOR})?[0-9]){{12,18}}")
+# The same in any script's digits, and between them also what is not seen, or marks that join other numbers.
+_UNSEEN: Final = r"\x00\u00ad\u1680\u2000-\u200f\u202a-\u202e\u205f-\u2064\u2066-\u2069\u3000\ufeff"
+_MARKS: Final = r"._/|+*~\u00b7\u2022\u2024\u2027\u2219\u22c5\u30fb\uff0b\uff0e\uff0f\uff3f"
+_BETWEEN: Final = rf" \u00a0\u202f\u2010-\u2015\u2212{_UNSEEN}{_MARKS}-"
+_DIGIT_GROUPS: Final = re.compile(rf"\d+(?:[{_BETWEEN}]{{1,3}}\d+)*")
+CARD_PART: Final = re.compile(rf"[\d{_BETWEEN}]")  # what the number of a card may be written with
+_JOINED: Final = re.compile(rf"[{_MARKS}]")
+# How many digits each group of a card has where such marks stand between them: versions, addresses, times and
+# sums are written with them as well.
+_LAYOUTS: Final = frozenset(
+    {(4, 4, 4, 4), (4, 4, 4, 4, 1), (4, 4, 4, 4, 2), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4), (4, 3, 3, 3)}
+    | {(1,) * length for length in range(_SHORTEST_CARD, _LONGEST_CARD + 1)}
+)
 _GROUP: Final = re.compile(r"[0-9]+")
+_DIGIT: Final = re.compile(r"\d")
 
 # `name=`, `"name": `, `name: `, also with escaped quotes; what follows is looked at under a secret name only.
 # The quantifiers are possessive, so that long texts stay cheap.
@@ -269,15 +283,18 @@ def _hide_cards(found: re.Match[str], beginnings: str = _DIGITS) -> str:
     Whole groups only: a 30-digit order number would nearly always hold a lucky window of digits.
     """
     text = found[0]
-    groups = [group.span() for group in _GROUP.finditer(text)]
+    if len(text) < _SHORTEST_CARD:
+        return text
+    plain = text if text.isascii() else _DIGIT.sub(lambda digit: str(int(digit[0])), text)
+    groups = [group.span() for group in _GROUP.finditer(plain)]
     shown, done, first = [], 0, 0
     while first < len(groups):
-        is_one = text[groups[first][0]] in beginnings
-        last = _card_from(text, groups, first) if is_one else None
+        is_one = plain[groups[first][0]] in beginnings
+        last = _card_from(plain, groups, first) if is_one else None
         if last is None:
             first += 1
             continue
-        digits = "".join(text[start:end] for start, end in groups[first : last + 1])
+        digits = "".join(plain[start:end] for start, end in groups[first : last + 1])
         shown += [text[done : groups[first][0]], f"{digits[:6]}...{digits[-4:]}"]
         done, first = groups[last][1], last + 1
     return "".join([*shown, text[done:]])
@@ -285,12 +302,16 @@ def _hide_cards(found: re.Match[str], beginnings: str = _DIGITS) -> str:
 
 def _card_from(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
     """Return the last group of the longest card that begins with the group `first`."""
-    digits, found = "", None
+    digits, found, sizes, is_joined = "", None, [], False
     for index in range(first, len(groups)):
-        digits += text[groups[index][0] : groups[index][1]]
+        start, end = groups[index]
+        is_joined = is_joined or (index > first and bool(_JOINED.search(text, groups[index - 1][1], start)))
+        digits += text[start:end]
+        sizes.append(end - start)
         if len(digits) > _LONGEST_CARD:
             break
-        if len(digits) >= _SHORTEST_CARD and _is_luhn(digits):
+        fits = not is_joined or (digits[0] in _ISSUED and tuple(sizes) in _LAYOUTS)
+        if len(digits) >= _SHORTEST_CARD and fits and _is_luhn(digits):
             found = index
     return found
 

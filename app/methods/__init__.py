@@ -29,6 +29,7 @@ from app.methods.model import (
     quick_amounts,
 )
 from app.methods.operations import (
+    note_trial,
     offer_method,
     order_accounts,
     remember_instrument,
@@ -51,8 +52,8 @@ __all__ = [
     "CATALOGUE", "DESTINATION_FIELDS", "AmountTooHigh", "AmountTooLow", "BadAccounts", "BadDestination",
     "Destination", "DestinationField", "DestinationRule", "Direction", "FieldKind", "Instrument",
     "InstrumentNotFound", "Method", "MethodUnavailable", "Offer", "arranged", "check_amount", "instrument",
-    "instruments", "is_offered", "marks", "narrowed", "new_instruments", "offer", "offer_method", "offers",
-    "order_accounts", "quick_amounts", "read_destination", "remember_instrument", "remove_instrument",
-    "switch_method",
+    "instruments", "is_offered", "marks", "narrowed", "new_instruments", "note_trial", "offer",
+    "offer_method", "offers", "order_accounts", "quick_amounts", "read_destination", "remember_instrument",
+    "remove_instrument", "switch_method",
 ]
 # fmt: on

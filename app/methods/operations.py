@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, and_, case, literal, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.engine import Row
 from sqlalchemy.sql import Executable
@@ -15,10 +15,17 @@ from app.kernel.money import Money
 from app.methods.destinations import DESTINATION_FIELDS, Destination
 from app.methods.model import CATALOGUE, Direction, MethodUnavailable, Offer, check_accounts
 from app.methods.queries import Instrument, InstrumentNotFound, instrument_of, offer_of
-from app.methods.tables import instruments, site_methods
+from app.methods.tables import instrument_trials, instruments, site_methods
 from app.plumbing.database import Transaction
 
-__all__ = ["offer_method", "order_accounts", "remember_instrument", "remove_instrument", "switch_method"]
+__all__ = [
+    "note_trial",
+    "offer_method",
+    "order_accounts",
+    "remember_instrument",
+    "remove_instrument",
+    "switch_method",
+]
 
 _KEY: Final = ("site_id", "method", "currency", "direction")
 _Offered: TypeAlias = tuple[int, str, str, Direction]
@@ -178,6 +185,28 @@ async def remember_instrument(
         "last_used_at": at,
     }
     return instrument_of(await tx.one(_USED, used))
+
+
+async def note_trial(
+    tx: Transaction, site_id: int, player_id: str, *, since: datetime, most: int, at: datetime
+) -> bool:
+    """Note that a number of a player's is asked about, before it is; what is older than that is forgotten.
+
+    The caller holds back the player's other trials.
+
+    Returns:
+        False where so many were asked about since then already, and nothing happened.
+    """
+    its = (instrument_trials.c.site_id == site_id) & (instrument_trials.c.player_id == player_id)
+    await tx.execute(delete(instrument_trials).where(its, instrument_trials.c.tried_at <= since))
+    if (await tx.scalar(select(func.count()).where(its)) or 0) >= most:
+        return False
+    await tx.execute(
+        insert(instrument_trials).values(
+            site_id=site_id, trial_id=ids.new("try", at=at), player_id=player_id, tried_at=at
+        )
+    )
+    return True
 
 
 async def remove_instrument(

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKeyConstraint,
+    Index,
     Integer,
     Table,
     Text,
@@ -18,7 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from app.methods.model import ACCOUNTS_AT_MOST, Direction
 from app.plumbing.database import checked, metadata
 
-__all__ = ["instruments", "site_methods"]
+__all__ = ["instrument_trials", "instruments", "site_methods"]
 
 site_methods = Table(
     "site_method",
@@ -70,4 +71,17 @@ instruments = Table(
         " AND masked !~ '[0-9]{7}' AND fingerprint !~ '^[0-9 -]{13,}$')",
         name="no_card_number",
     ),
+)
+
+instrument_trials = Table(
+    "instrument_trial",
+    metadata,
+    Column("site_id", Integer, primary_key=True),
+    Column("trial_id", Text, primary_key=True),
+    Column("player_id", Text, nullable=False),
+    Column(
+        "tried_at", DateTime(timezone=True), nullable=False, comment="a provider was asked about a number"
+    ),
+    ForeignKeyConstraint(["site_id", "player_id"], ["player.site_id", "player.player_id"]),
+    Index(None, "site_id", "player_id", "tried_at"),
 )

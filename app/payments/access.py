@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Header, Query, Request, Response
@@ -16,6 +17,7 @@ from app.plumbing.pipes import Pipes
 
 __all__ = [
     "Caller",
+    "Instant",
     "Key",
     "OperatorNeeded",
     "Site",
@@ -42,6 +44,15 @@ def _without_controls(said: str) -> str:
     return said
 
 
+def _in_the_calendar(said: datetime) -> datetime:
+    try:
+        return said.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("instant", "an instant of the years 1 to 9999 in UTC") from None
+
+
+# In its own zone it may be in the calendar, and not in the database's.
+Instant = Annotated[datetime, AfterValidator(_in_the_calendar)]
 # What a caller may write anywhere: the database keeps no NUL, and nobody's terminal wants the others.
 Text = Annotated[str, AfterValidator(_without_controls)]
 SiteNumber = Annotated[

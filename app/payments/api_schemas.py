@@ -9,7 +9,7 @@ from sqlalchemy.engine import Row
 
 from app.kernel.masking import mask_text
 from app.kernel.money import MAX_MINOR
-from app.payments.access import SiteNumber, Text
+from app.payments.access import Instant, SiteNumber, Text
 from app.payments.legs import Leg
 from app.payments.queries import Attempt, Payment
 from app.payments.states import Kind, Status
@@ -38,8 +38,8 @@ class ListQuery(BaseModel):
     site_id: SiteNumber = 0
     kind: list[Kind] = []
     status: list[Status] = []
-    created_from: Annotated[datetime | None, Field(alias="created[gte]")] = None
-    created_before: Annotated[datetime | None, Field(alias="created[lt]")] = None
+    created_from: Annotated[Instant | None, Field(alias="created[gte]")] = None
+    created_before: Annotated[Instant | None, Field(alias="created[lt]")] = None
     site_login: Text | None = None
     external_id: Text | None = None
     attention: Annotated[bool, Field(description="Only those that somebody should look at.")] = False

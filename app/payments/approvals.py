@@ -4,9 +4,10 @@ What is approved is an exact content, amount and destinations, and sending compa
 holds that nobody approves what they asked for, and that two approvals are two people's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 from app import staff
 from app.kernel.money import Money
@@ -29,9 +30,21 @@ from app.plumbing import idempotency
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = ["LOOK_AGAIN", "Refusing", "approve", "is_ready", "reject", "renew_expired", "review"]
+__all__ = [
+    "CHANGED",
+    "LOOK_AGAIN",
+    "Refusing",
+    "approve",
+    "is_ready",
+    "reject",
+    "renew_expired",
+    "review",
+    "why_unapproved",
+]
 
 LOOK_AGAIN = timedelta(hours=1)  # at what waits for the merchant: the policy may want its word no more
+CHANGED = "it is not what people have approved: cancel it"
+_BY_POLICY: Final = "payout.approved_by_policy"
 _REVIEWED = frozenset({SubStatus.UNDER_REVIEW, SubStatus.AWAITING_KYC, SubStatus.AWAITING_SECOND_APPROVAL})
 
 
@@ -69,7 +82,7 @@ async def review(
             tx,
             found.site_id,
             actor=staff.SYSTEM,
-            deed="payout.approved_by_policy",
+            deed=_BY_POLICY,
             subject=found.payment_id,
             detail=content_of(found, parts),
             at=at,
@@ -202,6 +215,25 @@ async def renew_expired(pipes: Pipes) -> int:
 def is_ready(found: Payment, rules: PayoutPolicy) -> bool:
     """Whether an approved withdrawal may be sent: initiated, where the policy says that it must be."""
     return found.initiated_at is not None or not rules.needs_initiation
+
+
+async def why_unapproved(tx: Transaction, found: Payment, content: Mapping[str, Any]) -> str:
+    """Why this may not be sent, for staff; empty where exactly this was let go.
+
+    The payment must say so, and the record of who has let it go: people's votes, or the policy's line in the
+    diary where people were not asked, or not in time. The payment's row alone would be one statement's word.
+    """
+    if idempotency.fingerprint(content) != found.approved_hash:
+        return CHANGED
+    its = (tx, found.site_id)
+    kind = staff.ApprovalKind.REFUND if found.kind is Kind.REFUND else staff.ApprovalKind.PAYOUT
+    asked = await staff.newest_approval(*its, kind, found.payment_id)
+    if asked is not None and asked.state is not staff.ApprovalState.EXPIRED:
+        is_recorded = await staff.approved(*its, kind, found.payment_id, content)
+    else:
+        noted = await staff.noted(*its, _BY_POLICY, found.payment_id, content)
+        is_recorded = noted and found.kind is Kind.PAYOUT
+    return "" if is_recorded else CHANGED
 
 
 async def _let_go(tx: Transaction, found: Payment, rules: PayoutPolicy) -> None:

@@ -211,7 +211,7 @@ def notification_fields(facts: PaymentFacts, *, extended: bool) -> dict[str, str
         "real_amount": facts.real_amount.minor,
         "real_currency": facts.real_amount.currency,
         "extended_info_enabled": int(extended),
-        "customer_purse": facts.customer_purse,
+        "customer_purse": _signable(facts.customer_purse),
         "site_login": facts.site_login,
         "payment_group_id": facts.group_id,
         "display_payment_group_id": facts.group_id,
@@ -225,10 +225,13 @@ def notification_fields(facts: PaymentFacts, *, extended: bool) -> dict[str, str
         "completed_at": facts.completed_at.isoformat(timespec="seconds"),
     }
     if extended:
-        fields |= {"processor_id": facts.provider_reference, "processor_message": _signable(facts.message)}
+        fields |= {
+            "processor_id": _signable(facts.provider_reference),
+            "processor_message": _signable(facts.message),
+        }
     return {name: value for name, value in fields.items() if value != ""}
 
 
 def _signable(text: str) -> str:
-    """Free text made safe for the SHA-1 rule, where `:` and `;` are delimiters (protocol.md section 15)."""
+    """A provider's words made safe for the SHA-1 rule, where `:` and `;` delimit (protocol.md section 15)."""
     return "".join(mark if mark.isprintable() and mark not in ":;" else " " for mark in text)[:255].strip()

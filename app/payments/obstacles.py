@@ -16,7 +16,6 @@ from app.plumbing import metrics, switches
 from app.plumbing.database import Reader, Transaction
 
 __all__ = [
-    "CHANGED",
     "PAYOUTS",
     "await_initiation",
     "hold_up",
@@ -27,7 +26,6 @@ __all__ = [
     "why_held",
 ]
 
-CHANGED = "it is not what people have approved: cancel it"
 PAYOUTS = "payouts"  # the stop switch that requests and sending obey
 _LOOK_AGAIN: Final = timedelta(minutes=5)  # for money at the provider, or for the end of a stop or a dispute
 _log = structlog.get_logger("payments")

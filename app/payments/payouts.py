@@ -28,6 +28,7 @@ from app.payments.schedules import ASK_HORIZON, question_delay
 from app.payments.sending import WithdrawalsLocked
 from app.payments.states import SubStatus
 from app.payments.steps import Cause, carry_out, remember
+from app.payments.trials import check_new, count_trial
 from app.plumbing import idempotency, switches
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
@@ -37,7 +38,6 @@ __all__ = [
     "CardNotTakenNow",
     "PayoutWish",
     "PayoutsStopped",
-    "TooManyInstruments",
     "TooManyOpenPayouts",
     "WithdrawalsLocked",
     "carry_on",
@@ -47,8 +47,6 @@ __all__ = [
 ]
 
 OPEN_AT_MOST = 10  # unfinished withdrawals of one player: more is not a person
-# So many new places to send money to within so long are not one person's: cards are being tried out.
-NEW_AT_MOST, _NEW_FOR = 20, timedelta(hours=24)
 # A merchant who has not been understood for so long is called: the player's money is reserved all the while.
 _SILENT_AFTER = timedelta(hours=24)
 
@@ -59,10 +57,6 @@ class PayoutsStopped(Refusal):
 
 class TooManyOpenPayouts(Refusal):
     """You have {most} unfinished withdrawals; wait until one of them is done."""
-
-
-class TooManyInstruments(Refusal):
-    """You have entered {most} new cards, accounts or telephones today; choose one that you used before."""
 
 
 class CardNotTaken(Refusal):
@@ -191,8 +185,8 @@ async def destination_of(
     """Where the money goes, fit to be stored, and the account that will pay to it, which gave a card's token.
 
     Raises:
-        MethodUnavailable, BadDestination, InstrumentNotFound, CardNotTaken, CardNotTakenNow: as
-            `request_payout`.
+        MethodUnavailable, BadDestination, InstrumentNotFound, TooManyInstruments, CardNotTaken,
+            CardNotTakenNow: as `request_payout`.
     """
     site_id, player_id = session.player.site_id, session.player.player_id
     async with pipes.database.reading() as reader:
@@ -210,6 +204,7 @@ async def destination_of(
         # Its token is good at the account that gives it, and nowhere else: one to which nothing is sent would
         # keep the withdrawal, and hear a number in vain.
         account = await first_account(reader, await merchants.site(reader, site_id), offer)
+    await count_trial(pipes, site_id, player_id)
     kept = await providers.gateway_of(account).tokenise(pipes.http, account, typed.secret)
     if isinstance(kept, providers.ProviderError):
         raise CardNotTakenNow if kept.retryable else CardNotTaken
@@ -289,9 +284,7 @@ async def _admit(tx: Transaction, session: players.Session, wish: PayoutWish, at
     if await open_payouts(tx, site_id, player.player_id) >= OPEN_AT_MOST:
         raise TooManyOpenPayouts(most=OPEN_AT_MOST)
     if not wish.instrument_id:
-        since = at - _NEW_FOR
-        if await methods.new_instruments(tx, site_id, player.player_id, since=since) >= NEW_AT_MOST:
-            raise TooManyInstruments(most=NEW_AT_MOST)
+        await check_new(tx, site_id, player.player_id, at=at)
 
 
 async def _ask_merchant(pipes: Pipes, site_id: int, payment_id: str) -> None:

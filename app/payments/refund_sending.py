@@ -6,6 +6,7 @@ from datetime import datetime
 
 from app import providers
 from app.kernel import ids
+from app.payments.approvals import why_unapproved
 from app.payments.cascade import (
     may_be_repeated,
     says_nothing_came,
@@ -18,7 +19,7 @@ from app.payments.given_back import why_not_refunded
 from app.payments.legs import attempts_of
 from app.payments.liquidity import why_off
 from app.payments.model import Attention, Source, Step
-from app.payments.obstacles import CHANGED, hold_up, let_on, say_why
+from app.payments.obstacles import hold_up, let_on, say_why
 from app.payments.queries import Attempt, Payment
 from app.payments.refund_requests import refund, refund_content
 from app.payments.refund_steps import apply_to_refund, deposit_of
@@ -26,7 +27,7 @@ from app.payments.schedules import ask_delay
 from app.payments.states import Kind, SubStatus
 from app.payments.steps import Cause, call_about, carry_out, remember
 from app.payments.tables import attempts
-from app.plumbing import idempotency, switches
+from app.plumbing import switches
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 
@@ -108,9 +109,9 @@ async def _begin(
     found = await refund(tx, before.site_id, before.payment_id, lock=True)
     if found.sub_status is not SubStatus.APPROVED:
         return None
-    if idempotency.fingerprint(refund_content(found)) != found.approved_hash:
+    if unapproved := await why_unapproved(tx, found, refund_content(found)):
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
-        await hold_up(tx, found, CHANGED, at=at)
+        await hold_up(tx, found, unapproved, at=at)
         return None
     tries = await attempts_of(tx, found)
     if {one.attempt_id for one in tries} != asked.keys() or await providers.have_moved(tx, asked.values()):
@@ -245,6 +246,7 @@ async def _send_again(
             await carry_out(tx, now_is, gone, Cause("system", attempt_id=attempt.attempt_id), at=at)
             return None
         why = await _why_stopped(tx, now_is) or why_doubted(others, besides=attempt.attempt_id)
+        why = why or await why_unapproved(tx, now_is, refund_content(now_is))
         if why:
             await hold_up(tx, now_is, why, at=at)
             return None

@@ -16,7 +16,7 @@ from sqlalchemy import update
 from app import providers
 from app.kernel import ids
 from app.kernel.errors import Refusal
-from app.payments.approvals import is_ready
+from app.payments.approvals import is_ready, why_unapproved
 from app.payments.cascade import (
     may_be_repeated,
     says_nothing_came,
@@ -29,14 +29,13 @@ from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy, present_try
 from app.payments.liquidity import Funding, elsewhere, funding_of, switched_on, why_not_funded, why_off
 from app.payments.model import Attention, Source, Step
-from app.payments.obstacles import CHANGED, await_initiation, hold_up, let_on, say_why, waits, why_held
+from app.payments.obstacles import await_initiation, hold_up, let_on, say_why, waits, why_held
 from app.payments.queries import Attempt, Payment
 from app.payments.rules import of_legs
 from app.payments.schedules import ask_delay
 from app.payments.states import Kind, LegState, Status, SubStatus
 from app.payments.steps import Cause, call_about, carry_out, remember
 from app.payments.tables import attempts, legs
-from app.plumbing import idempotency
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 
@@ -229,9 +228,9 @@ async def _begin(
     waiting = [part for part in parts if waits(part) and part.leg in seen.goes_to]
     if _seen(waiting, tries) != seen or await providers.have_moved(tx, seen.asked):
         return []
-    if idempotency.fingerprint(content_of(found, parts)) != found.approved_hash:
+    if unapproved := await why_unapproved(tx, found, content_of(found, parts)):
         await carry_out(tx, found, Step(attention=Attention.ILLEGAL_CHANGE), Cause("system"), at=at)
-        await hold_up(tx, found, CHANGED, at=at)
+        await hold_up(tx, found, unapproved, at=at)
         return []
     its = [one for one in tries if one.attempt_id in seen.tries]
     found = await _called_about(tx, found, [one for one in its if one.said_paid], at)
@@ -387,6 +386,7 @@ async def _send_again(
             return None
         why = await why_held(tx, now_is) or (_CONFLICT if now_is.sub_status is SubStatus.CONFLICTED else "")
         why = why or why_doubted(others, besides=attempt.attempt_id)
+        why = why or await why_unapproved(tx, now_is, content_of(now_is, await legs_of(tx, now_is)))
         why = why or await why_off(tx, now_is.site_id, {attempt.account})
         if why:
             await hold_up(tx, now_is, why, at=at)

@@ -41,6 +41,8 @@ _MOST_AT_ONCE = 200
 _MOST_LATE = 20
 _ENDED = frozenset({Status.FAILED, Status.COMPLETED, Status.CANCELLED})
 _LATE = payments.c.status.in_(sorted(_ENDED)) & payments.c.attention.is_(None)
+# A person who waits sees no difference; the page itself looks at what we know, and asks nobody.
+_LOOKED_LATELY = timedelta(seconds=5)
 _log = structlog.get_logger("payments")
 # Longer than the merchant's deadline and the provider's together: whoever was at it is dead.
 _ABANDONED_AFTER = timedelta(seconds=60)
@@ -124,9 +126,21 @@ def _next_turn(row: Row[Any], now: datetime) -> datetime | None:
 
 
 async def ask_soon(pipes: Pipes, site_id: int, payment_id: str) -> None:
-    """Leave a job to ask the provider, or to do what is due, now: somebody has opened the payment."""
+    """Leave a job to ask the provider, or to do what is due, now: somebody has opened the payment.
+
+    Nothing where somebody did a moment ago, or is just at it: whoever reloads a page in a hurry learns no
+    more by it, and the provider would hear each time.
+    """
+    now = pipes.clock.now()
+    its = (payments.c.site_id == site_id) & (payments.c.payment_id == payment_id)
+    is_old = payments.c.looked_at.is_(None) | (payments.c.looked_at <= now - _LOOKED_LATELY)
+    free = select(payments.c.payment_id).where(its, is_old).with_for_update(skip_locked=True, key_share=True)
     async with pipes.database.transaction() as tx:
-        await carry_on_soon(tx, site_id, payment_id)
+        looked = await tx.execute(
+            update(payments).where(its, payments.c.payment_id.in_(free)).values(looked_at=now)
+        )
+        if looked.rowcount:
+            await carry_on_soon(tx, site_id, payment_id)
 
 
 async def end_abandoned(pipes: Pipes) -> int:

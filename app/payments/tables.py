@@ -36,6 +36,11 @@ def _flag(name: str, comment: str | None = None) -> Column[bool]:
     return Column(name, Boolean, nullable=False, server_default="false", comment=comment)
 
 
+def _sum(name: str, comment: str | None = None) -> Column[int]:
+    """A sum in minor units of the row's currency, nothing at first."""
+    return Column(name, BigInteger, nullable=False, server_default="0", comment=comment)
+
+
 def _listed(states: Iterable[SubStatus]) -> str:
     return ", ".join(f"'{state.value}'" for state in sorted(states))
 
@@ -76,10 +81,8 @@ payments = Table(
     Column("view_hash", LargeBinary, comment="SHA-256 of the token that shows this one payment"),
     Column("parent_id", Text, comment="the deposit that a refund gives back"),
     Column("purse", Text, nullable=False, server_default="", comment="where it goes, as people may see it"),
-    Column(
-        "captured_minor", BigInteger, nullable=False, server_default="0", comment="what really went through"
-    ),
-    Column("refund_pending_minor", BigInteger, nullable=False, server_default="0"),
+    _sum("captured_minor", "what really went through"),
+    _sum("refund_pending_minor"),
     Column(
         "refunded_minor",
         BigInteger,
@@ -87,7 +90,7 @@ payments = Table(
         server_default="0",
         comment="refunded; of a payout: returned",
     ),
-    Column("charged_back_minor", BigInteger, nullable=False, server_default="0"),
+    _sum("charged_back_minor"),
     Column("hold_id", BigInteger, comment="the ledger's hold of the player's money"),
     Column("instrument_id", Text, comment="with what a deposit was paid, once known"),
     Column("order_id", Text, comment="the protocol's 30 digits, from the merchant's initiation"),
@@ -110,6 +113,7 @@ payments = Table(
     Column("completed_at", DateTime(timezone=True), comment="when a final status was reached"),
     Column("ask_at", DateTime(timezone=True), comment="when to ask the provider next, or to carry on"),
     Column("asked", Integer, nullable=False, server_default="0"),
+    Column("looked_at", DateTime(timezone=True), comment="when somebody's look last made us ask"),
     UniqueConstraint("site_id", "number"),
     UniqueConstraint("site_id", "view_hash"),
     UniqueConstraint("site_id", "order_id"),
@@ -250,13 +254,7 @@ legs = Table(
     Column("account", Text, nullable=False, comment="the provider account"),
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
-    Column(
-        "captured_minor",
-        BigInteger,
-        nullable=False,
-        server_default="0",
-        comment="what really went, once paid",
-    ),
+    _sum("captured_minor", "what really went, once paid"),
     Column("present_attempt", Text, comment="the attempt that counts now, the last to move it"),
     Column("instrument_id", Text, comment="where it goes, once kept"),
     Column("destination", JSONB, nullable=False, comment="what the provider needs; of a card its token only"),

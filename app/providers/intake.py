@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from app.kernel import ids
-from app.kernel.masking import mask_cards, mask_value
+from app.kernel.masking import CARD_PART, mask_cards, mask_value
 from app.plumbing import metrics, queue
 from app.plumbing.batching import Batcher
 from app.plumbing.database import Database, Transaction
@@ -34,8 +34,8 @@ NOTICE_ARRIVED = "providers.notice_arrived"
 _MOST_TOGETHER: Final = 64
 # A second of work or so; who comes on top hears 503 at once, and providers send again.
 _MOST_WAITING: Final = 1_024
-# Digits, blanks and dashes as JSON escapes; a backslash before it makes it a text about escapes.
-_ESCAPED = re.compile(r"(?<!\\)\\u(00(?:2[0d]|3[0-9]|a0)|20(?:1[0-5]|2f)|2212)", re.IGNORECASE)
+# A JSON escape; a backslash before it makes it a text about escapes.
+_ESCAPED: Final = re.compile(r"(?<!\\)\\u([0-9a-f]{4})", re.IGNORECASE)
 _security = structlog.get_logger("security")
 
 # One that came before is only counted.
@@ -249,15 +249,36 @@ async def _store(tx: Transaction, verified: Sequence[_Verified]) -> dict[_Key, s
 def _without_cards(found: ProviderAccount, arrived: _Arrived) -> bytes:
     """The body itself, or with every card number masked and everything else saying the same.
 
-    JSON may write a digit or a blank by its number; such a card is found as well.
+    As its reader finds the encoding out, and as plain bytes: what begins like the one may go on as the other.
     """
-    body = arrived.notice.body
-    text = body.decode(errors="surrogateescape")
-    plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
-    masked = mask_cards(plain)
-    if masked == plain:
-        return body
+    body = came = arrived.notice.body
+    for encoding in dict.fromkeys((json.detect_encoding(came), "utf-8")):
+        body = _masked(body, encoding)
+    if body == came:
+        return came
     metrics.ALARMS.labels("notice_card_number").inc()
     of = {"site_id": found.site_id, "account": found.account}
     arrived.request.run(_security.warning, "notice.card_number", **of)
-    return masked.encode(errors="surrogateescape")
+    return body
+
+
+def _masked(body: bytes, encoding: str) -> bytes:
+    """A body without the card numbers that stand in it in this encoding; where it is not of it, as it is.
+
+    JSON may write a digit or a blank by its number; such a card is found as well.
+    """
+    errors = "surrogateescape" if encoding == "utf-8" else "surrogatepass"
+    try:
+        text = body.decode(encoding, errors)
+    except UnicodeDecodeError:
+        return body
+    plain = _ESCAPED.sub(_unescaped, text)
+    masked = mask_cards(plain)
+    return body if masked == plain else masked.encode(encoding, errors)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    mark = chr(int(found[1], 16))
+    if not CARD_PART.fullmatch(mark):
+        return found[0]
+    return mark.replace("\x00", "")  # which JSON has only escaped

@@ -18,7 +18,7 @@ from app.staff.rules import (
 )
 from app.staff.queries import (
     ApprovalNotFound, OperatorNotAuthentic, OperatorNotFound, approval, approved, authentic, diary,
-    newest_approval, open_approvals, operator, operators_of,
+    newest_approval, noted, open_approvals, operator, operators_of,
 )
 from app.staff.operations import (
     ApprovalOpenAlready, LoginTaken, create_operator, disable_operator, expire_due, new_token, note,
@@ -34,7 +34,7 @@ __all__ = [
     "OperatorNotAuthentic", "OperatorNotFound", "OwnRequest", "Right", "Role", "Verdict", "Vote",
     "VotedAlready", "approval", "approved", "authentic", "check_text", "create_operator", "diary",
     "disable_operator", "expire_due", "merchant_actor", "new_token", "newest_approval", "note",
-    "open_approval", "open_approvals", "operator", "operator_actor", "operators_of", "player_actor",
+    "noted", "open_approval", "open_approvals", "operator", "operator_actor", "operators_of", "player_actor",
     "require", "verify_diary", "vote", "withdraw_approval",
 ]
 # isort: on

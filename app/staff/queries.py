@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy import ColumnElement, Text, func, select, tuple_
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
 from app.plumbing.database import Reader
 from app.staff.model import (
     HOUSE,
+    SYSTEM,
     Approval,
     ApprovalId,
     ApprovalKind,
@@ -25,7 +27,7 @@ from app.staff.model import (
     Verdict,
     operator_actor,
 )
-from app.staff.rules import content_hash
+from app.staff.rules import FRESH_FOR, content_hash, without_cards
 from app.staff.tables import approval_votes, approvals, diary_entries, diary_seals, operators
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "diary",
     "is_one_hand",
     "newest_approval",
+    "noted",
     "open_approvals",
     "operator",
     "operators_of",
@@ -137,27 +140,43 @@ async def approved(
     return found.content_hash == content_hash(content)
 
 
-async def is_one_hand(reader: Reader, about: Approval, voter: Operator) -> bool:
-    """Whether one operator could be two of those who ask and vote: by tokens made since it was asked.
-
-    In whatever order: who makes a colleague's token may vote first as the colleague, or as two of them.
-    """
-    voters = [*(cast.operator_id for cast in about.votes), voter.operator_id]
-    made = await reader.all(
-        select(diary_entries.c.subject, diary_entries.c.actor).where(
-            diary_entries.c.site_id == HOUSE,
-            diary_entries.c.subject.in_(voters),
-            diary_entries.c.deed.in_(["operator.created", "operator.token_replaced"]),
-            # Who can make one on the server itself holds the database anyway.
-            diary_entries.c.actor.startswith("operator:"),
-            diary_entries.c.recorded_at >= about.made_at,
+async def noted(reader: Reader, site_id: int, deed: str, subject: str, detail: Mapping[str, Any]) -> bool:
+    """Whether the house itself has noted exactly this deed in a site's diary."""
+    found = await reader.all(
+        select(diary_entries.c.detail).where(
+            diary_entries.c.site_id == site_id,
+            diary_entries.c.subject == subject,
+            diary_entries.c.deed == deed,
+            diary_entries.c.actor == SYSTEM,
         )
     )
-    hands = [
-        {operator_actor(one), *(row.actor for row in made if row.subject == one)}
-        for one in dict.fromkeys(voters)
-    ]
-    return len({about.maker}.union(*hands)) < 1 + sum(map(len, hands))
+    wanted = content_hash(without_cards(detail))  # as the diary keeps it, and both as it would be kept today
+    return any(content_hash(without_cards(row.detail)) == wanted for row in found)
+
+
+async def is_one_hand(reader: Reader, about: Approval, voter: Operator) -> bool:
+    """Whether one operator could be two of those who ask and vote: by accounts and tokens made of late.
+
+    However many hands lie between, and in whatever order: who makes a colleague's token may vote first as the
+    colleague, or as two of them, or let a helper make it whose account is another deed of the same person.
+    """
+    people = [about.maker, *(operator_actor(cast.operator_id) for cast in about.votes), voter.actor]
+    one = func.unnest(array(list(dict.fromkeys(people)), type_=Text)).table_valued("actor").render_derived()
+    behind = select(one.c.actor.label("person"), one.c.actor.label("hand")).cte("behind", recursive=True)
+    made = diary_entries.alias("made")
+    behind = behind.union(
+        select(behind.c.person, made.c.actor).where(
+            made.c.site_id == HOUSE,
+            made.c.subject == func.substr(behind.c.hand, len(operator_actor("")) + 1),
+            behind.c.hand.startswith(operator_actor("")),
+            made.c.deed.in_(["operator.created", "operator.token_replaced"]),
+            # Who can make one on the server itself holds the database anyway.
+            made.c.actor.startswith(operator_actor("")),
+            made.c.recorded_at >= about.made_at - FRESH_FOR,
+        )
+    )
+    hands = await reader.all(select(behind.c.hand))
+    return len({row.hand for row in hands}) < len(hands)
 
 
 async def open_approvals(

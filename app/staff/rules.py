@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from app.kernel.errors import Refusal
@@ -23,6 +23,7 @@ from app.staff.model import (
 
 __all__ = [
     "ACTOR",
+    "FRESH_FOR",
     "LOGIN",
     "LONGEST_REASON",
     "MOST_PEOPLE",
@@ -48,6 +49,9 @@ __all__ = [
 
 LONGEST_REASON: Final = 1_000  # characters: a paragraph; evidence is attached, not written down here
 MOST_PEOPLE: Final = 5
+# How long before it was asked a token still counts as of the hand that made it. A day: whose token was
+# replaced has come to work meanwhile and found out, and a new house waits no longer for its second person.
+FRESH_FOR: Final = timedelta(days=1)
 LOGIN: Final = "[a-z0-9][a-z0-9._-]{1,63}"
 # Who can have done something. `machine` is a login of the server itself: whoever runs `cashier` there.
 ACTOR: Final = "(system|(player|merchant|operator|machine):[A-Za-z0-9._-]{1,64})"
@@ -69,7 +73,7 @@ class OwnRequest(Refusal):
 
 
 class NotAnotherPerson(Refusal):
-    """One person who approves {subject} has made the access token of another since: ask a third."""
+    """Of those who ask for {subject} and approve it, one has made another's access of late: ask a third."""
 
 
 class ApprovalClosed(Refusal):

@@ -79,11 +79,14 @@ class Journal:
         pipes: the database and the clock.
         part: operations of a batch that are looked up and written at once.
         abreast: batches of one site's single calls that may be under way at once.
+        connections: how many callers the process serves at once, whatever their site; one site's calls wait
+            in half of them at most, so that it is refused itself before everybody is.
     """
 
     pipes: Pipes
     part: int = 200
     abreast: int = 2
+    connections: int = 1_000
     lanes: Lanes = field(init=False)
     _batches: Batches = field(init=False)
     _batchers: dict[int, Batcher[Ask, Answer]] = field(default_factory=dict)
@@ -114,7 +117,7 @@ class Journal:
             batcher = Batcher(
                 lambda asks: self._done(site_id, asks),
                 most=_MOST_TOGETHER,
-                waiting=_MOST_WAITING,
+                waiting=min(_MOST_WAITING, self.connections // 2),
                 abreast=self.abreast,
                 key=attrgetter("player"),
             )

@@ -11,7 +11,7 @@ from app import payments, players, providers
 from app.cashier.routes import PLAYER_AT_ONCE
 from app.kernel.masking import CardNumber
 from app.main import create_app
-from app.payments.payouts import NEW_AT_MOST
+from app.payments.trials import NEW_AT_MOST
 from app.plumbing import switches
 from app.plumbing.http import HttpClient
 from app.providers.gateways import GATEWAYS

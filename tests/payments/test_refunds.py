@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app import ledger, payments, staff
 from app.kernel.money import CurrencyMismatch, Money
-from app.payments.obstacles import CHANGED
+from app.payments.approvals import CHANGED
 from app.payments.policies import set_policy
 from app.payments.queries import PaymentNotFound, payment_of_merchant
 from app.payments.refund_requests import (

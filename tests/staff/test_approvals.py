@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 
 from app import staff
-from app.plumbing import web
 from app.staff import (
     ApprovalClosed,
     ApprovalExpired,
@@ -240,57 +239,3 @@ async def test_the_list_of_what_waits(desk: Desk) -> None:
     await desk.vote(await desk.operator("aigerim"))
     async with desk.database.reading() as reader:
         assert await staff.open_approvals(reader, desk.site_id) == [second]
-
-
-async def token_by(desk: Desk, of: staff.Operator, by: str, *, after: timedelta) -> None:
-    async with desk.database.transaction() as tx:
-        await staff.new_token(tx, of.operator_id, at=desk.now + after, by=by)
-
-
-@pytest.mark.parametrize("first", [0, 1], ids=["self first", "colleague first"])
-async def test_who_has_made_a_colleagues_token_is_not_two_people(desk: Desk, first: int) -> None:
-    pair = [await desk.operator("boss", Role.ADMINISTRATOR), await desk.operator("anna")]
-    await desk.ask(desk.wish(people=2))
-    await token_by(desk, pair[1], pair[0].actor, after=timedelta(minutes=1))
-    await desk.vote(pair[first], after=timedelta(minutes=2))
-    with pytest.raises(staff.NotAnotherPerson) as refused:
-        await desk.vote(pair[1 - first], after=timedelta(minutes=3))
-    assert web.status_of(type(refused.value)) == 403
-    # A rejection is one person's deed anyway; and somebody else is another person.
-    done = await desk.vote(await desk.operator("bota"), after=timedelta(minutes=4))
-    assert done.state is ApprovalState.APPROVED
-
-
-async def test_nor_are_two_colleagues_whose_tokens_one_has_made(desk: Desk) -> None:
-    boss = await desk.operator("boss", Role.ADMINISTRATOR)
-    anna, bota = await desk.operator("anna"), await desk.operator("bota")
-    await desk.ask(desk.wish(people=2))
-    for one in (anna, bota):
-        await token_by(desk, one, boss.actor, after=timedelta(minutes=1))
-    await desk.vote(anna, after=timedelta(minutes=2))
-    with pytest.raises(staff.NotAnotherPerson):
-        await desk.vote(bota, after=timedelta(minutes=3))
-    assert (await desk.vote(bota, REJECT, after=timedelta(minutes=4))).state is ApprovalState.REJECTED
-
-
-async def test_who_asks_makes_no_voter(desk: Desk) -> None:
-    boss = await desk.operator("boss", Role.ADMINISTRATOR)
-    await desk.ask(desk.wish(maker=boss.actor))
-    new = staff.NewOperator("late", "Late", frozenset({Role.FINANCE}))
-    async with desk.database.transaction() as tx:
-        late, _ = await staff.create_operator(tx, new, at=desk.now, by=boss.actor)
-    with pytest.raises(staff.NotAnotherPerson):
-        await desk.vote(late)
-
-
-async def test_a_token_of_before_or_of_ones_own_or_of_the_servers_is_fine(desk: Desk) -> None:
-    boss = await desk.operator("boss", Role.ADMINISTRATOR)
-    anna, bota = await desk.operator("anna"), await desk.operator("bota")
-    await token_by(desk, anna, boss.actor, after=timedelta(minutes=-1))
-    await desk.ask(desk.wish(people=3))
-    await token_by(desk, boss, boss.actor, after=timedelta(minutes=1))
-    for one in (anna, bota):
-        await token_by(desk, one, "machine:root", after=timedelta(minutes=1))
-    for one in (boss, anna, bota):
-        await desk.vote(one, after=timedelta(minutes=2))
-    assert (await desk.newest()).state is ApprovalState.APPROVED

@@ -195,6 +195,19 @@ async def test_the_role_may_not(desk: Desk) -> None:
         assert DENIED in said or "must be owner" in said, statement
 
 
+async def test_who_was_sent_away_is_never_let_in_again(desk: Desk, owner_database: Database) -> None:
+    mallory, token = await desk.operator_and_token("mallory")
+    async with desk.database.transaction() as tx:
+        await staff.disable_operator(tx, mallory.operator_id, at=desk.now)
+    for instant in ("NULL", "disabled_at + interval '1 day'"):
+        for database in (owner_database, desk.database):
+            said = await attack(database, f"UPDATE operator SET disabled_at = {instant}")  # noqa: S608
+            assert "for good" in said
+    async with desk.database.reading() as reader:
+        with pytest.raises(staff.OperatorNotAuthentic):
+            await staff.authentic(reader, token)
+
+
 async def test_an_operator_that_cannot_be(desk: Desk, owner_database: Database) -> None:
     await desk.operator("aigerim")
     for change, said in (

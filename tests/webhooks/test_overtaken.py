@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from app import providers, webhooks
-from app.payments.sweeps import ASK, ask_soon
+from app.payments.steps import carry_on_soon
+from app.payments.sweeps import ASK
 from app.plumbing import queue
 from app.webhooks import deliveries, outbox, sweeps
 from tests.payments.peers import answering, hanging
@@ -133,8 +134,8 @@ async def test_notices_and_questions_are_claimed_before_a_backlog_of_webhooks(li
     for number in range(60):
         await live.announce(f"dep_{number}")
     site_id = live.created.site_id
-    await ask_soon(live.pipes, site_id, "dep_asked")
     async with live.database.transaction() as tx:
+        await carry_on_soon(tx, site_id, "dep_asked")
         await providers.seed_account(
             tx,
             site_id,

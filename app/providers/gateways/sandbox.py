@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -328,11 +328,12 @@ def _money(minor: object, currency: object, least: int = 1) -> Money | None:
 
 
 def _instant(text: object) -> datetime | None:
+    """An instant that can be kept: in its own zone it may be in the calendar, and not in ours."""
     try:
         found = datetime.fromisoformat(str(text))
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return found if found.tzinfo else None
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -35,6 +35,8 @@ __all__ = [
     "WithdrawalOver",
     "WithdrawalUnknown",
     "initiate",
+    "number_of_order",
+    "order_number",
 ]
 
 _ORDER_DIGITS: Final = 30
@@ -132,8 +134,14 @@ async def _initiated(tx: Transaction, found: Payment, fields: Mapping[str, str],
     return Initiated(now_is, order_number(found), replayed=False)
 
 
+def number_of_order(order_id: str) -> int:
+    """The transaction number that an order number begins with; 0, which none has, where it is not one."""
+    is_one = len(order_id) == _ORDER_DIGITS and order_id.isascii() and order_id.isdigit()
+    return int(order_id[:_NUMBER_DIGITS]) if is_one else 0
+
+
 def order_number(found: Payment) -> str:
-    """The protocol's order number of a withdrawal: 30 digits, our own number first."""
+    """The protocol's order number of a payment: 30 digits, our own number first."""
     digits = int.from_bytes(hashlib.sha256(found.payment_id.encode()).digest())
     rest = _ORDER_DIGITS - _NUMBER_DIGITS
     return f"{found.number:0{_NUMBER_DIGITS}d}{digits % 10**rest:0{rest}d}"

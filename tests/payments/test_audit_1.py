@@ -22,24 +22,6 @@ async def api(stage: Stage) -> AsyncIterator[Callers]:
         yield calls
 
 
-async def test_a_payout_is_found_by_the_order_id_that_its_initiation_was_answered(
-    stage: Stage, bank: Bank
-) -> None:
-    """protocol.md 9: one of order_id, external_id. 404 says that there is no such payout."""
-    await stage.policy(needs_initiation=True)
-    await stage.fund()
-    found = await stage.withdraw()
-    transport = httpx.ASGITransport(app=merchant_api(stage.pipes))
-    async with httpx.AsyncClient(transport=transport, base_url="https://cashier.example.com") as wire:
-        initiated = (await wire.post("/api/payout/", json=await signed(stage, found))).json()
-        async with stage.database.reading() as reader:
-            site = await merchants.site(reader, stage.site_id)
-        fields = {"site_id": stage.site_id, "site_login": "aigerim", "order_id": initiated["order_id"]}
-        asked = {**fields, "signature": signing.sign(fields, site.signing_salt)}
-        told = await wire.post("/v1/payments/status/", json=asked)
-    assert (told.status_code, told.json().get("transaction_id")) == (200, initiated["transaction_id"])
-
-
 async def test_in_progress_says_when_to_ask_again_in_the_header(stage: Stage, api: Callers) -> None:
     """payments.md 3.2: 409 `idempotency_in_progress` and `Retry-After`."""
     await stage.policy(auto_below=None)

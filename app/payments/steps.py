@@ -25,7 +25,7 @@ from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
 from app.payments.crediting import credit, take_again
 from app.payments.evidence import as_ranked, evidence_of
-from app.payments.fences import taken
+from app.payments.fences import why_fenced
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Attempt, Payment, payment_of
 from app.payments.questions import question_about
@@ -278,19 +278,16 @@ async def _remarked(
 async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Step) -> Step:
     """The step, unless people must look first.
 
-    It is about another payment's collection, or would credit one order a second time; or it would take again
-    a deposit of which something went back already, or is on its way there.
+    It is about another payment's collection, would credit one order a second time, or late a player who may
+    play no more; or it would take again a deposit of which something went back already, or is on its way
+    there.
     """
     if step.taken is not None and found.remaining != found.captured:
         return Step(attention=step.attention)
     if not step.keeps_number:
         return step
-    its = await taken(tx, found, evidence.provider_reference)
-    if its.reference:
-        return in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
-    if step.credit is not None and its.order:
-        return in_conflict(found.sub_status, Attention.SECOND_PAYMENT)
-    return step
+    why = await why_fenced(tx, found, evidence, step)
+    return step if why is None else in_conflict(found.sub_status, why)
 
 
 def _asked_next(

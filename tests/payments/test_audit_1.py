@@ -8,12 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from app import merchants
-from app.kernel import signing
-from app.main import create_app, merchant_api
+from app.main import create_app
 from tests.conftest import ROOT
 from tests.payments.callers import Callers, calling
 from tests.payments.stage import Bank, Stage
-from tests.payments.test_initiation_route import signed
 
 
 @pytest.fixture

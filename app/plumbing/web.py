@@ -209,6 +209,8 @@ def install(
         answer = problem(status, refusal.code, refusal.sentence, **more)
         if refusal.code in _BY_TOKEN:
             answer.headers["www-authenticate"] = "Bearer"
+        if "retry_after_seconds" in refusal.fields:
+            answer.headers["retry-after"] = str(refusal.fields["retry_after_seconds"])
         return answer
 
     @app.exception_handler(RequestValidationError)

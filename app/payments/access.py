@@ -23,6 +23,7 @@ __all__ = [
     "SiteNumber",
     "Text",
     "TokenNeeded",
+    "TokenOfAnotherUse",
     "caller_of",
     "done_once",
     "person_of",
@@ -68,6 +69,10 @@ class TokenNeeded(Refusal):
         )
 
 
+class TokenOfAnotherUse(Refusal):
+    """This token is one for {scope}: payments are read with one for read or wallet."""
+
+
 class OperatorNeeded(Refusal):
     """A site's server may not {verb}: an operator's token is needed."""
 
@@ -84,8 +89,8 @@ async def caller_of(pipes: Pipes, request: Request, site_id: int) -> Caller:
     """Who a bearer token is, and for which site.
 
     Raises:
-        TokenNeeded, OperatorNotAuthentic: nobody, or a game platform (401).
-        NotPermitted: a person who may not read there (403).
+        TokenNeeded, OperatorNotAuthentic: nobody (401).
+        TokenOfAnotherUse, NotPermitted: a game platform, or a person who may not read there (403).
         SiteNotNamed, SiteNotFound: a person named none (400), or none that exists (404).
     """
     header = request.headers.get("authorization", "")
@@ -97,7 +102,7 @@ async def caller_of(pipes: Pipes, request: Request, site_id: int) -> Caller:
             except merchants.NotAuthentic as refusal:
                 raise TokenNeeded from refusal
             if scope not in _MAY_READ:
-                raise TokenNeeded
+                raise TokenOfAnotherUse(scope=scope.value)
             if site_id not in {0, site.site_id}:
                 raise merchants.SiteNotFound(site_id=site_id)
             return Caller(site.site_id, None)

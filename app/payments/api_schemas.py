@@ -87,13 +87,17 @@ class Problem(BaseModel):
     """Why not (RFC 9457, application/problem+json); `code` is for programs, `detail` for people."""
 
     model_config = ConfigDict(extra="allow")
-    type: str
+    type: Annotated[str, Field(description="The path of a page that says what the code means.")]
     title: str
     status: int
-    code: str
+    code: Annotated[str, Field(description="Never changes its meaning; there may be new ones.")]
     detail: str
-    param: str | None = None
+    instance: Annotated[str | None, Field(description="Which request it was.")] = None
+    param: Annotated[str | None, Field(description="The field that is wrong, as it was sent.")] = None
+    retryable: Annotated[bool, Field(description="The same request may succeed later, unchanged.")]
+    player_message: Annotated[str, Field(description="What a player may read, in `Accept-Language`.")]
     request_id: str | None = None
+    correlation_id: Annotated[str | None, Field(description="Your `X-Correlation-Id`.")] = None
 
 
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {

@@ -102,13 +102,13 @@ async def test_a_servers_token_reads_its_own_site_and_acts_nowhere(api: Api) -> 
     )
 
 
-async def test_a_game_platforms_token_reads_no_payment(api: Api) -> None:
+async def test_a_game_platforms_token_is_known_and_reads_no_payment(api: Api) -> None:
     async with api.stage.database.transaction() as tx:
         play = await merchants.create_token(
             tx, api.stage.site_id, merchants.Scope.PLAY, at=api.stage.clock.now()
         )
-    answer = await api.http.get("/v1/payments", headers={"authorization": f"Bearer {play}"})
-    assert (answer.status_code, answer.json()["code"]) == (401, "token_needed")
+    status, told = await api.get(play, "/v1/payments")
+    assert (status, told["code"], told["scope"]) == (403, "token_of_another_use", "play")
 
 
 async def test_what_colleagues_write_is_not_told_to_the_merchant(api: Api) -> None:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app import merchants
 from app.main import create_app
 from tests.conftest import ROOT
 from tests.payments.callers import Callers, calling
@@ -24,15 +23,6 @@ async def test_the_field_that_is_wrong_is_named_as_it_was_sent(stage: Stage, api
     query = {"site_id": stage.site_id, "ending_before": "dep_nowhere"}
     _, told = await api.get(anna, "/v1/payments", **query)
     assert (told["code"], told["param"]) == ("cursor_not_found", "ending_before")
-
-
-async def test_a_token_for_games_is_known_and_may_not(stage: Stage, api: Callers) -> None:
-    """docs/api.md: 401 is no token or an unknown one, 403 is not yours to do."""
-    async with stage.database.transaction() as tx:
-        play = await merchants.create_token(
-            tx, stage.site_id, merchants.Scope.PLAY, at=stage.pipes.clock.now()
-        )
-    assert (await api.get(play, "/v1/payments"))[0] == 403
 
 
 DOCUMENT = json.loads((ROOT / "openapi" / "merchant.json").read_text())

@@ -1,7 +1,8 @@
 """Whose call of our own API it is, what may be written in it, and what a person does: once for each key."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -11,12 +12,16 @@ from pydantic_core import PydanticCustomError
 
 from app import merchants, staff
 from app.kernel.errors import Refusal
+from app.payments.queries import Payment
+from app.payments.states import Kind
+from app.payments.telling import WORDS
 from app.plumbing import idempotency
 from app.plumbing.pipes import Pipes
 
 __all__ = [
     "Caller",
     "Key",
+    "NotOfThisKind",
     "OperatorNeeded",
     "Site",
     "SiteNotNamed",
@@ -25,7 +30,9 @@ __all__ = [
     "TokenNeeded",
     "TokenOfAnotherUse",
     "caller_of",
+    "check_kind",
     "done_once",
+    "named_as_sent",
     "person_of",
 ]
 
@@ -77,12 +84,42 @@ class OperatorNeeded(Refusal):
     """A site's server may not {verb}: an operator's token is needed."""
 
 
+class NotOfThisKind(Refusal):
+    """{payment_id} is a {kind}; this can be done to a {kinds}."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks about which site; `operator` is a person, else it is the site's own server."""
 
     site_id: int
     operator: staff.Operator | None
+
+
+def check_kind(found: Payment, kinds: Sequence[Kind]) -> None:
+    """Refuse what can be done to other kinds of payments only."""
+    if found.kind not in kinds:
+        words = " or a ".join(WORDS[kind] for kind in kinds)
+        raise NotOfThisKind(payment_id=found.payment_id, kind=WORDS[found.kind], kinds=words)
+
+
+@contextmanager
+def named_as_sent(names: Mapping[str, str]) -> Iterator[None]:
+    """Let what a deed refuses name the field as it was sent.
+
+    Args:
+        names: of each field that is called otherwise there; of what names none, under "".
+    """
+    try:
+        yield
+    except Refusal as refusal:
+        own = refusal.param or ""
+        if own in names:
+            refusal.param = names[own]
+            if own and refusal.sentence.startswith(f"{own}: "):
+                refusal.sentence = refusal.sentence.replace(own, names[own], 1)
+                refusal.fields["field"] = names[own]
+        raise
 
 
 async def caller_of(pipes: Pipes, request: Request, site_id: int) -> Caller:

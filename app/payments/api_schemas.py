@@ -42,6 +42,13 @@ class ListQuery(BaseModel):
     created_before: Annotated[datetime | None, Field(alias="created[lt]")] = None
     site_login: Text | None = None
     external_id: Text | None = None
+    currency: Text | None = None
+    amount_from: Annotated[
+        int | None, Field(alias="amount[gte]", ge=0, le=MAX_MINOR, description="As ordered, in minor units.")
+    ] = None
+    amount_to: Annotated[
+        int | None, Field(alias="amount[lte]", ge=0, le=MAX_MINOR, description="As ordered, in minor units.")
+    ] = None
     attention: Annotated[bool, Field(description="Only those that somebody should look at.")] = False
     limit: Annotated[int, Field(ge=1, le=200)] = 25
     starting_after: Text | None = None

@@ -31,7 +31,7 @@ from app.plumbing.database import Transaction
 __all__ = ["WHO_HEARS", "Audience", "audience_of", "notified_of", "public_object", "publish_change", "tell"]
 
 # "Withdrawal" is the word that others read.
-_WORDS = {Kind.DEPOSIT: "deposit", Kind.PAYOUT: "withdrawal", Kind.REFUND: "refund"}
+WORDS = {Kind.DEPOSIT: "deposit", Kind.PAYOUT: "withdrawal", Kind.REFUND: "refund"}
 # Ends whose reason is the provider's or the merchant's own sentence.
 _SAID_BY_OTHERS = frozenset(
     {
@@ -80,7 +80,7 @@ WHO_HEARS = (
 def public_object(found: Payment) -> dict[str, object]:
     """A payment as strangers may see it: masked, money in minor units, nothing that is for staff."""
     return {
-        "object": _WORDS[found.kind],
+        "object": WORDS[found.kind],
         "id": found.payment_id,
         "transaction_id": found.number,
         "type_id": TYPE_ID[found.kind],

@@ -128,6 +128,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "refunds_not_offered": 422,
     "not_authentic": 401,
     "not_readable": 400,
+    "not_of_this_kind": 422,
     "overloaded": 503,
     "payment_not_found": 404,
     "player_not_found": 404,
@@ -207,6 +208,9 @@ def install(
         where = [str(part) for part in first["loc"] if part not in {"body", "query", "path"}]
         param = ".".join(where) or "body"
         detail = f"{param}: {first['msg']}"
+        if first["type"] == "json_invalid":
+            param, why = "body", first.get("ctx", {}).get("error", "it cannot be read")
+            detail = f"The body is not JSON: {why}, at character {where[-1]}."
         return problem(400, "malformed_field", detail, {"param": param}, scope=request.scope)
 
     @app.exception_handler(HTTPException)

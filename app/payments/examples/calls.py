@@ -10,7 +10,7 @@ from app import ledger, merchants, players, staff
 from app.kernel import signing
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
-from app.payments.access import OperatorNeeded, SiteNotNamed, TokenNeeded, TokenOfAnotherUse
+from app.payments.access import NotOfThisKind, OperatorNeeded, SiteNotNamed, TokenNeeded, TokenOfAnotherUse
 from app.payments.api_schemas import PaymentList
 from app.payments.cancels import TooLateToCancel
 from app.payments.case_schemas import CaseList, DisputeList
@@ -74,6 +74,10 @@ _REASON: Final = staff.BadReason(field="reason", rule="no card numbers")
 _CLOSED: Final = staff.ApprovalClosed(subject=answers.PAYOUT, state=staff.ApprovalState.APPROVED.value)
 _BAD_PROPOSAL: Final = BadProposal(field="currency", rule="of amount_minor, and only with it")
 _NOT_READABLE: Final = signing.MalformedField(field="currency", rule="is three letters")
+_NO_CURSOR: Final = CursorNotFound(payment_id="dep_unknown", field="starting_after")
+_OF_A_DEPOSIT: Final = NotOfThisKind(
+    payment_id=answers.DEPOSIT, kind="deposit", kinds="withdrawal or a refund"
+)
 _NOT_OFFERED: Final = players.CurrencyNotOffered(currency="USD", offered="KZT")
 _TOO_MANY: Final = limits.TooManyRequests(retry_after_seconds=1)
 
@@ -101,7 +105,7 @@ _INSUFFICIENT: Final = ledger.InsufficientFunds(balance=Money(90_000, "KZT"))
 CALLS: Final[Mapping[str, Call]] = {
     "payments_list": Call(
         PaymentList(data=[answers.PAID], has_more=True, next_cursor=answers.DEPOSIT),
-        (*_READING, _denied(_R.PAYMENT_READ), CursorNotFound(payment_id="dep_unknown")),
+        (*_READING, _denied(_R.PAYMENT_READ), _NO_CURSOR),
         (_R.PAYMENT_READ,),
         by_servers=True,
     ),
@@ -118,7 +122,10 @@ CALLS: Final[Mapping[str, Call]] = {
     ),
     "payments_approve": Call(
         answers.APPROVED,
-        (*_keyed("approve"), staff.OwnRequest(), _denied(_R.PAYOUT_APPROVE), _NO_PAYMENT, _CLOSED, _REASON),
+        (
+            *_keyed("approve"), _OF_A_DEPOSIT, staff.OwnRequest(), _denied(_R.PAYOUT_APPROVE), _NO_PAYMENT,
+            _CLOSED, _REASON,
+        ),
         (_R.PAYOUT_APPROVE, _R.REFUND_APPROVE),
     ),
     "payments_reject": Call(
@@ -135,7 +142,9 @@ CALLS: Final[Mapping[str, Call]] = {
         (_R.REFUND_REQUEST,),
     ),
     "cases_list": Call(
-        CaseList(data=[answers.OPENED], has_more=False, next_cursor=None), _CASE_READING, (_R.PAYMENT_READ,)
+        CaseList(data=[answers.OPENED], has_more=False, next_cursor=None),
+        (*_CASE_READING, CaseNotFound()),
+        (_R.PAYMENT_READ,),
     ),
     "cases_get": Call(answers.PROPOSED, (*_CASE_READING, CaseNotFound()), (_R.PAYMENT_READ,)),
     "cases_open": Call(

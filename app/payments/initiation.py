@@ -14,7 +14,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.approvals import is_ready, review
-from app.payments.contract import SOURCE_TYPES
+from app.payments.contract import INITIATED, SOURCE_TYPES
 from app.payments.legs import lock_player, payout, payout_of_order, policy
 from app.payments.model import Step
 from app.payments.obstacles import PAYOUTS, why_barred
@@ -127,7 +127,9 @@ async def _initiated(tx: Transaction, found: Payment, fields: Mapping[str, str],
     if is_queued:
         changes |= {"ask_at": at, "expires_at": None}  # should the job be lost, a sweep sends it
     detail = {"initiated": True, **{name: fields[name] for name in _KEPT if name in fields}}
-    await carry_out(tx, found, Step(), Cause("merchant", changes=changes, detail=detail), at=at)
+    await carry_out(
+        tx, found, Step(), Cause("merchant", changes=changes, detail=detail, event=INITIATED), at=at
+    )
     now_is = await payout(tx, found.site_id, found.payment_id)
     if is_queued and is_ready(now_is, rules):
         await carry_on_soon(tx, found.site_id, found.payment_id)

@@ -70,9 +70,9 @@ class Cause:
 
     `changes` are columns of the payment that change with it; `beside` is what else is written, also where
     nothing changes. With a `detail`, which the event keeps, something has happened even if the payment goes
-    nowhere. `is_questioned` is whether a provider is asked about a try that is over, from now on; None: as it
-    was. `attempt_id` is the try of which it was said. With `is_news` people are called although they were
-    before.
+    nowhere; `event` is its name then. `is_questioned` is whether a provider is asked about a try that is
+    over, from now on; None: as it was. `attempt_id` is the try of which it was said. With `is_news` people
+    are called although they were before.
     """
 
     source: str
@@ -87,6 +87,7 @@ class Cause:
     is_questioned: bool | None = None
     attempt_id: str | None = None
     is_news: bool = False
+    event: str = ""
 
 
 async def apply_evidence(
@@ -358,11 +359,12 @@ def _event_of(
     # A part of a payout may have a story of its own: of one that has ended it is no second end.
     is_news = bool(cause.detail) and step.attention is None and was.sub_status not in FINAL
     moved = bool(step.path or _money_of(step) is not None or is_news)
+    known_as = event_type(was.kind, sub_status, is_late=step.is_late) if moved else "payment.attention"
     return {
         "site_id": was.site_id,
         "payment_id": was.payment_id,
         "sequence": values["sequence"],
-        "type": event_type(was.kind, sub_status, is_late=step.is_late) if moved else "payment.attention",
+        "type": cause.event or known_as,
         "status": STATUS_OF[sub_status],
         "sub_status": sub_status,
         "source": cause.source,

@@ -133,7 +133,8 @@ async def tell(
     if audience.is_there:
         before, after = public_object(was) if was else {}, public_object(now_is)
         its = (now_is.payment_id, now_is.sequence)
-        for name in (event_type, *event_aliases(event_type)):
+        is_adjusted = was is not None and now_is.captured not in {was.captured, now_is.amount}
+        for name in (event_type, *event_aliases(event_type, is_adjusted=is_adjusted)):
             await publish_change(tx, now_is.site_id, name, its, before, after, at=at)
     moved = was is None or was.sub_status is not now_is.sub_status or was.external_id != now_is.external_id
     # A part that is paid late changes nothing but the sum.

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.payments.callers import Callers, calling
-from tests.payments.stage import Bank, Stage
+from tests.payments.stage import Stage
 
 
 @pytest.fixture
@@ -24,16 +24,3 @@ async def test_a_resolution_that_can_never_be_done_is_not_proposed(stage: Stage,
     body = {"resolution": "money_returned", "note": "n", "attachment_sha256": "a" * 64}
     told = await api.post(anna, f"/v1/cases/{opened['id']}/resolve", body, "k-2")
     assert told.status_code in {409, 422}, told.json()
-
-
-async def test_approved_is_told_once(stage: Stage, bank: Bank) -> None:
-    """The merchant's initiation is told as a second `withdrawal.approved`, under the next `sequence`."""
-    await stage.policy(needs_initiation=True)
-    await stage.fund()
-    found = await stage.withdraw()
-    await stage.initiate(found)
-    told = await stage.rows(
-        "SELECT type FROM payment_event WHERE payment_id = :id AND type = 'withdrawal.approved'",
-        id=found.payment_id,
-    )
-    assert len(told) == 1

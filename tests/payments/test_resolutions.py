@@ -364,6 +364,23 @@ async def test_endpoints_hear_that_people_have_resolved_it(desk: Desk) -> None:
     assert not {"note", "ours", "theirs", "attachment_hash"} & row.object.keys()
 
 
+@pytest.mark.parametrize(("accepted", "adjusted"), [(120_000, True), (150_000, False)])
+async def test_endpoints_hear_that_another_sum_was_accepted(
+    desk: Desk, accepted: int, *, adjusted: bool
+) -> None:
+    async with desk.world.database.transaction() as tx:
+        new = endpoints.NewEndpoint("https://events.example.com/", ("deposit.*",))
+        await endpoints.register(tx, desk.site_id, new, at=desk.world.clock.now())
+    deposit = await conflicted_deposit(desk)
+    await resolve(desk, (await only(desk)).case_id, R.ACCEPTED, amount=kzt(accepted))
+    rows = await desk.world.rows(
+        "SELECT * FROM event WHERE subject = :id ORDER BY sequence, type", id=deposit
+    )
+    last = [row for row in rows if row.sequence == rows[-1].sequence]
+    names = ["deposit.amount_adjusted"] * adjusted + ["deposit.completed"]
+    assert [(row.type, row.object["captured_minor"]) for row in last] == [(name, accepted) for name in names]
+
+
 async def test_what_was_credited_does_not_go_back_by_a_word(desk: Desk) -> None:
     deposit = await desk.deposit()
     its = await raised(desk, deposit)

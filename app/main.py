@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 import app.cashier.routes
 import app.ops.routes
+import app.payments.examples
 import app.payments.routes
 import app.players.routes
 import app.providers.routes
@@ -81,11 +82,11 @@ def create_app(
 
 
 def _describe(composed: FastAPI) -> None:
-    """Let the API's page show the wallet's calls as openapi/wallet.json does; made when first asked for."""
+    """Let the API's page show the calls as the documents in openapi/ do; made when first asked for."""
     bare = composed.openapi
 
     def openapi() -> dict[str, Any]:
-        return composed.openapi_schema or examples.described(bare())
+        return composed.openapi_schema or app.payments.examples.described(examples.described(bare()))
 
     composed.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way of extending it
 

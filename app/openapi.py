@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 import app.callouts.schemas
+import app.payments.examples
 import app.webhooks.examples
 from app import main, wiring
 from app.settings import Settings
@@ -37,7 +38,7 @@ def _documents() -> dict[str, str]:
         Settings(database_url="postgresql://nobody@/nowhere", public_url="https://cashier.example")
     )
     found = {
-        "merchant.json": main.merchant_api(pipes).openapi(),
+        "merchant.json": app.payments.examples.described(main.merchant_api(pipes).openapi()),
         "wallet.json": examples.alone(examples.described(main.wallet_api(pipes).openapi())),
         "callouts.json": _sent(
             "Open Cashier: callouts", "What we ask your server, and wait for.", app.callouts.schemas.describe

@@ -1,7 +1,8 @@
 """Whose call of our own API it is, what may be written in it, and what a person does: once for each key."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -12,6 +13,9 @@ from pydantic_core import PydanticCustomError
 
 from app import merchants, staff
 from app.kernel.errors import Refusal
+from app.payments.queries import Payment
+from app.payments.states import Kind
+from app.payments.telling import WORDS
 from app.plumbing import idempotency
 from app.plumbing.pipes import Pipes
 
@@ -19,14 +23,18 @@ __all__ = [
     "Caller",
     "Instant",
     "Key",
+    "NotOfThisKind",
     "OperatorNeeded",
     "Site",
     "SiteNotNamed",
     "SiteNumber",
     "Text",
     "TokenNeeded",
+    "TokenOfAnotherUse",
     "caller_of",
+    "check_kind",
     "done_once",
+    "named_as_sent",
     "person_of",
 ]
 
@@ -79,8 +87,16 @@ class TokenNeeded(Refusal):
         )
 
 
+class TokenOfAnotherUse(Refusal):
+    """This token is one for {scope}: payments are read with one for read or wallet."""
+
+
 class OperatorNeeded(Refusal):
     """A site's server may not {verb}: an operator's token is needed."""
+
+
+class NotOfThisKind(Refusal):
+    """{payment_id} is a {kind}; this can be done to a {kinds}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +107,38 @@ class Caller:
     operator: staff.Operator | None
 
 
+def check_kind(found: Payment, kinds: Sequence[Kind]) -> None:
+    """Refuse what can be done to other kinds of payments only."""
+    if found.kind not in kinds:
+        words = " or a ".join(WORDS[kind] for kind in kinds)
+        raise NotOfThisKind(payment_id=found.payment_id, kind=WORDS[found.kind], kinds=words)
+
+
+@contextmanager
+def named_as_sent(names: Mapping[str, str]) -> Iterator[None]:
+    """Let what a deed refuses name the field as it was sent.
+
+    Args:
+        names: of each field that is called otherwise there; of what names none, under "".
+    """
+    try:
+        yield
+    except Refusal as refusal:
+        own = refusal.param or ""
+        if own in names:
+            refusal.param = names[own]
+            if own and refusal.sentence.startswith(f"{own}: "):
+                refusal.sentence = refusal.sentence.replace(own, names[own], 1)
+                refusal.fields["field"] = names[own]
+        raise
+
+
 async def caller_of(pipes: Pipes, request: Request, site_id: int) -> Caller:
     """Who a bearer token is, and for which site.
 
     Raises:
-        TokenNeeded, OperatorNotAuthentic: nobody, or a game platform (401).
-        NotPermitted: a person who may not read there (403).
+        TokenNeeded, OperatorNotAuthentic: nobody (401).
+        TokenOfAnotherUse, NotPermitted: a game platform, or a person who may not read there (403).
         SiteNotNamed, SiteNotFound: a person named none (400), or none that exists (404).
     """
     header = request.headers.get("authorization", "")
@@ -108,7 +150,7 @@ async def caller_of(pipes: Pipes, request: Request, site_id: int) -> Caller:
             except merchants.NotAuthentic as refusal:
                 raise TokenNeeded from refusal
             if scope not in _MAY_READ:
-                raise TokenNeeded
+                raise TokenOfAnotherUse(scope=scope.value)
             if site_id not in {0, site.site_id}:
                 raise merchants.SiteNotFound(site_id=site_id)
             return Caller(site.site_id, None)

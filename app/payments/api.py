@@ -12,7 +12,7 @@ from fastapi.security import HTTPBearer
 
 from app import staff
 from app.kernel.money import Money
-from app.payments.access import Key, Site, Text, caller_of, done_once
+from app.payments.access import Key, Site, Text, caller_of, check_kind, done_once, named_as_sent
 from app.payments.api_schemas import (
     PROBLEMS,
     CancelBody,
@@ -39,6 +39,8 @@ from app.plumbing.pipes import Pipes
 __all__ = ["own_api"]
 
 _OPEN: Final = frozenset({Status.PENDING, Status.PROCESSING})
+# To whom something may be done; the other kinds of payment hear that it is not for them.
+_OUT: Final = (Kind.PAYOUT, Kind.REFUND)
 _Deed = Callable[[staff.Operator, Payment], Awaitable[Payment]]
 
 
@@ -105,6 +107,9 @@ def _wanted(asked: ListQuery) -> Wanted:
         asked.site_login,
         asked.external_id,
         asked.attention,
+        asked.currency,
+        asked.amount_from,
+        asked.amount_to,
     )
 
 
@@ -118,6 +123,7 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
         """Take back a withdrawal that is not sent yet, or the parts of one that wait, or a refund."""
 
         async def deed(operator: staff.Operator, found: Payment) -> Payment:
+            check_kind(found, _OUT)
             by_kind = cancel_refund if found.kind is Kind.REFUND else cancel_for_staff
             return await by_kind(pipes, found.site_id, payment_id, operator, reason=body.reason)
 
@@ -130,6 +136,7 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
         """Approve a withdrawal or a refund that somebody else has asked for."""
 
         async def deed(operator: staff.Operator, found: Payment) -> Payment:
+            check_kind(found, _OUT)
             by_kind = approve_refund if found.kind is Kind.REFUND else approve
             said = {"reason": body.reason, "approval_id": body.approval_id}
             return await by_kind(pipes, found.site_id, payment_id, operator, **said)
@@ -143,6 +150,7 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
         """Reject a withdrawal or a refund; what was held is free again."""
 
         async def deed(operator: staff.Operator, found: Payment) -> Payment:
+            check_kind(found, _OUT)
             if found.kind is Kind.REFUND:
                 return await reject_refund(
                     pipes, found.site_id, payment_id, operator,
@@ -160,9 +168,11 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
         """Ask for a refund of a deposit, in full or in part; somebody else approves it."""
 
         async def deed(operator: staff.Operator, found: Payment) -> Payment:
+            check_kind(found, (Kind.DEPOSIT,))
             amount = None if body.amount_minor is None else Money(body.amount_minor, found.amount.currency)
             wish = RefundWish(payment_id, amount, body.reason, idempotency.checked_key(key))
-            return await request_refund(pipes, found.site_id, wish, operator)
+            with named_as_sent({"amount": "amount_minor"}):
+                return await request_refund(pipes, found.site_id, wish, operator)
 
         return await _done(pipes, request, (site_id, payment_id, "refund", key), body.model_dump(), deed)
 

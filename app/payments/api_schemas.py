@@ -42,6 +42,13 @@ class ListQuery(BaseModel):
     created_before: Annotated[Instant | None, Field(alias="created[lt]")] = None
     site_login: Text | None = None
     external_id: Text | None = None
+    currency: Text | None = None
+    amount_from: Annotated[
+        int | None, Field(alias="amount[gte]", ge=0, le=MAX_MINOR, description="As ordered, in minor units.")
+    ] = None
+    amount_to: Annotated[
+        int | None, Field(alias="amount[lte]", ge=0, le=MAX_MINOR, description="As ordered, in minor units.")
+    ] = None
     attention: Annotated[bool, Field(description="Only those that somebody should look at.")] = False
     limit: Annotated[int, Field(ge=1, le=200)] = 25
     starting_after: Text | None = None
@@ -87,13 +94,17 @@ class Problem(BaseModel):
     """Why not (RFC 9457, application/problem+json); `code` is for programs, `detail` for people."""
 
     model_config = ConfigDict(extra="allow")
-    type: str
+    type: Annotated[str, Field(description="The path of a page that says what the code means.")]
     title: str
     status: int
-    code: str
+    code: Annotated[str, Field(description="Never changes its meaning; there may be new ones.")]
     detail: str
-    param: str | None = None
+    instance: Annotated[str | None, Field(description="Which request it was.")] = None
+    param: Annotated[str | None, Field(description="The field that is wrong, as it was sent.")] = None
+    retryable: Annotated[bool, Field(description="The same request may succeed later, unchanged.")]
+    player_message: Annotated[str, Field(description="What a player may read, in `Accept-Language`.")]
     request_id: str | None = None
+    correlation_id: Annotated[str | None, Field(description="Your `X-Correlation-Id`.")] = None
 
 
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {

@@ -3,14 +3,14 @@
 Cases are for people: a site's own server hears `transaction.resolved` instead. Disputes it may read.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPBearer
 
 from app import staff
 from app.kernel.money import Money
-from app.payments.access import Key, Site, Text, caller_of, done_once, person_of
+from app.payments.access import Key, Site, Text, caller_of, done_once, named_as_sent, person_of
 from app.payments.api_schemas import PROBLEMS
 from app.payments.case_schemas import (
     CaseList,
@@ -35,6 +35,9 @@ from app.plumbing.pipes import Pipes
 
 __all__ = ["case_api"]
 
+# What a proposal calls otherwise than the body of `ResolveBody`.
+_AS_SENT: Final = {"attachment": "attachment_sha256", "amount": "amount_minor"}
+
 
 def case_api(pipes: Pipes) -> APIRouter:
     """The routes; everything else is said by the deeds."""
@@ -52,10 +55,12 @@ def _reading(routes: APIRouter, pipes: Pipes) -> None:
         """List cases, the newest first; `next_cursor` goes into `starting_after`."""
         site_id, _ = await person_of(pipes, request, asked.site_id, verb="read cases")
         async with pipes.database.reading() as reader:
-            found = await case_page(
-                reader, site_id, state=asked.state, kinds=asked.kind, payment_id=asked.payment_id,
-                limit=asked.limit, starting_after=asked.starting_after, ending_before=asked.ending_before,
-            )  # fmt: skip
+            cursor = "ending_before" if asked.ending_before is not None else "starting_after"
+            with named_as_sent({"": cursor}):
+                found = await case_page(
+                    reader, site_id, state=asked.state, kinds=asked.kind, payment_id=asked.payment_id,
+                    limit=asked.limit, starting_after=asked.starting_after, ending_before=asked.ending_before,
+                )  # fmt: skip
         last = found.cases[-1].case_id if found.has_more and found.cases else None
         data = [case_object(one) for one in found.cases]
         return CaseList(data=data, has_more=found.has_more, next_cursor=last)
@@ -88,7 +93,8 @@ def _ending(routes: APIRouter, pipes: Pipes) -> None:
         """Propose how a case ends, with a note and the hash of a proof; somebody else decides."""
 
         async def deed(at_site: int, operator: staff.Operator) -> CaseObject:
-            await propose_resolution(pipes, at_site, case_id, operator, _proposal(body))
+            with named_as_sent(_AS_SENT):
+                await propose_resolution(pipes, at_site, case_id, operator, _proposal(body))
             async with pipes.database.reading() as reader:
                 return await _shown(reader, at_site, case_id)
 
@@ -113,10 +119,11 @@ def _disputes(routes: APIRouter, pipes: Pipes) -> None:
         """List disputes, the newest first; `next_cursor` goes into `starting_after`."""
         caller = await caller_of(pipes, request, asked.site_id)
         async with pipes.database.reading() as reader:
-            found = await dispute_page(
-                reader, caller.site_id, is_open=asked.is_open, payment_id=asked.payment_id,
-                limit=asked.limit, starting_after=asked.starting_after,
-            )  # fmt: skip
+            with named_as_sent({"": "starting_after"}):
+                found = await dispute_page(
+                    reader, caller.site_id, is_open=asked.is_open, payment_id=asked.payment_id,
+                    limit=asked.limit, starting_after=asked.starting_after,
+                )  # fmt: skip
         last = found.disputes[-1].dispute_id if found.has_more else None
         data = [DisputeObject.model_validate(public_dispute(one)) for one in found.disputes]
         return DisputeList(data=data, has_more=found.has_more, next_cursor=last)

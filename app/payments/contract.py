@@ -13,6 +13,7 @@ from app.payments.states import FINAL, STATUS_OF, DisputeState, Kind, SubStatus
 __all__ = [
     "CHARGEBACK_STATUS_ID",
     "CHARGEBACK_TYPE_ID",
+    "INITIATED",
     "SOURCE_TYPES",
     "TYPE_ID",
     "VOID_TYPE_ID",
@@ -89,6 +90,7 @@ CHARGEBACK_STATUS_ID: Mapping[DisputeState, int] = {
 }
 assert CHARGEBACK_STATUS_ID.keys() == set(DisputeState)
 
+INITIATED = "withdrawal.initiated"  # by the merchant: the state stays what it was
 # protocol.md section 15: which kind of client the player used.
 SOURCE_TYPES: Mapping[str, int] = {"api": 1, "page": 2, "iframe": 3, "mobile": 4, "native": 5}
 
@@ -189,9 +191,17 @@ def event_type(kind: Kind, sub_status: SubStatus, *, is_late: bool = False) -> s
     return f"{_NOUN[kind]}.{'late_' if is_late and sub_status is S.COMPLETED else ''}{word}"
 
 
-def event_aliases(event_type: str) -> tuple[str, ...]:
-    """Under which names a change is told besides its own (payments.md section 1.7)."""
-    return ("transaction.failed",) if event_type in {"deposit.failed", "withdrawal.failed"} else ()
+def event_aliases(event_type: str, *, is_adjusted: bool = False) -> tuple[str, ...]:
+    """Under which names a change is told besides its own (payments.md section 1.7).
+
+    Args:
+        event_type: its own.
+        is_adjusted: by this change another sum counts than the one that was asked for.
+    """
+    if event_type in {"deposit.failed", "withdrawal.failed"}:
+        return ("transaction.failed",)
+    is_credit = event_type in {"deposit.completed", "deposit.late_completed"}
+    return ("deposit.amount_adjusted",) if is_credit and is_adjusted else ()
 
 
 def is_told(sub_status: SubStatus) -> bool:

@@ -1,20 +1,22 @@
 """What would be paid or collected a second time: order numbers and providers' numbers that are taken.
 
-And what else stands in the way of a deposit by the time that its merchant has answered: one statement tells.
+And what else stands in the way: of a deposit by the time that its merchant has answered, in one statement; of
+one that is paid late, its player.
 """
 
 from dataclasses import dataclass
 
 from sqlalchemy import Text, and_, bindparam, exists, or_, select, text, true
 
-from app import methods, providers
+from app import methods, players, providers
+from app.payments.model import Attention, Evidence, Source, Step
 from app.payments.queries import Payment, payment_of
 from app.payments.states import Status
 from app.payments.tables import payments
 from app.plumbing import switches
 from app.plumbing.database import Built, Reader, Transaction
 
-__all__ = ["ForOrder", "Taken", "locked_for_order", "reference_is_taken", "taken"]
+__all__ = ["ForOrder", "Taken", "locked_for_order", "reference_is_taken", "taken", "why_fenced"]
 
 # Credited, also where it went back since: a refund that fails after all and a dispute that is won complete it
 # again, and an order is paid once.
@@ -88,6 +90,26 @@ async def taken(reader: Reader, found: Payment, provider_reference: str | None) 
     """What of a deposit that is to be credited now belongs to another; no number is nobody's."""
     row = await reader.one(_BOTH, {**_of(found), "by_reference": provider_reference})
     return Taken(row.reference_is_taken, bool(found.external_id) and row.order_is_paid)
+
+
+async def why_fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Step) -> Attention | None:
+    """Why people must look before a success that a provider tells of this payment counts; None: it may.
+
+    A deposit that is paid when it was over is credited to a player who may play (payments.md section 1.5);
+    of anybody else, people decide whether it is or goes back, with the proof that they then have.
+    """
+    its = await taken(tx, found, evidence.provider_reference)
+    if its.reference:
+        return Attention.REFERENCE_REUSED
+    if step.credit is None:
+        return None
+    if its.order:
+        return Attention.SECOND_PAYMENT
+    if step.is_late and evidence.source is not Source.SETTLEMENT:
+        known = await players.player(tx, found.site_id, found.player_id)
+        _, standing = await players.player_of_login(tx, found.site_id, known.site_login)
+        return None if standing is players.PlayerStatus.ACTIVE else Attention.NOT_POSTED
+    return None
 
 
 async def locked_for_order(tx: Transaction, found: Payment, external_id: str, switch: str) -> ForOrder:

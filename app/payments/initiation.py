@@ -14,7 +14,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.approvals import is_ready, review
-from app.payments.contract import SOURCE_TYPES
+from app.payments.contract import INITIATED, SOURCE_TYPES
 from app.payments.legs import lock_player, payout, payout_of_order, policy
 from app.payments.model import Step
 from app.payments.obstacles import PAYOUTS, why_barred
@@ -35,6 +35,8 @@ __all__ = [
     "WithdrawalOver",
     "WithdrawalUnknown",
     "initiate",
+    "number_of_order",
+    "order_number",
 ]
 
 _ORDER_DIGITS: Final = 30
@@ -125,15 +127,23 @@ async def _initiated(tx: Transaction, found: Payment, fields: Mapping[str, str],
     if is_queued:
         changes |= {"ask_at": at, "expires_at": None}  # should the job be lost, a sweep sends it
     detail = {"initiated": True, **{name: fields[name] for name in _KEPT if name in fields}}
-    await carry_out(tx, found, Step(), Cause("merchant", changes=changes, detail=detail), at=at)
+    await carry_out(
+        tx, found, Step(), Cause("merchant", changes=changes, detail=detail, event=INITIATED), at=at
+    )
     now_is = await payout(tx, found.site_id, found.payment_id)
     if is_queued and is_ready(now_is, rules):
         await carry_on_soon(tx, found.site_id, found.payment_id)
     return Initiated(now_is, order_number(found), replayed=False)
 
 
+def number_of_order(order_id: str) -> int:
+    """The transaction number that an order number begins with; 0, which none has, where it is not one."""
+    is_one = len(order_id) == _ORDER_DIGITS and order_id.isascii() and order_id.isdigit()
+    return int(order_id[:_NUMBER_DIGITS]) if is_one else 0
+
+
 def order_number(found: Payment) -> str:
-    """The protocol's order number of a withdrawal: 30 digits, our own number first."""
+    """The protocol's order number of a payment: 30 digits, our own number first."""
     digits = int.from_bytes(hashlib.sha256(found.payment_id.encode()).digest())
     rest = _ORDER_DIGITS - _NUMBER_DIGITS
     return f"{found.number:0{_NUMBER_DIGITS}d}{digits % 10**rest:0{rest}d}"

@@ -20,7 +20,10 @@ __all__ = ["CursorNotFound", "Page", "Wanted", "needing_attention", "page", "und
 class CursorNotFound(Refusal):
     """There is no payment {payment_id} to continue from."""
 
-    param = "starting_after"
+    def __init__(self, *, payment_id: str, field: str) -> None:
+        """Name the payment, and the field in which it stood."""
+        super().__init__(payment_id=payment_id)
+        self.param = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Wanted:
 
     Args:
         since, until: created from this instant on, and before that one.
+        currency: of what was ordered.
+        least_minor, most_minor: from this sum on, up to that one, as it was ordered, in minor units.
         site_login: of the player, as the site calls him.
         external_id: the merchant's order number.
     """
@@ -40,6 +45,9 @@ class Wanted:
     site_login: str | None = None
     external_id: str | None = None
     needs_attention: bool = False
+    currency: str | None = None
+    least_minor: int | None = None
+    most_minor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +77,14 @@ async def page(
         CursorNotFound: no such payment at this site.
         PlayerNotFound: no such player at this site.
     """
-    asked = await _narrowed(reader, site_id, wanted)
+    asked = _narrowed_by_amount(await _narrowed(reader, site_id, wanted), wanted)
     place = tuple_(payments.c.created_at, payments.c.payment_id)
     order = (payments.c.created_at.desc(), payments.c.payment_id.desc())
     if ending_before is not None:
-        asked = asked.where(place > await _place(reader, site_id, ending_before))
+        asked = asked.where(place > await _place(reader, site_id, ending_before, "ending_before"))
         order = (payments.c.created_at.asc(), payments.c.payment_id.asc())
     elif starting_after is not None:
-        asked = asked.where(place < await _place(reader, site_id, starting_after))
+        asked = asked.where(place < await _place(reader, site_id, starting_after, "starting_after"))
     rows = await reader.all(asked.order_by(*order).limit(limit + 1))
     found = [payment_of(row) for row in rows[:limit]]
     return Page(found[::-1] if ending_before is not None else found, len(rows) > limit)
@@ -102,14 +110,24 @@ async def _narrowed(reader: Reader, site_id: int, wanted: Wanted) -> Select[Any]
     return asked
 
 
-async def _place(reader: Reader, site_id: int, payment_id: str) -> tuple[datetime, str]:
+def _narrowed_by_amount(asked: Select[Any], wanted: Wanted) -> Select[Any]:
+    if wanted.currency is not None:
+        asked = asked.where(payments.c.currency == wanted.currency.upper())
+    if wanted.least_minor is not None:
+        asked = asked.where(payments.c.amount_minor >= wanted.least_minor)
+    if wanted.most_minor is not None:
+        asked = asked.where(payments.c.amount_minor <= wanted.most_minor)
+    return asked
+
+
+async def _place(reader: Reader, site_id: int, payment_id: str, field: str) -> tuple[datetime, str]:
     row = await reader.first(
         select(payments.c.created_at, payments.c.payment_id).where(
             payments.c.site_id == site_id, payments.c.payment_id == payment_id
         )
     )
     if row is None:
-        raise CursorNotFound(payment_id=payment_id)
+        raise CursorNotFound(payment_id=payment_id, field=field)
     return row.created_at, row.payment_id
 
 

@@ -11,7 +11,7 @@ from app.kernel import signing
 from app.kernel.errors import Refusal
 from app.payments.api import own_api
 from app.payments.case_api import case_api
-from app.payments.initiation import initiate
+from app.payments.initiation import initiate, number_of_order, order_number
 from app.payments.queries import Payment, PaymentNotFound, payment_of_merchant
 from app.payments.schemas import (
     InitiationAnswer,
@@ -83,13 +83,18 @@ def router(pipes: Pipes) -> APIRouter:
 
 
 async def _find(reader: Reader, site_id: int, fields: Mapping[str, str]) -> Payment:
-    number = fields.get("transaction_id", "")
+    number, order_id = fields.get("transaction_id", ""), fields.get("order_id", "")
     if number and not (number.isascii() and number.isdigit() and len(number) <= 18):  # noqa: PLR2004  a bigint
         raise PaymentNotFound
-    return await payment_of_merchant(
+    if order_id:
+        number = str(number_of_order(order_id))
+    found = await payment_of_merchant(
         reader,
         site_id,
         number=int(number) if number else None,
         external_id=fields.get("external_id"),
         site_login=fields.get("site_login"),
     )
+    if order_id and order_id != order_number(found):
+        raise PaymentNotFound
+    return found

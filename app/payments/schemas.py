@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import methods
 from app.payments.contract import TYPE_ID, status_id
-from app.payments.initiation import Initiated
+from app.payments.initiation import Initiated, order_number
 from app.payments.queries import Payment
 
 __all__ = [
@@ -28,6 +28,7 @@ class StatusAnswer(BaseModel):
         json_schema_extra={
             "example": {
                 "success": True,
+                "order_id": "000100000001264065507927945843",
                 "transaction_id": 100000001,
                 "external_id": "order_123456",
                 "type_id": 3,
@@ -43,6 +44,7 @@ class StatusAnswer(BaseModel):
         }
     )
     success: bool = True
+    order_id: str = Field(description="30 digits; a withdrawal's is that of its initiation.")
     transaction_id: int
     external_id: str
     type_id: int
@@ -73,6 +75,7 @@ def status_answer(found: Payment) -> StatusAnswer:
     """The answer to a status request."""
     method = methods.CATALOGUE[found.method]
     return StatusAnswer(
+        order_id=found.order_id or order_number(found),
         transaction_id=found.number,
         external_id=found.external_id,
         type_id=TYPE_ID[found.kind],
@@ -112,9 +115,9 @@ class InitiationAnswer(BaseModel):
                     "external_id": "704224078",
                     "order_id": "217742619264065507927945843197",
                     "type_id": 11,
-                    "status_id": 2,
+                    "status_id": 3,
                     "amount": 400000,
-                    "currency": "USD",
+                    "currency": "KZT",
                 },
                 "code": 0,
                 "message_for_user": "Success",

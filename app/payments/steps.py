@@ -19,7 +19,7 @@ from app.payments.casebook import is_noted, open_case
 from app.payments.contract import event_type
 from app.payments.crediting import credit, take_again
 from app.payments.evidence import as_ranked, evidence_of
-from app.payments.fences import taken
+from app.payments.fences import why_fenced
 from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
 from app.payments.queries import Attempt, Payment, payment_of
 from app.payments.questions import question_about
@@ -64,9 +64,9 @@ class Cause:
 
     `changes` are columns of the payment that change with it; `beside` is what else is written, also where
     nothing changes. With a `detail`, which the event keeps, something has happened even if the payment goes
-    nowhere. `is_questioned` is whether a provider is asked about a try that is over, from now on; None: as it
-    was. `attempt_id` is the try of which it was said. With `is_news` people are called although they were
-    before.
+    nowhere; `event` is its name then. `is_questioned` is whether a provider is asked about a try that is
+    over, from now on; None: as it was. `attempt_id` is the try of which it was said. With `is_news` people
+    are called although they were before.
     """
 
     source: str
@@ -81,6 +81,7 @@ class Cause:
     is_questioned: bool | None = None
     attempt_id: str | None = None
     is_news: bool = False
+    event: str = ""
 
 
 async def apply_evidence(
@@ -272,19 +273,16 @@ async def _remarked(
 async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Step) -> Step:
     """The step, unless people must look first.
 
-    It is about another payment's collection, or would credit one order a second time; or it would take again
-    a deposit of which something went back already, or is on its way there.
+    It is about another payment's collection, would credit one order a second time, or late a player who may
+    play no more; or it would take again a deposit of which something went back already, or is on its way
+    there.
     """
     if step.taken is not None and found.remaining != found.captured:
         return Step(attention=step.attention)
     if not step.keeps_number:
         return step
-    its = await taken(tx, found, evidence.provider_reference)
-    if its.reference:
-        return in_conflict(found.sub_status, Attention.REFERENCE_REUSED)
-    if step.credit is not None and its.order:
-        return in_conflict(found.sub_status, Attention.SECOND_PAYMENT)
-    return step
+    why = await why_fenced(tx, found, evidence, step)
+    return step if why is None else in_conflict(found.sub_status, why)
 
 
 def _asked_next(
@@ -358,11 +356,12 @@ def _event_of(
     # A part of a payout may have a story of its own: of one that has ended it is no second end.
     is_news = bool(cause.detail) and step.attention is None and was.sub_status not in FINAL
     moved = bool(step.path or _money_of(step) is not None or is_news)
+    known_as = event_type(was.kind, sub_status, is_late=step.is_late) if moved else "payment.attention"
     return {
         "site_id": was.site_id,
         "payment_id": was.payment_id,
         "sequence": values["sequence"],
-        "type": event_type(was.kind, sub_status, is_late=step.is_late) if moved else "payment.attention",
+        "type": cause.event or known_as,
         "status": STATUS_OF[sub_status],
         "sub_status": sub_status,
         "source": cause.source,

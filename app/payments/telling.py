@@ -31,7 +31,7 @@ from app.plumbing.database import Transaction
 __all__ = ["WHO_HEARS", "Audience", "audience_of", "notified_of", "public_object", "publish_change", "tell"]
 
 # "Withdrawal" is the word that others read.
-_WORDS = {Kind.DEPOSIT: "deposit", Kind.PAYOUT: "withdrawal", Kind.REFUND: "refund"}
+WORDS = {Kind.DEPOSIT: "deposit", Kind.PAYOUT: "withdrawal", Kind.REFUND: "refund"}
 # Ends whose reason is the provider's or the merchant's own sentence.
 _SAID_BY_OTHERS = frozenset(
     {
@@ -80,7 +80,7 @@ WHO_HEARS = (
 def public_object(found: Payment) -> dict[str, object]:
     """A payment as strangers may see it: masked, money in minor units, nothing that is for staff."""
     return {
-        "object": _WORDS[found.kind],
+        "object": WORDS[found.kind],
         "id": found.payment_id,
         "transaction_id": found.number,
         "type_id": TYPE_ID[found.kind],
@@ -133,7 +133,8 @@ async def tell(
     if audience.is_there:
         before, after = public_object(was) if was else {}, public_object(now_is)
         its = (now_is.payment_id, now_is.sequence)
-        for name in (event_type, *event_aliases(event_type)):
+        is_adjusted = was is not None and now_is.captured not in {was.captured, now_is.amount}
+        for name in (event_type, *event_aliases(event_type, is_adjusted=is_adjusted)):
             await publish_change(tx, now_is.site_id, name, its, before, after, at=at)
     moved = was is None or was.sub_status is not now_is.sub_status or was.external_id != now_is.external_id
     # A part that is paid late changes nothing but the sum.

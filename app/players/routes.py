@@ -41,6 +41,7 @@ class KeyRefused(BaseModel):
 class ResetAnswer(BaseModel):
     """Whether the player's habits were forgotten."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"error": None, "success": True}})
     error: str | None = None
     success: bool
 
@@ -113,6 +114,7 @@ def _resetting(routes: APIRouter, pipes: Pipes) -> None:
         "/api/clear/rotation/",
         operation_id="players_reset",
         response_model=ResetAnswer,
+        responses={status: {"model": ResetAnswer} for status in (400, 401)},
         openapi_extra=_RESET_BODY,
     )
     @routes.post("/api/clear/rotation", include_in_schema=False)

@@ -1,8 +1,8 @@
 """The web's manners, once for all rooms: refusals as problem+json, request ids, limits on what comes in.
 
-Every answer carries a `Request-Id`; a refusal is RFC 9457 `application/problem+json` with a stable `code`; a
-failure of ours says nothing but its reference. The table below is the only place where a refusal meets an
-HTTP status.
+Every answer carries a `Request-Id`, and the `X-Correlation-Id` that its caller gave; a refusal is RFC 9457
+`application/problem+json` with a stable `code`; a failure of ours says nothing but its reference. The table
+below is the only place where a refusal meets an HTTP status.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ import asyncpg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.kernel import ids
 from app.kernel.errors import Refusal
-from app.kernel.money import Money
 from app.plumbing import metrics, waits
 from app.plumbing.database import DatabaseDown, is_busy, sqlstate
+from app.plumbing.problems import MEMBERS, NAMES, SENTENCES, TYPES, meaning_of, problem
 from app.plumbing.reading import NotReadable, body_of, parameters_of, read_json, signed_pairs
 
 __all__ = [
@@ -45,7 +45,6 @@ __all__ = [
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
 BODY_SECONDS: Final = 10.0  # to read one; the slowest telephone sends 64 KiB faster
-_PROBLEM_MEMBERS: Final = frozenset({"type", "title", "status", "code", "detail", "param", "request_id"})
 # Others are counted together: whoever invents a method must not make a metric with it.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # What an answer carries unless its route says otherwise.
@@ -54,6 +53,7 @@ _HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
 )
+_ID_HEADERS: Final = {"request_id": b"request-id", "correlation_id": b"x-correlation-id"}
 # A year, as browsers' preload lists ask; without the subdomains, which may not be ours.
 _STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
 _GONE: Final = 499  # nginx' word for a caller who left; nobody hears it, log and metrics show it
@@ -75,6 +75,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "bad_accounts": 422,
     "bad_attempts": 422,
     "bad_destination": 422,
+    "bad_name": 422,
     "bad_notice": 401,
     "bad_origin": 422,
     "bad_peer_address": 422,
@@ -128,11 +129,16 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "refunds_not_offered": 422,
     "not_authentic": 401,
     "not_readable": 400,
+    "not_of_this_kind": 422,
     "overloaded": 503,
     "payment_not_found": 404,
+    "proposal_waits": 409,
     "player_not_found": 404,
     "site_not_found": 404,
+    "house_right_needed": 403,
     "token_needed": 401,
+    "token_not_found": 404,
+    "token_of_another_use": 403,
     "too_many_open_deposits": 429,
     "too_many_requests": 429,
     "unknown_currency": 422,
@@ -173,19 +179,6 @@ def status_of(refusal: type[Refusal]) -> int:
     return STATUS_BY_CODE[refusal.code]
 
 
-def problem(status: int, code: str, detail: str, **more: object) -> JSONResponse:
-    """One problem+json answer; `more` are extension members, `None` ones left out."""
-    content = {
-        "type": "about:blank",
-        "title": code.replace("_", " "),
-        "status": status,
-        "code": code,
-        "detail": detail,
-    }
-    content |= {name: _plain(value) for name, value in more.items() if value is not None}
-    return JSONResponse(content, status, media_type="application/problem+json")
-
-
 def install(
     app: FastAPI, *, over_tls: bool = False, body_limits: Mapping[str, int] = MappingProxyType({})
 ) -> None:
@@ -204,11 +197,13 @@ def install(
     @app.exception_handler(Refusal)
     async def refused(request: Request, refusal: Refusal) -> JSONResponse:
         status = STATUS_BY_CODE.get(refusal.code, 400)
-        more = {name: value for name, value in refusal.fields.items() if name not in _PROBLEM_MEMBERS}
-        more |= {"param": refusal.param, "request_id": _request_id(request)}
-        answer = problem(status, refusal.code, refusal.sentence, **more)
+        more = {name: value for name, value in refusal.fields.items() if name not in MEMBERS}
+        more["param"] = refusal.param
+        answer = problem(status, refusal.code, refusal.sentence, more, scope=request.scope)
         if refusal.code in _BY_TOKEN:
             answer.headers["www-authenticate"] = "Bearer"
+        if "retry_after_seconds" in refusal.fields:
+            answer.headers["retry-after"] = str(refusal.fields["retry_after_seconds"])
         return answer
 
     @app.exception_handler(RequestValidationError)
@@ -216,20 +211,29 @@ def install(
         first = error.errors()[0]
         where = [str(part) for part in first["loc"] if part not in {"body", "query", "path"}]
         param = ".".join(where) or "body"
-        return problem(
-            400, "malformed_field", f"{param}: {first['msg']}", param=param, request_id=_request_id(request)
-        )
+        detail = f"{param}: {first['msg']}"
+        if first["type"] == "json_invalid":
+            param, why = "body", first.get("ctx", {}).get("error", "it cannot be read")
+            detail = f"The body is not JSON: {why}, at character {where[-1]}."
+        return problem(400, "malformed_field", detail, {"param": param}, scope=request.scope)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        names = {404: "not_found", 405: "method_not_allowed", 408: "too_slow", 413: "too_large"}
-        code = names.get(error.status_code, "refused")
         sentences = {
             408: f"The request body did not arrive within {BODY_SECONDS:g} seconds.",
             413: f"The request body is larger than {BODY_LIMIT_BYTES} bytes.",
         }
+        code = NAMES.get(error.status_code, "refused")
         detail = sentences.get(error.status_code, str(error.detail))
-        return problem(error.status_code, code, detail, request_id=_request_id(request))
+        return problem(error.status_code, code, detail, scope=request.scope)
+
+    @app.get(f"{TYPES}{{code}}", include_in_schema=False)
+    async def meaning(code: str) -> PlainTextResponse:
+        """Tell what the code of a problem means; its `type` leads here."""
+        found = meaning_of(code, STATUS_BY_CODE)
+        if found is None:
+            raise HTTPException(404)
+        return PlainTextResponse(found)
 
 
 async def _database_down(request: Request, error: Exception) -> JSONResponse:
@@ -247,8 +251,7 @@ async def _database_refused(request: Request, error: Exception) -> JSONResponse:
 
 def _overloaded(request: Request) -> JSONResponse:
     # Not "nothing was done": of a deed with several transactions the first ones may be. Its key knows them.
-    sentence = "Too busy right now. Send the same again soon; with the same key it is carried out once."
-    answer = problem(503, "overloaded", sentence, request_id=_request_id(request))
+    answer = problem(503, "overloaded", SENTENCES["overloaded"], scope=request.scope)
     answer.headers["retry-after"] = "2"
     return answer
 
@@ -314,9 +317,11 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         request_id = f"req_{ids.secret(16)}"
-        scope["request_id"] = request_id
+        its = {"request_id": request_id, **_correlation(scope)}
+        scope.update(its)
+        told_ids = [(_ID_HEADERS[name], value.encode()) for name, value in its.items()]
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id, **_correlation(scope))
+        structlog.contextvars.bind_contextvars(**its)
         began = time.perf_counter()
         status = 0  # nothing was answered: the caller went away
         body = _Body(scope, receive, self._limits.get(scope["path"], BODY_LIMIT_BYTES))
@@ -328,7 +333,7 @@ class RequestContext:
                 headers = message.get("headers", ())
                 present = {name.lower() for name, _ in headers}
                 ours = [header for header in self._headers if header[0] not in present]
-                message["headers"] = [*headers, *ours, (b"request-id", request_id.encode())]
+                message["headers"] = [*headers, *ours, *told_ids]
             await send(message)
 
         waited = waits.counted()
@@ -340,8 +345,8 @@ class RequestContext:
                 _log.exception("request.failed")
                 if status:
                     raise  # half an answer is out: only the connection can still say that it failed
-                sentence = "Something went wrong on our side; the outcome may be unknown."
-                await problem(500, "internal", sentence, request_id=request_id)(scope, receive, answered)
+                told = problem(500, "internal", SENTENCES["internal"], scope=scope)
+                await told(scope, receive, answered)
         finally:
             if body.is_abandoned:
                 status = _GONE
@@ -359,20 +364,11 @@ def _correlation(scope: Mapping[str, Any]) -> dict[str, str]:
     for name, value in scope["headers"]:
         if name == b"x-correlation-id":
             text = value.decode("latin-1")[:64]
-            return {"correlation_id": "".join(mark for mark in text if mark.isalnum() or mark in "-_.")}
+            fit = "".join(mark for mark in text if (mark.isascii() and mark.isalnum()) or mark in "-_.")
+            return {"correlation_id": fit} if fit else {}
     return {}
 
 
 def _declared_length(scope: Mapping[str, Any]) -> int:
     found = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     return int(found) if found.isdigit() else 0  # the bytes themselves are counted too
-
-
-def _request_id(request: Request) -> str:
-    return str(request.scope.get("request_id", ""))
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Money):
-        return {"amount": value.minor, "currency": value.currency}
-    return value if isinstance(value, str | int | bool | list | dict) else str(value)

@@ -349,26 +349,27 @@ async def _follow(tx: Transaction, row: Row[Any], effect: rules.Effect, now: dat
 
 
 async def _wake_next(tx: Transaction, closed: Row[Any], now: datetime) -> None:
-    """Let the event that waited for this one go at once; one that was tried already keeps its own time."""
-    waiting = (
-        select(webhooks.c.webhook_id)
-        .where(
-            webhooks.c.site_id == closed.site_id,
-            webhooks.c.endpoint_id == closed.endpoint_id,
-            webhooks.c.payment_id == closed.payment_id,
-            webhooks.c.sequence > closed.sequence,
-            webhooks.c.state == WebhookState.PENDING,
-            webhooks.c.attempts == 0,
-            webhooks.c.next_at > now + _CLOCK_SLACK,
-        )
-        .order_by(webhooks.c.sequence, webhooks.c.webhook_id)
-        .limit(1)
+    """Let what waited for this one go at once; what was tried already keeps its own time.
+
+    One change may be told by two types under one `sequence`: they go together, and whatever comes behind
+    them is woken by the last of the two. What somebody else has locked is being sent or decided just now.
+    """
+    waits = and_(
+        webhooks.c.site_id == closed.site_id,
+        webhooks.c.endpoint_id == closed.endpoint_id,
+        webhooks.c.payment_id == closed.payment_id,
+        webhooks.c.sequence >= closed.sequence,
+        webhooks.c.state == WebhookState.PENDING,
+        webhooks.c.attempts == 0,
+        webhooks.c.next_at > now + _CLOCK_SLACK,
     )
-    woken = await tx.scalar(
-        update(webhooks)
-        .where(webhooks.c.site_id == closed.site_id, webhooks.c.webhook_id == waiting.scalar_subquery())
-        .values(next_at=now)
-        .returning(webhooks.c.webhook_id)
+    lowest = select(func.min(webhooks.c.sequence)).where(waits).scalar_subquery()
+    woken = await tx.all(
+        select(webhooks.c.site_id, webhooks.c.webhook_id)
+        .where(waits, webhooks.c.sequence == lowest)
+        .order_by(webhooks.c.webhook_id)
+        .with_for_update(skip_locked=True)
     )
-    if woken is not None:
-        await enqueue(tx, closed.site_id, woken, timedelta(0))
+    for one in woken:
+        await tx.execute(update(webhooks).where(_is(one)).values(next_at=now))
+        await enqueue(tx, one.site_id, one.webhook_id, timedelta(0))

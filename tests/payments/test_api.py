@@ -102,13 +102,13 @@ async def test_a_servers_token_reads_its_own_site_and_acts_nowhere(api: Api) -> 
     )
 
 
-async def test_a_game_platforms_token_reads_no_payment(api: Api) -> None:
+async def test_a_game_platforms_token_is_known_and_reads_no_payment(api: Api) -> None:
     async with api.stage.database.transaction() as tx:
         play = await merchants.create_token(
             tx, api.stage.site_id, merchants.Scope.PLAY, at=api.stage.clock.now()
         )
-    answer = await api.http.get("/v1/payments", headers={"authorization": f"Bearer {play}"})
-    assert (answer.status_code, answer.json()["code"]) == (401, "token_needed")
+    status, told = await api.get(play, "/v1/payments")
+    assert (status, told["code"], told["scope"]) == (403, "token_of_another_use", "play")
 
 
 async def test_what_colleagues_write_is_not_told_to_the_merchant(api: Api) -> None:
@@ -291,3 +291,14 @@ async def test_a_card_number_is_not_taken_from_staff(api: Api, deed: str, body: 
     assert "4111" not in answer.text
     for table in ("payment", "payment_event", "approval_vote", "diary", "payment_case"):
         assert not await api.stage.rows(f"SELECT 1 FROM {table} t WHERE t::text LIKE '%4111 1111%'")  # noqa: S608
+
+
+async def test_in_progress_says_when_to_ask_again_in_the_header(api: Api) -> None:
+    """payments.md section 3.2: 409 `idempotency_in_progress` and `Retry-After`."""
+    path = f"/v1/payments/{await api.waiting()}/cancel"
+    anna = await api.person("anna")
+    await api.post(anna, path, {"reason": "asked"})
+    await api.forget("receipt = NULL")
+    running = await api.post(anna, path, {"reason": "asked"})
+    assert (running.status_code, running.json()["code"]) == (409, "idempotency_in_progress")
+    assert int(running.headers["retry-after"]) == running.json()["retry_after_seconds"] > 0

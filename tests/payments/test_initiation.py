@@ -339,3 +339,17 @@ def test_the_grammar_and_the_deed_speak_of_the_same_fields() -> None:
     named = {"site_id", "site_login", "amount", "currency", "external_id"}
     assert named == set(signing.PAYOUT_INITIATION.required)
     assert set(initiation._KEPT) <= set(signing.PAYOUT_INITIATION.optional)
+
+
+async def test_it_is_told_as_an_event_of_its_own(stage: Stage, bank: Bank) -> None:
+    await stage.policy(needs_initiation=True)
+    await stage.fund()
+    found = await stage.withdraw()
+    await stage.initiate(found)
+    await stage.initiate(found)
+    rows = await stage.rows(
+        "SELECT type FROM payment_event WHERE payment_id = :id ORDER BY sequence", id=found.payment_id
+    )
+    told = [row.type for row in rows]
+    assert (told.count("withdrawal.approved"), told.count("withdrawal.initiated")) == (1, 1)
+    assert told.index("withdrawal.approved") < told.index("withdrawal.initiated")

@@ -115,3 +115,33 @@ async def test_a_wrong_signature_is_nobodys(stage: Stage, bank: Bank, wire: http
     assert reflected.status_code in {400, 401}
     await stage.work()
     assert bank.payouts == []
+
+
+async def test_a_payment_is_found_by_the_order_id_that_it_was_answered(
+    stage: Stage, bank: Bank, wire: httpx.AsyncClient
+) -> None:
+    """protocol.md section 9: one of order_id and external_id; the answer has both."""
+    found, other = await stage.withdraw(1_000), await stage.withdraw(2_000)
+
+    async def status(**one: Any) -> httpx.Response:  # noqa: ANN401  a field of the wire
+        async with stage.database.reading() as reader:
+            site = await merchants.site(reader, stage.site_id)
+        fields = {"site_id": stage.site_id, "site_login": "aigerim", **one}
+        asked = {**fields, "signature": signing.sign(fields, site.signing_salt)}
+        return await wire.post("/v1/payments/status/", json=asked)
+
+    before = (await status(transaction_id=found.number)).json()
+    initiated = (await wire.post("/api/payout/", json=await signed(stage, found))).json()
+    assert before["order_id"] == initiated["order_id"]
+    for one in (found, other):
+        by_number = (await status(transaction_id=one.number)).json()
+        by_order = await status(order_id=by_number["order_id"])
+        assert (by_order.status_code, by_order.json()) == (200, by_number)
+    for nobodys in (
+        initiated["order_id"][:-1],
+        initiated["order_id"][::-1],
+        "9" * 30,
+        "x" * 30,
+        "\u0661" * 30,
+    ):
+        assert (await status(order_id=nobodys)).status_code in {400, 404}

@@ -211,7 +211,6 @@ async def test_what_cannot_be_done_changes_nothing(desk: Desk) -> None:
     wrong: list[tuple[R, dict[str, object], type[Exception]]] = [
         (R.PAID, {"provider_reference": "theirs-1"}, ResolutionImpossible),
         (R.ACCEPTED, {"amount": kzt(150_000)}, IllegalTransition),
-        (R.ACCEPTED, {"amount": Money(1, "USD")}, ResolutionImpossible),
         (R.PAID, {"leg": 7}, ResolutionImpossible),
     ]
     for resolution, more, refusal in wrong:
@@ -219,6 +218,9 @@ async def test_what_cannot_be_done_changes_nothing(desk: Desk) -> None:
         with pytest.raises(refusal):
             await decide(desk, its.case_id)
         await decide(desk, its.case_id, REJECT)
+    for never, said in ((R.ACCEPTED, {"amount": Money(1, "USD")}), (R.MATCHED, {"payment_id": deposit})):
+        with pytest.raises(ResolutionImpossible):
+            await propose(desk, its.case_id, never, **said)
     assert await desk.balances() == {"provider_clearing": -150_000, "player_cash": 150_000}
     await resolve(desk, its.case_id, R.NOTED)
     assert (await desk.found(deposit)).sub_status.value == "completed"
@@ -362,6 +364,23 @@ async def test_endpoints_hear_that_people_have_resolved_it(desk: Desk) -> None:
     assert (row.object["payment_id"], row.object["resolution"]) == (deposit, "accepted")
     assert row.previous_attributes == {"state": "open", "resolution": "", "resolved_at": None}
     assert not {"note", "ours", "theirs", "attachment_hash"} & row.object.keys()
+
+
+@pytest.mark.parametrize(("accepted", "adjusted"), [(120_000, True), (150_000, False)])
+async def test_endpoints_hear_that_another_sum_was_accepted(
+    desk: Desk, accepted: int, *, adjusted: bool
+) -> None:
+    async with desk.world.database.transaction() as tx:
+        new = endpoints.NewEndpoint("https://events.example.com/", ("deposit.*",))
+        await endpoints.register(tx, desk.site_id, new, at=desk.world.clock.now())
+    deposit = await conflicted_deposit(desk)
+    await resolve(desk, (await only(desk)).case_id, R.ACCEPTED, amount=kzt(accepted))
+    rows = await desk.world.rows(
+        "SELECT * FROM event WHERE subject = :id ORDER BY sequence, type", id=deposit
+    )
+    last = [row for row in rows if row.sequence == rows[-1].sequence]
+    names = ["deposit.amount_adjusted"] * adjusted + ["deposit.completed"]
+    assert [(row.type, row.object["captured_minor"]) for row in last] == [(name, accepted) for name in names]
 
 
 async def test_what_was_credited_does_not_go_back_by_a_word(desk: Desk) -> None:

@@ -1,0 +1,71 @@
+"""What a "no" says beside its sentence: where its code is explained, what to do, what a player may read."""
+
+import httpx
+import pytest
+
+from app.plumbing import web
+from app.webhooks import endpoints
+from tests.plumbing.test_web import check_problem, client
+
+__all__ = ["client"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code", "retryable"),
+    [
+        ("/refuses", 422, "amount_too_low", False),
+        ("/down", 503, "overloaded", True),
+        ("/fails/x", 500, "internal", False),
+        ("/nothing/here", 404, "not_found", False),
+    ],
+)
+async def test_whether_the_same_may_succeed_later(
+    client: httpx.AsyncClient, path: str, status: int, code: str, *, retryable: bool
+) -> None:
+    body = check_problem(await client.get(path), status, code)
+    assert (body["retryable"], body["instance"]) == (retryable, f"urn:cashier:{body['request_id']}")
+    assert "correlation_id" not in body
+
+
+async def test_the_type_is_a_page_that_says_what_the_code_means(client: httpx.AsyncClient) -> None:
+    body = check_problem(await client.get("/refuses"), 422, "amount_too_low")
+    told = await client.get(body["type"])
+    assert (told.status_code, told.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert "The amount must be at least {minimum}." in told.text
+    check_problem(await client.get("/problems/nobodys_code"), 404, "not_found")
+
+
+async def test_every_code_has_such_a_page(client: httpx.AsyncClient) -> None:
+    of_the_command_line = endpoints.EndpointNotActive.code, endpoints.TooManyEndpoints.code
+    assert set(of_the_command_line) <= web.STATUS_BY_CODE.keys()
+    for code, status in web.STATUS_BY_CODE.items():
+        told = await client.get(f"/problems/{code}")
+        assert (told.status_code, f"HTTP {status}." in told.text) == (200, True), code
+
+
+@pytest.mark.parametrize(
+    ("accepted", "begins"),
+    [
+        ("ru-RU,ru;q=0.9", "Сейчас"),
+        ("kk", "Қазір"),
+        ("fr,en", "This is not"),
+        ("", "This is not"),
+        ("\xff", "This"),
+    ],
+)
+async def test_a_player_reads_it_in_his_language_and_nothing_of_why(
+    client: httpx.AsyncClient, accepted: str, begins: str
+) -> None:
+    answer = await client.get("/refuses", headers=[(b"Accept-Language", accepted.encode("latin-1"))])
+    said = check_problem(answer, 422, "amount_too_low")["player_message"]
+    assert said.startswith(begins)
+    assert "5.00" not in said
+
+
+async def test_the_callers_correlation_id_is_in_every_answer(client: httpx.AsyncClient) -> None:
+    sent = "order-7.a_b\xe9".encode("latin-1")
+    refused = await client.get("/refuses", headers=[(b"X-Correlation-Id", sent)])
+    assert check_problem(refused, 422, "amount_too_low")["correlation_id"] == "order-7.a_b"
+    for answer in (refused, await client.get("/own", headers={"X-Correlation-Id": "order-7.a_b"})):
+        assert answer.headers.get_list("x-correlation-id") == ["order-7.a_b"]
+    assert "x-correlation-id" not in (await client.get("/own", headers={"X-Correlation-Id": "\"'"})).headers

@@ -163,7 +163,7 @@ def envelope(code: Code, data: Mapping[str, object], sentence: str = "") -> dict
 def answered(answer: Answer) -> dict[str, object]:
     """The envelope of one money answer."""
     if answer.operation is None:
-        return envelope(answer.code, _not_stored(answer))
+        return envelope(answer.code, _not_stored(answer), _why_not_stored(answer))
     data = told(answer.operation, answer.ask.player, answer.ask.policy, answer)
     sentence = ""
     if answer.code is Code.INSUFFICIENT_FUNDS:
@@ -252,6 +252,12 @@ def _not_stored(answer: Answer) -> dict[str, object]:
     if answer.wallet is not None:
         data["balance"] = units(answer.ask.policy, answer.wallet.currency)(answer.wallet.balance)
     return data
+
+
+def _why_not_stored(answer: Answer) -> str:
+    """The sentence of a refusal that leaves no record; empty: its code says it."""
+    barred = answer.ask.barred
+    return barred.sentence if barred is not None and barred.code is answer.code else ""
 
 
 def units(policy: Policy, currency: str) -> Callable[[int], object]:

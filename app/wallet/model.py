@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from app.kernel.money import MAX_MINOR
+from app.wallet.states import legs_of, staked, won_by
 from app.wallet.terms import (
     Ask,
     Code,
@@ -22,12 +23,11 @@ from app.wallet.terms import (
     Round,
     RoundState,
     ShortReversal,
-    StakeOrder,
     Type,
     Wallet,
 )
 
-__all__ = ["BETS", "EFFECTS", "Asked", "Effect", "Standing", "decide", "standing_of"]
+__all__ = ["BETS", "EFFECTS", "Asked", "Effect", "Standing", "decide", "decide_nowhere", "standing_of"]
 
 
 class Asked(StrEnum):
@@ -144,11 +144,9 @@ def decide(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     Args:
         wallet: whose money; for a rollback the wallet of the operation it names, where there is one.
     """
-    known = facts.known
-    if known is not None:
-        if known.type is Type.VOID or known.fingerprint == ask.fingerprint:
-            return _REPLAY
-        return _ANSWERS[EFFECTS[Asked.BET_OTHER_PRINT][standing_of(known, facts.round, is_tombstoned=False)]]
+    found = _again(ask, facts)
+    if found is not None:
+        return found
     match ask.type:
         case Type.DEPOSIT:
             return _deposit(ask, wallet)
@@ -159,10 +157,29 @@ def decide(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
         case Type.ROLLBACK:
             return _rollback(ask, wallet, facts)
         case Type.BONUS:
-            legs = _legs((Leg.GRANT_BONUS, ask.amount or 0))
+            legs = legs_of((Leg.GRANT_BONUS, ask.amount or 0))
             return Decision(Code.OK, applied=True, amount=ask.amount or 0, legs=legs)
         case _:
             return _bet(ask, wallet, facts)
+
+
+def decide_nowhere(ask: Ask, facts: Facts, *, is_player: bool) -> Decision:
+    """Decide an operation of somebody who is no player, or has no wallet of its currency: nothing moves."""
+    found = _again(ask, facts)
+    if found is not None:
+        return found
+    is_known = is_player and ask.type is not Type.ROLLBACK  # which names no currency
+    return Decision(Code.CURRENCY_MISMATCH if is_known else Code.PLAYER_NOT_FOUND, stored=False)
+
+
+def _again(ask: Ask, facts: Facts) -> Decision | None:
+    """What the id stands for already, or what the site has decided against it since; mostly nothing."""
+    known = facts.known
+    if known is not None:
+        if known.type is Type.VOID or known.fingerprint == ask.fingerprint:
+            return _REPLAY
+        return _ANSWERS[EFFECTS[Asked.BET_OTHER_PRINT][standing_of(known, facts.round, is_tombstoned=False)]]
+    return None if ask.barred is None else Decision(ask.barred.code, stored=False, field=ask.barred.field)
 
 
 def _deposit(ask: Ask, wallet: Wallet) -> Decision:
@@ -208,8 +225,8 @@ def _bet(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
         return Decision(Code.LIMIT_EXCEEDED, amount=amount)
     if amount > wallet.balance:
         return Decision(Code.INSUFFICIENT_FUNDS, amount=amount)
-    cash, bonus = _stake(wallet, amount, policy.stake_order)
-    legs = _legs((Leg.BET_CASH, cash), (Leg.BET_BONUS, bonus), *_won(ask.win, bonus, amount))
+    cash, bonus = staked(wallet, amount, policy.stake_order)
+    legs = legs_of((Leg.BET_CASH, cash), (Leg.BET_BONUS, bonus), *won_by(ask.win, bonus, amount))
     return Decision(Code.OK, applied=True, amount=amount, legs=legs)
 
 
@@ -220,7 +237,7 @@ def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     if wallet.balance + amount > _MOST_KEPT:
         return Decision(Code.LIMIT_EXCEEDED, stored=False, amount=amount)
     if ask.kind is not Kind.WIN:
-        return Decision(Code.OK, applied=True, amount=amount, legs=_legs((Leg.WIN_CASH, amount)))
+        return Decision(Code.OK, applied=True, amount=amount, legs=legs_of((Leg.WIN_CASH, amount)))
     if bet is not None and (bet.type not in BETS or bet.player_id != wallet.player_id):
         return Decision(Code.BET_NOT_FOUND, stored=False)
     effect = EFFECTS[Asked.WIN][standing_of(bet, around, is_tombstoned=facts.is_tombstoned)]
@@ -234,7 +251,8 @@ def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
         return Decision(Code.VALIDATION, stored=False, field=wrong)
     if around is not None and around.state is not RoundState.OPEN:
         return Decision(Code.ROUND_CLOSED, amount=amount)
-    return Decision(Code.OK, applied=True, amount=amount, legs=_legs(*_won(amount, bet.bonus, bet.amount)))
+    legs = legs_of(*won_by(amount, bet.bonus, bet.amount))
+    return Decision(Code.OK, applied=True, amount=amount, legs=legs)
 
 
 def _rollback(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
@@ -250,7 +268,7 @@ def _rollback(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     if effect in _ANSWERS:
         return _about(effect, 0 if original is None else original.amount)
     assert original is not None, "the matrix refunds nothing that is not there"
-    legs = _legs((Leg.REFUND_CASH, original.cash), (Leg.REFUND_BONUS, original.bonus))
+    legs = legs_of((Leg.REFUND_CASH, original.cash), (Leg.REFUND_BONUS, original.bonus))
     return Decision(Code.OK, applied=True, amount=original.amount, legs=legs)
 
 
@@ -268,27 +286,8 @@ def _reverse_win(policy: Policy, wallet: Wallet, won: Operation) -> Decision:
     cash = min(amount - bonus, wallet.cash)
     if (owed := amount - bonus - cash) and policy.short_reversal is ShortReversal.REFUSE:
         return Decision(Code.INSUFFICIENT_FUNDS, amount=amount, turned=Type.REVERSE_WIN)
-    legs = _legs((Leg.REVERSE_CASH, cash), (Leg.REVERSE_BONUS, bonus), (Leg.REVERSE_DEBT, owed))
+    legs = legs_of((Leg.REVERSE_CASH, cash), (Leg.REVERSE_BONUS, bonus), (Leg.REVERSE_DEBT, owed))
     return Decision(Code.OK, applied=True, amount=amount, legs=legs, turned=Type.REVERSE_WIN)
-
-
-def _stake(wallet: Wallet, amount: int, order: StakeOrder) -> tuple[int, int]:
-    """The cash and the bonus part of a stake."""
-    if order is StakeOrder.CASH_FIRST:
-        cash = min(amount, wallet.cash)
-        return cash, amount - cash
-    bonus = min(amount, wallet.bonus)
-    return amount - bonus, bonus
-
-
-def _won(amount: int, bet_bonus: int, bet: int) -> tuple[tuple[Leg, int], ...]:
-    """A win split like the stake it belongs to; what rounding leaves over is cash (rule 36)."""
-    bonus = amount * bet_bonus // bet if bet else 0
-    return (Leg.WIN_CASH, amount - bonus), (Leg.WIN_BONUS, bonus)
-
-
-def _legs(*legs: tuple[Leg, int]) -> tuple[tuple[Leg, int], ...]:
-    return tuple([leg for leg in legs if leg[1]])  # faster than a generator
 
 
 def _about(effect: Effect, amount: int) -> Decision:

@@ -19,7 +19,7 @@ from app.wallet.contract import MEANINGS, Answer, DroppedAnswer, Refused, answer
 from app.wallet.journal import Journal
 from app.wallet.rules import SUCCESSES
 from app.wallet.schemas import checked_ask, game_ask, operations_of, read_body, text_of, transfer_ask
-from app.wallet.terms import Ask, Code, Type
+from app.wallet.terms import Ask, Barred, Code, Type
 
 __all__ = ["mount"]
 
@@ -31,6 +31,13 @@ _PLAYS: Final = {"bet": Type.BET, "win": Type.WIN, "betwin": Type.BETWIN, "rollb
 _BETS: Final = frozenset({Type.BET, Type.BETWIN})
 # These reach the player whatever the site has changed meanwhile.
 _IN_ANY_MODE: Final = frozenset({Type.WIN, Type.ROLLBACK})
+_SEAMLESS: Final = Barred(Code.WRONG_WALLET_MODE)
+_NOT_LISTED: Final = Barred(Code.VALIDATION, "gameCode", "gameCode is not in this site's catalogue.")
+_NAMES_NO_PLATFORM: Final = Barred(
+    Code.VALIDATION,
+    "providerId",
+    "providerId is missing: this site's platforms differ in what a rollback does.",
+)
 _FAULTS: Final = ("delay", "drop-after-commit", "duplicate", "error-500", "garbage")
 _DELAY_SECONDS: Final = 3  # of the fault "delay": longer than platforms wait for a bet
 
@@ -72,8 +79,7 @@ def _single(
     @routes.post(path, name=path.rpartition("/")[2])
     async def single(request: Request) -> Response:
         caller = await access.caller(request, scopes)
-        _check_mode(caller, kind)
-        ask = read(caller, kind, read_body(await request.body()), request)
+        ask = _asked(caller, kind, read, read_body(await request.body()), request)
         fault = request.headers.get("x-sandbox-fault") if caller.site.is_test else None
         if fault is not None:
             return await _faulty(fault, journal, access, caller, ask)
@@ -92,15 +98,15 @@ def _batch(
     @routes.post(path, name=path.split("/")[2] + " batch")
     async def batch(request: Request) -> Response:
         caller = await access.caller(request, scopes)
-        if kinds is _TRANSFERS:
-            _check_mode(caller, Type.DEPOSIT)
         body = read_body(await request.body())
 
         def asked(kind: Type, item: Mapping[str, Any]) -> Ask:
-            _check_mode(caller, kind)
-            return read(caller, kind, item, request)
+            return _asked(caller, kind, read, item, request)
 
-        found, all_or_none = operations_of(body, kinds, asked)
+        try:
+            found, all_or_none = operations_of(body, kinds, asked)
+        except Refused as refusal:
+            raise _unreadable(caller, next(iter(kinds.values())), refusal) from refusal
         access.charge(caller, len(found))
         return await _posted(journal, caller, found, all_or_none=all_or_none)
 
@@ -109,7 +115,6 @@ def _void(routes: APIRouter, access: Access, journal: Journal) -> None:
     @routes.post("/v1/player/wallet/transfer/{transfer_id:path}/void", name="void")  # noqa: FAST003  a direct route
     async def void(request: Request) -> Response:
         caller = await access.caller(request, _WALLET)
-        _check_mode(caller, Type.VOID)
         key = text_of({"transferId": request.path_params["transfer_id"]}, "transferId")
         operation, player, duplicate = await journal.void(caller.site_id, key, _request_id(request))
         code = Code.TRANSFER_COMPLETED if operation.code in SUCCESSES else Code.OK
@@ -126,6 +131,8 @@ def _check(routes: APIRouter, pipes: Pipes, access: Access) -> None:
             raise Refused(Code.VALIDATION, "There is no such operation.", field="name")
         read = _transfer if name in _TRANSFERS else _game
         ask = read(caller, kind, read_body(await request.body()), request)
+        if ask.barred is not None:
+            raise Refused(ask.barred.code, ask.barred.sentence, field=ask.barred.field)
         return _told(checked_ask(ask, ids.new("wop", at=pipes.clock.now()), pipes.clock.now()))
 
     # Found by their names, as what they stand beside is; the pattern says it once, and catches other names.
@@ -190,9 +197,24 @@ async def _faulty(fault: str, journal: Journal, access: Access, caller: Caller, 
     return _told(answer)
 
 
-def _check_mode(caller: Caller, kind: Type) -> None:
-    if caller.site.wallet_mode is not WalletMode.TRANSFER and kind not in _IN_ANY_MODE:
-        raise Refused(Code.WRONG_WALLET_MODE)
+def _asked(caller: Caller, kind: Type, read: _Read, body: Mapping[str, Any], request: Request) -> Ask:
+    """What is asked for. Whether the site offers it now is for who knows if it was asked before (rule 7)."""
+    try:
+        ask = read(caller, kind, body, request)
+    except Refused as refusal:
+        raise _unreadable(caller, kind, refusal) from refusal
+    if not _is_offered(caller, kind):
+        ask.barred = _SEAMLESS
+    return ask
+
+
+def _is_offered(caller: Caller, kind: Type) -> bool:
+    return caller.site.wallet_mode is WalletMode.TRANSFER or kind in _IN_ANY_MODE
+
+
+def _unreadable(caller: Caller, kind: Type, refusal: Refused) -> Refused:
+    """What is said of a request that asks for nothing: also where nothing of the kind is to be had."""
+    return refusal if _is_offered(caller, kind) else Refused(Code.WRONG_WALLET_MODE)
 
 
 def _transfer(caller: Caller, kind: Type, body: Mapping[str, Any], request: Request) -> Ask:
@@ -206,13 +228,11 @@ def _one_of_many(caller: Caller, kind: Type, body: Mapping[str, Any], request: R
 
 
 def _game(caller: Caller, kind: Type, body: Mapping[str, Any], request: Request) -> Ask:
-    if kind is Type.ROLLBACK and caller.rollbacks_name_platform and body.get("providerId") is None:
-        sentence = "providerId is missing: this site's platforms differ in what a rollback does."
-        raise Refused(Code.VALIDATION, sentence, field="providerId")
     ask = game_ask(kind, body, caller.policy, _request_id(request))
-    is_strange = (ask.provider, ask.game) not in caller.games
-    if kind in _BETS and ask.policy.listed_games_only and is_strange:
-        raise Refused(Code.VALIDATION, "gameCode is not in this site's catalogue.", field="gameCode")
+    if kind is Type.ROLLBACK and caller.rollbacks_name_platform and not ask.provider:
+        ask.barred = _NAMES_NO_PLATFORM
+    if kind in _BETS and ask.policy.listed_games_only and (ask.provider, ask.game) not in caller.games:
+        ask.barred = _NOT_LISTED
     return ask
 
 

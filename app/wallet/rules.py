@@ -12,7 +12,7 @@ from typing import Final
 
 from app.kernel import ids
 from app.wallet.floats import floated
-from app.wallet.model import BETS, decide
+from app.wallet.model import BETS, decide, decide_nowhere
 from app.wallet.sheets import Moved, Seat, Sheet, Verdict, gained
 from app.wallet.states import campaign_of, capped, count, counted, opened, repeated, take_part, taken
 from app.wallet.terms import (
@@ -77,18 +77,19 @@ class Page:
 
     def post(self, ask: Ask, seat: Seat) -> Verdict:
         """Decide one ask and note what it changes."""
-        if not seat.is_known:
-            return Verdict(Code.PLAYER_NOT_FOUND, None, None)
         reference_key = ask.reference_key
         reference = self.operations.get(reference_key) if reference_key else None
         wallet = self._wallet(ask, seat, reference)
-        if wallet is None:
-            code = Code.PLAYER_NOT_FOUND if ask.type is Type.ROLLBACK else Code.CURRENCY_MISMATCH
-            return Verdict(code, None, None)
         key = ask.operation_key
+        known = self.operations.get(key)
+        if wallet is None:
+            decision = decide_nowhere(ask, Facts(known), is_player=seat.is_known)
+            if known is not None and decision.is_replay:
+                return Verdict(known.code, known, None, duplicate=True)
+            return Verdict(decision.code, None, None, field=decision.field)
         around = self._round(ask, wallet, reference)
         facts = Facts(
-            known=self.operations.get(key),
+            known=known,
             reference=reference,
             is_tombstoned=(reference_key or key) in self.tombstoned,
             is_own_tombstoned=key in self.tombstoned,
@@ -106,9 +107,8 @@ class Page:
             decision = capped(decision, ask, None)
         if self.floats and decision.applied and ask.type in _TRANSFERS:
             decision = floated(decision, ask, self.floats, wallet.currency)
-        if decision.is_replay:
-            assert facts.known is not None, "there is something to repeat"
-            return Verdict(facts.known.code, repeated(facts.known, wallet), wallet, duplicate=True)
+        if known is not None and decision.is_replay:
+            return Verdict(known.code, repeated(known, wallet), wallet, duplicate=True)
         if not decision.stored:
             return Verdict(decision.code, None, wallet, field=decision.field)
         return self._carried_out(ask, wallet, facts, decision)

@@ -17,15 +17,48 @@ from app.wallet.terms import (
     Round,
     RoundKey,
     RoundState,
+    StakeOrder,
     Type,
     Wallet,
 )
 
-__all__ = ["campaign_of", "capped", "count", "counted", "opened", "repeated", "take_part", "taken"]
+__all__ = [
+    "campaign_of",
+    "capped",
+    "count",
+    "counted",
+    "legs_of",
+    "opened",
+    "repeated",
+    "staked",
+    "take_part",
+    "taken",
+    "won_by",
+]
 
 _FREE: Final = frozenset({Type.BET, Type.BETWIN, Type.WIN})
 _PAID: Final = frozenset({Leg.WIN_CASH, Leg.WIN_BONUS})
 _UNKNOWN: Final = Decision(Code.VALIDATION, stored=False, field="freeRoundId")
+
+
+def staked(wallet: Wallet, amount: int, order: StakeOrder) -> tuple[int, int]:
+    """The cash and the bonus part of a stake."""
+    if order is StakeOrder.CASH_FIRST:
+        cash = min(amount, wallet.cash)
+        return cash, amount - cash
+    bonus = min(amount, wallet.bonus)
+    return amount - bonus, bonus
+
+
+def won_by(amount: int, bet_bonus: int, bet: int) -> tuple[tuple[Leg, int], ...]:
+    """A win split like the stake it belongs to; what rounding leaves over is cash (rule 36)."""
+    bonus = amount * bet_bonus // bet if bet else 0
+    return (Leg.WIN_CASH, amount - bonus), (Leg.WIN_BONUS, bonus)
+
+
+def legs_of(*legs: tuple[Leg, int]) -> tuple[tuple[Leg, int], ...]:
+    """Those that move anything."""
+    return tuple([leg for leg in legs if leg[1]])  # faster than a generator
 
 
 def opened(ask: Ask, wallet: Wallet, at: datetime) -> Round:

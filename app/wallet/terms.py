@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from app.wallet.codes import Barred, Code, Why
 from app.wallet.policy import (
     FreeRounds,
     FreeWins,
@@ -26,6 +27,7 @@ __all__ = [
     "MOST_SPINS",
     "SWEEPERS",
     "Ask",
+    "Barred",
     "Code",
     "Decision",
     "Facts",
@@ -46,6 +48,7 @@ __all__ = [
     "StuckRound",
     "Type",
     "Wallet",
+    "Why",
 ]
 
 ID_LENGTH: Final = 128  # wallet.md 4
@@ -83,40 +86,6 @@ class Kind(StrEnum):
     JACKPOT = "jackpot"
     PROMO = "promo"
     FREE_ROUND = "free_round"
-
-
-class Code(StrEnum):
-    """What is answered (wallet.md 4)."""
-
-    OK = "OK"
-    NOTHING_TO_REVERSE = "NOTHING_TO_REVERSE"
-    ALREADY_ROLLED_BACK = "ALREADY_ROLLED_BACK"
-    VALIDATION = "VALIDATION"
-    TRANSFER_ID_REQUIRED = "TRANSFER_ID_REQUIRED"
-    UNAUTHENTICATED = "UNAUTHENTICATED"
-    FORBIDDEN = "FORBIDDEN"
-    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
-    ZERO_BALANCE = "ZERO_BALANCE"
-    PLAYER_NOT_FOUND = "PLAYER_NOT_FOUND"
-    TRANSACTION_NOT_FOUND = "TRANSACTION_NOT_FOUND"
-    TRANSFER_NOT_FOUND = "TRANSFER_NOT_FOUND"
-    BET_NOT_FOUND = "BET_NOT_FOUND"
-    ID_CONFLICT = "ID_CONFLICT"
-    IN_PROGRESS = "IN_PROGRESS"
-    ROLLED_BACK = "ROLLED_BACK"
-    ALREADY_SETTLED = "ALREADY_SETTLED"
-    ROUND_CLOSED = "ROUND_CLOSED"
-    PARENT_FAILED = "PARENT_FAILED"
-    VOIDED = "VOIDED"
-    TRANSFER_COMPLETED = "TRANSFER_COMPLETED"
-    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
-    PLAYER_BLOCKED = "PLAYER_BLOCKED"
-    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
-    SESSION_EXPIRED = "SESSION_EXPIRED"
-    WRONG_WALLET_MODE = "WRONG_WALLET_MODE"
-    RATE_LIMITED = "RATE_LIMITED"
-    OVERLOADED = "OVERLOADED"
-    INTERNAL = "INTERNAL"
 
 
 class RoundState(StrEnum):
@@ -158,6 +127,7 @@ class Ask:
         reference: the caller's id of the operation this one is about.
         fingerprint: digest of the content: one key must have one.
         policy: what the site or platform has decided.
+        barred: what the site has decided against it since; a repeat is answered all the same.
     """
 
     type: Type
@@ -179,6 +149,7 @@ class Ask:
     kind: Kind = Kind.WIN
     free_round: str | None = None
     is_finished: bool = False
+    barred: Barred | None = None
 
     @property
     def operation_key(self) -> OperationKey:

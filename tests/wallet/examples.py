@@ -6,6 +6,7 @@ from typing import TypedDict, Unpack
 
 from app.wallet.terms import (
     Ask,
+    Barred,
     Code,
     Decision,
     Kind,
@@ -40,6 +41,7 @@ class Said(TypedDict, total=False):
     game: str | None
     free_round: str | None
     is_finished: bool
+    barred: Barred | None
 
 
 def ask(what: Type, **said: Unpack[Said]) -> Ask:

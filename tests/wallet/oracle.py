@@ -141,10 +141,6 @@ class Oracle(Batches, Favours):
 
     @override
     def _do(self, wish: Wish) -> Answer:
-        if wish.player not in self.players:
-            raise No("PLAYER_NOT_FOUND")
-        if wish.currency is not None and (wish.player, wish.currency) not in self.wallets:
-            raise No("CURRENCY_MISMATCH")
         key = self._key(wish, wish.id or f"made here: {len(self.operations)}")
         known = self.operations.get(key)
         if known is not None:
@@ -153,6 +149,10 @@ class Oracle(Batches, Favours):
             if known.wish.fingerprint != wish.fingerprint:
                 raise No("ID_CONFLICT")
             return self._tell(known, duplicate=True)
+        if wish.player not in self.players:
+            raise No("PLAYER_NOT_FOUND")
+        if wish.currency is not None and (wish.player, wish.currency) not in self.wallets:
+            raise No("CURRENCY_MISMATCH")
         operation = Operation(wish, amount=wish.amount, currency=self._currency(wish))
         operation.before = self._wallet(operation).total
         deeds: dict[Kind, Callable[[Operation, Wish], None]] = {

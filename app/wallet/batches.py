@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import asyncpg
 import structlog
@@ -16,14 +17,14 @@ import structlog
 from app.kernel.clock import Clock
 from app.plumbing import metrics
 from app.plumbing.database import CommitUnknown, DatabaseDown, Lanes, RolledBack, Turns
-from app.wallet import further, statements
+from app.wallet import further, openings, statements
 from app.wallet.contract import Answer
 from app.wallet.memory import Memory, Recalled, left_by
 from app.wallet.rules import SUCCESSES, Page
 from app.wallet.sheets import Moved, Seen, Sheet
 from app.wallet.succession import NotSure, Place, Succession
 from app.wallet.terms import Ask, Leg, Type
-from app.wallet.unlocked import Draft, Unlocked, decided
+from app.wallet.unlocked import Draft, Unlocked, decided, without_wallet
 
 __all__ = ["Batches"]
 
@@ -162,6 +163,9 @@ class Batches:
                 for number, part in enumerate(parts, 1):
                     rows = await loaded
                     seats = statements.seats_of(page, part, rows)
+                    if lacking := without_wallet(part, seats):
+                        rows = await _opened(raw, turns, site_id, page, part, lacking) or rows
+                        seats = statements.seats_of(page, part, rows)
                     upon += statements.seen(rows) if joining is not None else ()
                     if number < len(parts):
                         loaded = turns.next(statements.load(raw, site_id, parts[number], (), at=page.at))
@@ -199,6 +203,15 @@ class Batches:
         if held := [one for one in rare if one.leg is Leg.HOLD_WIN]:
             _ = turns.next(statements.hold(raw, site_id, held))
         return rare
+
+
+async def _opened(
+    raw: asyncpg.Connection, turns: Turns, site_id: int, page: Page, part: Sequence[Ask], lacking: list[str]
+) -> Sequence[Any]:
+    """What is found once wallets were opened for money that is there without one; nothing where none was."""
+    if not await turns.next(openings.open_due(raw, site_id, lacking, at=page.at)):
+        return ()
+    return await turns.next(statements.load(raw, site_id, part, lacking, at=page.at))
 
 
 def _needs_locks(ask: Ask) -> bool:

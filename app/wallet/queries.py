@@ -64,7 +64,11 @@ _MOST_NAMESAKES: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Purse:
-    """What a player has in one currency, for who looks on; minor units, nothing locked."""
+    """What a player has in one currency, for who looks on; minor units, nothing locked.
+
+    Args:
+        wallet_id: 0: only the cashier has credited the player so far; the wallet opens when it is needed.
+    """
 
     wallet_id: int
     player_id: str
@@ -74,6 +78,11 @@ class Purse:
     bonus: int
     held: int
     debt: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a wallet by now."""
+        return self.wallet_id > 0
 
     @property
     def balance(self) -> int:
@@ -312,31 +321,34 @@ async def has_open_round(reader: Reader, site_id: int, wallet_id: int) -> bool:
 
 
 async def purses(reader: Reader, site_id: int, player_id: str) -> dict[str, Purse]:
-    """What a player has, by currency; only where there is a wallet."""
+    """What a player has, by currency; also where there is no wallet yet, but money."""
     rows = await reader.all(
         select(wallets.c.wallet_id, wallets.c.currency, wallets.c.sequence)
         .where(wallets.c.site_id == site_id, wallets.c.player_id == player_id)
         .order_by(wallets.c.currency)
     )
-    kept = await ledger.balances(reader, site_id, player_id) if rows else {}
+    kept = await ledger.balances(reader, site_id, player_id)
 
     def kept_as(purpose: ledger.Purpose, currency: str) -> int:
         found = kept.get(ledger.AccountName(player_id, purpose, currency))
         return 0 if found is None else found.minor
 
-    return {
-        row.currency: Purse(
-            wallet_id=row.wallet_id,
+    opened = {row.currency: (row.wallet_id, row.sequence) for row in rows}
+    paid = {name.currency for name in kept if name.purpose is ledger.Purpose.PLAYER_CASH}
+    found = {}
+    for currency in sorted(paid | opened.keys()):
+        wallet_id, sequence = opened.get(currency, (0, 0))
+        found[currency] = Purse(
+            wallet_id=wallet_id,
             player_id=player_id,
-            currency=row.currency,
-            sequence=row.sequence,
-            cash=kept_as(ledger.Purpose.PLAYER_CASH, row.currency),
-            bonus=kept_as(ledger.Purpose.PLAYER_BONUS, row.currency),
-            held=kept_as(ledger.Purpose.PLAYER_HELD, row.currency),
-            debt=-kept_as(ledger.Purpose.PLAYER_DEBT, row.currency),
+            currency=currency,
+            sequence=sequence,
+            cash=kept_as(ledger.Purpose.PLAYER_CASH, currency),
+            bonus=kept_as(ledger.Purpose.PLAYER_BONUS, currency),
+            held=kept_as(ledger.Purpose.PLAYER_HELD, currency),
+            debt=-kept_as(ledger.Purpose.PLAYER_DEBT, currency),
         )
-        for row in rows
-    }
+    return found
 
 
 async def lock_wallets(tx: Transaction, site_id: int, player_id: str) -> None:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import asyncpg
 
 from app.plumbing.database import Lanes, Turns, committed, sqlstate
-from app.wallet import further, statements
+from app.wallet import further, openings, statements
 from app.wallet.contract import Answer
 from app.wallet.memory import Left, Memory, Recalled, left_by
 from app.wallet.rules import Page
@@ -23,7 +23,7 @@ from app.wallet.sheets import Seat, Seen, Sheet
 from app.wallet.succession import NotSure, Place
 from app.wallet.terms import Ask
 
-__all__ = ["Draft", "Unlocked", "decided"]
+__all__ = ["Draft", "Unlocked", "decided", "without_wallet"]
 
 _CHANGED: Final = "40001"  # by `wallet_confirm`, and `wallet_write` of a row that it missed
 # By `wallet_expect`; or an id that is recorded, which is not looked for where its player is remembered.
@@ -175,6 +175,9 @@ class Unlocked:
         rows = await statements.load(raw, draft.site_id, strange, (), at=draft.now) if strange else ()
         of_strange = iter(statements.seats_of(page, strange, rows))
         seats = [next(of_strange) if seat is None else seat for seat in recalled.seats]
+        lacking = without_wallet(draft.asks, seats) if strange else ()
+        if lacking and await openings.are_due(raw, draft.site_id, lacking):
+            raise NotSure
         if not statements.know_houses(self.houses, draft.site_id, page):
             await statements.find_houses(raw, draft.site_id, self.houses)
         return _Found(seats, [*recalled.seen(), *statements.seen(rows)])
@@ -225,6 +228,12 @@ class Unlocked:
 def _left(draft: Draft, found: _Found, sheets: Sequence[Sheet]) -> Left:
     """How a draft leaves its wallets, once these sheets of it are written."""
     return left_by(draft.site_id, draft.page, sheets, draft.answers, found.seen, draft.recalled)
+
+
+def without_wallet(asks: Sequence[Ask], seats: Sequence[Seat]) -> list[str]:
+    """The players who have no wallet of the currency that is asked for, or none at all."""
+    together = zip(asks, seats, strict=True)
+    return [ask.player for ask, seat in together if seat.is_known and seat.wallet is None]
 
 
 def decided(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[Answer]:

@@ -143,7 +143,7 @@ async def _listed(
         player_id, _, found = await player_and_purses(reader, site_id, login)
         if wanted.currency and wanted.currency not in found:
             raise Refused(Code.CURRENCY_MISMATCH, field="currency")
-        chosen = [purse for purse in found.values() if wanted.currency in {"", purse.currency}]
+        chosen = [one for one in found.values() if one.is_open and wanted.currency in {"", one.currency}]
         places = _read_cursor(given, player_id)
         page = await history_of_player(reader, site_id, chosen, places, wanted, now=now)
     else:

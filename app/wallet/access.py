@@ -25,7 +25,7 @@ from app.plumbing.database import BUSY_SQLSTATES, DatabaseDown, sqlstate
 from app.plumbing.limits import Buckets, TooManyRequests
 from app.plumbing.pipes import Pipes
 from app.plumbing.remembered import Remembered
-from app.wallet.contract import MEANINGS, Refused, envelope, rendered
+from app.wallet.contract import MEANINGS, RETRY_SECONDS, Refused, envelope, rendered
 from app.wallet.queries import listed_games, policies_of
 from app.wallet.terms import Code, Policy
 
@@ -206,7 +206,9 @@ def _enveloped(handle: direct.Handle) -> direct.Handle:
 def _refused(refusal: Refused) -> Response:
     meaning = MEANINGS[refusal.code]
     data = {**refusal.data, "final": meaning.final}
-    headers = {"retry-after": str(refusal.data["retryAfter"])} if "retryAfter" in refusal.data else None
+    if not meaning.final:
+        data.setdefault("retryAfter", RETRY_SECONDS)
+    headers = {"retry-after": str(data["retryAfter"])} if "retryAfter" in data else None
     if refusal.code is Code.UNAUTHENTICATED:
         headers = {"www-authenticate": "Bearer"}
     return rendered(meaning.status, envelope(refusal.code, data, str(refusal)), headers)

@@ -182,7 +182,7 @@ class Batches:
                 if all_or_none and any(answer.code not in SUCCESSES for answer in answers):
                     raise _Undone
         except _Undone:
-            answers[:] = [_not_done(one, undone) for one in answers]
+            answers[:] = _not_done(answers, undone)
         else:
             _flag(site_id, rare)
             if joining is not None and not rare:
@@ -229,9 +229,19 @@ def _flag(site_id: int, rare: Sequence[Moved]) -> None:
         _log.warning(f"wallet.{what}", site_id=site_id, currency=wallet.currency, **told)
 
 
-def _not_done(answer: Answer, undone: Collection[str]) -> Answer:
-    """An answer of a batch that was undone; what had been done before the batch stays done, and is told."""
-    known = answer.operation if answer.duplicate else None
-    if known is not None and known.operation_id in undone:
-        known = None
-    return Answer(answer.ask, answer.code, None, known, known is not None, answer.field)
+def _not_done(answers: Sequence[Answer], undone: Collection[str]) -> list[Answer]:
+    """Answers of a batch that was undone; what had been done before the batch stays done, and is told."""
+    # As each wallet was before the first of its operations, and is again.
+    balances: dict[int, int] = {}
+    found = []
+    for one in answers:
+        known, refusal, balance = one.operation, None, None
+        if known is not None and one.wallet is not None and known.operation_id in undone:
+            balance = balances.setdefault(one.wallet.wallet_id, known.before)
+            refusal, known = known, None
+        elif not one.duplicate:
+            known = None
+        told = Answer(one.ask, one.code, None, known, known is not None, one.field, one.why)
+        told.refusal, told.balance = refusal, balance
+        found.append(told)
+    return found

@@ -49,6 +49,7 @@ class Why(StrEnum):
     FLOAT = "prepaid_float"
     LARGEST = "largest_amount"
     SPINS = "spins"
+    ROUND_OPEN = "round_open"
 
 
 class Barred(NamedTuple):

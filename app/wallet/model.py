@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from app.kernel.money import MAX_MINOR
-from app.wallet.states import legs_of, staked, won_by
+from app.wallet.states import legs_of, staked, won_back, won_by
 from app.wallet.terms import (
     Ask,
     Code,
@@ -19,12 +19,11 @@ from app.wallet.terms import (
     Kind,
     Leg,
     Operation,
-    Policy,
     Round,
     RoundState,
-    ShortReversal,
     Type,
     Wallet,
+    Why,
 )
 
 __all__ = ["BETS", "EFFECTS", "Asked", "Effect", "Standing", "decide", "decide_nowhere", "standing_of"]
@@ -186,21 +185,34 @@ def _deposit(ask: Ask, wallet: Wallet) -> Decision:
     amount, policy = ask.amount or 0, ask.policy
     if wallet.is_blocked and not policy.blocked_may_transfer:
         return Decision(Code.PLAYER_BLOCKED, amount=amount)
-    most = min(policy.max_balance or MAX_MINOR, MAX_MINOR)
-    if amount > (policy.max_transfer or MAX_MINOR) or wallet.balance + amount > most:
-        return Decision(Code.LIMIT_EXCEEDED, amount=amount)
+    for found, most, why in (
+        (amount, policy.max_transfer, Why.MAX_TRANSFER),
+        (wallet.balance + amount, policy.max_balance, Why.MAX_BALANCE),
+    ):
+        if found > _most(most):
+            return _over(amount, most, why)
     return Decision(Code.OK, applied=True, amount=amount, legs=((Leg.DEPOSIT, amount),))
+
+
+def _most(allowed: int) -> int:
+    """The most that may be, where a site has set a limit or none."""
+    return min(allowed or MAX_MINOR, MAX_MINOR)
+
+
+def _over(amount: int, most: int, why: Why) -> Decision:
+    """Too much: for this site, or for any."""
+    return Decision(Code.LIMIT_EXCEEDED, amount=amount, why=why if 0 < most <= MAX_MINOR else Why.LARGEST)
 
 
 def _withdraw(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     policy = ask.policy
     amount = wallet.cash if ask.amount is None else ask.amount
     if facts.round_open and not policy.withdraw_while_round_open:
-        return Decision(Code.IN_PROGRESS, stored=False, amount=amount)
+        return Decision(Code.IN_PROGRESS, stored=False, amount=amount, why=Why.ROUND_OPEN)
     if wallet.is_blocked and not policy.blocked_may_transfer:
         return Decision(Code.PLAYER_BLOCKED, amount=amount)
-    if amount > (policy.max_transfer or MAX_MINOR):
-        return Decision(Code.LIMIT_EXCEEDED, amount=amount)
+    if amount > _most(policy.max_transfer):
+        return _over(amount, policy.max_transfer, Why.MAX_TRANSFER)
     if amount > wallet.cash:
         return Decision(Code.INSUFFICIENT_FUNDS, amount=amount)
     if not amount:
@@ -222,7 +234,7 @@ def _bet(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     if wallet.is_blocked:
         return Decision(Code.PLAYER_BLOCKED, amount=amount)
     if policy.max_bet and amount > policy.max_bet:
-        return Decision(Code.LIMIT_EXCEEDED, amount=amount)
+        return _over(amount, policy.max_bet, Why.MAX_BET)
     if amount > wallet.balance:
         return Decision(Code.INSUFFICIENT_FUNDS, amount=amount)
     cash, bonus = staked(wallet, amount, policy.stake_order)
@@ -235,7 +247,7 @@ def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     if facts.is_own_tombstoned:
         return Decision(Code.ROLLED_BACK, amount=amount)
     if wallet.balance + amount > _MOST_KEPT:
-        return Decision(Code.LIMIT_EXCEEDED, stored=False, amount=amount)
+        return _over(amount, 0, Why.LARGEST)._replace(stored=False)
     if ask.kind is not Kind.WIN:
         return Decision(Code.OK, applied=True, amount=amount, legs=legs_of((Leg.WIN_CASH, amount)))
     if bet is not None and (bet.type not in BETS or bet.player_id != wallet.player_id):
@@ -262,7 +274,7 @@ def _rollback(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     standing = standing_of(original, facts.round, is_tombstoned=facts.is_tombstoned)
     if original is not None and original.type not in BETS and standing is not Standing.REVERSED:
         if original.type is Type.WIN and original.applied and ask.policy.reverse_wins:
-            return _reverse_win(ask.policy, wallet, original)
+            return won_back(ask.policy, wallet, original)
         standing = Standing.SETTLED if original.code in _NO_FAILURES else standing
     effect = EFFECTS[Asked.ROLLBACK_NEW_ID][standing]
     if effect in _ANSWERS:
@@ -276,18 +288,6 @@ def _is_its(ask: Ask, wallet: Wallet, original: Operation) -> bool:
     """Whether player, round and platform are those of the operation named (rules 35, 50)."""
     same_round = ask.round_id in {None, original.round_id}
     return original.player_id == wallet.player_id and same_round and ask.provider in {"", original.provider}
-
-
-def _reverse_win(policy: Policy, wallet: Wallet, won: Operation) -> Decision:
-    """Take a win back as far as it is still there, lost bonus in cash; the rest is owed (rule 45)."""
-    # What it gave (nothing, if it was only counted to be paid together), but for what a person took of it.
-    amount = won.cash + won.bonus - won.taken
-    bonus = min(won.bonus, wallet.bonus)
-    cash = min(amount - bonus, wallet.cash)
-    if (owed := amount - bonus - cash) and policy.short_reversal is ShortReversal.REFUSE:
-        return Decision(Code.INSUFFICIENT_FUNDS, amount=amount, turned=Type.REVERSE_WIN)
-    legs = legs_of((Leg.REVERSE_CASH, cash), (Leg.REVERSE_BONUS, bonus), (Leg.REVERSE_DEBT, owed))
-    return Decision(Code.OK, applied=True, amount=amount, legs=legs, turned=Type.REVERSE_WIN)
 
 
 def _about(effect: Effect, amount: int) -> Decision:

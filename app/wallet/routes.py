@@ -241,4 +241,8 @@ def _request_id(request: Request) -> str:
 
 
 def _told(answer: Answer) -> Response:
-    return rendered(MEANINGS[answer.code].status, answered(answer))
+    told = answered(answer)
+    meaning = MEANINGS[answer.code]
+    if meaning.final:
+        return rendered(meaning.status, told)
+    return rendered(meaning.status, told, {"retry-after": str(told["data"]["retryAfter"])})

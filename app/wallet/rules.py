@@ -110,7 +110,7 @@ class Page:
         if known is not None and decision.is_replay:
             return Verdict(known.code, repeated(known, wallet), wallet, duplicate=True)
         if not decision.stored:
-            return Verdict(decision.code, None, wallet, field=decision.field)
+            return Verdict(decision.code, None, wallet, field=decision.field, why=decision.why)
         return self._carried_out(ask, wallet, facts, decision)
 
     def torn_off(self, *, is_last: bool) -> Sheet | None:
@@ -274,7 +274,7 @@ class Page:
             provider=ask.provider,
             game=ask.game,
             session=ask.session,
-            detail=ask.free_round or (None if ask.kind is Kind.WIN else ask.kind.value),
+            detail=ask.free_round or decision.why or (None if ask.kind is Kind.WIN else ask.kind.value),
             request_id=ask.request_id,
             recorded_at=self.at,
             player_id=wallet.player_id,

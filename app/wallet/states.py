@@ -14,12 +14,15 @@ from app.wallet.terms import (
     Kind,
     Leg,
     Operation,
+    Policy,
     Round,
     RoundKey,
     RoundState,
+    ShortReversal,
     StakeOrder,
     Type,
     Wallet,
+    Why,
 )
 
 __all__ = [
@@ -33,6 +36,7 @@ __all__ = [
     "staked",
     "take_part",
     "taken",
+    "won_back",
     "won_by",
 ]
 
@@ -59,6 +63,18 @@ def won_by(amount: int, bet_bonus: int, bet: int) -> tuple[tuple[Leg, int], ...]
 def legs_of(*legs: tuple[Leg, int]) -> tuple[tuple[Leg, int], ...]:
     """Those that move anything."""
     return tuple([leg for leg in legs if leg[1]])  # faster than a generator
+
+
+def won_back(policy: Policy, wallet: Wallet, won: Operation) -> Decision:
+    """A win taken back as far as it is still there, lost bonus in cash; the rest is owed (rule 45)."""
+    # What it gave (nothing, if it was only counted to be paid together), but for what a person took of it.
+    amount = won.cash + won.bonus - won.taken
+    bonus = min(won.bonus, wallet.bonus)
+    cash = min(amount - bonus, wallet.cash)
+    if (owed := amount - bonus - cash) and policy.short_reversal is ShortReversal.REFUSE:
+        return Decision(Code.INSUFFICIENT_FUNDS, amount=amount, turned=Type.REVERSE_WIN)
+    legs = legs_of((Leg.REVERSE_CASH, cash), (Leg.REVERSE_BONUS, bonus), (Leg.REVERSE_DEBT, owed))
+    return Decision(Code.OK, applied=True, amount=amount, legs=legs, turned=Type.REVERSE_WIN)
 
 
 def opened(ask: Ask, wallet: Wallet, at: datetime) -> Round:
@@ -144,7 +160,7 @@ def counted(
             if grant is None or grant.provider != ask.provider or grant.game not in {"", ask.game}:
                 return _UNKNOWN
             if not has_spin:
-                return Decision(Code.LIMIT_EXCEEDED, amount=decision.amount)
+                return Decision(Code.LIMIT_EXCEEDED, amount=decision.amount, why=Why.SPINS)
             legs = () if together else decision.legs
             return decision._replace(spins=1, free_win=ask.win, legs=legs)
         case Type.WIN if ask.kind is Kind.FREE_ROUND:

@@ -350,6 +350,7 @@ class Decision(NamedTuple):
         spins: free rounds it takes, or gives back.
         free_win: what it adds to what was won by them.
         held: cash of a win over a cap, set aside at once.
+        why: which limit, or what is in the way, where the code does not say it.
     """
 
     code: Code
@@ -363,3 +364,4 @@ class Decision(NamedTuple):
     spins: int = 0
     free_win: int = 0
     held: int = 0
+    why: Why | None = None

@@ -240,6 +240,6 @@ def decided(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[Answ
     """Decide asks one after the other; seats are theirs."""
     answers = []
     for ask, seat in zip(asks, seats, strict=True):
-        code, operation, wallet, duplicate, wrong = page.post(ask, seat)
-        answers.append(Answer(ask, code, wallet, operation, duplicate, wrong))
+        code, operation, wallet, duplicate, wrong, why = page.post(ask, seat)
+        answers.append(Answer(ask, code, wallet, operation, duplicate, wrong, why))
     return answers

@@ -57,8 +57,17 @@ class Batches(Protocol):
         ]
         for shown, (_, item) in zip(undone, tried, strict=True):
             shown.update({} if item["success"] else {"code": item["code"]})
+            if "data" in shown and item["code"] in {"INSUFFICIENT_FUNDS", "LIMIT_EXCEEDED"}:
+                shown["data"] |= self._left_alone(item["data"])
         data = {"results": undone} if readable else {}
         return failed[0][0], {"success": False, "code": failed[0][1]["code"], "data": data}
+
+    def _left_alone(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The balance as it was before, and which limit was in the way."""
+        kept = {name: data[name] for name in ("limit",) if name in data}
+        if "currency" in data:
+            kept["balance"] = self._now(data["playerExternalId"], data["currency"])["balance"]
+        return kept
 
     def _is_known(self, data: Mapping[str, Any]) -> bool:
         keys = [known.wish.id for known in self.operations.values() if known.wish is not None]

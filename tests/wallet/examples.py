@@ -19,6 +19,7 @@ from app.wallet.terms import (
     RoundState,
     Type,
     Wallet,
+    Why,
 )
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -133,11 +134,11 @@ CONFLICT = Decision(Code.ID_CONFLICT, stored=False)
 REFUNDED = Decision(Code.OK, applied=True, amount=100, legs=((Leg.REFUND_CASH, 70), (Leg.REFUND_BONUS, 30)))
 
 
-def refused(code: Code, amount: int = 100) -> Decision:
+def refused(code: Code, amount: int = 100, why: Why | None = None) -> Decision:
     """A "no" that is kept: nothing moves, no number is taken."""
-    return Decision(code, stored=True, applied=False, amount=amount)
+    return Decision(code, stored=True, applied=False, amount=amount, why=why)
 
 
-def unstored(code: Code, amount: int = 0, *, field: str = "") -> Decision:
+def unstored(code: Code, amount: int = 0, *, field: str = "", why: Why | None = None) -> Decision:
     """A "no" that is forgotten: the same id may come again."""
-    return Decision(code, stored=False, applied=False, amount=amount, field=field)
+    return Decision(code, stored=False, applied=False, amount=amount, field=field, why=why)

@@ -141,7 +141,7 @@ def spin(grant: Grant | None, wish: Wish, opened: int | None) -> None:
         raise No("VALIDATION", "freeRoundId")
     is_cancelled = grant.cancelled is not None and (opened is None or opened > grant.cancelled)
     if grant.used >= grant.spins or grant.is_over or is_cancelled:
-        raise No("LIMIT_EXCEEDED", stored=True)
+        raise No("LIMIT_EXCEEDED", stored=True, limit="spins")
     grant.used += 1
 
 

@@ -22,7 +22,7 @@ from tests.wallet.answers import (
 )
 from tests.wallet.batches import Batches, Body, Key
 from tests.wallet.favours import Favours, Grant, HeldWin, spin, take_out, win_free, with_win
-from tests.wallet.wishes import MOST, Kind, No, Policy, Wish, read
+from tests.wallet.wishes import Kind, No, Policy, Wish, read, refuse_above
 
 __all__ = ["Oracle"]
 
@@ -170,7 +170,7 @@ class Oracle(Batches, Favours):
         except No as no:
             if not no.stored:
                 raise
-            operation.code, operation.applied = no.code, False
+            operation.code, operation.applied, operation.limit = no.code, False, no.limit
         wallet = self._wallet(operation)
         wallet.sequence += int(operation.applied)
         operation.after, operation.sequence = wallet.total, wallet.sequence
@@ -182,11 +182,10 @@ class Oracle(Batches, Favours):
     def _deposit(self, operation: Operation, wish: Wish) -> None:
         wallet, amount = self._wallet(operation), wish.amount or 0
         self._refuse_blocked(wish)
-        too_much = amount > (self.policy.max_transfer or MOST)
-        if too_much or wallet.total + amount > min(self.policy.max_balance or MOST, MOST):
-            raise No("LIMIT_EXCEEDED", stored=True)
+        refuse_above(amount, self.policy.max_transfer, "max_transfer")
+        refuse_above(wallet.total + amount, self.policy.max_balance, "max_balance")
         if self.policy.prepaid_float and amount > self.floats[wish.currency or ""]:
-            raise No("LIMIT_EXCEEDED", stored=True)
+            raise No("LIMIT_EXCEEDED", stored=True, limit="prepaid_float")
         self.floats[wish.currency or ""] -= amount
         wallet.cash += amount
         operation.cash_part = amount
@@ -200,8 +199,7 @@ class Oracle(Batches, Favours):
         if wish.everything:
             operation.amount = wallet.cash
             operation.applied = wallet.cash > 0
-            if wallet.cash > MOST:
-                raise No("LIMIT_EXCEEDED", stored=True)
+            refuse_above(wallet.cash, None, "")
         amount = operation.amount or 0
         if amount > wallet.cash:
             raise No("INSUFFICIENT_FUNDS", stored=True)
@@ -218,8 +216,7 @@ class Oracle(Batches, Favours):
         if asked and self.sessions.get(wish.session or "") != wish.player:
             raise No("SESSION_EXPIRED", stored=True)
         self._refuse_blocked(wish)
-        if amount > (self.policy.max_bet or MOST):
-            raise No("LIMIT_EXCEEDED", stored=True)
+        refuse_above(amount, self.policy.max_bet, "max_bet")
         if amount > wallet.total:
             raise No("INSUFFICIENT_FUNDS", stored=True)
         operation.free = wish.free

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-__all__ = ["DECIMALS", "MOST", "NOWHERE", "Kind", "No", "Policy", "Wish", "read"]
+__all__ = ["DECIMALS", "MOST", "NOWHERE", "Kind", "No", "Policy", "Wish", "read", "refuse_above"]
 
 Kind = Literal["deposit", "withdraw", "bet", "win", "betwin", "rollback"]
 Body = Mapping[str, Any]
@@ -24,6 +24,7 @@ class No(Exception):
     code: str
     field: str | None = None
     stored: bool = False
+    limit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -188,3 +189,9 @@ def _amount(body: Body, name: str, least: int, most: int, policy: Policy) -> int
     if type(value) is not int or not least <= value <= most:
         raise No("VALIDATION", name)
     return value
+
+
+def refuse_above(amount: int, limit: int | None, name: str) -> None:
+    """Refuse more than the site allows, or than anybody may."""
+    if amount > min(limit or MOST, MOST):
+        raise No("LIMIT_EXCEEDED", stored=True, limit=name if limit and limit <= MOST else "largest_amount")

@@ -148,7 +148,7 @@ def _differ_on_rollbacks(policies: Mapping[str, Policy]) -> bool:
     return (
         len(
             {
-                (one.id_scope, one.reverse_wins, one.short_reversal, one.free_rounds)
+                (one.id_scope, one.reverse_wins, one.short_reversal, one.free_rounds, one.rollback_amount)
                 for one in policies.values()
             }
         )

@@ -21,6 +21,7 @@ from app.wallet import further, openings, statements
 from app.wallet.contract import Answer
 from app.wallet.memory import Memory, Recalled, left_by
 from app.wallet.rules import SUCCESSES, Page
+from app.wallet.sessions import Sessions
 from app.wallet.sheets import Moved, Seen, Sheet
 from app.wallet.succession import NotSure, Place, Succession
 from app.wallet.terms import Ask, Leg, Type
@@ -61,12 +62,13 @@ class Batches:
     part: int
     memory: Memory = field(default_factory=Memory)
     _houses: statements.Houses = field(default_factory=dict)
+    _sessions: Sessions = field(default_factory=Sessions)
     _unlocked: Unlocked = field(init=False)
     _succession: Succession = field(default_factory=Succession)
 
     def __post_init__(self) -> None:
         """All ways share what is remembered, and what is known of the houses."""
-        self._unlocked = Unlocked(self.lanes, self.memory, self._houses, self.part)
+        self._unlocked = Unlocked(self.lanes, self.memory, self._houses, self.part, self._sessions)
 
     async def carry_out(
         self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool
@@ -160,6 +162,7 @@ class Batches:
                 parts = [asks[at : at + self.part] for at in range(0, len(asks), self.part)]
                 locks = {ask.player for ask in asks}
                 loaded = turns.next(statements.load(raw, site_id, parts[0], locks, at=page.at))
+                await self._know_sessions(raw, turns, site_id, asks, page)
                 for number, part in enumerate(parts, 1):
                     rows = await loaded
                     seats = statements.seats_of(page, part, rows)
@@ -187,6 +190,12 @@ class Batches:
             _flag(site_id, rare)
             if joining is not None and not rare:
                 self.memory.keep(left_by(site_id, page, sheets, answers, upon, Recalled.nothing(joining)))
+
+    async def _know_sessions(
+        self, raw: asyncpg.Connection, turns: Turns, site_id: int, asks: Sequence[Ask], page: Page
+    ) -> None:
+        if unknown := self._sessions.unknown(site_id, asks, page):
+            await turns.next(self._sessions.find(raw, site_id, unknown, page))
 
     async def _write(
         self, raw: asyncpg.Connection, turns: Turns, site_id: int, page: Page, sheet: Sheet

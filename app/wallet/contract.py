@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from app.kernel.money import Money
 from app.wallet.model import BETS, EFFECTS
-from app.wallet.terms import Ask, Code, Operation, Policy, Type, Wallet, Why
+from app.wallet.terms import SAME_ID, Ask, Code, Operation, Policy, Type, Wallet, Why
 
 __all__ = [
     "MEANINGS",
@@ -53,6 +53,8 @@ _SENTENCES: Final[Mapping[str, str]] = {
     Why.LARGEST: "The amount, or all that the player would have, is too large (limit largest_amount).",
     Why.SPINS: "No free round of this campaign is left, or its time is over (limit spins).",
     Why.ROUND_OPEN: "A round of this player is open, and money leaves when it has ended: ask again.",
+    "gameCode": "gameCode is not the game that the session was launched with.",
+    "amount": "amount is not that of the operation that referenceId names.",
     "roundId": "roundId is not the round of the bet that referenceId names.",
     "providerId": "providerId is not the platform of the bet that referenceId names.",
     "freeRoundId": "freeRoundId names nothing that this player was granted for this platform and game.",
@@ -231,6 +233,8 @@ def told(
         if answer.wallet.debt:
             data["debt"] = unit(answer.wallet.debt)
     if answer is not None:
+        if operation.applied and answer.ask.stated not in {None, operation.amount}:
+            data["warning"] = "The amount that was sent is ignored: the operation's own was given back."
         data["duplicate"] = answer.duplicate
         data["final"] = MEANINGS[answer.code].final
     return data
@@ -256,6 +260,8 @@ def _named(data: dict[str, object], operation: Operation, unit: Callable[[int], 
         data["roundId"] = operation.round_id
     if operation.reference is not None:
         data["referenceId"] = operation.reference
+        if operation.key.key.startswith(SAME_ID):
+            data["externalId"] = operation.reference
     if operation.is_reversed:
         data["reversed"] = True
 
@@ -267,7 +273,9 @@ def _status(operation: Operation) -> str:
 
 
 def _not_stored(answer: Answer) -> dict[str, object]:
-    data: dict[str, object] = {"externalId": answer.ask.key, "duplicate": False, "applied": False}
+    ask = answer.ask
+    key = ask.reference if ask.key.startswith(SAME_ID) else ask.key
+    data: dict[str, object] = {"externalId": key, "duplicate": False, "applied": False}
     data["final"] = MEANINGS[answer.code].final
     if not data["final"]:
         data["retryAfter"] = _ROUND_SECONDS if answer.why is Why.ROUND_OPEN else RETRY_SECONDS

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from app.kernel.money import MAX_MINOR
-from app.wallet.states import legs_of, staked, won_back, won_by
+from app.wallet.states import belongs, legs_of, staked, states_another_amount, won_back, won_by
 from app.wallet.terms import (
     Ask,
     Code,
@@ -21,6 +21,7 @@ from app.wallet.terms import (
     Operation,
     Round,
     RoundState,
+    SessionGames,
     Type,
     Wallet,
     Why,
@@ -231,6 +232,8 @@ def _bet(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
         return Decision(Code.ROUND_CLOSED, amount=amount)
     if not facts.session_ok:
         return Decision(Code.SESSION_EXPIRED, amount=amount)
+    if policy.session_games is SessionGames.OWN and facts.session_game not in {None, ask.game}:
+        return Decision(Code.VALIDATION, stored=False, field="gameCode")
     if wallet.is_blocked:
         return Decision(Code.PLAYER_BLOCKED, amount=amount)
     if policy.max_bet and amount > policy.max_bet:
@@ -269,8 +272,10 @@ def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
 
 def _rollback(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     original = facts.reference
-    if original is not None and not _is_its(ask, wallet, original):
+    if original is not None and not belongs(ask, wallet, original):
         return Decision(Code.TRANSACTION_NOT_FOUND, stored=False)
+    if original is not None and original.applied and states_another_amount(ask, original):
+        return Decision(Code.VALIDATION, stored=False, field="amount")
     standing = standing_of(original, facts.round, is_tombstoned=facts.is_tombstoned)
     if original is not None and original.type not in BETS and standing is not Standing.REVERSED:
         if original.type is Type.WIN and original.applied and ask.policy.reverse_wins:
@@ -282,12 +287,6 @@ def _rollback(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     assert original is not None, "the matrix refunds nothing that is not there"
     legs = legs_of((Leg.REFUND_CASH, original.cash), (Leg.REFUND_BONUS, original.bonus))
     return Decision(Code.OK, applied=True, amount=original.amount, legs=legs)
-
-
-def _is_its(ask: Ask, wallet: Wallet, original: Operation) -> bool:
-    """Whether player, round and platform are those of the operation named (rules 35, 50)."""
-    same_round = ask.round_id in {None, original.round_id}
-    return original.player_id == wallet.player_id and same_round and ask.provider in {"", original.provider}
 
 
 def _about(effect: Effect, amount: int) -> Decision:

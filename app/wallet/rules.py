@@ -52,6 +52,7 @@ class Page:
         tombstoned: bets that were rolled back before they came.
         rounds: those already recorded.
         grants: free rounds that are asked for, by wallet and campaign.
+        session_games: which games those were launched with that bets name.
         opened_at: since when the sessions are open that they are asked for in.
         floats: what the operator has prepaid, by currency, where a deposit must stay within it.
     """
@@ -62,6 +63,7 @@ class Page:
     tombstoned: set[OperationKey] = field(default_factory=set)
     rounds: dict[RoundKey, Round] = field(default_factory=dict)
     grants: dict[tuple[int, str], Grant] = field(default_factory=dict)
+    session_games: dict[str, str] = field(default_factory=dict)
     opened_at: dict[str, datetime] = field(default_factory=dict)
     floats: dict[str, int] = field(default_factory=dict)
     written: list[Operation] = field(default_factory=list)
@@ -95,6 +97,7 @@ class Page:
             is_own_tombstoned=key in self.tombstoned,
             round=around,
             session_ok=seat.session_ok and not (ask.policy.session_required and ask.session is None),
+            session_game=None if ask.session is None else self.session_games.get(ask.session),
             round_open=seat.round_open or (ask.type is Type.WITHDRAW and self._has_opened(wallet)),
         )
         decision = decide(ask, wallet, facts)

@@ -17,8 +17,10 @@ from app.wallet.contract import Answer, Refused
 from app.wallet.terms import (
     ID_LENGTH,
     MOST_IN_A_BATCH,
+    SAME_ID,
     SWEEPERS,
     Ask,
+    Barred,
     Code,
     Kind,
     Operation,
@@ -27,6 +29,8 @@ from app.wallet.terms import (
     Type,
     Wallet,
 )
+
+_OURS: Final = (SWEEPERS, SAME_ID)
 
 __all__ = [
     "amount_of",
@@ -200,8 +204,8 @@ def game_ask(kind: Type, body: Mapping[str, Any], policy_of: Callable[[str], Pol
         Refused: VALIDATION.
     """
     key, player = text_of(body, "transactionId"), text_of(body, "playerExternalId")
-    if key.startswith(SWEEPERS):
-        raise _wrong("transactionId", f"must not begin with {SWEEPERS}")
+    if key.startswith(_OURS):
+        raise _wrong("transactionId", f"must not begin with {' or '.join(_OURS)}")
     provider = (
         text_of(body, "providerId") if kind is not Type.ROLLBACK else _maybe_text(body, "providerId") or ""
     )
@@ -211,6 +215,10 @@ def game_ask(kind: Type, body: Mapping[str, Any], policy_of: Callable[[str], Pol
     if kind is Type.ROLLBACK:
         ask.reference, ask.round_id = text_of(body, "referenceId"), _maybe_text(body, "roundId")
         ask.amount = 0
+        if key == ask.reference:
+            ask.key = _of_same_id(key)
+        if body.get("amount") is not None:
+            ask.stated = _stated(body, policy)
     else:
         ask.is_finished = _flag(body, "isRoundFinished")
         _read_play(ask, body, policy)
@@ -236,14 +244,35 @@ def _read_play(ask: Ask, body: Mapping[str, Any], policy: Policy) -> None:
             text_of(body, "freeRoundId")
     else:
         name = "amount" if ask.type is Type.BET else "betAmount"
-        ask.amount = amount_of(body, name, ask.currency, policy, least=0 if ask.free_round else 1)
+        ask.amount = amount_of(body, name, ask.currency, policy, least=0)
         if ask.free_round and ask.amount:
             raise _wrong(name, "must be 0 with a freeRoundId: a free bet moves no money")
+        if not (ask.amount or ask.free_round or policy.zero_stakes):
+            ask.barred = Barred(Code.VALIDATION, name, f"{name} must be from 1 to {MAX_MINOR} minor units.")
         if ask.type is Type.BETWIN:
             ask.win = amount_of(body, "winAmount", ask.currency, policy, least=0)
     is_about_a_round = ask.kind is Kind.WIN
     ask.round_id = text_of(body, "roundId") if is_about_a_round else _maybe_text(body, "roundId")
     ask.game = text_of(body, "gameCode") if is_about_a_round else _maybe_text(body, "gameCode")
+
+
+def _of_same_id(key: str) -> str:
+    """What a rollback is known by that bears its bet's own id, which stands for the bet."""
+    named = f"{SAME_ID}{key}"
+    if len(named) <= ID_LENGTH:
+        return named
+    return SAME_ID + hashlib.blake2b(key.encode(), digest_size=32).hexdigest()
+
+
+def _stated(body: Mapping[str, Any], policy: Policy) -> int | None:
+    """The amount that a rollback states; below nothing where it is none. None: its unit is not told."""
+    if policy.amount_unit == "major" and body.get("currency") is None:
+        return None
+    try:
+        currency = "" if policy.amount_unit == "minor" else currency_of(body)
+        return amount_of(body, "amount", currency, policy, least=0)
+    except Refused:
+        return -1
 
 
 def _kind(body: Mapping[str, Any]) -> Kind:

@@ -14,6 +14,7 @@ from app.wallet.terms import (
     Kind,
     Leg,
     Operation,
+    OtherAmount,
     Policy,
     Round,
     RoundKey,
@@ -26,6 +27,7 @@ from app.wallet.terms import (
 )
 
 __all__ = [
+    "belongs",
     "campaign_of",
     "capped",
     "count",
@@ -34,6 +36,7 @@ __all__ = [
     "opened",
     "repeated",
     "staked",
+    "states_another_amount",
     "take_part",
     "taken",
     "won_back",
@@ -75,6 +78,17 @@ def won_back(policy: Policy, wallet: Wallet, won: Operation) -> Decision:
         return Decision(Code.INSUFFICIENT_FUNDS, amount=amount, turned=Type.REVERSE_WIN)
     legs = legs_of((Leg.REVERSE_CASH, cash), (Leg.REVERSE_BONUS, bonus), (Leg.REVERSE_DEBT, owed))
     return Decision(Code.OK, applied=True, amount=amount, legs=legs, turned=Type.REVERSE_WIN)
+
+
+def belongs(ask: Ask, wallet: Wallet, original: Operation) -> bool:
+    """Whether player, round and platform are those of the operation named (rules 35, 50)."""
+    same_round = ask.round_id in {None, original.round_id}
+    return original.player_id == wallet.player_id and same_round and ask.provider in {"", original.provider}
+
+
+def states_another_amount(ask: Ask, original: Operation) -> bool:
+    """Whether a rollback states an amount that is not its operation's, where that counts (rule 48)."""
+    return ask.policy.rollback_amount is OtherAmount.REFUSE and ask.stated not in {None, original.amount}
 
 
 def opened(ask: Ask, wallet: Wallet, at: datetime) -> Round:

@@ -14,8 +14,10 @@ from app.wallet.codes import Barred, Code, Why
 from app.wallet.policy import (
     FreeRounds,
     FreeWins,
+    OtherAmount,
     Policy,
     Scope,
+    SessionGames,
     ShortReversal,
     StakeOrder,
     StuckRound,
@@ -25,6 +27,7 @@ __all__ = [
     "ID_LENGTH",
     "MOST_IN_A_BATCH",
     "MOST_SPINS",
+    "SAME_ID",
     "SWEEPERS",
     "Ask",
     "Barred",
@@ -38,11 +41,13 @@ __all__ = [
     "Leg",
     "Operation",
     "OperationKey",
+    "OtherAmount",
     "Policy",
     "Round",
     "RoundKey",
     "RoundState",
     "Scope",
+    "SessionGames",
     "ShortReversal",
     "StakeOrder",
     "StuckRound",
@@ -57,6 +62,8 @@ MOST_SPINS: Final = 1_000_000
 # What we take back ourselves, bets of stuck rounds and wins that a person takes, stands in the platforms'
 # namespace, where a rollback of theirs finds it.
 SWEEPERS: Final = "sweeper-"
+# What a rollback that bears the very id of its bet is known by (rule 37).
+SAME_ID: Final = "same-id-rollback-"
 
 
 class Type(StrEnum):
@@ -127,6 +134,7 @@ class Ask:
         reference: the caller's id of the operation this one is about.
         fingerprint: digest of the content: one key must have one.
         policy: what the site or platform has decided.
+        stated: minor units that a rollback says it is about; below nothing: no amount at all.
         barred: what the site has decided against it since; a repeat is answered all the same.
     """
 
@@ -149,6 +157,7 @@ class Ask:
     kind: Kind = Kind.WIN
     free_round: str | None = None
     is_finished: bool = False
+    stated: int | None = None
     barred: Barred | None = None
 
     @property
@@ -323,6 +332,7 @@ class Facts(NamedTuple):
         is_own_tombstoned: a rollback named this very operation before it came.
         round: the round it names, or its reference's.
         session_ok: the session it names lives and is this player's; False too when a required one is missing.
+        session_game: the game that the session it names was launched with.
         round_open: this wallet has an open round; looked up for withdrawals that ask.
     """
 
@@ -332,6 +342,7 @@ class Facts(NamedTuple):
     is_own_tombstoned: bool = False
     round: Round | None = None
     session_ok: bool = True
+    session_game: str | None = None
     round_open: bool = False
 
 

@@ -19,6 +19,7 @@ from app.wallet import further, openings, statements
 from app.wallet.contract import Answer
 from app.wallet.memory import Left, Memory, Recalled, left_by
 from app.wallet.rules import Page
+from app.wallet.sessions import Sessions
 from app.wallet.sheets import Seat, Seen, Sheet
 from app.wallet.succession import NotSure, Place
 from app.wallet.terms import Ask
@@ -66,12 +67,14 @@ class Unlocked:
         memory: where drafts are recalled from, and kept.
         houses: accounts of the houses that are known by now.
         part: operations of a large batch that are decided at once.
+        sessions: those that are known by now.
     """
 
     lanes: Lanes
     memory: Memory
     houses: statements.Houses
     part: int
+    sessions: Sessions
 
     async def small(self, draft: Draft) -> None:
         """Decide a batch and write it by one statement.
@@ -103,7 +106,8 @@ class Unlocked:
             NotSure: as for `small`; or one before it was not written as it was to be.
             DatabaseDown, CommitUnknown, asyncpg.PostgresError: as for `Batches.carry_out`.
         """
-        is_remembered = None not in draft.recalled.seats
+        unknown = self.sessions.unknown(draft.site_id, draft.asks, draft.page)
+        is_remembered = not unknown and None not in draft.recalled.seats
         if not is_remembered or not statements.know_houses(self.houses, draft.site_id, draft.page):
             await place.reached()  # nothing is looked up before
         async with self._judged(draft):
@@ -178,6 +182,8 @@ class Unlocked:
         lacking = without_wallet(draft.asks, seats) if strange else ()
         if lacking and await openings.are_due(raw, draft.site_id, lacking):
             raise NotSure
+        if unknown := self.sessions.unknown(draft.site_id, asks, page):
+            await self.sessions.find(raw, draft.site_id, unknown, page)
         if not statements.know_houses(self.houses, draft.site_id, page):
             await statements.find_houses(raw, draft.site_id, self.houses)
         return _Found(seats, [*recalled.seen(), *statements.seen(rows)])

@@ -1,10 +1,10 @@
-"""The oracle's batches: each operation in its order, or all of them or none."""
+"""What the oracle says of many operations, all in their order or none, and of one that was."""
 
 import copy
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from tests.wallet.answers import Answer, Operation, envelope, refused
+from tests.wallet.answers import SUCCESSES, Answer, Operation, envelope, refused
 from tests.wallet.wishes import Kind, No, Policy, Wish, read
 
 __all__ = ["Batches", "Body", "Key"]
@@ -22,6 +22,15 @@ class Batches(Protocol):
     def _do(self, wish: Wish) -> Answer: ...
 
     def _now(self, player: str, currency: str) -> dict[str, Any]: ...
+
+    def transfer_status(self, transfer: str) -> Answer:
+        known = self.operations.get(("operator", "", transfer))
+        if known is None:
+            return refused("TRANSFER_NOT_FOUND")
+        if known.wish is None:
+            return envelope("OK", transferId=transfer, status="voided")
+        status = "completed" if known.code in SUCCESSES else "refused"
+        return envelope("OK", transferId=transfer, status=status)
 
     def _batch(self, body: Body, kinds: tuple[Kind, ...]) -> Answer:
         items = body.get("operations")

@@ -51,6 +51,7 @@ class Favours(Protocol):
     rounds: dict[tuple[str, str, str, str], Round]
     sessions: dict[str, str]
     opened: dict[str, int]
+    played: dict[str, str]
     events: int
 
     def adopt(self, player: str, currency: str, cash: int = 0, bonus: int = 0) -> None: ...
@@ -61,9 +62,10 @@ class Favours(Protocol):
         """Once for each campaign and player."""
         self.grants.setdefault((player, currency, campaign), grant)
 
-    def launch(self, player: str, session: str) -> None:
+    def launch(self, player: str, session: str, game: str = "aviator") -> None:
         self.events += 1
         self.sessions[session], self.opened[session] = player, self.events
+        self.played[session] = game
 
     def cancel(self, campaign: str) -> None:
         """No spin is taken any more, but in sessions that are open."""

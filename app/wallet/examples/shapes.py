@@ -208,6 +208,7 @@ class Money(TypedDict):
     referenceId: NotRequired[str]
     reversed: NotRequired[Annotated[bool, Field(description="A later operation took it back.")]]
     limit: NotRequired[Limit]
+    warning: NotRequired[str]
 
 
 class Refusal(TypedDict):

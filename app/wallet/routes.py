@@ -5,10 +5,12 @@ the same call without its effect: for integrators who ask whether a request is u
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute, Match
 
 from app.kernel import ids
 from app.merchants import Scope, WalletMode
@@ -31,6 +33,10 @@ _PLAYS: Final = {"bet": Type.BET, "win": Type.WIN, "betwin": Type.BETWIN, "rollb
 _BETS: Final = frozenset({Type.BET, Type.BETWIN})
 # These reach the player whatever the site has changed meanwhile.
 _IN_ANY_MODE: Final = frozenset({Type.WIN, Type.ROLLBACK})
+_FAMILIES: Final = ("player", "game", "session", "transaction", "wallet", "reconcile")
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+_NO_CALL: Final = (404, "path", "There is no such call.")
+_NO_METHOD: Final = (405, "method", "This call is made by another method.")
 _SEAMLESS: Final = Barred(Code.WRONG_WALLET_MODE)
 _NOT_LISTED: Final = Barred(Code.VALIDATION, "gameCode", "gameCode is not in this site's catalogue.")
 _NAMES_NO_PLATFORM: Final = Barred(
@@ -64,7 +70,31 @@ def mount(app: FastAPI, pipes: Pipes, journal: Journal) -> None:
     _void(routes, access, journal)
     # Not included but put there: direct routes are looked for before everything else.
     app.router.routes.extend(routes.routes)
-    app.include_router(lookups.router(pipes, access))
+    reads = lookups.router(pipes, access)
+    app.include_router(reads)
+    app.include_router(_elsewhere([*routes.routes, *reads.routes]))
+
+
+def _elsewhere(known: Sequence[BaseRoute]) -> APIRouter:
+    """What is asked under the wallet's paths and is no call of it: behind all that is known."""
+    others = APIRouter(route_class=Direct)
+
+    async def nothing(request: Request) -> Response:
+        allowed: set[str] = set()
+        for route in known:
+            if isinstance(route, APIRoute) and route.matches(request.scope)[0] is Match.PARTIAL:
+                allowed |= route.methods or set()
+        status, field, sentence = _NO_CALL
+        headers = None
+        if allowed:
+            status, field, sentence = _NO_METHOD
+            headers = {"allow": ", ".join(sorted(allowed))}
+        return rendered(status, envelope(Code.VALIDATION, {"field": field, "final": True}, sentence), headers)
+
+    for name in _FAMILIES:
+        for path in (f"/v1/{name}", f"/v1/{name}/{{rest:path}}"):
+            others.add_api_route(path, nothing, methods=list(_METHODS), include_in_schema=False)
+    return others
 
 
 def _single(

@@ -54,8 +54,20 @@ def _no_constant(text: str) -> object:
     raise ValueError(text)
 
 
+class _Twice(ValueError):
+    """A name that stands twice in one object: which of the two is meant, nobody knows."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(next(name for name in names if names.count(name) > 1))
+    return found
+
+
 # Made once: `json.loads` makes one for each call that says how numbers are read.
-_JSON: Final = json.JSONDecoder(parse_float=_Decimal, parse_constant=_no_constant)
+_JSON: Final = json.JSONDecoder(parse_float=_Decimal, parse_constant=_no_constant, object_pairs_hook=_once)
 
 
 def read_body(body: bytes) -> dict[str, Any]:
@@ -66,8 +78,13 @@ def read_body(body: bytes) -> dict[str, Any]:
     """
     try:
         found = _JSON.decode(body.decode())
-    except (ValueError, RecursionError) as error:
+    except _Twice as error:
+        name = str(error)[:ID_LENGTH]
+        raise Refused(Code.VALIDATION, f"{name!r} stands in one object twice.", field=name) from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _wrong("body", "is not JSON") from error
+    except ValueError as error:
+        raise _wrong("body", "has a number that is none, or has far too many digits") from error
     if type(found) is not dict:
         raise _wrong("body", "is not a JSON object")
     return found
@@ -78,14 +95,16 @@ def _wrong(field: str, why: str) -> Refused:
 
 
 def text_of(body: Mapping[str, Any], name: str) -> str:
-    """An id that must be there: 1-128 printable characters.
+    """An id that must be there: 1-128 printable characters, not all of them blanks.
 
     Raises:
         Refused: VALIDATION.
     """
     found = body.get(name)
-    if type(found) is str and 0 < len(found) <= ID_LENGTH and found.isprintable():
+    if type(found) is str and 0 < len(found) <= ID_LENGTH and found.isprintable() and not found.isspace():
         return found
+    if type(found) is str and found.isspace():
+        raise _wrong(name, "has nothing but blanks")
     raise _wrong(
         name, "is missing" if found is None else f"must be a string of 1-{ID_LENGTH} printable characters"
     )

@@ -267,7 +267,8 @@ async def test_a_time_is_half_open_and_in_utc(counter: Counter, whose: Json) -> 
 
     some = ["t-3", "x-3", "t-4", "x-4"]
     assert await between("2026-11-21T12:00:02Z", "2026-11-21T12:00:04Z") == some
-    assert await between("2026-11-21 12:00:02", "2026-11-21 12:00:04") == some
+    assert await between("2026-11-21 12:00:02Z", "2026-11-21 12:00:04+00:00") == some
+    assert await between("2026-11-21T12:00:02Z", "2026-11-21T12:00:02Z") == []
     assert await between("2026-11-21T17:00:02+05:00", "2026-11-21T17:00:04+05:00") == some
     assert await between("2026-11-21T12:00:02.001Z", "2026-11-21T12:00:03Z") == []
     assert len(await between("2026-11-20T00:00:00Z", "")) == 11
@@ -294,6 +295,10 @@ async def test_old_callers_count_rows(counter: Counter) -> None:
         ("cursor", "WyJzaXRlIiwgeyIwIjogWzAsIDEuNSwgIngiXX1d"),
         ("startTime", "yesterday"),
         ("endTime", "9999-99-99"),
+        ("startTime", "2026-11-21 12:00:02"),
+        ("endTime", "2026-11-21"),
+        ("playerId", "aigerim"),
+        ("starttime", "2026-11-21T12:00:00Z"),
         ("type", "bets"),
         ("status", "fine"),
         ("source", "us"),
@@ -305,6 +310,13 @@ async def test_old_callers_count_rows(counter: Counter) -> None:
 async def test_a_wrong_parameter_is_named(counter: Counter, name: str, value: str) -> None:
     status, told = await counter.get("/v1/transaction/list", **{name: value})
     assert (status, told["code"], told["data"]["field"]) == (400, "VALIDATION", name)
+
+
+async def test_an_end_before_its_start_is_refused(counter: Counter) -> None:
+    times = {"startTime": "2026-11-21T12:00:02Z", "endTime": "2026-11-21T12:00:01Z"}
+    status, told = await counter.get("/v1/transaction/list", **times)
+    assert (status, told["code"], told["data"]["field"]) == (400, "VALIDATION", "endTime")
+    assert told["message"] == "endTime is before startTime."
 
 
 async def test_a_cursor_of_another_history_is_refused(counter: Counter) -> None:

@@ -174,6 +174,8 @@ def _text(body: Body, name: str, *, needed: bool = True) -> str | None:
     value = body[name]
     if not isinstance(value, str) or not 1 <= len(value) <= 128:
         raise No("VALIDATION", name)
+    if not value.strip():
+        raise No("VALIDATION", name)
     # Cc: control characters; Cs: half a character, which no database keeps.
     if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in value):
         raise No("VALIDATION", name)

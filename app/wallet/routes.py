@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Match
@@ -21,9 +22,11 @@ from app.wallet.contract import MEANINGS, Answer, DroppedAnswer, Refused, answer
 from app.wallet.journal import Journal
 from app.wallet.rules import SUCCESSES
 from app.wallet.schemas import checked_ask, game_ask, operations_of, read_body, text_of, transfer_ask
-from app.wallet.terms import Ask, Barred, Code, Type
+from app.wallet.terms import ID_LENGTH, Ask, Barred, Code, Type
 
 __all__ = ["mount"]
+
+_log = structlog.get_logger("wallet")
 
 _WALLET: Final = frozenset({Scope.WALLET})
 _PLAY: Final = frozenset({Scope.PLAY})
@@ -109,11 +112,17 @@ def _single(
     @routes.post(path, name=path.rpartition("/")[2])
     async def single(request: Request) -> Response:
         caller = await access.caller(request, scopes)
-        ask = _asked(caller, kind, read, read_body(await request.body()), request)
+        body: Mapping[str, Any] = {}
+        try:
+            body = read_body(await request.body())
+            ask = _asked(caller, kind, read, body, request)
+        except Refused as refusal:
+            _log_unread(caller, body, refusal)
+            raise
         fault = request.headers.get("x-sandbox-fault") if caller.site.is_test else None
         if fault is not None:
             return await _faulty(fault, journal, access, caller, ask)
-        return _told(await journal.post(caller.site_id, ask))
+        return _told(await journal.post(caller.site_id, ask), caller)
 
 
 def _batch(
@@ -128,16 +137,21 @@ def _batch(
     @routes.post(path, name=path.split("/")[2] + " batch")
     async def batch(request: Request) -> Response:
         caller = await access.caller(request, scopes)
-        body = read_body(await request.body())
+        body: Mapping[str, Any] = {}
 
         def asked(kind: Type, item: Mapping[str, Any]) -> Ask:
             return _asked(caller, kind, read, item, request)
 
         try:
+            body = read_body(await request.body())
             found, all_or_none = operations_of(body, kinds, asked)
         except Refused as refusal:
+            _log_unread(caller, {}, refusal)
             raise _unreadable(caller, next(iter(kinds.values())), refusal) from refusal
         access.charge(caller, len(found))
+        for one, item in zip(found, body["operations"], strict=True):
+            if isinstance(one, Refused):
+                _log_unread(caller, item if isinstance(item, dict) else {}, one)
         return await _posted(journal, caller, found, all_or_none=all_or_none)
 
 
@@ -163,7 +177,7 @@ def _check(routes: APIRouter, pipes: Pipes, access: Access) -> None:
         ask = read(caller, kind, read_body(await request.body()), request)
         if ask.barred is not None:
             raise Refused(ask.barred.code, ask.barred.sentence, field=ask.barred.field)
-        return _told(checked_ask(ask, ids.new("wop", at=pipes.clock.now()), pipes.clock.now()))
+        return _told(checked_ask(ask, ids.new("wop", at=pipes.clock.now()), pipes.clock.now()), caller)
 
     # Found by their names, as what they stand beside is; the pattern says it once, and catches other names.
     for name in _TRANSFERS | _PLAYS:
@@ -192,6 +206,7 @@ async def _posted(
         elif answer is None or (code is not Code.OK and answer.code in SUCCESSES and not answer.duplicate):
             results.append(_undone(one, code))
         else:
+            _log_not_stored(caller, answer)
             # Named as it is where an item cannot even be read.
             answer.field = answer.field and f"operations.{number}.{answer.field}"
             results.append(answered(answer))
@@ -213,7 +228,7 @@ async def _faulty(fault: str, journal: Journal, access: Access, caller: Caller, 
         with access.holding_back():
             answer = await journal.post(caller.site_id, ask)
             await asyncio.sleep(_DELAY_SECONDS)
-        return _told(answer)
+        return _told(answer, caller)
     answer = await journal.post(caller.site_id, ask)
     match fault:
         case "duplicate":
@@ -224,7 +239,7 @@ async def _faulty(fault: str, journal: Journal, access: Access, caller: Caller, 
             raise Refused(Code.INTERNAL)
         case _:
             return Response(b"<html>\x00 bad gateway", media_type="text/html")
-    return _told(answer)
+    return _told(answer, caller)
 
 
 def _asked(caller: Caller, kind: Type, read: _Read, body: Mapping[str, Any], request: Request) -> Ask:
@@ -270,7 +285,33 @@ def _request_id(request: Request) -> str:
     return str(request.scope.get("request_id", ""))
 
 
-def _told(answer: Answer) -> Response:
+def _log_unread(caller: Caller, body: Mapping[str, Any], refusal: Refused) -> None:
+    """A line for a request that asks for nothing: it stands in no history (rule 90)."""
+    keys = (body.get("transactionId"), body.get("transferId"))
+    _log.info(
+        "wallet.refused",
+        site_id=caller.site_id,
+        player=_short(body.get("playerExternalId")),
+        operation=next((_short(key) for key in keys if key is not None), None),
+        code=refusal.code,
+        field=refusal.data.get("field"),
+    )
+
+
+def _log_not_stored(caller: Caller, answer: Answer) -> None:
+    """The same for one that was decided, and leaves no record."""
+    if answer.operation is None:
+        ask = answer.ask
+        told = {"site_id": caller.site_id, "player": ask.player, "operation": ask.key}
+        _log.info("wallet.refused", **told, code=answer.code, field=answer.field or None)
+
+
+def _short(text: object) -> str | None:
+    return text[:ID_LENGTH] if isinstance(text, str) else None
+
+
+def _told(answer: Answer, caller: Caller) -> Response:
+    _log_not_stored(caller, answer)
     told = answered(answer)
     meaning = MEANINGS[answer.code]
     if meaning.final:

@@ -15,6 +15,7 @@ from app.wallet.audit import (
     refused_wins,
 )
 from app.wallet.campaigns import FreeRoundsWish, cancel_free_rounds, free_rounds_of, grant_free_rounds
+from app.wallet.catalogue import Game
 from app.wallet.contract import Refused
 from app.wallet.decisions import decide
 from app.wallet.held import HeldWin, held_wins, let_go, take_back
@@ -22,7 +23,6 @@ from app.wallet.journal import Journal, abreast
 from app.wallet.modes import switch_mode
 from app.wallet.operations import add_game
 from app.wallet.prepaid import float_of, fund_float, return_float
-from app.wallet.queries import Game
 from app.wallet.rounds import stuck_rounds
 from app.wallet.sweeps import grant_bonus
 from app.wallet.terms import Code, Policy

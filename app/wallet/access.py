@@ -25,8 +25,9 @@ from app.plumbing.database import BUSY_SQLSTATES, DatabaseDown, sqlstate
 from app.plumbing.limits import Buckets, TooManyRequests
 from app.plumbing.pipes import Pipes
 from app.plumbing.remembered import Remembered
-from app.wallet.contract import MEANINGS, Refused, envelope, rendered
-from app.wallet.queries import listed_games, policies_of
+from app.wallet.catalogue import listed_games
+from app.wallet.contract import MEANINGS, RETRY_SECONDS, Refused, envelope, rendered
+from app.wallet.queries import policies_of
 from app.wallet.terms import KEPT_SECONDS, Code, Policy
 
 __all__ = ["Access", "Caller", "Direct", "Enveloped"]
@@ -145,7 +146,10 @@ class Access:
 
 def _differ_on_rollbacks(policies: Mapping[str, Policy]) -> bool:
     ways = {
-        (one.id_scope, one.reverse_wins, one.short_reversal, one.free_rounds, one.free_wins, one.amount_unit)
+        (
+            *(one.id_scope, one.reverse_wins, one.short_reversal, one.rollback_amount),
+            *(one.free_rounds, one.free_wins, one.amount_unit),
+        )
         for one in policies.values()
     }
     return len(ways) > 1
@@ -201,7 +205,9 @@ def _enveloped(handle: direct.Handle) -> direct.Handle:
 def _refused(refusal: Refused) -> Response:
     meaning = MEANINGS[refusal.code]
     data = {**refusal.data, "final": meaning.final}
-    headers = {"retry-after": str(refusal.data["retryAfter"])} if "retryAfter" in refusal.data else None
+    if not meaning.final:
+        data.setdefault("retryAfter", RETRY_SECONDS)
+    headers = {"retry-after": str(data["retryAfter"])} if "retryAfter" in data else None
     if refusal.code is Code.UNAUTHENTICATED:
         headers = {"www-authenticate": "Bearer"}
     return rendered(meaning.status, envelope(refusal.code, data, str(refusal)), headers)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import asyncpg
 import structlog
@@ -16,15 +17,16 @@ import structlog
 from app.kernel.clock import Clock
 from app.plumbing import metrics
 from app.plumbing.database import CommitUnknown, DatabaseDown, Lanes, RolledBack, Turns
-from app.wallet import further, statements
+from app.wallet import further, openings, statements
 from app.wallet.audit import refused_wins
 from app.wallet.contract import Answer
 from app.wallet.memory import Memory, Recalled, left_by
 from app.wallet.rules import SUCCESSES, Page
+from app.wallet.sessions import Sessions
 from app.wallet.sheets import Moved, Seen, Sheet
 from app.wallet.succession import NotSure, Place, Succession
 from app.wallet.terms import Ask, Leg, Type
-from app.wallet.unlocked import Draft, Unlocked, decided
+from app.wallet.unlocked import Draft, Unlocked, decided, without_wallet
 
 __all__ = ["Batches"]
 
@@ -61,12 +63,13 @@ class Batches:
     part: int
     memory: Memory = field(default_factory=Memory)
     _houses: statements.Houses = field(default_factory=dict)
+    _sessions: Sessions = field(default_factory=Sessions)
     _unlocked: Unlocked = field(init=False)
     _succession: Succession = field(default_factory=Succession)
 
     def __post_init__(self) -> None:
         """All ways share what is remembered, and what is known of the houses."""
-        self._unlocked = Unlocked(self.lanes, self.memory, self._houses, self.part)
+        self._unlocked = Unlocked(self.lanes, self.memory, self._houses, self.part, self._sessions)
 
     async def carry_out(
         self, site_id: int, asks: Sequence[Ask], answers: list[Answer], *, all_or_none: bool
@@ -162,9 +165,13 @@ class Batches:
                 parts = [asks[at : at + self.part] for at in range(0, len(asks), self.part)]
                 locks = {ask.player for ask in asks}
                 loaded = turns.next(statements.load(raw, site_id, parts[0], locks, at=page.at))
+                await self._know_sessions(raw, turns, site_id, asks, page)
                 for number, part in enumerate(parts, 1):
                     rows = await loaded
                     seats = statements.seats_of(page, part, rows)
+                    if lacking := without_wallet(part, seats):
+                        rows = await _opened(raw, turns, site_id, page, part, lacking) or rows
+                        seats = statements.seats_of(page, part, rows)
                     upon += statements.seen(rows) if joining is not None else ()
                     if number < len(parts):
                         loaded = turns.next(statements.load(raw, site_id, parts[number], (), at=page.at))
@@ -181,7 +188,7 @@ class Batches:
                 if all_or_none and any(answer.code not in SUCCESSES for answer in answers):
                     raise _Undone
         except _Undone:
-            answers[:] = [_not_done(one, undone) for one in answers]
+            answers[:] = _not_done(answers, undone)
         else:
             _flag(site_id, rare)
             if joining is not None and not rare:
@@ -207,6 +214,12 @@ class Batches:
             told = {"operation_id": one.operation_id, "round_id": one.round_id, "amount_minor": one.amount}
             _log.warning("wallet.win_refused", site_id=site_id, currency=one.currency, **told)
 
+    async def _know_sessions(
+        self, raw: asyncpg.Connection, turns: Turns, site_id: int, asks: Sequence[Ask], page: Page
+    ) -> None:
+        if unknown := self._sessions.unknown(site_id, asks, page):
+            await turns.next(self._sessions.find(raw, site_id, unknown, page))
+
     async def _write(
         self, raw: asyncpg.Connection, turns: Turns, site_id: int, page: Page, sheet: Sheet
     ) -> list[Moved]:
@@ -224,6 +237,15 @@ class Batches:
         return rare
 
 
+async def _opened(
+    raw: asyncpg.Connection, turns: Turns, site_id: int, page: Page, part: Sequence[Ask], lacking: list[str]
+) -> Sequence[Any]:
+    """What is found once wallets were opened for money that is there without one; nothing where none was."""
+    if not await turns.next(openings.open_due(raw, site_id, lacking, at=page.at)):
+        return ()
+    return await turns.next(statements.load(raw, site_id, part, lacking, at=page.at))
+
+
 def _needs_locks(ask: Ask) -> bool:
     """What depends on what is not there, as a rollback does, or reads more than is confirmed."""
     is_prepaid = ask.policy.prepaid_float and ask.type is Type.DEPOSIT
@@ -239,9 +261,19 @@ def _flag(site_id: int, rare: Sequence[Moved]) -> None:
         _log.warning(f"wallet.{what}", site_id=site_id, currency=wallet.currency, **told)
 
 
-def _not_done(answer: Answer, undone: Collection[str]) -> Answer:
-    """An answer of a batch that was undone; what had been done before the batch stays done, and is told."""
-    known = answer.operation if answer.duplicate else None
-    if known is not None and known.operation_id in undone:
-        known = None
-    return Answer(answer.ask, answer.code, None, known, known is not None, answer.field)
+def _not_done(answers: Sequence[Answer], undone: Collection[str]) -> list[Answer]:
+    """Answers of a batch that was undone; what had been done before the batch stays done, and is told."""
+    # As each wallet was before the first of its operations, and is again.
+    balances: dict[int, int] = {}
+    found = []
+    for one in answers:
+        known, refusal, balance = one.operation, None, None
+        if known is not None and one.wallet is not None and known.operation_id in undone:
+            balance = balances.setdefault(one.wallet.wallet_id, known.before)
+            refusal, known = known, None
+        elif not one.duplicate:
+            known = None
+        told = Answer(one.ask, one.code, None, known, known is not None, one.field, one.why)
+        told.refusal, told.balance = refusal, balance
+        found.append(told)
+    return found

@@ -17,7 +17,7 @@ from app import players
 from app.kernel.money import MAX_MINOR
 from app.plumbing.database import Reader, Transaction
 from app.wallet.contract import Refused, instant
-from app.wallet.queries import purses
+from app.wallet.openings import purse_opened
 from app.wallet.tables import free_rounds, wallets
 from app.wallet.terms import ID_LENGTH, MOST_SPINS, Code, Grant, Kind
 
@@ -90,7 +90,7 @@ async def grant_free_rounds(tx: Transaction, site_id: int, wish: FreeRoundsWish,
         player, _ = await players.player_of_login(tx, site_id, wish.player)
     except players.PlayerNotFound as refusal:
         raise Refused(Code.PLAYER_NOT_FOUND) from refusal
-    purse = (await purses(tx, site_id, player.player_id)).get(wish.currency)
+    purse = await purse_opened(tx, site_id, player.player_id, wish.currency, at=at)
     if purse is None:
         raise Refused(Code.CURRENCY_MISMATCH, field="currency")
     row = {

@@ -16,11 +16,12 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from app.kernel.money import Money
-from app.wallet.model import EFFECTS
-from app.wallet.terms import Ask, Code, Operation, Policy, Type, Wallet
+from app.wallet.model import BETS, EFFECTS
+from app.wallet.terms import SAME_ID, Ask, Code, Operation, Policy, Type, Wallet, Why
 
 __all__ = [
     "MEANINGS",
+    "RETRY_SECONDS",
     "Answer",
     "DroppedAnswer",
     "Meaning",
@@ -38,6 +39,26 @@ __all__ = [
 # anew by each process, so that no caller's text can contain it.
 _EXACT: Final = secrets.token_hex(16)
 _DONE: Final = frozenset({Code.OK, Code.NOTHING_TO_REVERSE, Code.ALREADY_ROLLED_BACK})
+
+
+# Seconds, where nothing says how long it will take; and of a round, whose end nobody knows.
+RETRY_SECONDS: Final = 1
+_ROUND_SECONDS: Final = 5
+# By the limit, or whatever else is in the way, and by the field that is wrong.
+_SENTENCES: Final[Mapping[str, str]] = {
+    Why.MAX_BET: "The bet is larger than this site allows (limit max_bet).",
+    Why.MAX_TRANSFER: "The amount is larger than this site allows for one transfer (limit max_transfer).",
+    Why.MAX_BALANCE: "The player would have more than this site allows (limit max_balance).",
+    Why.FLOAT: "What the operator has prepaid does not cover the deposit (limit prepaid_float).",
+    Why.LARGEST: "The amount, or all that the player would have, is too large (limit largest_amount).",
+    Why.SPINS: "No free round of this campaign is left, or its time is over (limit spins).",
+    Why.ROUND_OPEN: "A round of this player is open, and money leaves when it has ended: ask again.",
+    "gameCode": "gameCode is not the game that the session was launched with.",
+    "amount": "amount is not that of the operation that referenceId names.",
+    "roundId": "roundId is not the round of the bet that referenceId names.",
+    "providerId": "providerId is not the platform of the bet that referenceId names.",
+    "freeRoundId": "freeRoundId names nothing that this player was granted for this platform and game.",
+}
 
 
 class Meaning(NamedTuple):
@@ -133,7 +154,10 @@ class Answer:
         code: of `operation`, or why there is none.
         wallet: as it stands now.
         duplicate: told before.
-        status: completed, refused or voided.
+        field: of the request, what is wrong.
+        why: of a refusal that is not stored, what its code does not say.
+        refusal: of a batch that was undone, the refusal that would have been stored.
+        balance: the wallet's then, minor units, as it was before the batch and is again.
     """
 
     ask: Ask
@@ -142,6 +166,9 @@ class Answer:
     operation: Operation | None = None
     duplicate: bool = False
     field: str = ""
+    why: Why | None = None
+    refusal: Operation | None = None
+    balance: int | None = None
 
 
 def instant(at: datetime) -> str:
@@ -149,7 +176,7 @@ def instant(at: datetime) -> str:
     return f"{at.isoformat(timespec='milliseconds')[:23]}Z"
 
 
-def envelope(code: Code, data: Mapping[str, object], sentence: str = "") -> dict[str, object]:
+def envelope(code: Code, data: Mapping[str, object], sentence: str = "") -> dict[str, Any]:
     """The one form of every answer."""
     meaning = MEANINGS[code]
     return {
@@ -160,17 +187,12 @@ def envelope(code: Code, data: Mapping[str, object], sentence: str = "") -> dict
     }
 
 
-def answered(answer: Answer) -> dict[str, object]:
+def answered(answer: Answer) -> dict[str, Any]:
     """The envelope of one money answer."""
     if answer.operation is None:
-        return envelope(answer.code, _not_stored(answer))
+        return envelope(answer.code, _not_stored(answer), _why_not_stored(answer))
     data = told(answer.operation, answer.ask.player, answer.ask.policy, answer)
-    sentence = ""
-    if answer.code is Code.INSUFFICIENT_FUNDS:
-        # In words too: the first thing that people look for.
-        had = Money(answer.operation.before, answer.operation.currency)
-        sentence = f"There is not enough money: the balance was {had}."
-    return envelope(answer.code, data, sentence)
+    return envelope(answer.code, data, "" if answer.code in _DONE else _why(answer.operation))
 
 
 def told(
@@ -202,6 +224,8 @@ def told(
         "recordedAt": instant(operation.recorded_at),
     }
     _named(data, operation, unit)
+    if (limit := _limit_of(operation)) is not None:
+        data["limit"] = limit
     if answer is not None and answer.wallet is not None:
         data["balance"] = unit(answer.wallet.balance)
         data["cash"] = unit(answer.wallet.cash)
@@ -209,6 +233,8 @@ def told(
         if answer.wallet.debt:
             data["debt"] = unit(answer.wallet.debt)
     if answer is not None:
+        if operation.applied and answer.ask.stated not in {None, operation.amount}:
+            data["warning"] = "The amount that was sent is ignored: the operation's own was given back."
         data["duplicate"] = answer.duplicate
         data["final"] = MEANINGS[answer.code].final
     return data
@@ -234,6 +260,8 @@ def _named(data: dict[str, object], operation: Operation, unit: Callable[[int], 
         data["roundId"] = operation.round_id
     if operation.reference is not None:
         data["referenceId"] = operation.reference
+        if operation.key.key.startswith(SAME_ID):
+            data["externalId"] = operation.reference
     if operation.is_reversed:
         data["reversed"] = True
 
@@ -245,13 +273,62 @@ def _status(operation: Operation) -> str:
 
 
 def _not_stored(answer: Answer) -> dict[str, object]:
-    data: dict[str, object] = {"externalId": answer.ask.key, "duplicate": False, "applied": False}
+    ask = answer.ask
+    key = ask.reference if ask.key.startswith(SAME_ID) else ask.key
+    data: dict[str, object] = {"externalId": key, "duplicate": False, "applied": False}
     data["final"] = MEANINGS[answer.code].final
+    if not data["final"]:
+        data["retryAfter"] = _ROUND_SECONDS if answer.why is Why.ROUND_OPEN else RETRY_SECONDS
     if answer.field:
         data["field"] = answer.field
+    limit = answer.why if answer.refusal is None else _limit_of(answer.refusal)
+    if answer.code is Code.LIMIT_EXCEEDED and limit is not None:
+        data["limit"] = limit
     if answer.wallet is not None:
         data["balance"] = units(answer.ask.policy, answer.wallet.currency)(answer.wallet.balance)
+    elif answer.refusal is not None and answer.balance is not None:
+        data["balance"] = units(answer.ask.policy, answer.refusal.currency)(answer.balance)
     return data
+
+
+def _limit_of(operation: Operation) -> str | None:
+    """Which limit an operation would have exceeded."""
+    if operation.code is not Code.LIMIT_EXCEEDED:
+        return None
+    # Of a free round its campaign is kept; it stakes nothing, so nothing else can have been too much.
+    is_spin = operation.type in BETS and not operation.amount
+    return Why.SPINS if is_spin else operation.detail
+
+
+def _why(refusal: Operation) -> str:
+    """The sentence of a refusal that was decided; empty: its code says it."""
+    match refusal.code:
+        case Code.INSUFFICIENT_FUNDS:
+            # In words too: the first thing that people look for.
+            return f"There is not enough money: the balance was {Money(refusal.before, refusal.currency)}."
+        case Code.LIMIT_EXCEEDED:
+            return _SENTENCES.get(_limit_of(refusal) or "", "")
+        case _:
+            return ""
+
+
+def _why_not_stored(answer: Answer) -> str:
+    """The sentence of a refusal that leaves no record; empty: its code says it."""
+    barred = answer.ask.barred
+    if barred is not None and barred.code is answer.code:
+        return barred.sentence
+    if answer.refusal is not None:
+        return _why(answer.refusal) + _else_left(answer.refusal, answer.balance)
+    return _SENTENCES.get(answer.why or answer.field.rpartition(".")[2], "")
+
+
+def _else_left(refusal: Operation, balance: int | None) -> str:
+    """What the batch would have left at its place is not what is there."""
+    if refusal.code is not Code.INSUFFICIENT_FUNDS or balance in {None, refusal.before}:
+        return ""
+    return (
+        f" So it would have been at this place of the batch; it is {Money(balance or 0, refusal.currency)}."
+    )
 
 
 def units(policy: Policy, currency: str) -> Callable[[int], object]:

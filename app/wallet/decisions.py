@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import text
+import asyncpg
 from sqlalchemy.dialects.postgresql import insert
 
 from app import merchants
@@ -20,21 +20,20 @@ from app.wallet.queries import policies_of
 from app.wallet.tables import policies
 from app.wallet.terms import KEPT_SECONDS, Code, Policy
 
-__all__ = ["await_scope", "decide", "read_decisions", "set_policy"]
+__all__ = ["HEARD_AFTER", "decide", "is_scope_settled", "read_decisions", "set_policy"]
 
 _MOST_HOURS: Final = 8760  # a year
 _FLAGS: Final = {"true": True, "false": False}
 _UNITS: Final = ("minor", "major")
 # Until no process knows a former scope any more; one second because clocks are not all alike.
-_HEARD_AFTER: Final = timedelta(seconds=KEPT_SECONDS + 1)
+HEARD_AFTER: Final = timedelta(seconds=KEPT_SECONDS + 1)
 # The decision and the first wallet wait for each other; wallets do not.
-_LOCK_SCOPE: Final = text("SELECT 1 FROM site WHERE site_id = :site FOR UPDATE")
-_SHARE_SCOPE: Final = text("SELECT 1 FROM site WHERE site_id = :site FOR KEY SHARE")
-_HAS_WALLETS: Final = text("SELECT EXISTS (SELECT FROM wallet WHERE site_id = :site)")
-_JUST_DECIDED: Final = text("""
-SELECT EXISTS (
-  SELECT FROM wallet_policy WHERE site_id = :site AND policy ? 'id_scope' AND changed_at > :since)
-""")
+_LOCK_SCOPE: Final = "SELECT FROM site WHERE site_id = $1 FOR UPDATE"
+_SHARE_SCOPE: Final = "SELECT FROM site WHERE site_id = $1 FOR KEY SHARE"
+_HAS_WALLETS: Final = "SELECT EXISTS (SELECT FROM wallet WHERE site_id = $1)"
+_JUST_DECIDED: Final = """
+SELECT EXISTS (SELECT FROM wallet_policy WHERE site_id = $1 AND policy ? 'id_scope' AND changed_at > $2)
+"""
 
 
 async def set_policy(
@@ -59,8 +58,8 @@ async def set_policy(
     """
     decided = read_decisions(decisions)
     if "id_scope" in decided:
-        await tx.execute(_LOCK_SCOPE, {"site": site_id})
-        if await tx.scalar(_HAS_WALLETS, {"site": site_id}):
+        await tx.raw.execute(_LOCK_SCOPE, site_id)
+        if await tx.raw.fetchval(_HAS_WALLETS, site_id):
             # Every id that was used would be a new one, and every retry another bet.
             sentence = "id_scope cannot change once a player has a wallet."
             raise Refused(Code.VALIDATION, sentence, field="id_scope")
@@ -123,13 +122,14 @@ def _decision(name: str, text: str, default: object) -> object:
     raise Refused(Code.VALIDATION, f"{name} must be {allowed}.", field=name)
 
 
-async def await_scope(tx: Transaction, site_id: int, *, at: datetime) -> None:
-    """Open no first wallet while some process may still read ids in another scope.
+async def is_scope_settled(raw: asyncpg.Connection, site_id: int, *, at: datetime) -> bool:
+    """Whether a first wallet may be opened: not while some process may still read ids in another scope.
 
-    Raises:
-        Refused: IN_PROGRESS: it was decided a moment ago.
+    Args:
+        raw: a connection inside the transaction that opens it.
+        site_id: whose wallet.
+        at: this instant.
     """
-    await tx.execute(_SHARE_SCOPE, {"site": site_id})
-    its = {"site": site_id, "since": at - _HEARD_AFTER}
-    if await tx.scalar(_JUST_DECIDED, its) and not await tx.scalar(_HAS_WALLETS, its):
-        raise Refused(Code.IN_PROGRESS, retryAfter=_HEARD_AFTER.seconds)
+    await raw.execute(_SHARE_SCOPE, site_id)
+    is_new = await raw.fetchval(_JUST_DECIDED, site_id, at - HEARD_AFTER)
+    return not is_new or bool(await raw.fetchval(_HAS_WALLETS, site_id))

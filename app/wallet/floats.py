@@ -2,7 +2,7 @@
 
 from collections.abc import MutableMapping
 
-from app.wallet.terms import Ask, Code, Decision, Type
+from app.wallet.terms import Ask, Code, Decision, Type, Why
 
 __all__ = ["floated"]
 
@@ -20,7 +20,7 @@ def floated(decision: Decision, ask: Ask, floats: MutableMapping[str, int], curr
     if ask.type is Type.WITHDRAW:
         floats[currency] = left + decision.amount
     elif ask.policy.prepaid_float and decision.amount > left:
-        return Decision(Code.LIMIT_EXCEEDED, amount=decision.amount)
+        return Decision(Code.LIMIT_EXCEEDED, amount=decision.amount, why=Why.FLOAT)
     else:
         floats[currency] = left - decision.amount
     return decision

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from app.kernel.money import MAX_MINOR
+from app.wallet.states import belongs, legs_of, staked, states_another_amount, won_back, won_by
 from app.wallet.terms import (
     Ask,
     Code,
@@ -18,16 +19,15 @@ from app.wallet.terms import (
     Kind,
     Leg,
     Operation,
-    Policy,
     Round,
     RoundState,
-    ShortReversal,
-    StakeOrder,
+    SessionGames,
     Type,
     Wallet,
+    Why,
 )
 
-__all__ = ["BETS", "EFFECTS", "Asked", "Effect", "Standing", "decide", "standing_of"]
+__all__ = ["BETS", "EFFECTS", "Asked", "Effect", "Standing", "decide", "decide_nowhere", "standing_of"]
 
 
 class Asked(StrEnum):
@@ -144,11 +144,9 @@ def decide(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     Args:
         wallet: whose money; for a rollback the wallet of the operation it names, where there is one.
     """
-    known = facts.known
-    if known is not None:
-        if known.type is Type.VOID or known.fingerprint == ask.fingerprint:
-            return _REPLAY
-        return _ANSWERS[EFFECTS[Asked.BET_OTHER_PRINT][standing_of(known, facts.round, is_tombstoned=False)]]
+    found = _again(ask, facts)
+    if found is not None:
+        return found
     match ask.type:
         case Type.DEPOSIT:
             return _deposit(ask, wallet)
@@ -159,31 +157,63 @@ def decide(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
         case Type.ROLLBACK:
             return _rollback(ask, wallet, facts)
         case Type.BONUS:
-            legs = _legs((Leg.GRANT_BONUS, ask.amount or 0))
+            legs = legs_of((Leg.GRANT_BONUS, ask.amount or 0))
             return Decision(Code.OK, applied=True, amount=ask.amount or 0, legs=legs)
         case _:
             return _bet(ask, wallet, facts)
+
+
+def decide_nowhere(ask: Ask, facts: Facts, *, is_player: bool) -> Decision:
+    """Decide an operation of somebody who is no player, or has no wallet of its currency: nothing moves."""
+    found = _again(ask, facts)
+    if found is not None:
+        return found
+    is_known = is_player and ask.type is not Type.ROLLBACK  # which names no currency
+    return Decision(Code.CURRENCY_MISMATCH if is_known else Code.PLAYER_NOT_FOUND, stored=False)
+
+
+def _again(ask: Ask, facts: Facts) -> Decision | None:
+    """What the id stands for already, or what the site has decided against it since; mostly nothing."""
+    known = facts.known
+    if known is not None:
+        if known.type is Type.VOID or known.fingerprint == ask.fingerprint:
+            return _REPLAY
+        return _ANSWERS[EFFECTS[Asked.BET_OTHER_PRINT][standing_of(known, facts.round, is_tombstoned=False)]]
+    return None if ask.barred is None else Decision(ask.barred.code, stored=False, field=ask.barred.field)
 
 
 def _deposit(ask: Ask, wallet: Wallet) -> Decision:
     amount, policy = ask.amount or 0, ask.policy
     if wallet.is_blocked and not policy.blocked_may_transfer:
         return Decision(Code.PLAYER_BLOCKED, amount=amount)
-    most = min(policy.max_balance or MAX_MINOR, MAX_MINOR)
-    if amount > (policy.max_transfer or MAX_MINOR) or wallet.balance + amount > most:
-        return Decision(Code.LIMIT_EXCEEDED, amount=amount)
+    for found, most, why in (
+        (amount, policy.max_transfer, Why.MAX_TRANSFER),
+        (wallet.balance + amount, policy.max_balance, Why.MAX_BALANCE),
+    ):
+        if found > _most(most):
+            return _over(amount, most, why)
     return Decision(Code.OK, applied=True, amount=amount, legs=((Leg.DEPOSIT, amount),))
+
+
+def _most(allowed: int) -> int:
+    """The most that may be, where a site has set a limit or none."""
+    return min(allowed or MAX_MINOR, MAX_MINOR)
+
+
+def _over(amount: int, most: int, why: Why) -> Decision:
+    """Too much: for this site, or for any."""
+    return Decision(Code.LIMIT_EXCEEDED, amount=amount, why=why if 0 < most <= MAX_MINOR else Why.LARGEST)
 
 
 def _withdraw(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     policy = ask.policy
     amount = wallet.cash if ask.amount is None else ask.amount
     if facts.round_open and not policy.withdraw_while_round_open:
-        return Decision(Code.IN_PROGRESS, stored=False, amount=amount)
+        return Decision(Code.IN_PROGRESS, stored=False, amount=amount, why=Why.ROUND_OPEN)
     if wallet.is_blocked and not policy.blocked_may_transfer:
         return Decision(Code.PLAYER_BLOCKED, amount=amount)
-    if amount > (policy.max_transfer or MAX_MINOR):
-        return Decision(Code.LIMIT_EXCEEDED, amount=amount)
+    if amount > _most(policy.max_transfer):
+        return _over(amount, policy.max_transfer, Why.MAX_TRANSFER)
     if amount > wallet.cash:
         return Decision(Code.INSUFFICIENT_FUNDS, amount=amount)
     if not amount:
@@ -202,14 +232,16 @@ def _bet(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
         return Decision(Code.ROUND_CLOSED, amount=amount)
     if not facts.session_ok:
         return Decision(Code.SESSION_EXPIRED, amount=amount)
+    if policy.session_games is SessionGames.OWN and facts.session_game not in {None, ask.game}:
+        return Decision(Code.VALIDATION, stored=False, field="gameCode")
     if wallet.is_blocked:
         return Decision(Code.PLAYER_BLOCKED, amount=amount)
     if policy.max_bet and amount > policy.max_bet:
-        return Decision(Code.LIMIT_EXCEEDED, amount=amount)
+        return _over(amount, policy.max_bet, Why.MAX_BET)
     if amount > wallet.balance:
         return Decision(Code.INSUFFICIENT_FUNDS, amount=amount)
-    cash, bonus = _stake(wallet, amount, policy.stake_order)
-    legs = _legs((Leg.BET_CASH, cash), (Leg.BET_BONUS, bonus), *_won(ask.win, bonus, amount))
+    cash, bonus = staked(wallet, amount, policy.stake_order)
+    legs = legs_of((Leg.BET_CASH, cash), (Leg.BET_BONUS, bonus), *won_by(ask.win, bonus, amount))
     return Decision(Code.OK, applied=True, amount=amount, legs=legs)
 
 
@@ -218,9 +250,9 @@ def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     if facts.is_own_tombstoned:
         return Decision(Code.ROLLED_BACK, amount=amount)
     if wallet.balance + amount > _MOST_KEPT:
-        return Decision(Code.LIMIT_EXCEEDED, stored=False, amount=amount)
+        return _over(amount, 0, Why.LARGEST)._replace(stored=False)
     if ask.kind is not Kind.WIN:
-        return Decision(Code.OK, applied=True, amount=amount, legs=_legs((Leg.WIN_CASH, amount)))
+        return Decision(Code.OK, applied=True, amount=amount, legs=legs_of((Leg.WIN_CASH, amount)))
     if bet is not None and (bet.type not in BETS or bet.player_id != wallet.player_id):
         return Decision(Code.BET_NOT_FOUND, stored=False)
     effect = EFFECTS[Asked.WIN][standing_of(bet, around, is_tombstoned=facts.is_tombstoned)]
@@ -234,61 +266,27 @@ def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
         return Decision(Code.VALIDATION, stored=False, field=wrong)
     if around is not None and around.state is not RoundState.OPEN:
         return Decision(Code.ROUND_CLOSED, amount=amount)
-    return Decision(Code.OK, applied=True, amount=amount, legs=_legs(*_won(amount, bet.bonus, bet.amount)))
+    legs = legs_of(*won_by(amount, bet.bonus, bet.amount))
+    return Decision(Code.OK, applied=True, amount=amount, legs=legs)
 
 
 def _rollback(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     original = facts.reference
-    if original is not None and not _is_its(ask, wallet, original):
+    if original is not None and not belongs(ask, wallet, original):
         return Decision(Code.TRANSACTION_NOT_FOUND, stored=False)
+    if original is not None and original.applied and states_another_amount(ask, original):
+        return Decision(Code.VALIDATION, stored=False, field="amount")
     standing = standing_of(original, facts.round, is_tombstoned=facts.is_tombstoned)
     if original is not None and original.type not in BETS and standing is not Standing.REVERSED:
         if original.type is Type.WIN and original.applied and ask.policy.reverse_wins:
-            return _reverse_win(ask.policy, wallet, original)
+            return won_back(ask.policy, wallet, original)
         standing = Standing.SETTLED if original.code in _NO_FAILURES else standing
     effect = EFFECTS[Asked.ROLLBACK_NEW_ID][standing]
     if effect in _ANSWERS:
         return _about(effect, 0 if original is None else original.amount)
     assert original is not None, "the matrix refunds nothing that is not there"
-    legs = _legs((Leg.REFUND_CASH, original.cash), (Leg.REFUND_BONUS, original.bonus))
+    legs = legs_of((Leg.REFUND_CASH, original.cash), (Leg.REFUND_BONUS, original.bonus))
     return Decision(Code.OK, applied=True, amount=original.amount, legs=legs)
-
-
-def _is_its(ask: Ask, wallet: Wallet, original: Operation) -> bool:
-    """Whether player, round and platform are those of the operation named (rules 35, 50)."""
-    same_round = ask.round_id in {None, original.round_id}
-    return original.player_id == wallet.player_id and same_round and ask.provider in {"", original.provider}
-
-
-def _reverse_win(policy: Policy, wallet: Wallet, won: Operation) -> Decision:
-    """Take a win back as far as it is still there, lost bonus in cash; the rest is owed (rule 45)."""
-    # What it gave (nothing, if it was only counted to be paid together), but for what a person took of it.
-    amount = won.cash + won.bonus - won.taken
-    bonus = min(won.bonus, wallet.bonus)
-    cash = min(amount - bonus, wallet.cash)
-    if (owed := amount - bonus - cash) and policy.short_reversal is ShortReversal.REFUSE:
-        return Decision(Code.INSUFFICIENT_FUNDS, amount=amount, turned=Type.REVERSE_WIN)
-    legs = _legs((Leg.REVERSE_CASH, cash), (Leg.REVERSE_BONUS, bonus), (Leg.REVERSE_DEBT, owed))
-    return Decision(Code.OK, applied=True, amount=amount, legs=legs, turned=Type.REVERSE_WIN)
-
-
-def _stake(wallet: Wallet, amount: int, order: StakeOrder) -> tuple[int, int]:
-    """The cash and the bonus part of a stake."""
-    if order is StakeOrder.CASH_FIRST:
-        cash = min(amount, wallet.cash)
-        return cash, amount - cash
-    bonus = min(amount, wallet.bonus)
-    return amount - bonus, bonus
-
-
-def _won(amount: int, bet_bonus: int, bet: int) -> tuple[tuple[Leg, int], ...]:
-    """A win split like the stake it belongs to; what rounding leaves over is cash (rule 36)."""
-    bonus = amount * bet_bonus // bet if bet else 0
-    return (Leg.WIN_CASH, amount - bonus), (Leg.WIN_BONUS, bonus)
-
-
-def _legs(*legs: tuple[Leg, int]) -> tuple[tuple[Leg, int], ...]:
-    return tuple([leg for leg in legs if leg[1]])  # faster than a generator
 
 
 def _about(effect: Effect, amount: int) -> Decision:

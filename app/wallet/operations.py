@@ -14,23 +14,22 @@ from typing import Final
 from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
-from app import ledger, merchants, players
+from app import merchants, players
 from app.kernel import ids
 from app.plumbing.database import Transaction
 from app.wallet.campaigns import has_free_rounds
+from app.wallet.catalogue import Game, find_games
 from app.wallet.contract import Refused, units
-from app.wallet.decisions import await_scope
+from app.wallet.openings import open_wallet, purse_opened
 from app.wallet.queries import (
-    Game,
     Purse,
     Session,
-    find_games,
     has_open_round,
     lock_wallets,
     purses,
     session_of,
 )
-from app.wallet.tables import games, sessions, wallets
+from app.wallet.tables import games, sessions
 from app.wallet.terms import Code, Policy
 
 __all__ = [
@@ -109,40 +108,11 @@ async def create_player(
     if currency not in site.currencies:
         raise Refused(Code.CURRENCY_MISMATCH, field="currency")
     player_id, is_new = await players.known_player(tx, site.site_id, site_login, personal, at=at)
-    known = await purses(tx, site.site_id, player_id)
-    if currency not in known:
-        await _open_wallet(tx, site.site_id, player_id, currency, at)
-        known = await purses(tx, site.site_id, player_id)
-    return player_id, is_new, known[currency]
-
-
-async def _open_wallet(tx: Transaction, site_id: int, player_id: str, currency: str, at: datetime) -> None:
-    """Open a wallet at zero, the player's row being locked: who is blocked just now is so in this wallet too.
-
-    What the cashier has credited to the player before is taken into its sequence by the first operation, like
-    everything that another room moves: so a wallet's history always begins with nothing.
-    """
-    names = [
-        ledger.AccountName(player_id, ledger.Purpose.PLAYER_CASH, currency),
-        ledger.AccountName(player_id, ledger.Purpose.PLAYER_BONUS, currency),
-        ledger.AccountName("site", ledger.Purpose.HOUSE_GAMING, currency),
-        ledger.AccountName("site", ledger.Purpose.OPERATOR_FLOAT, currency),
-    ]
-    accounts = await ledger.open_accounts(tx.raw, site_id, names, at=at)
-    await await_scope(tx, site_id, at=at)
-    await lock_wallets(tx, site_id, player_id)
-    await tx.execute(
-        insert(wallets)
-        .values(
-            site_id=site_id,
-            player_id=player_id,
-            currency=currency,
-            cash_account_id=accounts[names[0]],
-            bonus_account_id=accounts[names[1]],
-            opened_at=at,
-        )
-        .on_conflict_do_nothing()
-    )
+    purse = await purse_opened(tx, site.site_id, player_id, currency, at=at)
+    if purse is None:
+        await open_wallet(tx.raw, site.site_id, player_id, currency, at=at)
+        purse = (await purses(tx, site.site_id, player_id))[currency]
+    return player_id, is_new, purse
 
 
 async def launch(
@@ -165,7 +135,7 @@ async def launch(
         player, status = await players.player_of_login(tx, site.site_id, wish.player)
     except players.PlayerNotFound as refusal:
         raise Refused(Code.PLAYER_NOT_FOUND) from refusal
-    purse = (await purses(tx, site.site_id, player.player_id)).get(wish.currency)
+    purse = await purse_opened(tx, site.site_id, player.player_id, wish.currency, at=at)
     if purse is None:
         raise Refused(Code.CURRENCY_MISMATCH, field="currency")
     if status is not players.PlayerStatus.ACTIVE:

@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["FreeRounds", "FreeWins", "Policy", "Scope", "ShortReversal", "StakeOrder", "StuckRound"]
+__all__ = [
+    "FreeRounds",
+    "FreeWins",
+    "OtherAmount",
+    "Policy",
+    "Scope",
+    "SessionGames",
+    "ShortReversal",
+    "StakeOrder",
+    "StuckRound",
+]
 
 
 class Scope(StrEnum):
@@ -51,6 +61,20 @@ class FreeWins(StrEnum):
     TOGETHER = "together"
 
 
+class SessionGames(StrEnum):
+    """What a bet that names a session may play (rule 18)."""
+
+    OWN = "own"
+    PLATFORM = "platform"
+
+
+class OtherAmount(StrEnum):
+    """What happens to a rollback that states another amount than its operation's (rule 48)."""
+
+    IGNORE = "ignore"
+    REFUSE = "refuse"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What a site, or one platform at a site, has decided. The defaults are those of wallet.md.
@@ -62,11 +86,14 @@ class Policy:
         stake_order: which money a bet takes first.
         session_required: a bet names a living session.
         many_sessions: a player may play in several sessions at once; else a launch ends the earlier ones.
+        session_games: such a bet is of the game that was launched, or of any of its platform (a lobby).
+        zero_stakes: a bet may be of nothing, without being a free round.
         listed_games_only: bets and launches name a game of the catalogue.
         one_bet_per_round: a second bet of a round is refused.
         tombstoned_bet_ok: a bet that was rolled back before it came is answered OK, without money.
         reverse_wins: a rollback may name a win.
         short_reversal: what is gone of such a win is owed, or the rollback is refused.
+        rollback_amount: one that a rollback states, and is not its operation's, is warned of, or refused.
         blocked_may_transfer: transfers of blocked players are carried out.
         withdraw_while_round_open: else a withdrawal waits for the round's end.
         max_transfer, max_balance, max_bet: minor units; 0 = no limit.
@@ -84,11 +111,14 @@ class Policy:
     stake_order: StakeOrder = StakeOrder.CASH_FIRST
     session_required: bool = False
     many_sessions: bool = True
+    session_games: SessionGames = SessionGames.OWN
+    zero_stakes: bool = False
     listed_games_only: bool = False
     one_bet_per_round: bool = False
     tombstoned_bet_ok: bool = False
     reverse_wins: bool = False
     short_reversal: ShortReversal = ShortReversal.DEBT
+    rollback_amount: OtherAmount = OtherAmount.IGNORE
     blocked_may_transfer: bool = False
     withdraw_while_round_open: bool = True
     max_transfer: int = 0

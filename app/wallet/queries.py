@@ -1,4 +1,4 @@
-"""What is true of wallets: their operations, rounds, sessions and games, and what a site has decided.
+"""What is true of wallets: their operations, rounds and sessions, and what a site has decided.
 
 Reads only; each names its site. Amounts are minor units.
 """
@@ -13,7 +13,7 @@ from sqlalchemy import Row, Select, and_, case, exists, false, select
 
 from app import ledger, players
 from app.plumbing.database import Reader, Transaction
-from app.wallet.tables import games, operations, policies, rounds, sessions, wallets
+from app.wallet.tables import operations, policies, rounds, sessions, wallets
 from app.wallet.terms import (
     Code,
     Operation,
@@ -28,14 +28,11 @@ from app.wallet.terms import (
 
 __all__ = [
     "SOURCES",
-    "Game",
     "Purse",
     "Session",
-    "find_games",
     "found_operations",
     "has_open_round",
     "is_reversed",
-    "listed_games",
     "lock_wallets",
     "operation_by_id",
     "operation_by_key",
@@ -63,7 +60,11 @@ _MOST_NAMESAKES: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Purse:
-    """What a player has in one currency, for who looks on; minor units, nothing locked."""
+    """What a player has in one currency, for who looks on; minor units, nothing locked.
+
+    Args:
+        wallet_id: 0: only the cashier has credited the player so far; the wallet opens when it is needed.
+    """
 
     wallet_id: int
     player_id: str
@@ -73,6 +74,11 @@ class Purse:
     bonus: int
     held: int
     debt: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a wallet by now."""
+        return self.wallet_id > 0
 
     @property
     def balance(self) -> int:
@@ -102,17 +108,6 @@ class Session:
     expires_at: datetime
     ended_at: datetime | None
     final_balance: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Game:
-    """A game of a site's catalogue; `launch_url` empty: our demo table."""
-
-    provider: str
-    code: str
-    name: str
-    launch_url: str
-    is_enabled: bool
 
 
 async def told_policies(reader: Reader, site_id: int) -> dict[str, dict[str, object]]:
@@ -311,31 +306,34 @@ async def has_open_round(reader: Reader, site_id: int, wallet_id: int) -> bool:
 
 
 async def purses(reader: Reader, site_id: int, player_id: str) -> dict[str, Purse]:
-    """What a player has, by currency; only where there is a wallet."""
+    """What a player has, by currency; also where there is no wallet yet, but money."""
     rows = await reader.all(
         select(wallets.c.wallet_id, wallets.c.currency, wallets.c.sequence)
         .where(wallets.c.site_id == site_id, wallets.c.player_id == player_id)
         .order_by(wallets.c.currency)
     )
-    kept = await ledger.balances(reader, site_id, player_id) if rows else {}
+    kept = await ledger.balances(reader, site_id, player_id)
 
     def kept_as(purpose: ledger.Purpose, currency: str) -> int:
         found = kept.get(ledger.AccountName(player_id, purpose, currency))
         return 0 if found is None else found.minor
 
-    return {
-        row.currency: Purse(
-            wallet_id=row.wallet_id,
+    opened = {row.currency: (row.wallet_id, row.sequence) for row in rows}
+    paid = {name.currency for name in kept if name.purpose is ledger.Purpose.PLAYER_CASH}
+    found = {}
+    for currency in sorted(paid | opened.keys()):
+        wallet_id, sequence = opened.get(currency, (0, 0))
+        found[currency] = Purse(
+            wallet_id=wallet_id,
             player_id=player_id,
-            currency=row.currency,
-            sequence=row.sequence,
-            cash=kept_as(ledger.Purpose.PLAYER_CASH, row.currency),
-            bonus=kept_as(ledger.Purpose.PLAYER_BONUS, row.currency),
-            held=kept_as(ledger.Purpose.PLAYER_HELD, row.currency),
-            debt=-kept_as(ledger.Purpose.PLAYER_DEBT, row.currency),
+            currency=currency,
+            sequence=sequence,
+            cash=kept_as(ledger.Purpose.PLAYER_CASH, currency),
+            bonus=kept_as(ledger.Purpose.PLAYER_BONUS, currency),
+            held=kept_as(ledger.Purpose.PLAYER_HELD, currency),
+            debt=-kept_as(ledger.Purpose.PLAYER_DEBT, currency),
         )
-        for row in rows
-    }
+    return found
 
 
 async def lock_wallets(tx: Transaction, site_id: int, player_id: str) -> None:
@@ -378,16 +376,3 @@ async def session_of(
         ended_at=row.ended_at,
         final_balance=row.final_balance_minor,
     )
-
-
-async def find_games(reader: Reader, site_id: int, *, code: str, provider: str = "") -> list[Game]:
-    """The games of this code in a site's catalogue, of one platform or of all."""
-    asked = games.select().where(games.c.site_id == site_id, games.c.game_code == code)
-    rows = await reader.all(asked.where(games.c.provider_id == provider) if provider else asked)
-    return [Game(row.provider_id, row.game_code, row.name, row.launch_url, row.is_enabled) for row in rows]
-
-
-async def listed_games(reader: Reader, site_id: int) -> frozenset[tuple[str, str]]:
-    """Platform and code of every enabled game in a site's catalogue."""
-    rows = await reader.all(games.select().where(games.c.site_id == site_id, games.c.is_enabled))
-    return frozenset((row.provider_id, row.game_code) for row in rows)

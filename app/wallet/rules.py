@@ -12,7 +12,7 @@ from typing import Final
 
 from app.kernel import ids
 from app.wallet.floats import floated
-from app.wallet.model import BETS, decide
+from app.wallet.model import BETS, decide, decide_nowhere
 from app.wallet.sheets import Moved, Seat, Sheet, Verdict, gained
 from app.wallet.states import campaign_of, capped, count, counted, opened, repeated, take_part, taken
 from app.wallet.terms import (
@@ -52,6 +52,7 @@ class Page:
         tombstoned: bets that were rolled back before they came.
         rounds: those already recorded.
         grants: free rounds that are asked for, by wallet and campaign.
+        session_games: which games those were launched with that bets name.
         opened_at: since when the sessions are open that they are asked for in.
         floats: what the operator has prepaid, by currency, where a deposit must stay within it.
         refused_wins: recorded as refusals, by our ids: perhaps the house itself is why.
@@ -63,6 +64,7 @@ class Page:
     tombstoned: set[OperationKey] = field(default_factory=set)
     rounds: dict[RoundKey, Round] = field(default_factory=dict)
     grants: dict[tuple[int, str], Grant] = field(default_factory=dict)
+    session_games: dict[str, str] = field(default_factory=dict)
     opened_at: dict[str, datetime] = field(default_factory=dict)
     floats: dict[str, int] = field(default_factory=dict)
     written: list[Operation] = field(default_factory=list)
@@ -79,23 +81,25 @@ class Page:
 
     def post(self, ask: Ask, seat: Seat) -> Verdict:
         """Decide one ask and note what it changes."""
-        if not seat.is_known:
-            return Verdict(Code.PLAYER_NOT_FOUND, None, None)
         reference_key = ask.reference_key
         reference = self.operations.get(reference_key) if reference_key else None
         wallet = self._wallet(ask, seat, reference)
-        if wallet is None:
-            code = Code.PLAYER_NOT_FOUND if ask.type is Type.ROLLBACK else Code.CURRENCY_MISMATCH
-            return Verdict(code, None, None)
         key = ask.operation_key
+        known = self.operations.get(key)
+        if wallet is None:
+            decision = decide_nowhere(ask, Facts(known), is_player=seat.is_known)
+            if known is not None and decision.is_replay:
+                return Verdict(known.code, known, None, duplicate=True)
+            return Verdict(decision.code, None, None, field=decision.field)
         around = self._round(ask, wallet, reference)
         facts = Facts(
-            known=self.operations.get(key),
+            known=known,
             reference=reference,
             is_tombstoned=(reference_key or key) in self.tombstoned,
             is_own_tombstoned=key in self.tombstoned,
             round=around,
             session_ok=seat.session_ok and not (ask.policy.session_required and ask.session is None),
+            session_game=None if ask.session is None else self.session_games.get(ask.session),
             round_open=seat.round_open or (ask.type is Type.WITHDRAW and self._has_opened(wallet)),
         )
         decision = decide(ask, wallet, facts)
@@ -108,18 +112,16 @@ class Page:
             decision = capped(decision, ask, None)
         if self.floats and decision.applied and ask.type in _TRANSFERS:
             decision = floated(decision, ask, self.floats, wallet.currency)
-        if decision.is_replay:
-            assert facts.known is not None, "there is something to repeat"
-            return Verdict(facts.known.code, repeated(facts.known, wallet), wallet, duplicate=True)
+        if known is not None and decision.is_replay:
+            return Verdict(known.code, repeated(known, wallet), wallet, duplicate=True)
         if not decision.stored:
-            return Verdict(decision.code, None, wallet, field=decision.field)
+            return Verdict(decision.code, None, wallet, field=decision.field, why=decision.why)
         return self._carried_out(ask, wallet, facts, decision)
 
     def torn_off(self, *, is_last: bool) -> Sheet | None:
         """What is to be written now; nothing when nothing was decided since. What is known stays known.
 
-        Args:
-            is_last: it is the last, and has the money of all: that locks the account of the house.
+        The last has the money of all (`is_last`): that locks the account of the house.
         """
         if not self.written and not (is_last and self.moved):
             return None
@@ -132,11 +134,8 @@ class Page:
     def adopt(self, wallet: Wallet, told: int) -> None:
         """Take money that another room moved on the wallet's accounts into its sequence.
 
-        So each balance in a wallet's history follows from the one before (rule 85), whoever moved it.
-
-        Args:
-            wallet: as its accounts stand.
-            told: the balance that its last operation left.
+        So each balance in a wallet's history follows from the one before (rule 85), whoever moved it. The
+        wallet is as its accounts stand, `told` the balance that its last operation left.
         """
         self.touched_wallets[wallet.wallet_id] = wallet
         if wallet.balance != told:
@@ -270,7 +269,7 @@ class Page:
             provider=ask.provider,
             game=ask.game,
             session=ask.session,
-            detail=ask.free_round or (None if ask.kind is Kind.WIN else ask.kind.value),
+            detail=ask.free_round or decision.why or (None if ask.kind is Kind.WIN else ask.kind.value),
             request_id=ask.request_id,
             recorded_at=self.at,
             player_id=wallet.player_id,

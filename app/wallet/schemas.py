@@ -5,7 +5,6 @@ own work, and because each wrong field needs its own sentence. Unknown fields ar
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -13,12 +12,15 @@ from typing import Any, Final
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import MAX_MINOR, Money, currency_exponent
+from app.wallet.bodies import Decimal, wrong
 from app.wallet.contract import Answer, Refused
 from app.wallet.terms import (
     ID_LENGTH,
     MOST_IN_A_BATCH,
+    SAME_ID,
     SWEEPERS,
     Ask,
+    Barred,
     Code,
     Kind,
     Operation,
@@ -28,61 +30,31 @@ from app.wallet.terms import (
     Wallet,
 )
 
+_OURS: Final = (SWEEPERS, SAME_ID)
+
 __all__ = [
     "amount_of",
     "checked_ask",
     "currency_of",
     "game_ask",
     "operations_of",
-    "read_body",
     "text_of",
     "transfer_ask",
 ]
 
 
-class _Decimal(str):
-    """A number that was written with a point or an exponent, as it was written."""
-
-    __slots__ = ()
-
-
-def _no_constant(text: str) -> object:
-    raise ValueError(text)
-
-
-# Made once: `json.loads` makes one for each call that says how numbers are read.
-_JSON: Final = json.JSONDecoder(parse_float=_Decimal, parse_constant=_no_constant)
-
-
-def read_body(body: bytes) -> dict[str, Any]:
-    """A JSON object from a stranger, in UTF-8; numbers with a point keep their text.
-
-    Raises:
-        Refused: VALIDATION.
-    """
-    try:
-        found = _JSON.decode(body.decode())
-    except (ValueError, RecursionError) as error:
-        raise _wrong("body", "is not JSON") from error
-    if type(found) is not dict:
-        raise _wrong("body", "is not a JSON object")
-    return found
-
-
-def _wrong(field: str, why: str) -> Refused:
-    return Refused(Code.VALIDATION, f"{field} {why}.", field=field)
-
-
 def text_of(body: Mapping[str, Any], name: str) -> str:
-    """An id that must be there: 1-128 printable characters.
+    """An id that must be there: 1-128 printable characters, not all of them blanks.
 
     Raises:
         Refused: VALIDATION.
     """
     found = body.get(name)
-    if type(found) is str and 0 < len(found) <= ID_LENGTH and found.isprintable():
+    if type(found) is str and 0 < len(found) <= ID_LENGTH and found.isprintable() and not found.isspace():
         return found
-    raise _wrong(
+    if type(found) is str and found.isspace():
+        raise wrong(name, "has nothing but blanks")
+    raise wrong(
         name, "is missing" if found is None else f"must be a string of 1-{ID_LENGTH} printable characters"
     )
 
@@ -96,7 +68,7 @@ def _flag(body: Mapping[str, Any], name: str) -> bool:
     if found is None:
         return False
     if type(found) is not bool:
-        raise _wrong(name, "must be true or false")
+        raise wrong(name, "must be true or false")
     return found
 
 
@@ -131,17 +103,17 @@ def amount_of(body: Mapping[str, Any], name: str, currency: str, policy: Policy,
     if policy.amount_unit == "major":
         found = _from_major(found, name, currency)
     if type(found) is not int:
-        raise _wrong(name, "is missing" if found is None else "must be a whole number of minor units")
+        raise wrong(name, "is missing" if found is None else "must be a whole number of minor units")
     if not least <= found <= MAX_MINOR:
-        raise _wrong(name, f"must be from {least} to {MAX_MINOR} minor units")
+        raise wrong(name, f"must be from {least} to {MAX_MINOR} minor units")
     return found
 
 
 def _from_major(found: object, name: str, currency: str) -> int | None:
     if found is None:
         return None
-    if type(found) not in {int, _Decimal}:
-        raise _wrong(name, "must be a number")
+    if type(found) not in {int, Decimal}:
+        raise wrong(name, "must be a number")
     try:
         return Money.parse(str(found), currency).minor
     except Refusal as refusal:
@@ -168,7 +140,7 @@ def transfer_ask(
     amount: int | None
     if kind is Type.WITHDRAW and _flag(body, "all"):
         if body.get("amount") is not None:
-            raise _wrong("amount", "cannot be given together with all")
+            raise wrong("amount", "cannot be given together with all")
         amount = None
     else:
         amount = amount_of(body, "amount", currency, policy, least=1)
@@ -200,8 +172,8 @@ def game_ask(kind: Type, body: Mapping[str, Any], policy_of: Callable[[str], Pol
         Refused: VALIDATION.
     """
     key, player = text_of(body, "transactionId"), text_of(body, "playerExternalId")
-    if key.startswith(SWEEPERS):
-        raise _wrong("transactionId", f"must not begin with {SWEEPERS}")
+    if key.startswith(_OURS):
+        raise wrong("transactionId", f"must not begin with {' or '.join(_OURS)}")
     provider = (
         text_of(body, "providerId") if kind is not Type.ROLLBACK else _maybe_text(body, "providerId") or ""
     )
@@ -211,6 +183,10 @@ def game_ask(kind: Type, body: Mapping[str, Any], policy_of: Callable[[str], Pol
     if kind is Type.ROLLBACK:
         ask.reference, ask.round_id = text_of(body, "referenceId"), _maybe_text(body, "roundId")
         ask.amount = 0
+        if key == ask.reference:
+            ask.key = _of_same_id(key)
+        if body.get("amount") is not None:
+            ask.stated = _stated(body, policy)
     else:
         ask.is_finished = _flag(body, "isRoundFinished")
         _read_play(ask, body, policy)
@@ -236,14 +212,35 @@ def _read_play(ask: Ask, body: Mapping[str, Any], policy: Policy) -> None:
             text_of(body, "freeRoundId")
     else:
         name = "amount" if ask.type is Type.BET else "betAmount"
-        ask.amount = amount_of(body, name, ask.currency, policy, least=0 if ask.free_round else 1)
+        ask.amount = amount_of(body, name, ask.currency, policy, least=0)
         if ask.free_round and ask.amount:
-            raise _wrong(name, "must be 0 with a freeRoundId: a free bet moves no money")
+            raise wrong(name, "must be 0 with a freeRoundId: a free bet moves no money")
+        if not (ask.amount or ask.free_round or policy.zero_stakes):
+            ask.barred = Barred(Code.VALIDATION, name, f"{name} must be from 1 to {MAX_MINOR} minor units.")
         if ask.type is Type.BETWIN:
             ask.win = amount_of(body, "winAmount", ask.currency, policy, least=0)
     is_about_a_round = ask.kind is Kind.WIN
     ask.round_id = text_of(body, "roundId") if is_about_a_round else _maybe_text(body, "roundId")
     ask.game = text_of(body, "gameCode") if is_about_a_round else _maybe_text(body, "gameCode")
+
+
+def _of_same_id(key: str) -> str:
+    """What a rollback is known by that bears its bet's own id, which stands for the bet."""
+    named = f"{SAME_ID}{key}"
+    if len(named) <= ID_LENGTH:
+        return named
+    return SAME_ID + hashlib.blake2b(key.encode(), digest_size=32).hexdigest()
+
+
+def _stated(body: Mapping[str, Any], policy: Policy) -> int | None:
+    """The amount that a rollback states; below nothing where it is none. None: its unit is not told."""
+    if policy.amount_unit == "major" and body.get("currency") is None:
+        return None
+    try:
+        currency = "" if policy.amount_unit == "minor" else currency_of(body)
+        return amount_of(body, "amount", currency, policy, least=0)
+    except Refused:
+        return -1
 
 
 def _kind(body: Mapping[str, Any]) -> Kind:
@@ -252,7 +249,7 @@ def _kind(body: Mapping[str, Any]) -> Kind:
         return Kind.WIN
     if type(found) is str and found in set(Kind):
         return Kind(found)
-    raise _wrong("kind", f"must be one of {', '.join(Kind)}")
+    raise wrong("kind", f"must be one of {', '.join(Kind)}")
 
 
 def _within(ask: Ask, scope: Scope) -> str:
@@ -264,11 +261,11 @@ def _within(ask: Ask, scope: Scope) -> str:
             return ask.player
         case Scope.PROVIDER:
             if not ask.provider:
-                raise _wrong("providerId", "is missing: this platform's ids are its own")
+                raise wrong("providerId", "is missing: this platform's ids are its own")
             return ask.provider
         case Scope.ROUND:
             if ask.round_id is None:
-                raise _wrong("roundId", "is missing: this platform's ids are unique within a round")
+                raise wrong("roundId", "is missing: this platform's ids are unique within a round")
             # The length first, so that no two pairs of a player and a round are written alike.
             return f"{len(ask.player)}:{ask.player}{ask.round_id}"
 
@@ -295,16 +292,16 @@ def operations_of(
     """
     items = body.get("operations")
     if type(items) is not list or not 0 < len(items) <= MOST_IN_A_BATCH:
-        raise _wrong("operations", f"must be a list of 1-{MOST_IN_A_BATCH} operations")
+        raise wrong("operations", f"must be a list of 1-{MOST_IN_A_BATCH} operations")
     all_or_none = _flag(body, "allOrNone")
     found: list[Ask | Refused] = []
     for number, item in enumerate(items):
         try:
             if type(item) is not dict:
-                raise _wrong("operation", "is not a JSON object")
+                raise wrong("operation", "is not a JSON object")
             kind = kinds.get(item["type"]) if type(item.get("type")) is str else None
             if kind is None:
-                raise _wrong("type", f"must be one of {', '.join(kinds)}")
+                raise wrong("type", f"must be one of {', '.join(kinds)}")
             found.append(asked(kind, item))
         except Refused as refusal:
             field = f"operations.{number}.{refusal.data.get('field', 'operation')}"

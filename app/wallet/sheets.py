@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from app.wallet.terms import Code, Grant, Leg, Operation, Round, Wallet
+from app.wallet.terms import Code, Grant, Leg, Operation, Round, Wallet, Why
 
 __all__ = ["Moved", "Seat", "Seen", "Sheet", "Verdict", "copied", "gained"]
 
@@ -76,6 +76,7 @@ class Verdict(NamedTuple):
     wallet: Wallet | None
     duplicate: bool = False
     field: str = ""
+    why: Why | None = None
 
 
 class Sheet(NamedTuple):

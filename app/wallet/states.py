@@ -14,18 +14,81 @@ from app.wallet.terms import (
     Kind,
     Leg,
     Operation,
+    OtherAmount,
+    Policy,
     Round,
     RoundKey,
     RoundState,
+    ShortReversal,
+    StakeOrder,
     Type,
     Wallet,
+    Why,
 )
 
-__all__ = ["campaign_of", "capped", "count", "counted", "opened", "repeated", "take_part", "taken"]
+__all__ = [
+    "belongs",
+    "campaign_of",
+    "capped",
+    "count",
+    "counted",
+    "legs_of",
+    "opened",
+    "repeated",
+    "staked",
+    "states_another_amount",
+    "take_part",
+    "taken",
+    "won_back",
+    "won_by",
+]
 
 _FREE: Final = frozenset({Type.BET, Type.BETWIN, Type.WIN})
 _PAID: Final = frozenset({Leg.WIN_CASH, Leg.WIN_BONUS})
 _UNKNOWN: Final = Decision(Code.VALIDATION, stored=False, field="freeRoundId")
+
+
+def staked(wallet: Wallet, amount: int, order: StakeOrder) -> tuple[int, int]:
+    """The cash and the bonus part of a stake."""
+    if order is StakeOrder.CASH_FIRST:
+        cash = min(amount, wallet.cash)
+        return cash, amount - cash
+    bonus = min(amount, wallet.bonus)
+    return amount - bonus, bonus
+
+
+def won_by(amount: int, bet_bonus: int, bet: int) -> tuple[tuple[Leg, int], ...]:
+    """A win split like the stake it belongs to; what rounding leaves over is cash (rule 36)."""
+    bonus = amount * bet_bonus // bet if bet else 0
+    return (Leg.WIN_CASH, amount - bonus), (Leg.WIN_BONUS, bonus)
+
+
+def legs_of(*legs: tuple[Leg, int]) -> tuple[tuple[Leg, int], ...]:
+    """Those that move anything."""
+    return tuple([leg for leg in legs if leg[1]])  # faster than a generator
+
+
+def won_back(policy: Policy, wallet: Wallet, won: Operation) -> Decision:
+    """A win taken back as far as it is still there, lost bonus in cash; the rest is owed (rule 45)."""
+    # What it gave (nothing, if it was only counted to be paid together), but for what a person took of it.
+    amount = won.cash + won.bonus - won.taken
+    bonus = min(won.bonus, wallet.bonus)
+    cash = min(amount - bonus, wallet.cash)
+    if (owed := amount - bonus - cash) and policy.short_reversal is ShortReversal.REFUSE:
+        return Decision(Code.INSUFFICIENT_FUNDS, amount=amount, turned=Type.REVERSE_WIN)
+    legs = legs_of((Leg.REVERSE_CASH, cash), (Leg.REVERSE_BONUS, bonus), (Leg.REVERSE_DEBT, owed))
+    return Decision(Code.OK, applied=True, amount=amount, legs=legs, turned=Type.REVERSE_WIN)
+
+
+def belongs(ask: Ask, wallet: Wallet, original: Operation) -> bool:
+    """Whether player, round and platform are those of the operation named (rules 35, 50)."""
+    same_round = ask.round_id in {None, original.round_id}
+    return original.player_id == wallet.player_id and same_round and ask.provider in {"", original.provider}
+
+
+def states_another_amount(ask: Ask, original: Operation) -> bool:
+    """Whether a rollback states an amount that is not its operation's, where that counts (rule 48)."""
+    return ask.policy.rollback_amount is OtherAmount.REFUSE and ask.stated not in {None, original.amount}
 
 
 def opened(ask: Ask, wallet: Wallet, at: datetime) -> Round:
@@ -111,7 +174,7 @@ def counted(
             if grant is None or grant.provider != ask.provider or grant.game not in {"", ask.game}:
                 return _UNKNOWN
             if not has_spin:
-                return Decision(Code.LIMIT_EXCEEDED, amount=decision.amount)
+                return Decision(Code.LIMIT_EXCEEDED, amount=decision.amount, why=Why.SPINS)
             legs = () if together else decision.legs
             return decision._replace(spins=1, free_win=ask.win, legs=legs)
         case Type.WIN if ask.kind is Kind.FREE_ROUND:

@@ -10,11 +10,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from app.wallet.codes import Barred, Code, Why
 from app.wallet.policy import (
     FreeRounds,
     FreeWins,
+    OtherAmount,
     Policy,
     Scope,
+    SessionGames,
     ShortReversal,
     StakeOrder,
     StuckRound,
@@ -25,8 +28,10 @@ __all__ = [
     "KEPT_SECONDS",
     "MOST_IN_A_BATCH",
     "MOST_SPINS",
+    "SAME_ID",
     "SWEEPERS",
     "Ask",
+    "Barred",
     "Code",
     "Decision",
     "Facts",
@@ -37,16 +42,19 @@ __all__ = [
     "Leg",
     "Operation",
     "OperationKey",
+    "OtherAmount",
     "Policy",
     "Round",
     "RoundKey",
     "RoundState",
     "Scope",
+    "SessionGames",
     "ShortReversal",
     "StakeOrder",
     "StuckRound",
     "Type",
     "Wallet",
+    "Why",
 ]
 
 ID_LENGTH: Final = 128  # wallet.md 4
@@ -58,6 +66,8 @@ KEPT_SECONDS: Final = 2
 # What we take back ourselves, bets of stuck rounds and wins that a person takes, stands in the platforms'
 # namespace, where a rollback of theirs finds it.
 SWEEPERS: Final = "sweeper-"
+# What a rollback that bears the very id of its bet is known by (rule 37).
+SAME_ID: Final = "same-id-rollback-"
 
 
 class Type(StrEnum):
@@ -87,40 +97,6 @@ class Kind(StrEnum):
     JACKPOT = "jackpot"
     PROMO = "promo"
     FREE_ROUND = "free_round"
-
-
-class Code(StrEnum):
-    """What is answered (wallet.md 4)."""
-
-    OK = "OK"
-    NOTHING_TO_REVERSE = "NOTHING_TO_REVERSE"
-    ALREADY_ROLLED_BACK = "ALREADY_ROLLED_BACK"
-    VALIDATION = "VALIDATION"
-    TRANSFER_ID_REQUIRED = "TRANSFER_ID_REQUIRED"
-    UNAUTHENTICATED = "UNAUTHENTICATED"
-    FORBIDDEN = "FORBIDDEN"
-    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
-    ZERO_BALANCE = "ZERO_BALANCE"
-    PLAYER_NOT_FOUND = "PLAYER_NOT_FOUND"
-    TRANSACTION_NOT_FOUND = "TRANSACTION_NOT_FOUND"
-    TRANSFER_NOT_FOUND = "TRANSFER_NOT_FOUND"
-    BET_NOT_FOUND = "BET_NOT_FOUND"
-    ID_CONFLICT = "ID_CONFLICT"
-    IN_PROGRESS = "IN_PROGRESS"
-    ROLLED_BACK = "ROLLED_BACK"
-    ALREADY_SETTLED = "ALREADY_SETTLED"
-    ROUND_CLOSED = "ROUND_CLOSED"
-    PARENT_FAILED = "PARENT_FAILED"
-    VOIDED = "VOIDED"
-    TRANSFER_COMPLETED = "TRANSFER_COMPLETED"
-    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
-    PLAYER_BLOCKED = "PLAYER_BLOCKED"
-    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
-    SESSION_EXPIRED = "SESSION_EXPIRED"
-    WRONG_WALLET_MODE = "WRONG_WALLET_MODE"
-    RATE_LIMITED = "RATE_LIMITED"
-    OVERLOADED = "OVERLOADED"
-    INTERNAL = "INTERNAL"
 
 
 class RoundState(StrEnum):
@@ -162,6 +138,8 @@ class Ask:
         reference: the caller's id of the operation this one is about.
         fingerprint: digest of the content: one key must have one.
         policy: what the site or platform has decided.
+        stated: minor units that a rollback says it is about; below nothing: no amount at all.
+        barred: what the site has decided against it since; a repeat is answered all the same.
     """
 
     type: Type
@@ -183,6 +161,8 @@ class Ask:
     kind: Kind = Kind.WIN
     free_round: str | None = None
     is_finished: bool = False
+    stated: int | None = None
+    barred: Barred | None = None
 
     @property
     def operation_key(self) -> OperationKey:
@@ -356,6 +336,7 @@ class Facts(NamedTuple):
         is_own_tombstoned: a rollback named this very operation before it came.
         round: the round it names, or its reference's.
         session_ok: the session it names lives and is this player's; False too when a required one is missing.
+        session_game: the game that the session it names was launched with.
         round_open: this wallet has an open round; looked up for withdrawals that ask.
     """
 
@@ -365,6 +346,7 @@ class Facts(NamedTuple):
     is_own_tombstoned: bool = False
     round: Round | None = None
     session_ok: bool = True
+    session_game: str | None = None
     round_open: bool = False
 
 
@@ -383,6 +365,7 @@ class Decision(NamedTuple):
         spins: free rounds it takes, or gives back.
         free_win: what it adds to what was won by them.
         held: cash of a win over a cap, set aside at once.
+        why: which limit, or what is in the way, where the code does not say it.
     """
 
     code: Code
@@ -396,3 +379,4 @@ class Decision(NamedTuple):
     spins: int = 0
     free_win: int = 0
     held: int = 0
+    why: Why | None = None

@@ -15,15 +15,16 @@ from typing import Final, NamedTuple
 import asyncpg
 
 from app.plumbing.database import Lanes, Turns, committed, sqlstate
-from app.wallet import further, statements
+from app.wallet import further, openings, statements
 from app.wallet.contract import Answer
 from app.wallet.memory import Left, Memory, Recalled, left_by
 from app.wallet.rules import Page
+from app.wallet.sessions import Sessions
 from app.wallet.sheets import Seat, Seen, Sheet
 from app.wallet.succession import NotSure, Place
 from app.wallet.terms import Ask
 
-__all__ = ["Draft", "Unlocked", "decided"]
+__all__ = ["Draft", "Unlocked", "decided", "without_wallet"]
 
 _CHANGED: Final = "40001"  # by `wallet_confirm`, and `wallet_write` of a row that it missed
 # By `wallet_expect`; or an id that is recorded, which is not looked for where its player is remembered.
@@ -66,12 +67,14 @@ class Unlocked:
         memory: where drafts are recalled from, and kept.
         houses: accounts of the houses that are known by now.
         part: operations of a large batch that are decided at once.
+        sessions: those that are known by now.
     """
 
     lanes: Lanes
     memory: Memory
     houses: statements.Houses
     part: int
+    sessions: Sessions
 
     async def small(self, draft: Draft) -> None:
         """Decide a batch and write it by one statement.
@@ -103,7 +106,8 @@ class Unlocked:
             NotSure: as for `small`; or one before it was not written as it was to be.
             DatabaseDown, CommitUnknown, asyncpg.PostgresError: as for `Batches.carry_out`.
         """
-        is_remembered = None not in draft.recalled.seats
+        unknown = self.sessions.unknown(draft.site_id, draft.asks, draft.page)
+        is_remembered = not unknown and None not in draft.recalled.seats
         if not is_remembered or not statements.know_houses(self.houses, draft.site_id, draft.page):
             await place.reached()  # nothing is looked up before
         async with self._judged(draft):
@@ -175,6 +179,11 @@ class Unlocked:
         rows = await statements.load(raw, draft.site_id, strange, (), at=draft.now) if strange else ()
         of_strange = iter(statements.seats_of(page, strange, rows))
         seats = [next(of_strange) if seat is None else seat for seat in recalled.seats]
+        lacking = without_wallet(draft.asks, seats) if strange else ()
+        if lacking and await openings.are_due(raw, draft.site_id, lacking):
+            raise NotSure
+        if unknown := self.sessions.unknown(draft.site_id, asks, page):
+            await self.sessions.find(raw, draft.site_id, unknown, page)
         if not statements.know_houses(self.houses, draft.site_id, page):
             await statements.find_houses(raw, draft.site_id, self.houses)
         return _Found(seats, [*recalled.seen(), *statements.seen(rows)])
@@ -227,10 +236,16 @@ def _left(draft: Draft, found: _Found, sheets: Sequence[Sheet]) -> Left:
     return left_by(draft.site_id, draft.page, sheets, draft.answers, found.seen, draft.recalled)
 
 
+def without_wallet(asks: Sequence[Ask], seats: Sequence[Seat]) -> list[str]:
+    """The players who have no wallet of the currency that is asked for, or none at all."""
+    together = zip(asks, seats, strict=True)
+    return [ask.player for ask, seat in together if seat.is_known and seat.wallet is None]
+
+
 def decided(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> list[Answer]:
     """Decide asks one after the other; seats are theirs."""
     answers = []
     for ask, seat in zip(asks, seats, strict=True):
-        code, operation, wallet, duplicate, wrong = page.post(ask, seat)
-        answers.append(Answer(ask, code, wallet, operation, duplicate, wrong))
+        code, operation, wallet, duplicate, wrong, why = page.post(ask, seat)
+        answers.append(Answer(ask, code, wallet, operation, duplicate, wrong, why))
     return answers

@@ -76,6 +76,7 @@ class Operation:
     wish: Wish | None
     code: str = "OK"
     applied: bool = True
+    limit: str | None = None
     amount: int | None = 0
     currency: str | None = None
     before: int = 0
@@ -113,8 +114,11 @@ def envelope(code: str, **data: object) -> Answer:
 
 
 def refused(code: str, field_name: str | None = None) -> Answer:
-    """An answer that is not stored."""
-    return envelope(code, **({"field": field_name} if field_name else {}))
+    """An answer that is not stored; one that is not final says when to ask again."""
+    data: dict[str, object] = {"field": field_name} if field_name else {}
+    if code == "IN_PROGRESS":
+        data |= {"final": False, "retryAfter": 5}
+    return envelope(code, **data)
 
 
 def told(operation: Operation, policy: Policy, *, duplicate: bool) -> dict[str, Any]:
@@ -130,6 +134,8 @@ def told(operation: Operation, policy: Policy, *, duplicate: bool) -> dict[str, 
     }
     if wish.id is not None:
         data["externalId"] = wish.id
+    if operation.limit is not None:
+        data["limit"] = operation.limit
     if wish.win_kind in {None, "win"}:
         data["type"] = operation.kind or wish.kind
     if wish.kind in TRANSFERS and wish.id is not None:

@@ -1,10 +1,10 @@
-"""The oracle's batches: each operation in its order, or all of them or none."""
+"""What the oracle says of many operations, all in their order or none, and of one that was."""
 
 import copy
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from tests.wallet.answers import Answer, Operation, envelope, refused
+from tests.wallet.answers import SUCCESSES, Answer, Operation, envelope, refused
 from tests.wallet.wishes import Kind, No, Policy, Wish, read
 
 __all__ = ["Batches", "Body", "Key"]
@@ -22,6 +22,15 @@ class Batches(Protocol):
     def _do(self, wish: Wish) -> Answer: ...
 
     def _now(self, player: str, currency: str) -> dict[str, Any]: ...
+
+    def transfer_status(self, transfer: str) -> Answer:
+        known = self.operations.get(("operator", "", transfer))
+        if known is None:
+            return refused("TRANSFER_NOT_FOUND")
+        if known.wish is None:
+            return envelope("OK", transferId=transfer, status="voided")
+        status = "completed" if known.code in SUCCESSES else "refused"
+        return envelope("OK", transferId=transfer, status=status)
 
     def _batch(self, body: Body, kinds: tuple[Kind, ...]) -> Answer:
         items = body.get("operations")
@@ -57,8 +66,17 @@ class Batches(Protocol):
         ]
         for shown, (_, item) in zip(undone, tried, strict=True):
             shown.update({} if item["success"] else {"code": item["code"]})
+            if "data" in shown and item["code"] in {"INSUFFICIENT_FUNDS", "LIMIT_EXCEEDED"}:
+                shown["data"] |= self._left_alone(item["data"])
         data = {"results": undone} if readable else {}
         return failed[0][0], {"success": False, "code": failed[0][1]["code"], "data": data}
+
+    def _left_alone(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The balance as it was before, and which limit was in the way."""
+        kept = {name: data[name] for name in ("limit",) if name in data}
+        if "currency" in data:
+            kept["balance"] = self._now(data["playerExternalId"], data["currency"])["balance"]
+        return kept
 
     def _is_known(self, data: Mapping[str, Any]) -> bool:
         keys = [known.wish.id for known in self.operations.values() if known.wish is not None]

@@ -6,6 +6,7 @@ from typing import TypedDict, Unpack
 
 from app.wallet.terms import (
     Ask,
+    Barred,
     Code,
     Decision,
     Kind,
@@ -18,6 +19,7 @@ from app.wallet.terms import (
     RoundState,
     Type,
     Wallet,
+    Why,
 )
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -40,6 +42,7 @@ class Said(TypedDict, total=False):
     game: str | None
     free_round: str | None
     is_finished: bool
+    barred: Barred | None
 
 
 def ask(what: Type, **said: Unpack[Said]) -> Ask:
@@ -131,11 +134,11 @@ CONFLICT = Decision(Code.ID_CONFLICT, stored=False)
 REFUNDED = Decision(Code.OK, applied=True, amount=100, legs=((Leg.REFUND_CASH, 70), (Leg.REFUND_BONUS, 30)))
 
 
-def refused(code: Code, amount: int = 100) -> Decision:
+def refused(code: Code, amount: int = 100, why: Why | None = None) -> Decision:
     """A "no" that is kept: nothing moves, no number is taken."""
-    return Decision(code, stored=True, applied=False, amount=amount)
+    return Decision(code, stored=True, applied=False, amount=amount, why=why)
 
 
-def unstored(code: Code, amount: int = 0, *, field: str = "") -> Decision:
+def unstored(code: Code, amount: int = 0, *, field: str = "", why: Why | None = None) -> Decision:
     """A "no" that is forgotten: the same id may come again."""
-    return Decision(code, stored=False, applied=False, amount=amount, field=field)
+    return Decision(code, stored=False, applied=False, amount=amount, field=field, why=why)

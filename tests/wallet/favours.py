@@ -51,6 +51,7 @@ class Favours(Protocol):
     rounds: dict[tuple[str, str, str, str], Round]
     sessions: dict[str, str]
     opened: dict[str, int]
+    played: dict[str, str]
     events: int
 
     def adopt(self, player: str, currency: str, cash: int = 0, bonus: int = 0) -> None: ...
@@ -61,9 +62,10 @@ class Favours(Protocol):
         """Once for each campaign and player."""
         self.grants.setdefault((player, currency, campaign), grant)
 
-    def launch(self, player: str, session: str) -> None:
+    def launch(self, player: str, session: str, game: str = "aviator") -> None:
         self.events += 1
         self.sessions[session], self.opened[session] = player, self.events
+        self.played[session] = game
 
     def cancel(self, campaign: str) -> None:
         """No spin is taken any more, but in sessions that are open."""
@@ -141,7 +143,7 @@ def spin(grant: Grant | None, wish: Wish, opened: int | None) -> None:
         raise No("VALIDATION", "freeRoundId")
     is_cancelled = grant.cancelled is not None and (opened is None or opened > grant.cancelled)
     if grant.used >= grant.spins or grant.is_over or is_cancelled:
-        raise No("LIMIT_EXCEEDED", stored=True)
+        raise No("LIMIT_EXCEEDED", stored=True, limit="spins")
     grant.used += 1
 
 

@@ -22,7 +22,7 @@ from tests.wallet.answers import (
 )
 from tests.wallet.batches import Batches, Body, Key
 from tests.wallet.favours import Favours, Grant, HeldWin, spin, take_out, win_free, with_win
-from tests.wallet.wishes import MOST, Kind, No, Policy, Wish, read
+from tests.wallet.wishes import Kind, No, Policy, Wish, read, refuse_above, refuse_another, refuse_nothing
 
 __all__ = ["Oracle"]
 
@@ -43,9 +43,10 @@ class Oracle(Batches, Favours):
     taken: list[HeldWin] = field(default_factory=list)
     # What the operator has prepaid, by currency; below nothing: what it owes, where nothing need be prepaid.
     floats: Counter[str] = field(default_factory=Counter)
-    # Session: its player while it lives, "" once it has ended; and when it was opened.
+    # Session: its player while it lives, "" once it has ended; when it was opened, and for which game.
     sessions: dict[str, str] = field(default_factory=dict)
     opened: dict[str, int] = field(default_factory=dict)
+    played: dict[str, str] = field(default_factory=dict)
     events: int = 0
 
     def create(self, player: str, *currencies: str) -> None:
@@ -84,15 +85,6 @@ class Oracle(Batches, Favours):
             return envelope("OK", transferId=transfer, status="refused")
         self.operations.setdefault(key, Operation(None, "VOIDED", applied=False))
         return envelope("OK", transferId=transfer, status="voided", duplicate=known is not None)
-
-    def transfer_status(self, transfer: str) -> Answer:
-        known = self.operations.get(("operator", "", transfer))
-        if known is None:
-            return refused("TRANSFER_NOT_FOUND")
-        if known.wish is None:
-            return envelope("OK", transferId=transfer, status="voided")
-        status = "completed" if known.code in SUCCESSES else "refused"
-        return envelope("OK", transferId=transfer, status=status)
 
     def wallet_batch(self, body: Body) -> Answer:
         return self._batch(body, TRANSFERS)
@@ -141,11 +133,7 @@ class Oracle(Batches, Favours):
 
     @override
     def _do(self, wish: Wish) -> Answer:
-        if wish.player not in self.players:
-            raise No("PLAYER_NOT_FOUND")
-        if wish.currency is not None and (wish.player, wish.currency) not in self.wallets:
-            raise No("CURRENCY_MISMATCH")
-        key = self._key(wish, wish.id or f"made here: {len(self.operations)}")
+        key = self._key(wish, wish.name or f"made here: {len(self.operations)}")
         known = self.operations.get(key)
         if known is not None:
             if known.wish is None:
@@ -153,6 +141,11 @@ class Oracle(Batches, Favours):
             if known.wish.fingerprint != wish.fingerprint:
                 raise No("ID_CONFLICT")
             return self._tell(known, duplicate=True)
+        refuse_nothing(wish, self.policy)
+        if wish.player not in self.players:
+            raise No("PLAYER_NOT_FOUND")
+        if wish.currency is not None and (wish.player, wish.currency) not in self.wallets:
+            raise No("CURRENCY_MISMATCH")
         operation = Operation(wish, amount=wish.amount, currency=self._currency(wish))
         operation.before = self._wallet(operation).total
         deeds: dict[Kind, Callable[[Operation, Wish], None]] = {
@@ -170,7 +163,7 @@ class Oracle(Batches, Favours):
         except No as no:
             if not no.stored:
                 raise
-            operation.code, operation.applied = no.code, False
+            operation.code, operation.applied, operation.limit = no.code, False, no.limit
         wallet = self._wallet(operation)
         wallet.sequence += int(operation.applied)
         operation.after, operation.sequence = wallet.total, wallet.sequence
@@ -182,11 +175,10 @@ class Oracle(Batches, Favours):
     def _deposit(self, operation: Operation, wish: Wish) -> None:
         wallet, amount = self._wallet(operation), wish.amount or 0
         self._refuse_blocked(wish)
-        too_much = amount > (self.policy.max_transfer or MOST)
-        if too_much or wallet.total + amount > min(self.policy.max_balance or MOST, MOST):
-            raise No("LIMIT_EXCEEDED", stored=True)
+        refuse_above(amount, self.policy.max_transfer, "max_transfer")
+        refuse_above(wallet.total + amount, self.policy.max_balance, "max_balance")
         if self.policy.prepaid_float and amount > self.floats[wish.currency or ""]:
-            raise No("LIMIT_EXCEEDED", stored=True)
+            raise No("LIMIT_EXCEEDED", stored=True, limit="prepaid_float")
         self.floats[wish.currency or ""] -= amount
         wallet.cash += amount
         operation.cash_part = amount
@@ -200,8 +192,7 @@ class Oracle(Batches, Favours):
         if wish.everything:
             operation.amount = wallet.cash
             operation.applied = wallet.cash > 0
-            if wallet.cash > MOST:
-                raise No("LIMIT_EXCEEDED", stored=True)
+            refuse_above(wallet.cash, None, "")
         amount = operation.amount or 0
         if amount > wallet.cash:
             raise No("INSUFFICIENT_FUNDS", stored=True)
@@ -217,9 +208,10 @@ class Oracle(Batches, Favours):
         asked = wish.session is not None or self.policy.session_required
         if asked and self.sessions.get(wish.session or "") != wish.player:
             raise No("SESSION_EXPIRED", stored=True)
+        if self.policy.session_games == "own" and self.played.get(wish.session or "", wish.game) != wish.game:
+            raise No("VALIDATION", "gameCode")
         self._refuse_blocked(wish)
-        if amount > (self.policy.max_bet or MOST):
-            raise No("LIMIT_EXCEEDED", stored=True)
+        refuse_above(amount, self.policy.max_bet, "max_bet")
         if amount > wallet.total:
             raise No("INSUFFICIENT_FUNDS", stored=True)
         operation.free = wish.free
@@ -284,9 +276,9 @@ class Oracle(Batches, Favours):
         bet = self.operations.get(key)
         if bet is None and key in self.tombstones:
             raise No("ROLLED_BACK", stored=True)
-        if bet is None or bet.wish is None or bet.wish.player != wish.player:
+        if bet is None or bet.wish is None or bet.wish.kind not in {"bet", "betwin"}:
             raise No("BET_NOT_FOUND")
-        if bet.wish.kind not in {"bet", "betwin"}:
+        if bet.wish.player != wish.player:
             raise No("BET_NOT_FOUND")
         if bet.reversed or key in self.tombstones:
             raise No("ROLLED_BACK", stored=True)
@@ -311,10 +303,13 @@ class Oracle(Batches, Favours):
             self.tombstones.add(key)
             return
         assert other.wish is not None
-        elsewhere = wish.round not in {None, other.wish.round}
-        elsewhere |= wish.provider not in {None, other.wish.provider}
+        elsewhere = wish.round not in {None, other.wish.round} or wish.provider not in {
+            None,
+            other.wish.provider,
+        }
         if other.wish.player != wish.player or elsewhere:
             raise No("TRANSACTION_NOT_FOUND")
+        refuse_another(wish, other.applied, other.amount, self.policy)
         if other.reversed or (other.wish.kind != "rollback" and key in self.tombstones):
             operation.code = "ALREADY_ROLLED_BACK"
             return

@@ -1,4 +1,4 @@
-"""A book of ten thousand lines is charged as what it holds."""
+"""A book of ten thousand lines is held against ours, and charged as what it holds."""
 
 import json
 from collections.abc import AsyncIterator
@@ -27,3 +27,10 @@ async def test_books_are_charged_as_what_they_hold(counter: Counter) -> None:
         for _ in range(BOOKS)
     ]
     assert statuses == [200, 200, 429, 429]
+
+
+async def test_ten_thousand_lines_are_held_against_ours(counter: Counter) -> None:
+    items = [{"id": f"none-{number}", "amount": 1, "currency": "KZT"} for number in range(10_000)]
+    status, told = await counter.post("/v1/reconcile", {"items": items}, scope="read")
+    assert (status, told["data"]["checked"]) == (200, 10_000)
+    assert {one["difference"] for one in told["data"]["differences"]} == {"missing_here"}

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from app.wallet.model import decide
-from app.wallet.terms import Code, Decision, Facts, Kind, Policy, Type
+from app.wallet.terms import Code, Decision, Facts, Kind, Policy, Type, Why
 from tests.wallet.examples import (
     BET,
     COMPLETED,
@@ -56,7 +56,9 @@ def test_a_win_that_no_account_can_keep_may_come_again(kind: Kind) -> None:
     facts = Facts(reference=BET, round=OPEN)
     full = wallet(MOST - 60, 20)
     assert decide(ask(Type.WIN, kind=kind, amount=40), full, facts).applied
-    assert decide(ask(Type.WIN, kind=kind, amount=41), full, facts) == unstored(Code.LIMIT_EXCEEDED, 41)
+    assert decide(ask(Type.WIN, kind=kind, amount=41), full, facts) == unstored(
+        Code.LIMIT_EXCEEDED, 41, why=Why.LARGEST
+    )
 
 
 def test_of_a_win_that_was_only_counted_nothing_is_taken_back() -> None:

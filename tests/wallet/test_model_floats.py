@@ -3,7 +3,7 @@
 import pytest
 
 from app.wallet.floats import floated
-from app.wallet.terms import Code, Decision, Leg, Policy, Type
+from app.wallet.terms import Code, Decision, Leg, Policy, Type, Why
 from tests.wallet.examples import ask, refused
 
 MADE = Decision(Code.OK, applied=True, amount=100, legs=((Leg.DEPOSIT, 100),))
@@ -23,7 +23,10 @@ def test_transfers_are_counted_in_the_float_of_their_currency(policy: Policy) ->
 
 def test_what_was_prepaid_is_the_most_that_comes_in() -> None:
     assert after(Type.DEPOSIT, PREPAID, {"KZT": 100}) == (MADE, {"KZT": 0})
-    assert after(Type.DEPOSIT, PREPAID, {"KZT": 99}) == (refused(Code.LIMIT_EXCEEDED), {"KZT": 99})
+    assert after(Type.DEPOSIT, PREPAID, {"KZT": 99}) == (
+        refused(Code.LIMIT_EXCEEDED, why=Why.FLOAT),
+        {"KZT": 99},
+    )
     assert after(Type.WITHDRAW, PREPAID, {"KZT": -100}) == (MADE, {"KZT": 0})
 
 
@@ -32,6 +35,9 @@ def test_where_nothing_is_prepaid_the_operator_may_owe() -> None:
 
 
 def test_a_currency_that_was_never_funded_has_nothing_left() -> None:
-    assert after(Type.DEPOSIT, PREPAID, {"USD": 900}) == (refused(Code.LIMIT_EXCEEDED), {"USD": 900})
+    assert after(Type.DEPOSIT, PREPAID, {"USD": 900}) == (
+        refused(Code.LIMIT_EXCEEDED, why=Why.FLOAT),
+        {"USD": 900},
+    )
     assert after(Type.DEPOSIT, OPEN_ENDED, {}) == (MADE, {"KZT": -100})
     assert after(Type.WITHDRAW, PREPAID, {}) == (MADE, {"KZT": 100})

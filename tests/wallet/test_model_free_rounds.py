@@ -18,6 +18,7 @@ from app.wallet.terms import (
     Operation,
     Policy,
     Type,
+    Why,
 )
 from tests.wallet.examples import BET, NOON, WON, ask, refused, unstored
 
@@ -94,7 +95,7 @@ def test_a_spin_is_taken_of_what_was_granted_there(what: Type) -> None:
     assert of(spin, dataclasses.replace(GRANT, game="dice")) == UNKNOWN
     assert of(spin, dataclasses.replace(GRANT, provider="other")) == UNKNOWN
     assert of(spin, dataclasses.replace(GRANT, provider="other", game="plinko")) == UNKNOWN
-    assert counted(MADE, spin, GRANT, None, has_spin=False) == refused(Code.LIMIT_EXCEEDED, 25)
+    assert counted(MADE, spin, GRANT, None, has_spin=False) == refused(Code.LIMIT_EXCEEDED, 25, Why.SPINS)
 
 
 def test_a_win_of_a_free_round_is_of_what_was_granted_there() -> None:

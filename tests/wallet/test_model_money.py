@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.kernel.money import MAX_MINOR
 from app.wallet.model import decide
-from app.wallet.terms import Code, Decision, Facts, Leg, Policy, ShortReversal, StakeOrder, Type
+from app.wallet.terms import Code, Decision, Facts, Leg, Policy, ShortReversal, StakeOrder, Type, Why
 from tests.wallet.examples import BET, CANCELLED, COMPLETED, OPEN, WON, around, ask, refused, unstored, wallet
 
 AMOUNTS = st.integers(0, 10**6)
@@ -52,23 +52,27 @@ def test_a_blocked_player_transfers_only_where_that_is_allowed(what: Type) -> No
 
 
 @pytest.mark.parametrize(
-    ("policy", "cash", "bonus", "most"),
+    ("policy", "cash", "bonus", "most", "why"),
     [
-        (Policy(), 0, 0, MAX_MINOR),
-        (Policy(), 1, 2, MAX_MINOR - 3),
-        (Policy(max_transfer=500), 10**6, 0, 500),
-        (Policy(max_balance=1500), 900, 100, 500),
-        (Policy(max_balance=1500, max_transfer=400), 900, 100, 400),
-        (Policy(max_balance=MAX_MINOR * 2), MAX_MINOR - 7, 0, 7),
-        (Policy(max_transfer=MAX_MINOR * 2), MAX_MINOR - 7, 0, 7),
+        (Policy(), 0, 0, MAX_MINOR, Why.LARGEST),
+        (Policy(), 1, 2, MAX_MINOR - 3, Why.LARGEST),
+        (Policy(max_transfer=500), 10**6, 0, 500, Why.MAX_TRANSFER),
+        (Policy(max_transfer=MAX_MINOR), 0, 0, MAX_MINOR, Why.MAX_TRANSFER),
+        (Policy(max_balance=1), 0, 0, 1, Why.MAX_BALANCE),
+        (Policy(max_balance=1500), 900, 100, 500, Why.MAX_BALANCE),
+        (Policy(max_balance=1500, max_transfer=400), 900, 100, 400, Why.MAX_TRANSFER),
+        (Policy(max_balance=1500, max_transfer=500), 900, 100, 500, Why.MAX_TRANSFER),
+        (Policy(max_balance=MAX_MINOR * 2), MAX_MINOR - 7, 0, 7, Why.LARGEST),
+        (Policy(max_balance=MAX_MINOR + 1), MAX_MINOR - 7, 0, 7, Why.LARGEST),
+        (Policy(max_transfer=MAX_MINOR * 2), MAX_MINOR - 7, 0, 7, Why.LARGEST),
     ],
 )
-def test_how_much_may_come_in(policy: Policy, cash: int, bonus: int, most: int) -> None:
+def test_how_much_may_come_in(policy: Policy, cash: int, bonus: int, most: int, why: Why) -> None:
     def answer(amount: int) -> Decision:
         return decide(ask(Type.DEPOSIT, amount=amount, policy=policy), wallet(cash, bonus), Facts())
 
     assert answer(most) == done(most, (Leg.DEPOSIT, most))
-    assert answer(most + 1) == refused(Code.LIMIT_EXCEEDED, most + 1)
+    assert answer(most + 1) == refused(Code.LIMIT_EXCEEDED, most + 1, why)
 
 
 def test_a_bonus_is_granted_whatever_else_is() -> None:
@@ -118,17 +122,27 @@ def test_how_much_may_go_out(most: int, amount: int | None, code: Code) -> None:
     decision = decide(ask(Type.WITHDRAW, amount=amount, policy=Policy(max_transfer=most)), wallet(), Facts())
     assert (decision.code, decision.applied) == (code, code is Code.OK)
     assert decision.amount == (1000 if amount is None else amount)
+    assert decision.why is (Why.MAX_TRANSFER if code is Code.LIMIT_EXCEEDED else None)
+
+
+def test_more_than_can_be_told_does_not_go_out_at_once() -> None:
+    decision = decide(ask(Type.WITHDRAW, amount=None), wallet(MAX_MINOR + 1), Facts())
+    assert decision == refused(Code.LIMIT_EXCEEDED, MAX_MINOR + 1, Why.LARGEST)
 
 
 def test_a_withdrawal_may_have_to_wait_for_an_open_round() -> None:
     waiting = Policy(withdraw_while_round_open=False, max_transfer=1)
     asked = ask(Type.WITHDRAW, policy=waiting)
-    assert decide(asked, wallet(blocked=True), Facts(round_open=True)) == unstored(Code.IN_PROGRESS, 100)
+    assert decide(asked, wallet(blocked=True), Facts(round_open=True)) == waits(100)
     assert decide(asked, wallet(), Facts(round_open=False)).code is Code.LIMIT_EXCEEDED
     assert decide(ask(Type.WITHDRAW), wallet(), Facts(round_open=True)).applied
     # Of everything, "all" names what there was.
     asked = dataclasses.replace(asked, amount=None)
-    assert decide(asked, wallet(7), Facts(round_open=True)) == unstored(Code.IN_PROGRESS, 7)
+    assert decide(asked, wallet(7), Facts(round_open=True)) == waits(7)
+
+
+def waits(amount: int) -> Decision:
+    return unstored(Code.IN_PROGRESS, amount, why=Why.ROUND_OPEN)
 
 
 # Bets. Each "no" by the one thing that is wrong, in the order in which they are told.
@@ -158,7 +172,8 @@ def bet_with(faults: dict[str, object]) -> Decision:
 )
 def test_the_first_no_is_the_answer(what: tuple[tuple[Code, dict[str, object]], ...]) -> None:
     together = {name: fault for _, faults in what for name, fault in faults.items()}
-    assert bet_with(together) == refused(what[0][0])
+    why = Why.MAX_BET if what[0][0] is Code.LIMIT_EXCEEDED else None
+    assert bet_with(together) == refused(what[0][0], why=why)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,10 @@ async def _anywhere(
             token = next(counter.tokens[scope] for scope in SCOPES if scope not in call.scopes)
             found[Code.FORBIDDEN] = await ask(counter, call, {}, token=token)
         if Code.WRONG_WALLET_MODE in codes:
-            found[Code.WRONG_WALLET_MODE] = await ask(seamless, call, {})
+            # Of a batch whose operations are independent, each says so itself.
+            is_batch = "operations" in BODIES.get(call.name, {})
+            body = {"allOrNone": True} if is_batch else {}
+            found[Code.WRONG_WALLET_MODE] = await ask(seamless, call, body)
         with monkeypatch.context() as patch, capture_logs():
             patch.setattr(Access, "caller", _fails)
             found[Code.INTERNAL] = await ask(counter, call, {})

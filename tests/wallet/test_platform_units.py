@@ -6,8 +6,8 @@ import pytest
 
 from app.kernel.clock import MovableClock
 from app.plumbing.database import Database
+from app.wallet.catalogue import Game
 from app.wallet.operations import add_game
-from app.wallet.queries import Game
 from tests import invariants
 from tests.wallet.counter import Counter, Json, opened
 

@@ -10,8 +10,8 @@ import pytest
 from app import players
 from app.kernel.clock import MovableClock
 from app.plumbing.database import Database
+from app.wallet.catalogue import Game
 from app.wallet.operations import add_game
-from app.wallet.queries import Game
 from tests.wallet.counter import Counter, Json, opened
 
 ASKED = {"playerExternalId": "aigerim", "currency": "KZT", "gameCode": "aviator", "providerId": "acme"}

@@ -6,7 +6,19 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-__all__ = ["DECIMALS", "MOST", "NOWHERE", "Kind", "No", "Policy", "Wish", "read"]
+__all__ = [
+    "DECIMALS",
+    "MOST",
+    "NOWHERE",
+    "Kind",
+    "No",
+    "Policy",
+    "Wish",
+    "read",
+    "refuse_above",
+    "refuse_another",
+    "refuse_nothing",
+]
 
 Kind = Literal["deposit", "withdraw", "bet", "win", "betwin", "rollback"]
 Body = Mapping[str, Any]
@@ -24,6 +36,7 @@ class No(Exception):
     code: str
     field: str | None = None
     stored: bool = False
+    limit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,9 @@ class Policy:
     prepaid_float: bool = False
     free_rounds: Literal["house", "platform"] = "house"
     free_wins: Literal["each", "together"] = "each"
+    session_games: Literal["own", "platform"] = "own"
+    zero_stakes: bool = False
+    rollback_amount: Literal["ignore", "refuse"] = "ignore"
 
 
 @dataclass(frozen=True)
@@ -67,6 +83,8 @@ class Wish:
     free: str | None = None
     session: str | None = None
     finished: bool = False
+    # Of a rollback: the amount that it names, whatever that is.
+    stated: object = None
 
     @property
     def fingerprint(self) -> tuple[object, ...]:
@@ -75,6 +93,11 @@ class Wish:
         # A rollback need not say where its bet was.
         provider = None if self.kind == "rollback" else self.provider
         return (*money, self.round, self.game, provider, self.reference, self.win_kind, self.free)
+
+    @property
+    def name(self) -> str | None:
+        """A rollback that bears its bet's id is an operation of its own."""
+        return f"rollback of {self.id}" if self.kind == "rollback" and self.id == self.reference else self.id
 
     @property
     def source(self) -> str:
@@ -101,7 +124,7 @@ def read(kind: Kind, body: object, policy: Policy, header: str | None = None) ->
     wish = Wish(kind, _text(body, "transactionId"), player, provider=provider)
     if kind == "rollback":
         round_id = _text(body, "roundId", needed=policy.id_scope == "round")
-        return replace(wish, reference=_text(body, "referenceId"), round=round_id)
+        return replace(wish, reference=_text(body, "referenceId"), round=round_id, stated=body.get("amount"))
     win_kind = _win_kind(body) if kind == "win" else None
     apart = win_kind in {"jackpot", "promo", "free_round"}
     return replace(
@@ -123,8 +146,8 @@ def _stake(kind: Kind, body: Body, policy: Policy) -> int:
     if kind == "win":
         return _amount(body, "amount", 0, MOST, policy)
     name = "amount" if kind == "bet" else "betAmount"
-    least, most = (0, 0) if "freeRoundId" in body else (1, MOST)
-    return _amount(body, name, least, most, policy)
+    # A stake of nothing can be read; whether it may be is said of an id that was not used before.
+    return _amount(body, name, 0, 0 if "freeRoundId" in body else MOST, policy)
 
 
 def _transfer(kind: Kind, body: Body, policy: Policy, header: str | None) -> Wish:
@@ -150,6 +173,8 @@ def _text(body: Body, name: str, *, needed: bool = True) -> str | None:
         return None
     value = body[name]
     if not isinstance(value, str) or not 1 <= len(value) <= 128:
+        raise No("VALIDATION", name)
+    if not value.strip():
         raise No("VALIDATION", name)
     # Cc: control characters; Cs: half a character, which no database keeps.
     if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in value):
@@ -188,3 +213,21 @@ def _amount(body: Body, name: str, least: int, most: int, policy: Policy) -> int
     if type(value) is not int or not least <= value <= most:
         raise No("VALIDATION", name)
     return value
+
+
+def refuse_above(amount: int, limit: int | None, name: str) -> None:
+    """Refuse more than the site allows, or than anybody may."""
+    if amount > min(limit or MOST, MOST):
+        raise No("LIMIT_EXCEEDED", stored=True, limit=name if limit and limit <= MOST else "largest_amount")
+
+
+def refuse_nothing(wish: Wish, policy: Policy) -> None:
+    """Refuse a stake of nothing, but for free rounds and where the platform may."""
+    if wish.kind in {"bet", "betwin"} and not (wish.amount or wish.free or policy.zero_stakes):
+        raise No("VALIDATION", "amount" if wish.kind == "bet" else "betAmount")
+
+
+def refuse_another(wish: Wish, applied: bool, amount: int | None, policy: Policy) -> None:
+    """Refuse a rollback that states another amount than what it takes back, where that is decided."""
+    if applied and policy.rollback_amount == "refuse" and wish.stated not in {None, amount}:
+        raise No("VALIDATION", "amount")

@@ -146,7 +146,9 @@ class World:
         ours = (data["transactionId"], data["recordedAt"])
         if not data["transactionId"].startswith("wop_") or not _INSTANT.fullmatch(data["recordedAt"]):
             return False
-        key = (data["externalId"], "transferId" in data, data["playerExternalId"], data.get("roundId"))
+        is_back = data["type"] in {"rollback", "reverse_win"}  # which may bear the id of what it is about
+        whose = (data["playerExternalId"], data.get("roundId"))
+        key = (data["externalId"], "transferId" in data, is_back, *whose)
         return self.recorded.setdefault(key, ours) == ours
 
     async def grant(self, player: str, currency: str, minor: int) -> None:

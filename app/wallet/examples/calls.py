@@ -152,7 +152,7 @@ CALLS: Final = (
         "Promise that a transfer which has not come will never be carried out",
         OPERATORS,
         shapes.Money,
-        (Code.OK, Code.TRANSFER_COMPLETED, Code.IN_PROGRESS, Code.WRONG_WALLET_MODE),
+        (Code.OK, Code.TRANSFER_COMPLETED, Code.IN_PROGRESS),
     ),
     Call(
         "wallet batch",

@@ -50,6 +50,10 @@ Instant: TypeAlias = Annotated[
     str,
     Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", description="UTC."),
 ]
+Limit: TypeAlias = Annotated[
+    Literal["max_bet", "max_transfer", "max_balance", "prepaid_float", "largest_amount", "spins"],
+    Field(description="Which limit would be exceeded."),
+]
 Status: TypeAlias = Literal["completed", "refused", "voided"]
 
 
@@ -203,6 +207,8 @@ class Money(TypedDict):
     roundId: NotRequired[str]
     referenceId: NotRequired[str]
     reversed: NotRequired[Annotated[bool, Field(description="A later operation took it back.")]]
+    limit: NotRequired[Limit]
+    warning: NotRequired[str]
 
 
 class Refusal(TypedDict):
@@ -212,6 +218,7 @@ class Refusal(TypedDict):
     field: NotRequired[Annotated[str, Field(description="What is wrong in the request.")]]
     retryAfter: NotRequired[Annotated[int, Field(description="Seconds.")]]
     balance: NotRequired[Annotated[int, Field(description="Cash and bonus now.")]]
+    limit: NotRequired[Limit]
     externalId: NotRequired[str]
     duplicate: NotRequired[bool]
     applied: NotRequired[bool]

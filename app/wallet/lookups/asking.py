@@ -118,7 +118,7 @@ def number(given: Mapping[str, str], name: str, default: int, least: int, most: 
 
 
 def instant_of(given: Mapping[str, Any], name: str) -> datetime | None:
-    """An instant: ISO 8601, or as older callers write it; without a zone it is UTC.
+    """An instant, in ISO 8601 with its zone: without one nobody knows which is meant.
 
     Raises:
         Refused: VALIDATION.
@@ -132,7 +132,9 @@ def instant_of(given: Mapping[str, Any], name: str) -> datetime | None:
         found = None
     if found is None or not _FIRST_YEAR <= found.year <= _LAST_YEAR:
         raise wrong(name, "must be an instant such as 2026-11-21T12:00:00Z")
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    if found.tzinfo is None:
+        raise wrong(name, "has no zone: write 2026-11-21T12:00:00Z, or +05:00 in the place of Z")
+    return found.astimezone(UTC)
 
 
 async def player_and_purses(reader: Reader, site_id: int, login: str) -> tuple[str, str, dict[str, Purse]]:

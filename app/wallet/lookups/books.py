@@ -9,10 +9,11 @@ from fastapi import APIRouter, Request, Response
 from app.plumbing.pipes import Pipes
 from app.wallet.access import Access
 from app.wallet.audit import Difference, Item, differences
+from app.wallet.bodies import read_body
 from app.wallet.contract import Refused, units
 from app.wallet.lookups.asking import READERS, described, instant_of, ok, optional, wrong
 from app.wallet.policy import Policy
-from app.wallet.schemas import amount_of, currency_of, read_body, text_of
+from app.wallet.schemas import amount_of, currency_of, text_of
 from app.wallet.terms import Type
 
 __all__ = ["mount"]

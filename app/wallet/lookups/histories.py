@@ -108,7 +108,13 @@ def mount(routes: APIRouter, pipes: Pipes, access: Access) -> None:
 
 
 def _wanted(given: Mapping[str, str]) -> Wanted:
-    """The filters of a query, each checked."""
+    """The filters of a query, each checked: one that is not known would be one that is not heeded."""
+    for name in given:
+        if name not in _FILTERS:
+            raise wrong(name[:ID_LENGTH], "is no parameter of this call")
+    since, until = instant_of(given, "startTime"), instant_of(given, "endTime")
+    if since is not None and until is not None and until < since:
+        raise wrong("endTime", "is before startTime")
     return Wanted(
         key=optional(given, "transferId") or optional(given, "externalId"),
         currency=currency_of(given) if given.get("currency") else "",
@@ -118,8 +124,8 @@ def _wanted(given: Mapping[str, str]) -> Wanted:
         source=_one_of(given, "source", SOURCES) or ("operator" if given.get("transferId") else ""),
         session=optional(given, "sessionId"),
         provider=optional(given, "providerId"),
-        since=instant_of(given, "startTime"),
-        until=instant_of(given, "endTime"),
+        since=since,
+        until=until,
         include_refused=flag(given, "includeRefused"),
         limit=number(given, "limit", 100, 1, _MOST_ROWS),
         offset=number(given, "offset", 0, 0, _FARTHEST),
@@ -143,7 +149,7 @@ async def _listed(
         player_id, _, found = await player_and_purses(reader, site_id, login)
         if wanted.currency and wanted.currency not in found:
             raise Refused(Code.CURRENCY_MISMATCH, field="currency")
-        chosen = [purse for purse in found.values() if wanted.currency in {"", purse.currency}]
+        chosen = [one for one in found.values() if one.is_open and wanted.currency in {"", one.currency}]
         places = _read_cursor(given, player_id)
         page = await history_of_player(reader, site_id, chosen, places, wanted, now=now)
     else:

@@ -10,6 +10,7 @@ from app import merchants
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 from app.wallet.access import Access, Caller
+from app.wallet.bodies import read_body
 from app.wallet.contract import units
 from app.wallet.lookups.asking import (
     OPERATORS,
@@ -26,7 +27,7 @@ from app.wallet.lookups.asking import (
 from app.wallet.operations import create_player
 from app.wallet.policy import Policy
 from app.wallet.queries import Purse
-from app.wallet.schemas import currency_of, read_body, text_of
+from app.wallet.schemas import currency_of, text_of
 
 __all__ = ["mount", "tag_of"]
 

@@ -13,12 +13,14 @@ from app.kernel.grammar import URL
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 from app.wallet.access import Access, Caller
+from app.wallet.bodies import read_body
+from app.wallet.catalogue import Game
 from app.wallet.contract import instant, units
 from app.wallet.lookups.asking import PLATFORMS, check_mode, described, done, ok, optional, wrong
 from app.wallet.lookups.people import tag_of
 from app.wallet.operations import Launch, Launched, end_session, launch, open_launch
-from app.wallet.queries import Game, Session
-from app.wallet.schemas import currency_of, read_body, text_of
+from app.wallet.queries import Session
+from app.wallet.schemas import currency_of, text_of
 
 __all__ = ["mount"]
 

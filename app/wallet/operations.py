@@ -262,7 +262,12 @@ async def _end_all(tx: Transaction, site_id: int, player_id: str, at: datetime) 
 
 
 async def add_game(tx: Transaction, site_id: int, game: Game, *, at: datetime) -> None:
-    """List a game in a site's catalogue, or change how it is listed."""
+    """List a game in a site's catalogue, or change how it is listed.
+
+    Raises:
+        SiteNotFound: no such number.
+    """
+    await merchants.site(tx, site_id)
     row = {"name": game.name, "launch_url": game.launch_url, "is_enabled": game.is_enabled, "changed_at": at}
     await tx.execute(
         insert(games)

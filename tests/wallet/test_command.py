@@ -124,6 +124,11 @@ async def test_a_game_is_listed_and_switched_off(desk: Desk) -> None:
     assert (await desk.counter.post("/v1/game/launch", body))[1]["code"] == "VALIDATION"
 
 
+async def test_a_game_of_a_site_that_is_not_there_is_refused_in_words(desk: Desk) -> None:
+    done = await desk.run("wallet game add 9999 acme aviator --name", "Aviator")
+    assert isinstance(done.exception, merchants.SiteNotFound), repr(done.exception)
+
+
 async def test_the_wallet_mode_changes_only_when_nothing_is_left(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,6 @@ import typer
 
 from app import merchants, staff
 from app.cli.asking import done, err, group, out, told, told_of
-from app.kernel.errors import Refusal
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 
@@ -32,7 +31,7 @@ OperatorToken = Annotated[
 ]
 
 
-class HouseRightNeeded(Refusal):
+class HouseRightNeeded(staff.NotPermitted):
     """The operator {login} may not do this: it needs the right {right}, at every site."""
 
 

@@ -48,13 +48,13 @@ class Settings:
     metrics_token: str = field(default="", repr=False)
     """CASHIER_METRICS_TOKEN: what `/metrics` asks for as a bearer in production; empty = there is none."""
     limit_concurrency: int = 1000
-    """CASHIER_LIMIT_CONCURRENCY: connections of each web process; further ones are answered 503."""
+    """CASHIER_LIMIT_CONCURRENCY: connections of each web process, idle ones too; further ones hear 503."""
     log_level: str = "info"
     """CASHIER_LOG_LEVEL: debug, info, warning, error."""
     log_json: bool = False
     """CASHIER_LOG_FORMAT=json|console."""
     pool_size: int = 10
-    """CASHIER_POOL_SIZE: database connections of each process."""
+    """CASHIER_POOL_SIZE: database connections of each process, besides those of batches and of the queue."""
     web_processes: int = 1
     """CASHIER_WEB_PROCESSES: how many serve this database; `cashier web --processes` says so to its own."""
     job_stale_seconds: int = 30

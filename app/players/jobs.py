@@ -1,4 +1,4 @@
-"""What happens later: keys that nobody can use any more are forgotten."""
+"""What happens later: keys that nobody can use any more are forgotten, and claims that nobody repeats."""
 
 from app.players.operations import forget_sessions
 from app.plumbing import idempotency
@@ -9,7 +9,7 @@ __all__ = ["register"]
 
 
 def register(worker: Worker, pipes: Pipes) -> None:
-    """Let the worker forget."""
+    """Let the worker forget sessions, and the idempotency keys of every room."""
 
     async def forget() -> None:
         async with pipes.database.transaction() as tx:

@@ -42,8 +42,7 @@ __all__ = ["deliver"]
 
 DEADLINE_SECONDS = 15.0  # payments.md section 3.5
 _KEPT_MARKS = 2_000  # of a masked answer
-# Nothing was asked of the endpoint, so nothing is counted: come back when its queue or breaker lets us
-# through.
+# Nothing was asked of the endpoint, so no attempt is counted: come back when its queue or breaker lets us in.
 _NOT_EVEN_TRIED = frozenset({FailureKind.PEER_BUSY, FailureKind.BREAKER_OPEN})
 _STEP_BACK = timedelta(seconds=30)
 # A server that hangs for its whole deadline must leave the worker's other places (40) to the others.
@@ -55,10 +54,10 @@ _LONGEST_BACKLOG = 10_000
 # fault.
 _CLOCK_SLACK = timedelta(seconds=2)
 _log = structlog.get_logger("webhooks")
-# Built once: every attempt asks or writes them. Whether a newer notification of its payment has been written
-# besides.
+# Built once: every attempt asks or writes them.
 _ITS = and_(webhooks.c.site_id == bindparam("of_site"), webhooks.c.webhook_id == bindparam("of_webhook"))
 _newer = webhooks.alias()
+# A webhook, and whether a newer notification of its payment has been written.
 _WITH_NEWER = Built(
     select(
         webhooks,
@@ -166,7 +165,7 @@ def _is_due(row: Row[Any], now: datetime) -> bool:
 async def _due_notification(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime) -> _Sending | None:
     """The notification, if due; one that a newer one of its payment has overtaken is closed.
 
-    No statement of it needs another.
+    Its statements commit one by one: each may be done again, and none needs what another has seen.
     """
     if not _is_due(row, now):
         return None

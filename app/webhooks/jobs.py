@@ -1,4 +1,4 @@
-"""What happens later: sending, and the net under what was forgotten."""
+"""What happens later: sending, the net under what was forgotten, and the end of what nobody asks about."""
 
 from app import merchants
 from app.plumbing.pipes import Pipes
@@ -11,7 +11,7 @@ __all__ = ["register"]
 
 
 def register(worker: Worker, pipes: Pipes) -> None:
-    """Let the worker deliver webhooks and sweep what belongs to them."""
+    """Let the worker deliver webhooks and sweep what belongs to them: the signatures of messages as well."""
 
     async def one(payload: Payload) -> None:
         await deliver(pipes, payload["site_id"], payload["webhook_id"])

@@ -274,12 +274,12 @@ async def _put_off(tx: Transaction, row: Row[Any], until: datetime, now: datetim
 async def _record(pipes: Pipes, sending: _Sending, reply: Reply | None, reason: str) -> None:
     now = pipes.clock.now()
     row = sending.row
-    heard = rules.heard_of(reply.status, reply.headers, now) if reply else rules.Heard()
+    answer = rules.answer_of(reply.status, reply.headers, now) if reply else rules.Answer()
     async with pipes.database.transaction() as tx:
         stands = await tx.one(_LOCKED, _its(row))
         attempts, chance = stands.attempts + 1, random.random()  # noqa: S311, TID251  jitter, not a secret
         if row.endpoint_id:
-            effect = rules.effect_of(heard, attempts, chance)
+            effect = rules.effect_of(answer, attempts, chance)
         else:
             effect = _effect_of_notification(reply, attempts, chance)
         result = _result(effect, reply)
@@ -292,7 +292,7 @@ async def _record(pipes: Pipes, sending: _Sending, reply: Reply | None, reason: 
         if row.endpoint_id and effect.state is WebhookState.DELIVERED:
             await succeeded(tx, row)
         elif row.endpoint_id:
-            await failed(tx, row, heard, effect.spare_for, now)
+            await failed(tx, row, answer, effect.spare_for, now)
     metrics.WEBHOOKS.labels(result.value).inc()
 
 

@@ -259,8 +259,8 @@ async def test_old_attempts_are_forgotten_and_newer_ones_kept(post: Post) -> Non
 def test_patience_is_five_days_and_ten_failures() -> None:
     began = datetime.fromisoformat("2026-11-21T12:00:00+00:00")
     five_days = began + timedelta(days=5)
-    assert rules.why_disabled(rules.Heard(500), 10, began, five_days) is WhyDisabled.FAILING
-    assert rules.why_disabled(rules.Heard(500), 9, began, five_days) is None
-    assert rules.why_disabled(rules.Heard(500), 10, began, five_days - timedelta(seconds=1)) is None
-    assert rules.why_disabled(rules.Heard(410), 1, began, began) is WhyDisabled.GONE
-    assert rules.why_disabled(rules.Heard(), 10, began, five_days) is WhyDisabled.FAILING
+    assert rules.why_disabled(rules.Answer(500), 10, began, five_days) is WhyDisabled.FAILING
+    assert rules.why_disabled(rules.Answer(500), 9, began, five_days) is None
+    assert rules.why_disabled(rules.Answer(500), 10, began, five_days - timedelta(seconds=1)) is None
+    assert rules.why_disabled(rules.Answer(410), 1, began, began) is WhyDisabled.GONE
+    assert rules.why_disabled(rules.Answer(), 10, began, five_days) is WhyDisabled.FAILING

@@ -7,7 +7,7 @@ from app.ledger.audit import Report
 from app.plumbing import metrics
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
-from app.plumbing.queue import Payload, Worker
+from app.plumbing.queue import Worker
 
 __all__ = ["register"]
 
@@ -21,7 +21,7 @@ _log = structlog.get_logger("ledger")
 
 
 def register(worker: Worker, pipes: Pipes) -> None:
-    """Schedule sealing, verification and expiry; each also runs on demand as a job of the same name."""
+    """Schedule sealing, verification and expiry."""
 
     async def seal() -> None:
         await seal_everything(pipes)
@@ -38,15 +38,6 @@ def register(worker: Worker, pipes: Pipes) -> None:
         (_EXPIRE_SECONDS, "ledger.expire_holds", expire),
     ):
         worker.every(seconds, name, task)
-
-    async def seal_now(_: Payload) -> None:
-        await seal()
-
-    async def verify_now(_: Payload) -> None:
-        await verify()
-
-    worker.handle("ledger.seal_now", seal_now)
-    worker.handle("ledger.verify_now", verify_now)
 
 
 async def seal_everything(pipes: Pipes) -> int:

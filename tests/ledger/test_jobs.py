@@ -13,7 +13,7 @@ from app.ledger.jobs import expire_everywhere, register, seal_everything, verify
 from app.plumbing.database import Database
 from app.plumbing.http import HttpClient
 from app.plumbing.pipes import Pipes
-from app.plumbing.queue import Payload, Worker
+from app.plumbing.queue import Worker
 from tests.ledger.examples import CASH, SITE, balance, deposit, holding, posted, settled
 
 
@@ -63,10 +63,8 @@ async def test_a_violation_is_an_alarm_until_it_is_repaired(
 
 
 async def test_the_worker_is_told(pipes: Pipes, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    handlers: dict[str, Callable[[Payload], Awaitable[None]]] = {}
     tasks: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {}
     worker = Worker(pipes.database)
-    monkeypatch.setattr(Worker, "handle", lambda _, name, handler: handlers.update({name: handler}))
     monkeypatch.setattr(Worker, "every", lambda _, every, name, task: tasks.update({name: (every, task)}))
     register(worker, pipes)
     assert {name: every for name, (every, _) in tasks.items()} == {
@@ -80,6 +78,3 @@ async def test_the_worker_is_told(pipes: Pipes, now: datetime, monkeypatch: pyte
         await task()
     async with pipes.database.reading() as reader:
         assert (await ledger.seal_lag(reader, SITE)).rows == 0
-    for handler in handlers.values():
-        await handler({})
-    assert set(handlers) == {"ledger.seal_now", "ledger.verify_now"}

@@ -186,7 +186,6 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # published withou
 class _Registration:
     handler: Handler
     tries: int
-    at_once: int
 
 
 @dataclass(slots=True)
@@ -207,9 +206,9 @@ class Worker:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _running: PgQueuer | None = None
 
-    def handle(self, name: str, handler: Handler, *, tries: int = 10, at_once: int = 0) -> None:
-        """Let `handler` run the jobs called `name`; `at_once` 0 means as many as the worker may."""
-        self._handlers[name] = _Registration(handler, tries, at_once)
+    def handle(self, name: str, handler: Handler, *, tries: int = 10) -> None:
+        """Let `handler` run the jobs called `name`; one that failed `tries` times is a dead letter."""
+        self._handlers[name] = _Registration(handler, tries)
 
     def every(self, seconds: int, name: str, task: Task) -> None:
         """Run `task` about every `seconds` in one worker of the fleet.
@@ -260,9 +259,7 @@ class Worker:
             driver = AsyncpgPoolDriver(pool)
             running = PgQueuer(driver, channel=_NAMES.channel, queries=_queries(driver))
             for name, registration in self._handlers.items():
-                running.entrypoint(name, concurrency_limit=registration.at_once, on_failure="hold")(
-                    self._guarded(name, registration)
-                )
+                running.entrypoint(name, on_failure="hold")(self._guarded(name, registration))
             for name, (seconds, task) in self._tasks.items():
                 running.schedule(name, _cron(seconds))(_scheduled(name, task))
             self._running = running

@@ -79,6 +79,7 @@ async def test_a_worker_whose_server_fell_silent_works_again_within_half_a_minut
         while seen != [1] and time.monotonic() - began < 10:  # noqa: ASYNC110  what is waited for is another task
             await asyncio.sleep(0.05)
         assert seen == [1]
+        await asyncio.sleep(1.5)  # it is idle by now, and opens no connection at this very moment
         proxy.fall_silent()
         await added(database, 2)
         began = time.monotonic()

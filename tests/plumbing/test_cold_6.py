@@ -20,17 +20,20 @@ pytestmark = pytest.mark.timeout(90)
 
 
 class Silence:
-    """Forwards both ways; once told, the connections that are open say nothing more, and new ones do."""
+    """Forwards both ways; once told, what is open falls silent, and what is opened in the next seconds."""
 
     def __init__(self, target: str) -> None:
         self.target = target
         self.count = 0
         self.silent: set[int] = set()
+        self.back_at = 0.0
         self.writers: list[asyncio.StreamWriter] = []
 
     async def serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         self.count += 1
         number = self.count
+        if time.monotonic() < self.back_at:
+            self.silent.add(number)
         server, to_server = await asyncio.open_unix_connection(self.target)
         self.writers += [to_client, to_server]
 
@@ -46,6 +49,7 @@ class Silence:
 
     def fall_silent(self) -> None:
         self.silent = set(range(1, self.count + 1))
+        self.back_at = time.monotonic() + 3
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import structlog
 from pgqueuer import AsyncpgDriver, AsyncpgPoolDriver, PgQueuer, Queries, RetryRequested
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.domain.settings import DBSettings
-from pgqueuer.models import Job, JobId, Schedule
+from pgqueuer.models import Job, JobId, Schedule, TracebackRecord
 from sqlalchemy import text
 from typing_extensions import override
 
@@ -165,8 +165,27 @@ async def revive(tx: Transaction, ids: Sequence[int]) -> None:
     await _queries(AsyncpgDriver(tx.raw)).requeue_jobs([JobId(found) for found in ids])
 
 
+class _Queries(Queries):
+    """What PgQueuer says to the database, but for what it does when a retry cannot be written."""
+
+    @override
+    async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
+        """Write that a job is tried again; PgQueuer makes a dead letter of one where this fails.
+
+        The row stays taken then. Nobody gives a sign of life for it, so that it is taken up as any that was
+        left: asked again here, the statement could meet a row that somebody else runs by then.
+        """
+        try:
+            await super().retry_job(job, delay, traceback_record)
+        except Exception as error:  # noqa: BLE001  whatever it was, the job is sound and its row is there
+            metrics.JOBS.labels(job.entrypoint, "left").inc()
+            _log.warning(
+                "queue.retry_not_written", reason=repr(error), job=job.entrypoint, job_id=int(job.id)
+            )
+
+
 def _queries(driver: AsyncpgDriver | AsyncpgPoolDriver) -> Queries:
-    return Queries(
+    return _Queries(
         driver,
         qbe=QueryBuilderEnvironment(_NAMES),
         qbq=QueryQueueBuilder(_NAMES),

@@ -201,6 +201,32 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # published withou
         return ""
 
 
+class _Driver(AsyncpgPoolDriver):
+    """Gives up on a server that says nothing: also when a connection is had from the pool, or given back.
+
+    What was asked of such a connection is called off on a second one, which may be as silent. The pool waits
+    for that without end, unless a time was named when the connection was taken.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, seconds: float) -> None:
+        super().__init__(pool)
+        self._seconds = seconds
+
+    @override
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        async with self._pool.acquire(timeout=self._seconds) as connection:
+            return [dict(row) for row in await connection.fetch(query, *args)]
+
+    @override
+    async def execute(self, query: str, *args: object) -> str:
+        async with self._pool.acquire(timeout=self._seconds) as connection:
+            return str(await connection.execute(query, *args))
+
+    @override
+    async def notify(self, channel: str, payload: str) -> None:
+        await self.execute("SELECT pg_notify($1, $2)", channel, payload)
+
+
 @dataclass(slots=True)
 class _Registration:
     handler: Handler
@@ -215,11 +241,14 @@ class Worker:
         database: where the queue lives; the worker opens connections of its own to the same address.
         stale_after: a job whose worker gave no sign of life for so long is taken up by another.
         at_once: jobs running at the same time in this process.
+        answers_within: a server that has not answered the queue for so long is given up, and dialled anew;
+            longer than the server itself lets a statement run.
     """
 
     database: Database
     stale_after: timedelta = timedelta(seconds=30)
     at_once: int = 40
+    answers_within: timedelta = timedelta(seconds=7)
     _handlers: dict[str, _Registration] = field(default_factory=dict)
     _tasks: dict[str, tuple[int, Task]] = field(default_factory=dict)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -267,29 +296,39 @@ class Worker:
                 delay = min(delay * 2, 5.0)
 
     async def _run_once(self) -> None:
-        settings = self.database.settings.as_server_settings() | {"application_name": "cashier worker"}
-        async with asyncpg.create_pool(
+        seconds = self.answers_within.total_seconds()
+        pool = asyncpg.create_pool(
             asyncpg_dsn(self.database.url.render_as_string(hide_password=False)),
             min_size=2,
             max_size=4,
             connection_class=_Connection,
-            server_settings=settings,
-        ) as pool:
-            driver = AsyncpgPoolDriver(pool)
-            running = PgQueuer(driver, channel=_NAMES.channel, queries=_queries(driver))
-            for name, registration in self._handlers.items():
-                running.entrypoint(name, on_failure="hold")(self._guarded(name, registration))
-            for name, (seconds, task) in self._tasks.items():
-                running.schedule(name, _cron(seconds))(_scheduled(name, task))
-            self._running = running
-            if self._stopping.is_set():
-                return
-            await running.run(
-                dequeue_timeout=timedelta(seconds=1),
-                batch_size=10,
-                max_concurrent_tasks=self.at_once,
-                heartbeat_timeout=self.stale_after,
-            )
+            server_settings=self.database.settings.as_server_settings()
+            | {"application_name": "cashier worker"},
+            timeout=seconds,
+            command_timeout=seconds,
+        )
+        try:
+            await pool
+            await self._work(_Driver(pool, seconds))
+            await asyncio.wait_for(pool.close(), seconds)
+        finally:
+            pool.terminate()  # does nothing to a closed one; a silent server would not let it close
+
+    async def _work(self, driver: _Driver) -> None:
+        running = PgQueuer(driver, channel=_NAMES.channel, queries=_queries(driver))
+        for name, registration in self._handlers.items():
+            running.entrypoint(name, on_failure="hold")(self._guarded(name, registration))
+        for name, (seconds, task) in self._tasks.items():
+            running.schedule(name, _cron(seconds))(_scheduled(name, task))
+        self._running = running
+        if self._stopping.is_set():
+            return
+        await running.run(
+            dequeue_timeout=timedelta(seconds=1),
+            batch_size=10,
+            max_concurrent_tasks=self.at_once,
+            heartbeat_timeout=self.stale_after,
+        )
 
     def _guarded(self, name: str, registration: _Registration) -> Callable[[Job], Awaitable[None]]:
         async def run(job: Job) -> None:

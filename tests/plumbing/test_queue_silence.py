@@ -1,4 +1,4 @@
-"""The server falls silent (a machine that is gone, a firewall that forgot): the worker finds another way."""
+"""The server falls silent (a machine that is gone, a firewall that forgot): the worker dials anew."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,6 @@ from app.plumbing import queue
 from app.plumbing.database import Database
 from tests.plumbing.postgres_proxy import CHUNK, SOCKET
 from tests.plumbing.test_queue import added
-
-pytestmark = pytest.mark.timeout(90)
 
 
 class Silence:
@@ -65,7 +64,7 @@ async def silence(clone_url: str) -> AsyncIterator[tuple[Silence, str]]:
     shutil.rmtree(folder)
 
 
-async def test_a_worker_whose_server_fell_silent_works_again_within_half_a_minute(
+async def test_a_worker_whose_server_fell_silent_works_again(
     silence: tuple[Silence, str], database: Database
 ) -> None:
     proxy, url = silence
@@ -75,7 +74,7 @@ async def test_a_worker_whose_server_fell_silent_works_again_within_half_a_minut
         seen.append(payload["n"])
 
     async with Database(url) as through:
-        worker = queue.Worker(through)
+        worker = queue.Worker(through, answers_within=timedelta(seconds=2))
         worker.handle("test.job", note)
         running = asyncio.create_task(worker.run())
         await added(database, 1)
@@ -83,16 +82,12 @@ async def test_a_worker_whose_server_fell_silent_works_again_within_half_a_minut
         while seen != [1] and time.monotonic() - began < 10:  # noqa: ASYNC110  what is waited for is another task
             await asyncio.sleep(0.05)
         assert seen == [1]
-        await asyncio.sleep(1.5)  # it is idle by now, and opens no connection at this very moment
+        await asyncio.sleep(1)  # it is idle by now, and opens no connection at this very moment
         proxy.fall_silent()
         await added(database, 2)
         began = time.monotonic()
-        # Everything else of ours gives up after `ANSWER_SECONDS`, which is 10.
-        while seen != [1, 2] and time.monotonic() - began < 30:  # noqa: ASYNC110  what is waited for is another task
+        while seen != [1, 2] and time.monotonic() - began < 15:  # noqa: ASYNC110  what is waited for is another task
             await asyncio.sleep(0.05)
         worker.stop()
-        for writer in proxy.writers:
-            writer.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(running, 10)
+        await asyncio.wait_for(running, 10)
     assert seen == [1, 2]

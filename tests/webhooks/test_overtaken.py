@@ -11,9 +11,10 @@ from sqlalchemy import text
 from app import providers, webhooks
 from app.payments.sweeps import ASK, ask_soon
 from app.plumbing import queue
-from app.webhooks import deliveries, outbox, sweeps
+from app.plumbing.http import HttpClient, Reply
+from app.webhooks import deliveries, outbox, sweeps, turns
 from tests.payments.peers import answering, hanging
-from tests.webhooks.conftest import HEARD, Post, opened_site
+from tests.webhooks.conftest import HEARD, Post, changed, opened_site
 
 
 @asynccontextmanager
@@ -96,6 +97,51 @@ async def test_overtaken_while_it_was_under_way_is_not_repeated(post: Post) -> N
     assert len(post.bad.heard) == 1
 
 
+async def test_an_older_notification_on_its_way_does_not_arrive_behind_a_newer_one(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One worker has decided to send "expired" and waits for a name or a connection; another sends "paid"."""
+    told: list[str] = []
+    call = HttpClient.call
+    on_its_way, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_connect(self: HttpClient, method: str, url: str, **more: object) -> Reply:
+        if url.endswith("/failed"):
+            on_its_way.set()
+            await may_go_on.wait()
+        told.append("expired" if url.endswith("/failed") else "paid")
+        return await call(self, method, url, **more)  # type: ignore[arg-type]  # as it came
+
+    monkeypatch.setattr(HttpClient, "call", slow_to_connect)
+    expired = asyncio.create_task(post.deliver(await post.announce(success=False, sequence=3)))
+    await on_its_way.wait()
+    paid = await post.announce(success=True, sequence=5)
+    await post.deliver(paid)
+    may_go_on.set()
+    await expired
+    if (await post.row(paid)).state != "delivered":  # it has stood aside, which is one way
+        await post.until_due(paid)
+        await post.deliver(paid)
+    assert told[-1] == "paid"
+
+
+async def test_what_a_newer_one_has_overtaken_before_it_was_sent_is_closed_by_it(post: Post) -> None:
+    expired = await post.announce(success=False, sequence=3)
+    paid = await post.announce(success=True, sequence=5)
+    assert (await post.deliver(paid)).state == "delivered"
+    row = await post.row(expired)
+    assert (row.state, row.next_at) == ("superseded", None)
+    assert (await post.deliver(expired)).attempts == 0
+    assert post.bad.heard == []
+
+
+async def test_an_event_is_sent_by_one_of_several_jobs(post: Post) -> None:
+    await post.register()
+    event = await post.way(await post.publish(changed(1)))
+    await asyncio.gather(*(post.deliver(event) for _ in range(5)))
+    assert len(post.good.heard) == 1
+
+
 async def test_the_same_payment_at_another_site_overtakes_nothing(post: Post) -> None:
     peers = frozenset({post.good.peer, post.bad.peer})
     other = await opened_site(post.pipes, post.good, post.bad, peers)
@@ -123,7 +169,7 @@ async def test_the_longer_the_backlog_the_longer_a_busy_endpoint_is_left_in_peac
 async def test_a_backlog_beyond_counting_is_waited_for_no_longer(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "_LONGEST_BACKLOG", 500)
+    monkeypatch.setattr(turns, "_LONGEST_BACKLOG", 500)
     await pile_up(post, post.created.site_id, 3_000)
     async with busy(post):
         assert timedelta(seconds=5) <= await stands_aside(post, "dep_late") <= timedelta(seconds=15)

@@ -12,7 +12,7 @@ import app.players.jobs
 import app.wallet.jobs
 import app.webhooks.jobs
 from app import wiring
-from app.plumbing import logs
+from app.plumbing import logs, queue
 from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Worker
 from app.settings import Settings
@@ -28,6 +28,11 @@ def create_worker(pipes: Pipes, *, stale_after: timedelta = timedelta(seconds=30
     app.players.jobs.register(worker, pipes)
     app.wallet.jobs.register(worker, pipes)
     app.webhooks.jobs.register(worker, pipes)
+
+    async def forget() -> None:
+        await queue.forget(pipes.database)
+
+    worker.every(3600, "queue.forget", forget)
     return worker
 
 

@@ -16,15 +16,15 @@ from typing import Any
 
 import asyncpg
 import structlog
-from pgqueuer import AsyncpgDriver, AsyncpgPoolDriver, PgQueuer, Queries, RetryRequested
-from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
-from pgqueuer.domain.settings import DBSettings
-from pgqueuer.models import Job, JobId, Schedule, TracebackRecord
+from pgqueuer import AsyncpgDriver, PgQueuer, RetryRequested
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
+from pgqueuer.models import Job, JobId, Schedule
 from sqlalchemy import text
-from typing_extensions import override
 
+from app.kernel.masking import mask_excerpt
 from app.plumbing import metrics
 from app.plumbing.database import Database, Reader, Transaction, asyncpg_dsn, is_busy
+from app.plumbing.queue_wire import NAMES, SCHEMA, Connection, Driver, queries_over
 
 __all__ = [
     "SCHEMA",
@@ -33,6 +33,7 @@ __all__ = [
     "add",
     "add_all",
     "dead_letters",
+    "forget",
     "install_sql",
     "oldest_due_seconds",
     "revive",
@@ -40,11 +41,13 @@ __all__ = [
     "uninstall_sql",
 ]
 
-SCHEMA = "queue"
-_NAMES = DBSettings(db_schema=SCHEMA)
 _MINUTE, _HOUR = 60, 3_600  # seconds
+_LONGEST_REASON = 500
 _LONGEST_DELAY = timedelta(minutes=10)
 _MOST_DOUBLINGS = 11  # of half a second: more than the longest delay
+# A week: who looks into why a job failed, after a long weekend too. Three rows a job are a lot.
+_KEPT_DAYS = 7
+_FORGOTTEN_AT_ONCE = 10_000
 _log = structlog.get_logger("queue")
 
 Payload = dict[str, Any]
@@ -64,14 +67,12 @@ class DeadLetter:
 
 def install_sql() -> str:
     """The statements that create the queue's own schema; used by the migration."""
-    return QueryBuilderEnvironment(_NAMES).build_install_query(create_schema=True)
+    return QueryBuilderEnvironment(NAMES).build_install_query(create_schema=True)
 
 
 def uninstall_sql() -> str:
     """The statements that drop what `install_sql` created."""
-    return (
-        f"{QueryBuilderEnvironment(_NAMES).build_uninstall_query()}; DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"
-    )
+    return f"{QueryBuilderEnvironment(NAMES).build_uninstall_query()}; DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"
 
 
 async def add(
@@ -93,7 +94,7 @@ async def add(
         key: while a job with this key waits or runs, a second one is not added.
         urgent: before every job that is not, however long that has waited.
     """
-    queries = _queries(AsyncpgDriver(tx.raw))
+    queries = queries_over(AsyncpgDriver(tx.raw))
     body = json.dumps(payload, separators=(",", ":")).encode()
     await queries.enqueue([name], [body], [int(urgent)], [after], [key], on_conflict="skip")
 
@@ -116,7 +117,7 @@ async def add_all(
     if payloads:
         count = len(payloads)
         bodies: list[bytes | None] = [json.dumps(one, separators=(",", ":")).encode() for one in payloads]
-        await _queries(AsyncpgDriver(tx.raw)).enqueue(
+        await queries_over(AsyncpgDriver(tx.raw)).enqueue(
             [name] * count,
             bodies,
             [int(urgent)] * count,
@@ -162,69 +163,26 @@ async def dead_letters(reader: Reader, limit: int = 100) -> Sequence[DeadLetter]
 
 async def revive(tx: Transaction, ids: Sequence[int]) -> None:
     """Give dead letters another round of tries."""
-    await _queries(AsyncpgDriver(tx.raw)).requeue_jobs([JobId(found) for found in ids])
+    await queries_over(AsyncpgDriver(tx.raw)).requeue_jobs([JobId(found) for found in ids])
 
 
-class _Queries(Queries):
-    """What PgQueuer says to the database, but for what it does when a retry cannot be written."""
-
-    @override
-    async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
-        """Write that a job is tried again; PgQueuer makes a dead letter of one where this fails.
-
-        The row stays taken then. Nobody gives a sign of life for it, so that it is taken up as any that was
-        left: asked again here, the statement could meet a row that somebody else runs by then.
-        """
-        try:
-            await super().retry_job(job, delay, traceback_record)
-        except Exception as error:  # noqa: BLE001  whatever it was, the job is sound and its row is there
-            metrics.JOBS.labels(job.entrypoint, "left").inc()
-            _log.warning(
-                "queue.retry_not_written", reason=repr(error), job=job.entrypoint, job_id=int(job.id)
-            )
+async def forget(database: Database) -> int:
+    """Drop what the queue noted of jobs that are long over, some at a time; returns how many rows."""
+    count = 0
+    for noted in ("pgqueuer_log", "pgqueuer_statistics"):
+        is_old = f"created < now() - interval '{_KEPT_DAYS} days'"
+        old = f"SELECT id FROM {SCHEMA}.{noted} WHERE {is_old} LIMIT :most"  # noqa: S608  constant names
+        dropped = text(f"DELETE FROM {SCHEMA}.{noted} WHERE id IN ({old})")  # noqa: S608
+        done = _FORGOTTEN_AT_ONCE
+        while done == _FORGOTTEN_AT_ONCE:
+            async with database.transaction() as tx:
+                done = (await tx.execute(dropped, {"most": _FORGOTTEN_AT_ONCE})).rowcount
+            count += done
+    return count
 
 
-def _queries(driver: AsyncpgDriver | AsyncpgPoolDriver) -> Queries:
-    return _Queries(
-        driver,
-        qbe=QueryBuilderEnvironment(_NAMES),
-        qbq=QueryQueueBuilder(_NAMES),
-        qbs=QuerySchedulerBuilder(_NAMES),
-    )
-
-
-class _Connection(asyncpg.Connection):  # type: ignore[misc]  # published without types
-    """A connection that nobody leaves anything behind in: the queue sets, locks and opens nothing."""
-
-    @override
-    def get_reset_query(self) -> str:
-        return ""
-
-
-class _Driver(AsyncpgPoolDriver):
-    """Gives up on a server that says nothing: also when a connection is had from the pool, or given back.
-
-    What was asked of such a connection is called off on a second one, which may be as silent. The pool waits
-    for that without end, unless a time was named when the connection was taken.
-    """
-
-    def __init__(self, pool: asyncpg.Pool, seconds: float) -> None:
-        super().__init__(pool)
-        self._seconds = seconds
-
-    @override
-    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
-        async with self._pool.acquire(timeout=self._seconds) as connection:
-            return [dict(row) for row in await connection.fetch(query, *args)]
-
-    @override
-    async def execute(self, query: str, *args: object) -> str:
-        async with self._pool.acquire(timeout=self._seconds) as connection:
-            return str(await connection.execute(query, *args))
-
-    @override
-    async def notify(self, channel: str, payload: str) -> None:
-        await self.execute("SELECT pg_notify($1, $2)", channel, payload)
+class _Failed(Exception):
+    """Why a job failed, as it may be kept: PgQueuer writes an error's text and those behind it to its log."""
 
 
 @dataclass(slots=True)
@@ -301,7 +259,7 @@ class Worker:
             asyncpg_dsn(self.database.url.render_as_string(hide_password=False)),
             min_size=2,
             max_size=4,
-            connection_class=_Connection,
+            connection_class=Connection,
             server_settings=self.database.settings.as_server_settings()
             | {"application_name": "cashier worker"},
             timeout=seconds,
@@ -309,13 +267,13 @@ class Worker:
         )
         try:
             await pool
-            await self._work(_Driver(pool, seconds))
+            await self._work(Driver(pool, seconds))
             await asyncio.wait_for(pool.close(), seconds)
         finally:
             pool.terminate()  # does nothing to a closed one; a silent server would not let it close
 
-    async def _work(self, driver: _Driver) -> None:
-        running = PgQueuer(driver, channel=_NAMES.channel, queries=_queries(driver))
+    async def _work(self, driver: Driver) -> None:
+        running = PgQueuer(driver, channel=NAMES.channel, queries=queries_over(driver))
         for name, registration in self._handlers.items():
             running.entrypoint(name, on_failure="hold")(self._guarded(name, registration))
         for name, (seconds, task) in self._tasks.items():
@@ -328,6 +286,9 @@ class Worker:
             batch_size=10,
             max_concurrent_tasks=self.at_once,
             heartbeat_timeout=self.stale_after,
+            log_aggregation_interval=timedelta(
+                0
+            ),  # nobody reads its statistics: jobs are counted by `metrics`
         )
 
     def _guarded(self, name: str, registration: _Registration) -> Callable[[Job], Awaitable[None]]:
@@ -337,12 +298,12 @@ class Worker:
             try:
                 await registration.handler(payload)
                 metrics.JOBS.labels(name, "done").inc()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  told to the queue, without what must not be kept
                 is_overdue = job.attempts + 1 >= registration.tries
                 if is_overdue and not is_busy(error):
                     metrics.JOBS.labels(name, "dead").inc()
                     _log.exception("queue.dead_letter", payload=payload)
-                    raise
+                    raise _Failed(_why(error)) from None
                 if is_overdue:
                     # The database was busy, the job may be sound: it is taken up again, and people hear.
                     metrics.ALARMS.labels("job_overdue").inc()
@@ -351,11 +312,16 @@ class Worker:
                 delay = min(timedelta(seconds=0.5 * 2**doubled), _LONGEST_DELAY)
                 jittered = delay * random.uniform(0.5, 1.0)  # noqa: S311, TID251  jitter, not a secret
                 _log.warning("queue.retry", reason=repr(error), tries=job.attempts + 1, delay=str(jittered))
-                raise RetryRequested(delay=jittered, reason=repr(error)[:500]) from error
+                raise RetryRequested(delay=jittered, reason=_why(error)) from None
             finally:
                 structlog.contextvars.unbind_contextvars("job", "job_id")
 
         return run
+
+
+def _why(error: Exception) -> str:
+    """What may be kept of an error: its text may be a stranger's, and hold what must not be stored."""
+    return mask_excerpt(repr(error).encode(errors="replace"), _LONGEST_REASON)
 
 
 def _scheduled(name: str, task: Task) -> Callable[[Schedule], Awaitable[None]]:

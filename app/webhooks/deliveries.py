@@ -207,6 +207,9 @@ async def _due_event(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime
         return None
     told = await endpoint(tx, row.site_id, row.endpoint_id)  # after the lock: no pause is missed
     if told.state is not EndpointState.ACTIVE:
+        # Nor is it put aside behind the back of somebody who resumes the endpoint just now.
+        told = await endpoint(tx, row.site_id, row.endpoint_id, lock=True)
+    if told.state is not EndpointState.ACTIVE:
         is_removed = told.state is EndpointState.REMOVED
         left = WebhookState.DROPPED if is_removed else WebhookState.PENDING
         await tx.execute(update(webhooks).where(is_it(row)).values(state=left, next_at=None))

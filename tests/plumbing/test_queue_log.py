@@ -23,8 +23,9 @@ async def test_what_the_queue_noted_of_old_jobs_is_forgotten(
     owner = await asyncpg.connect(asyncpg_dsn(clone_url))
     for age in ("1 year", "8 days", "6 days"):
         await owner.execute(
-            "INSERT INTO queue.pgqueuer_log (created, job_id, status, priority, entrypoint, aggregated) SELECT "
-            "now() - $1::text::interval, n, 'successful', 0, 'test.job', n > 5 FROM generate_series(1, 9) n",
+            "INSERT INTO queue.pgqueuer_log (created, job_id, status, priority, entrypoint, aggregated) "
+            "SELECT now() - $1::text::interval, n, 'successful', 0, 'test.job', n > 5 "
+            "FROM generate_series(1, 9) n",
             age,
         )
     await owner.execute(

@@ -47,6 +47,8 @@ class Settings:
     """CASHIER_PROFILE=production: no private peers, https, no API docs, durable database settings."""
     metrics_token: str = field(default="", repr=False)
     """CASHIER_METRICS_TOKEN: what `/metrics` asks for as a bearer in production; empty = there is none."""
+    worker_metrics_port: int = 0
+    """CASHIER_WORKER_METRICS_PORT: where a worker answers `/metrics`, with the same token; 0 = nowhere."""
     limit_concurrency: int = 1000
     """CASHIER_LIMIT_CONCURRENCY: connections of each web process, idle ones too; further ones hear 503."""
     log_level: str = "info"
@@ -91,6 +93,7 @@ class Settings:
             allowed_private_peers=peers,
             production=production,
             metrics_token=_token(environ),
+            worker_metrics_port=_number(environ, "CASHIER_WORKER_METRICS_PORT", 0, 0, _HIGHEST_PORT),
             limit_concurrency=_number(environ, "CASHIER_LIMIT_CONCURRENCY", 1000, 10, 100_000),
             log_level=_one_of(environ, "CASHIER_LOG_LEVEL", ("info", "debug", "warning", "error")),
             log_json=_one_of(

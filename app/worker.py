@@ -12,6 +12,7 @@ import app.players.jobs
 import app.wallet.jobs
 import app.webhooks.jobs
 from app import wiring
+from app.ops import numbers
 from app.plumbing import logs, queue
 from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Worker
@@ -49,7 +50,13 @@ async def serve(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
-        await worker.run()
+        async with numbers.listening(
+            settings.host,
+            settings.worker_metrics_port,
+            production=settings.production,
+            token=settings.metrics_token,
+        ):
+            await worker.run()
 
 
 if __name__ == "__main__":

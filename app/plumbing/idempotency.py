@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     DateTime,
+    Index,
     Integer,
     LargeBinary,
     Select,
@@ -24,6 +25,8 @@ from sqlalchemy import (
     and_,
     delete,
     func,
+    select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
@@ -63,6 +66,7 @@ claims = Table(
     Column("fingerprint", LargeBinary, nullable=False, comment="SHA-256 of the canonical content"),
     Column("receipt", JSONB, comment="what the deed answered, once it has"),
     Column("claimed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index(None, "claimed_at"),
 )
 
 
@@ -168,9 +172,14 @@ async def earlier(
     return receipt
 
 
-async def forget(tx: Transaction, *, now: datetime) -> int:
-    """Drop claims older than anybody retries; what moved money has its own key in the ledger for ever."""
-    done = await tx.execute(delete(claims).where(claims.c.claimed_at < now - _KEPT))
+async def forget(tx: Transaction, *, now: datetime, most: int) -> int:
+    """Drop claims older than anybody retries; what moved money has its own key in the ledger for ever.
+
+    At most so many; returns how many.
+    """
+    its_key = tuple_(claims.c.site_id, claims.c.scope, claims.c.key)
+    old = select(*its_key.clauses).where(claims.c.claimed_at < now - _KEPT).limit(most)
+    done = await tx.execute(delete(claims).where(its_key.in_(old)))
     return done.rowcount
 
 

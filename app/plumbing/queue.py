@@ -29,6 +29,7 @@ from app.plumbing.queue_wire import NAMES, SCHEMA, Connection, Driver, queries_o
 __all__ = [
     "SCHEMA",
     "DeadLetter",
+    "Task",
     "Worker",
     "add",
     "add_all",

@@ -143,6 +143,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "too_many_endpoints": 409,
     "unknown_event_type": 422,
     "webhook_not_found": 404,
+    "webhook_overtaken": 409,
     "approval_closed": 409,
     "approval_expired": 409,
     "approval_not_found": 404,

@@ -77,10 +77,27 @@ async def test_a_webhook_that_a_newer_one_has_overtaken_is_not_sent(post: Post) 
     # It is closed: nobody finds it again, and a replay tells nothing that is no longer true.
     async with post.database.transaction() as tx:
         assert await sweeps.recover_forgotten(tx, now=post.clock.now() + timedelta(days=1)) == 0
-        await webhooks.replay(tx, post.created.site_id, expired, at=post.clock.now())
+    with pytest.raises(webhooks.WebhookOvertaken):
+        await post.do(webhooks.replay, expired)
     assert (await post.deliver(expired)).state == "superseded"
     assert [heard.fields["status_id"] for heard in post.good.heard] == [4]
     assert len(post.bad.heard) == 2
+
+
+async def test_replaying_what_was_heard_and_then_overtaken_does_not_unsay_it(post: Post) -> None:
+    expired = await post.announce(success=False, sequence=3)
+    heard = await post.deliver(expired)
+    assert heard.state == "delivered"
+    paid = await post.announce(success=True, sequence=5)
+    assert (await post.deliver(paid)).state == "delivered"
+    with pytest.raises(webhooks.WebhookOvertaken):
+        await post.do(webhooks.replay, expired)
+    row = await post.deliver(expired)
+    assert len(post.bad.heard) == 1, "what is no longer true is not told again"
+    assert (row.state, row.delivered_at) == ("delivered", heard.delivered_at)
+    await post.do(webhooks.replay, paid)
+    assert (await post.deliver(paid)).state == "delivered"
+    assert len(post.good.heard) == 2
 
 
 async def test_overtaken_while_it_was_under_way_is_not_repeated(post: Post) -> None:

@@ -225,12 +225,9 @@ def install(
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         names = {404: "not_found", 405: "method_not_allowed", 408: "too_slow", 413: "too_large"}
         code = names.get(error.status_code, "refused")
-        sentences = {
-            408: f"The request body did not arrive within {BODY_SECONDS:g} seconds.",
-            413: f"The request body is larger than {BODY_LIMIT_BYTES} bytes.",
-        }
-        detail = sentences.get(error.status_code, str(error.detail))
-        return problem(error.status_code, code, detail, request_id=_request_id(request))
+        answer = problem(error.status_code, code, str(error.detail), request_id=_request_id(request))
+        answer.headers.update(error.headers or {})  # of 405: the methods there are
+        return answer
 
 
 async def _database_down(request: Request, error: Exception) -> JSONResponse:
@@ -275,12 +272,13 @@ class _Body:
             async with asyncio.timeout_at(self._ends_at):
                 message = await self._receive()
         except TimeoutError:
-            raise HTTPException(408) from None
+            sentence = f"The request body did not arrive within {BODY_SECONDS:g} seconds."
+            raise HTTPException(408, sentence) from None
         self.is_abandoned = message["type"] == "http.disconnect"
         self._is_complete = not message.get("more_body", False)
         self._received += len(message.get("body", b""))
         if max(self._received, self._declared) > self._limit:
-            raise HTTPException(413)
+            raise HTTPException(413, f"The request body is larger than {self._limit} bytes.")
         return message
 
 

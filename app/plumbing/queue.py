@@ -64,6 +64,7 @@ class DeadLetter:
     name: str
     payload: Payload
     tries: int
+    why: str = ""
 
 
 def install_sql() -> str:
@@ -150,21 +151,35 @@ async def unfinished(reader: Reader, name: str, *, most: int) -> int:
 
 async def dead_letters(reader: Reader, limit: int = 100) -> Sequence[DeadLetter]:
     """Jobs that failed every try, newest first."""
+    why = (
+        f"SELECT traceback->>'exception_message' FROM {SCHEMA}.pgqueuer_log l "  # noqa: S608  a constant name
+        "WHERE l.job_id = q.id AND l.status = 'failed' ORDER BY l.created DESC LIMIT 1"
+    )
     rows = await reader.all(
         text(
-            f"SELECT id, entrypoint, payload, attempts FROM {SCHEMA}.pgqueuer "  # noqa: S608  a constant name
+            f"SELECT id, entrypoint, payload, attempts, ({why}) AS why FROM {SCHEMA}.pgqueuer q "  # noqa: S608
             "WHERE status = 'failed' ORDER BY id DESC LIMIT :limit"
         ),
         {"limit": limit},
     )
     return [
-        DeadLetter(row.id, row.entrypoint, json.loads(row.payload or b"{}"), row.attempts) for row in rows
+        DeadLetter(row.id, row.entrypoint, json.loads(row.payload or b"{}"), row.attempts, row.why or "")
+        for row in rows
     ]
 
 
-async def revive(tx: Transaction, ids: Sequence[int]) -> None:
-    """Give dead letters another round of tries."""
-    await queries_over(AsyncpgDriver(tx.raw)).requeue_jobs([JobId(found) for found in ids])
+async def revive(tx: Transaction, ids: Sequence[int]) -> list[int]:
+    """Give dead letters another round of tries; returns those that were some."""
+    rows = await tx.all(
+        text(
+            f"SELECT id FROM {SCHEMA}.pgqueuer WHERE id = ANY(:ids) AND status = 'failed' "  # noqa: S608
+            "ORDER BY id FOR UPDATE"
+        ),
+        {"ids": list(ids)},
+    )
+    found = [row.id for row in rows]
+    await queries_over(AsyncpgDriver(tx.raw)).requeue_jobs([JobId(one) for one in found])
+    return found
 
 
 async def forget(database: Database) -> int:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
 __all__ = ["BadSetting", "Settings"]
 
 _HIGHEST_PORT: Final = 65_535
@@ -47,14 +50,16 @@ class Settings:
     """CASHIER_PROFILE=production: no private peers, https, no API docs, durable database settings."""
     metrics_token: str = field(default="", repr=False)
     """CASHIER_METRICS_TOKEN: what `/metrics` asks for as a bearer in production; empty = there is none."""
+    worker_metrics_port: int = 0
+    """CASHIER_WORKER_METRICS_PORT: where a worker answers `/metrics`, with the same token; 0 = nowhere."""
     limit_concurrency: int = 1000
-    """CASHIER_LIMIT_CONCURRENCY: connections of each web process; further ones are answered 503."""
+    """CASHIER_LIMIT_CONCURRENCY: connections of each web process, idle ones too; further ones hear 503."""
     log_level: str = "info"
     """CASHIER_LOG_LEVEL: debug, info, warning, error."""
     log_json: bool = False
     """CASHIER_LOG_FORMAT=json|console."""
     pool_size: int = 10
-    """CASHIER_POOL_SIZE: database connections of each process."""
+    """CASHIER_POOL_SIZE: database connections of each process, besides those of batches and of the queue."""
     web_processes: int = 1
     """CASHIER_WEB_PROCESSES: how many serve this database; `cashier web --processes` says so to its own."""
     job_stale_seconds: int = 30
@@ -87,10 +92,11 @@ class Settings:
             port=port,
             merchant_port=_port(environ, "CASHIER_MERCHANT_PORT", 8081),
             sandbox_port=_port(environ, "CASHIER_SANDBOX_PORT", 8082),
-            public_url=public_url or f"http://{host}:{port}",
+            public_url=public_url or f"http://{_authority(host, port)}",
             allowed_private_peers=peers,
             production=production,
             metrics_token=_token(environ),
+            worker_metrics_port=_number(environ, "CASHIER_WORKER_METRICS_PORT", 0, 0, _HIGHEST_PORT),
             limit_concurrency=_number(environ, "CASHIER_LIMIT_CONCURRENCY", 1000, 10, 100_000),
             log_level=_one_of(environ, "CASHIER_LOG_LEVEL", ("info", "debug", "warning", "error")),
             log_json=_one_of(
@@ -116,10 +122,20 @@ def _is_number(text: str, low: int, high: int) -> bool:
 
 def _database_url(environ: Mapping[str, str]) -> str:
     text = environ.get("CASHIER_DATABASE_URL", "")
-    if text and not text.startswith(("postgresql://", "postgres://")):
+    if text and not _is_database_address(text):
         # Not shown: it may hold a password.
         raise BadSetting("CASHIER_DATABASE_URL must be postgresql://user:password@host:port/database")
     return text.replace("postgres://", "postgresql://", 1)
+
+
+def _is_database_address(text: str) -> bool:
+    """Whether it can be read; the port may be left out, and the host be in the query."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+        return False
+    has_port = url.port is None or 1 <= url.port <= _HIGHEST_PORT
+    return url.drivername in {"postgresql", "postgres"} and has_port and text.isprintable()
 
 
 def _public_url(environ: Mapping[str, str]) -> str:
@@ -132,10 +148,17 @@ def _public_url(environ: Mapping[str, str]) -> str:
 def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
+        port = parts.port
     except ValueError:
         return False
-    has_host = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    return has_host and not parts.query and not parts.fragment and "@" not in parts.netloc
+    has_host = parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0
+    # `urlsplit` drops line ends and forgives blanks; no browser finds such a host.
+    is_written = text.isprintable() and " " not in text
+    return has_host and is_written and not parts.query and not parts.fragment and "@" not in parts.netloc
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _token(environ: Mapping[str, str]) -> str:

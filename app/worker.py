@@ -12,7 +12,8 @@ import app.players.jobs
 import app.wallet.jobs
 import app.webhooks.jobs
 from app import wiring
-from app.plumbing import logs
+from app.ops import numbers
+from app.plumbing import logs, queue
 from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Worker
 from app.settings import Settings
@@ -28,6 +29,11 @@ def create_worker(pipes: Pipes, *, stale_after: timedelta = timedelta(seconds=30
     app.players.jobs.register(worker, pipes)
     app.wallet.jobs.register(worker, pipes)
     app.webhooks.jobs.register(worker, pipes)
+
+    async def forget() -> None:
+        await queue.forget(pipes.database)
+
+    worker.every(3600, "queue.forget", forget)
     return worker
 
 
@@ -44,7 +50,13 @@ async def serve(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
-        await worker.run()
+        async with numbers.listening(
+            settings.host,
+            settings.worker_metrics_port,
+            production=settings.production,
+            token=settings.metrics_token,
+        ):
+            await worker.run()
 
 
 if __name__ == "__main__":

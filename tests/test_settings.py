@@ -1,10 +1,14 @@
 """The environment: every wrong value is one sentence that names the setting and what is expected."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from app.settings import BadSetting, Settings
+from tests.conftest import ROOT
 
 PASSWORD = "hunter2"
 TOKEN = "0123456789abcdef"
@@ -25,6 +29,7 @@ def test_everything_can_be_set() -> None:
             "CASHIER_HOST": "0.0.0.0",
             "CASHIER_PORT": "9000",
             "CASHIER_MERCHANT_PORT": "9001",
+            "CASHIER_WORKER_METRICS_PORT": "9003",
             "CASHIER_SANDBOX_PORT": "9002",
             "CASHIER_PUBLIC_URL": "https://pay.example/",
             "CASHIER_ALLOWED_PRIVATE_PEERS": " 127.0.0.1:8081, shop:80,[::1]:1 ,",
@@ -44,6 +49,7 @@ def test_everything_can_be_set() -> None:
         host="0.0.0.0",
         port=9000,
         merchant_port=9001,
+        worker_metrics_port=9003,
         sandbox_port=9002,
         public_url="https://pay.example",
         allowed_private_peers=frozenset({("127.0.0.1", 8081), ("shop", 80), ("::1", 1)}),
@@ -163,3 +169,54 @@ def test_production_is_reached_by_https(url: str) -> None:
     assert str(bad.value) == (
         "CASHIER_PUBLIC_URL must be an https address in production, like https://cashier.example"
     )
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:hunter2@db:port/cashier", "postgresql://me:hunter2@db:99999/cashier"]
+)
+def test_an_address_of_a_database_that_cannot_be_read_is_one_sentence(url: str) -> None:
+    """README: "a value that cannot be used is refused with a sentence"."""
+    environ = {**os.environ, "CASHIER_DATABASE_URL": url}
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "site", "show", "101"],
+        env=environ,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert "hunter2" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "CASHIER_DATABASE_URL must be postgresql://user:password@host:port/database" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://pay.example:99999",
+        "https://pay.example:port",
+        "https://pay example",
+        "https://pay.example/\n",
+        " https://pay.example",
+    ],
+)
+def test_a_public_address_that_no_browser_can_open_is_refused(value: str) -> None:
+    with pytest.raises(BadSetting):
+        Settings.read({"CASHIER_PUBLIC_URL": value})
+
+
+def test_the_address_of_an_ipv6_host_has_its_brackets() -> None:
+    assert Settings.read({"CASHIER_HOST": "::1"}).public_url == "http://[::1]:8080"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgresql:///cashier?host=/run/postgresql",
+        "postgresql://me:a/b#c@db:5433/cashier",
+        "postgresql://db",
+    ],
+)
+def test_an_address_of_a_database_may_leave_things_out(value: str) -> None:
+    assert Settings.read({"CASHIER_DATABASE_URL": value}).database_url == value

@@ -177,8 +177,7 @@ def _object(body: bytes) -> Mapping[str, object] | None:
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     content = dict(pairs)
     if len(content) != len(pairs):
-        sentence = "a name appears twice"
-        raise ValueError(sentence)
+        raise ValueError("a name appears twice")
     return content
 
 

@@ -164,7 +164,7 @@ def form_token() -> str:
 
 def source_type(here: Visit) -> int:
     """Which kind of client the player uses (protocol.md section 15)."""
-    client = {"mobile": "mobile", "native": "native"}.get(here.session.wishes.get("mode", ""), "iframe")
+    client = "mobile" if here.session.wishes.get("mode") == "mobile" else "iframe"
     return payments.SOURCE_TYPES[client]
 
 

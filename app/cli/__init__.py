@@ -3,6 +3,7 @@
 from app.cli import deposits, simulation, staff
 from app.cli.asking import DATABASE_REFUSALS, NAME_IT, fail, fail_at
 from app.cli.cases import case
+from app.cli.letters import job
 from app.cli.payouts import payout
 from app.cli.processes import program
 from app.cli.providers import provider
@@ -34,6 +35,7 @@ for _name, _group in {
     "case": case,
     "payout": payout,
     "switch": switch,
+    "jobs": job,
 }.items():
     program.add_typer(_group, name=_name)
 staff.register(program)

@@ -1,13 +1,15 @@
 """What the ledger does on its own: seal what is recorded, verify what is kept, give expired holds back."""
 
+from collections.abc import Awaitable, Callable
+
 import structlog
 
 from app.ledger import audit, operations, queries
 from app.ledger.audit import Report
 from app.plumbing import metrics
-from app.plumbing.database import Transaction
+from app.plumbing.database import DatabaseDown, Transaction
 from app.plumbing.pipes import Pipes
-from app.plumbing.queue import Payload, Worker
+from app.plumbing.queue import Worker
 
 __all__ = ["register"]
 
@@ -21,7 +23,7 @@ _log = structlog.get_logger("ledger")
 
 
 def register(worker: Worker, pipes: Pipes) -> None:
-    """Schedule sealing, verification and expiry; each also runs on demand as a job of the same name."""
+    """Schedule sealing, verification and expiry."""
 
     async def seal() -> None:
         await seal_everything(pipes)
@@ -39,26 +41,20 @@ def register(worker: Worker, pipes: Pipes) -> None:
     ):
         worker.every(seconds, name, task)
 
-    async def seal_now(_: Payload) -> None:
-        await seal()
-
-    async def verify_now(_: Payload) -> None:
-        await verify()
-
-    worker.handle("ledger.seal_now", seal_now)
-    worker.handle("ledger.verify_now", verify_now)
-
 
 async def seal_everything(pipes: Pipes) -> int:
-    """Seal until nothing complete is left; returns the number of seals made."""
-    made = 0
-    for site_id in await _sites(pipes):
+    """Seal until nothing complete is left, wherever that can be; returns the number of seals made."""
+
+    async def at_one(site_id: int) -> int:
+        made = 0
         while True:
             async with pipes.database.transaction() as tx:
                 link = await audit.seal(tx, site_id, at=pipes.clock.now())
             if link is None:
-                break
+                return made
             made += 1
+
+    made = await _everywhere(pipes, "ledger.seal", at_one)
     async with pipes.database.reading() as reader:
         waiting = [await queries.seal_lag(reader, site_id) for site_id in await queries.sites(reader)]
     metrics.SEAL_LAG.set(sum(lag.rows for lag in waiting))
@@ -66,13 +62,14 @@ async def seal_everything(pipes: Pipes) -> int:
 
 
 async def verify_news(pipes: Pipes) -> Report:
-    """Verify what came since the last time; a violation is logged each time until it is repaired."""
+    """Verify what came since the last time; a violation is an alarm each time until it is repaired."""
 
     async def work(tx: Transaction) -> Report:
         return await audit.checkpoint(tx)
 
     report = await pipes.database.retried(work)
     for violation in report.violations:
+        metrics.ALARMS.labels("ledger_violation").inc()
         _log.critical(
             "ledger.violation", invariant=violation.invariant, site_id=violation.site_id, what=violation.what
         )
@@ -80,18 +77,31 @@ async def verify_news(pipes: Pipes) -> Report:
 
 
 async def expire_everywhere(pipes: Pipes) -> int:
-    """Give back what expired holds still hold; returns how many."""
-    given_back = 0
-    for site_id in await _sites(pipes):
-        full = True
+    """Give back what expired holds still hold, at every site where that can be; returns how many."""
+
+    async def at_one(site_id: int) -> int:
+        given_back, full = 0, True
         while full:
             async with pipes.database.transaction() as tx:
                 done = await operations.expire_holds(tx, site_id, at=pipes.clock.now(), limit=_HOLDS_AT_ONCE)
             given_back += len(done)
             full = len(done) == _HOLDS_AT_ONCE
-    return given_back
+        return given_back
+
+    return await _everywhere(pipes, "ledger.expire_holds", at_one)
 
 
-async def _sites(pipes: Pipes) -> list[int]:
+async def _everywhere(pipes: Pipes, name: str, at_one: Callable[[int], Awaitable[int]]) -> int:
+    """Do something at each site, whatever becomes of it at another; people hear of a site where it fails."""
     async with pipes.database.reading() as reader:
-        return list(await queries.sites(reader))
+        site_ids = list(await queries.sites(reader))
+    count = 0
+    for site_id in site_ids:
+        try:
+            count += await at_one(site_id)
+        except DatabaseDown:
+            raise  # nothing can be done at the others either
+        except Exception:  # noqa: BLE001  the other sites' turn, and this one's again the next time
+            metrics.ALARMS.labels("ledger_site_skipped").inc()
+            _log.exception("ledger.site_skipped", task=name, site_id=site_id)
+    return count

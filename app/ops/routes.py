@@ -1,12 +1,11 @@
 """Where operations look: alive, ready, numbers."""
 
-import hmac
-
 import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.ops.health import checks
+from app.ops.numbers import MEDIA_TYPE, is_bearer
 from app.plumbing import metrics, web
 from app.plumbing.pipes import Pipes
 
@@ -48,15 +47,10 @@ def router(pipes: Pipes, *, production: bool, metrics_token: str = "") -> APIRou
     async def numbers(request: Request) -> Response:
         if production and not metrics_token:
             return web.problem(404, "not_found", "Not Found")
-        if production and not _is_bearer(request.headers.get("authorization", ""), metrics_token):
+        if production and not is_bearer(request.headers.get("authorization", ""), metrics_token):
             answer = web.problem(401, "not_authentic", "Say who asks: Authorization: Bearer and the token.")
             answer.headers["www-authenticate"] = "Bearer"
             return answer
-        return Response(metrics.rendered(), media_type="text/plain; version=0.0.4")
+        return Response(metrics.rendered(), media_type=MEDIA_TYPE)
 
     return routes
-
-
-def _is_bearer(authorization: str, token: str) -> bool:
-    scheme, _, sent = authorization.partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), token.encode())

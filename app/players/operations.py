@@ -6,7 +6,19 @@ from datetime import datetime
 from typing import Final
 
 import structlog
-from sqlalchemy import Boolean, bindparam, case, delete, exists, func, literal, literal_column, select, update
+from sqlalchemy import (
+    Boolean,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app import merchants
@@ -169,9 +181,11 @@ async def use_key(tx: Transaction, key: str, *, now: datetime) -> Session:
     return Session(row.session_id, player, row.currency, row.language, row.customer_ip, row.wishes)
 
 
-async def forget_sessions(tx: Transaction, *, now: datetime) -> int:
-    """Drop sessions whose key can no longer be used; returns how many."""
-    done = await tx.execute(delete(sessions).where(sessions.c.obtained_at < now - KEY_LIFETIME))
+async def forget_sessions(tx: Transaction, *, now: datetime, most: int) -> int:
+    """Drop sessions whose key can no longer be used, at most so many; returns how many."""
+    its_key = tuple_(sessions.c.site_id, sessions.c.session_id)
+    old = select(*its_key.clauses).where(sessions.c.obtained_at < now - KEY_LIFETIME).limit(most)
+    done = await tx.execute(delete(sessions).where(its_key.in_(old)))
     return done.rowcount
 
 

@@ -65,4 +65,5 @@ sessions = Table(
     UniqueConstraint("site_id", "key_hash"),
     ForeignKeyConstraint(["site_id", "player_id"], ["player.site_id", "player.player_id"]),
     Index(None, "site_id", "player_id"),
+    Index(None, "obtained_at"),
 )

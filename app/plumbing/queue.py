@@ -16,23 +16,25 @@ from typing import Any
 
 import asyncpg
 import structlog
-from pgqueuer import AsyncpgDriver, AsyncpgPoolDriver, PgQueuer, Queries, RetryRequested
-from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
-from pgqueuer.domain.settings import DBSettings
+from pgqueuer import AsyncpgDriver, PgQueuer, RetryRequested
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
 from pgqueuer.models import Job, JobId, Schedule
 from sqlalchemy import text
-from typing_extensions import override
 
+from app.kernel.masking import mask_excerpt
 from app.plumbing import metrics
 from app.plumbing.database import Database, Reader, Transaction, asyncpg_dsn, is_busy
+from app.plumbing.queue_wire import NAMES, SCHEMA, Connection, Driver, queries_over
 
 __all__ = [
     "SCHEMA",
     "DeadLetter",
+    "Task",
     "Worker",
     "add",
     "add_all",
     "dead_letters",
+    "forget",
     "install_sql",
     "oldest_due_seconds",
     "revive",
@@ -40,11 +42,13 @@ __all__ = [
     "uninstall_sql",
 ]
 
-SCHEMA = "queue"
-_NAMES = DBSettings(db_schema=SCHEMA)
 _MINUTE, _HOUR = 60, 3_600  # seconds
+_LONGEST_REASON = 500
 _LONGEST_DELAY = timedelta(minutes=10)
 _MOST_DOUBLINGS = 11  # of half a second: more than the longest delay
+# A week: who looks into why a job failed, after a long weekend too. Three rows a job are a lot.
+_KEPT_DAYS = 7
+_FORGOTTEN_AT_ONCE = 10_000
 _log = structlog.get_logger("queue")
 
 Payload = dict[str, Any]
@@ -60,18 +64,17 @@ class DeadLetter:
     name: str
     payload: Payload
     tries: int
+    why: str = ""
 
 
 def install_sql() -> str:
     """The statements that create the queue's own schema; used by the migration."""
-    return QueryBuilderEnvironment(_NAMES).build_install_query(create_schema=True)
+    return QueryBuilderEnvironment(NAMES).build_install_query(create_schema=True)
 
 
 def uninstall_sql() -> str:
     """The statements that drop what `install_sql` created."""
-    return (
-        f"{QueryBuilderEnvironment(_NAMES).build_uninstall_query()}; DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"
-    )
+    return f"{QueryBuilderEnvironment(NAMES).build_uninstall_query()}; DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"
 
 
 async def add(
@@ -93,7 +96,7 @@ async def add(
         key: while a job with this key waits or runs, a second one is not added.
         urgent: before every job that is not, however long that has waited.
     """
-    queries = _queries(AsyncpgDriver(tx.raw))
+    queries = queries_over(AsyncpgDriver(tx.raw))
     body = json.dumps(payload, separators=(",", ":")).encode()
     await queries.enqueue([name], [body], [int(urgent)], [after], [key], on_conflict="skip")
 
@@ -116,7 +119,7 @@ async def add_all(
     if payloads:
         count = len(payloads)
         bodies: list[bytes | None] = [json.dumps(one, separators=(",", ":")).encode() for one in payloads]
-        await _queries(AsyncpgDriver(tx.raw)).enqueue(
+        await queries_over(AsyncpgDriver(tx.raw)).enqueue(
             [name] * count,
             bodies,
             [int(urgent)] * count,
@@ -148,45 +151,60 @@ async def unfinished(reader: Reader, name: str, *, most: int) -> int:
 
 async def dead_letters(reader: Reader, limit: int = 100) -> Sequence[DeadLetter]:
     """Jobs that failed every try, newest first."""
+    why = (
+        f"SELECT traceback->>'exception_message' FROM {SCHEMA}.pgqueuer_log l "  # noqa: S608  a constant name
+        "WHERE l.job_id = q.id AND l.status = 'failed' ORDER BY l.created DESC LIMIT 1"
+    )
     rows = await reader.all(
         text(
-            f"SELECT id, entrypoint, payload, attempts FROM {SCHEMA}.pgqueuer "  # noqa: S608  a constant name
+            f"SELECT id, entrypoint, payload, attempts, ({why}) AS why FROM {SCHEMA}.pgqueuer q "  # noqa: S608
             "WHERE status = 'failed' ORDER BY id DESC LIMIT :limit"
         ),
         {"limit": limit},
     )
     return [
-        DeadLetter(row.id, row.entrypoint, json.loads(row.payload or b"{}"), row.attempts) for row in rows
+        DeadLetter(row.id, row.entrypoint, json.loads(row.payload or b"{}"), row.attempts, row.why or "")
+        for row in rows
     ]
 
 
-async def revive(tx: Transaction, ids: Sequence[int]) -> None:
-    """Give dead letters another round of tries."""
-    await _queries(AsyncpgDriver(tx.raw)).requeue_jobs([JobId(found) for found in ids])
-
-
-def _queries(driver: AsyncpgDriver | AsyncpgPoolDriver) -> Queries:
-    return Queries(
-        driver,
-        qbe=QueryBuilderEnvironment(_NAMES),
-        qbq=QueryQueueBuilder(_NAMES),
-        qbs=QuerySchedulerBuilder(_NAMES),
+async def revive(tx: Transaction, ids: Sequence[int]) -> list[int]:
+    """Give dead letters another round of tries; returns those that were some."""
+    rows = await tx.all(
+        text(
+            f"SELECT id FROM {SCHEMA}.pgqueuer WHERE id = ANY(:ids) AND status = 'failed' "  # noqa: S608
+            "ORDER BY id FOR UPDATE"
+        ),
+        {"ids": list(ids)},
     )
+    found = [row.id for row in rows]
+    await queries_over(AsyncpgDriver(tx.raw)).requeue_jobs([JobId(one) for one in found])
+    return found
 
 
-class _Connection(asyncpg.Connection):  # type: ignore[misc]  # published without types
-    """A connection that nobody leaves anything behind in: the queue sets, locks and opens nothing."""
+async def forget(database: Database) -> int:
+    """Drop what the queue noted of jobs that are long over, some at a time; returns how many rows."""
+    count = 0
+    for noted in ("pgqueuer_log", "pgqueuer_statistics"):
+        is_old = f"created < now() - interval '{_KEPT_DAYS} days'"
+        old = f"SELECT id FROM {SCHEMA}.{noted} WHERE {is_old} LIMIT :most"  # noqa: S608  constant names
+        dropped = text(f"DELETE FROM {SCHEMA}.{noted} WHERE id IN ({old})")  # noqa: S608
+        done = _FORGOTTEN_AT_ONCE
+        while done == _FORGOTTEN_AT_ONCE:
+            async with database.transaction() as tx:
+                done = (await tx.execute(dropped, {"most": _FORGOTTEN_AT_ONCE})).rowcount
+            count += done
+    return count
 
-    @override
-    def get_reset_query(self) -> str:
-        return ""
+
+class _Failed(Exception):
+    """Why a job failed, as it may be kept: PgQueuer writes an error's text and those behind it to its log."""
 
 
 @dataclass(slots=True)
 class _Registration:
     handler: Handler
     tries: int
-    at_once: int
 
 
 @dataclass(slots=True)
@@ -197,19 +215,22 @@ class Worker:
         database: where the queue lives; the worker opens connections of its own to the same address.
         stale_after: a job whose worker gave no sign of life for so long is taken up by another.
         at_once: jobs running at the same time in this process.
+        answers_within: a server that has not answered the queue for so long is given up, and dialled anew;
+            longer than the server itself lets a statement run.
     """
 
     database: Database
     stale_after: timedelta = timedelta(seconds=30)
     at_once: int = 40
+    answers_within: timedelta = timedelta(seconds=7)
     _handlers: dict[str, _Registration] = field(default_factory=dict)
     _tasks: dict[str, tuple[int, Task]] = field(default_factory=dict)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _running: PgQueuer | None = None
 
-    def handle(self, name: str, handler: Handler, *, tries: int = 10, at_once: int = 0) -> None:
-        """Let `handler` run the jobs called `name`; `at_once` 0 means as many as the worker may."""
-        self._handlers[name] = _Registration(handler, tries, at_once)
+    def handle(self, name: str, handler: Handler, *, tries: int = 10) -> None:
+        """Let `handler` run the jobs called `name`; one that failed `tries` times is a dead letter."""
+        self._handlers[name] = _Registration(handler, tries)
 
     def every(self, seconds: int, name: str, task: Task) -> None:
         """Run `task` about every `seconds` in one worker of the fleet.
@@ -249,31 +270,42 @@ class Worker:
                 delay = min(delay * 2, 5.0)
 
     async def _run_once(self) -> None:
-        settings = self.database.settings.as_server_settings() | {"application_name": "cashier worker"}
-        async with asyncpg.create_pool(
+        seconds = self.answers_within.total_seconds()
+        pool = asyncpg.create_pool(
             asyncpg_dsn(self.database.url.render_as_string(hide_password=False)),
             min_size=2,
             max_size=4,
-            connection_class=_Connection,
-            server_settings=settings,
-        ) as pool:
-            driver = AsyncpgPoolDriver(pool)
-            running = PgQueuer(driver, channel=_NAMES.channel, queries=_queries(driver))
-            for name, registration in self._handlers.items():
-                running.entrypoint(name, concurrency_limit=registration.at_once, on_failure="hold")(
-                    self._guarded(name, registration)
-                )
-            for name, (seconds, task) in self._tasks.items():
-                running.schedule(name, _cron(seconds))(_scheduled(name, task))
-            self._running = running
-            if self._stopping.is_set():
-                return
-            await running.run(
-                dequeue_timeout=timedelta(seconds=1),
-                batch_size=10,
-                max_concurrent_tasks=self.at_once,
-                heartbeat_timeout=self.stale_after,
-            )
+            connection_class=Connection,
+            server_settings=self.database.settings.as_server_settings()
+            | {"application_name": "cashier worker"},
+            timeout=seconds,
+            command_timeout=seconds,
+        )
+        try:
+            await pool
+            await self._work(Driver(pool, seconds))
+            await asyncio.wait_for(pool.close(), seconds)
+        finally:
+            pool.terminate()  # does nothing to a closed one; a silent server would not let it close
+
+    async def _work(self, driver: Driver) -> None:
+        running = PgQueuer(driver, channel=NAMES.channel, queries=queries_over(driver))
+        for name, registration in self._handlers.items():
+            running.entrypoint(name, on_failure="hold")(self._guarded(name, registration))
+        for name, (seconds, task) in self._tasks.items():
+            running.schedule(name, _cron(seconds))(_scheduled(name, task))
+        self._running = running
+        if self._stopping.is_set():
+            return
+        await running.run(
+            dequeue_timeout=timedelta(seconds=1),
+            batch_size=10,
+            max_concurrent_tasks=self.at_once,
+            heartbeat_timeout=self.stale_after,
+            log_aggregation_interval=timedelta(
+                0
+            ),  # nobody reads its statistics: jobs are counted by `metrics`
+        )
 
     def _guarded(self, name: str, registration: _Registration) -> Callable[[Job], Awaitable[None]]:
         async def run(job: Job) -> None:
@@ -282,12 +314,12 @@ class Worker:
             try:
                 await registration.handler(payload)
                 metrics.JOBS.labels(name, "done").inc()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  told to the queue, without what must not be kept
                 is_overdue = job.attempts + 1 >= registration.tries
                 if is_overdue and not is_busy(error):
                     metrics.JOBS.labels(name, "dead").inc()
                     _log.exception("queue.dead_letter", payload=payload)
-                    raise
+                    raise _Failed(_why(error)) from None
                 if is_overdue:
                     # The database was busy, the job may be sound: it is taken up again, and people hear.
                     metrics.ALARMS.labels("job_overdue").inc()
@@ -296,11 +328,16 @@ class Worker:
                 delay = min(timedelta(seconds=0.5 * 2**doubled), _LONGEST_DELAY)
                 jittered = delay * random.uniform(0.5, 1.0)  # noqa: S311, TID251  jitter, not a secret
                 _log.warning("queue.retry", reason=repr(error), tries=job.attempts + 1, delay=str(jittered))
-                raise RetryRequested(delay=jittered, reason=repr(error)[:500]) from error
+                raise RetryRequested(delay=jittered, reason=_why(error)) from None
             finally:
                 structlog.contextvars.unbind_contextvars("job", "job_id")
 
         return run
+
+
+def _why(error: Exception) -> str:
+    """What may be kept of an error: its text may be a stranger's, and hold what must not be stored."""
+    return mask_excerpt(repr(error).encode(errors="replace"), _LONGEST_REASON)
 
 
 def _scheduled(name: str, task: Task) -> Callable[[Schedule], Awaitable[None]]:

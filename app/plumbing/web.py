@@ -149,6 +149,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "too_many_endpoints": 409,
     "unknown_event_type": 422,
     "webhook_not_found": 404,
+    "webhook_overtaken": 409,
     "approval_closed": 409,
     "approval_expired": 409,
     "approval_not_found": 404,
@@ -219,13 +220,10 @@ def install(
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        sentences = {
-            408: f"The request body did not arrive within {BODY_SECONDS:g} seconds.",
-            413: f"The request body is larger than {BODY_LIMIT_BYTES} bytes.",
-        }
         code = NAMES.get(error.status_code, "refused")
-        detail = sentences.get(error.status_code, str(error.detail))
-        return problem(error.status_code, code, detail, scope=request.scope)
+        answer = problem(error.status_code, code, str(error.detail), scope=request.scope)
+        answer.headers.update(error.headers or {})  # of 405: the methods there are
+        return answer
 
     @app.get(f"{TYPES}{{code}}", include_in_schema=False)
     async def meaning(code: str) -> PlainTextResponse:
@@ -277,12 +275,13 @@ class _Body:
             async with asyncio.timeout_at(self._ends_at):
                 message = await self._receive()
         except TimeoutError:
-            raise HTTPException(408) from None
+            sentence = f"The request body did not arrive within {BODY_SECONDS:g} seconds."
+            raise HTTPException(408, sentence) from None
         self.is_abandoned = message["type"] == "http.disconnect"
         self._is_complete = not message.get("more_body", False)
         self._received += len(message.get("body", b""))
         if max(self._received, self._declared) > self._limit:
-            raise HTTPException(413)
+            raise HTTPException(413, f"The request body is larger than {self._limit} bytes.")
         return message
 
 

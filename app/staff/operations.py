@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import and_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app import merchants
@@ -36,6 +36,7 @@ from app.staff.queries import (
 )
 from app.staff.rules import (
     NotAnotherPerson,
+    OperatorDisabled,
     admit,
     check_new,
     check_reasons,
@@ -119,14 +120,14 @@ async def new_token(tx: Transaction, operator_id: str, *, at: datetime, by: str 
         The token, shown once.
 
     Raises:
+        OperatorDisabled: it would open nothing.
         OperatorNotFound: no such operator.
     """
     token = _new_secret()
-    done = await tx.execute(
-        update(operators).where(operators.c.operator_id == operator_id).values(token_hash=token_hash(token))
-    )
+    is_in = and_(operators.c.operator_id == operator_id, operators.c.disabled_at.is_(None))
+    done = await tx.execute(update(operators).where(is_in).values(token_hash=token_hash(token)))
     if not done.rowcount:
-        raise OperatorNotFound
+        raise OperatorDisabled(login=(await operator(tx, operator_id)).login)
     await note(tx, HOUSE, actor=by, deed="operator.token_replaced", subject=operator_id, detail={}, at=at)
     return token
 

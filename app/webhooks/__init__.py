@@ -15,7 +15,7 @@ from app.webhooks.model import (
     Notification,
     WebhookState,
 )
-from app.webhooks.outbox import WebhookNotFound, announce, is_heard_at, publish, replay
+from app.webhooks.outbox import WebhookNotFound, WebhookOvertaken, announce, is_heard_at, publish, replay
 from app.webhooks.queries import EndpointNotFound, attempts_at, endpoint, endpoint_list
 from app.webhooks.terms import EVENT_TYPES
 
@@ -29,6 +29,7 @@ __all__ = [
     "Event",
     "Notification",
     "WebhookNotFound",
+    "WebhookOvertaken",
     "WebhookState",
     "announce",
     "attempts_at",

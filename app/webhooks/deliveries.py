@@ -1,7 +1,8 @@
 """Sending until heard: the one machinery of notifications and events.
 
-An attempt is: a transaction that decides whether one is due, the call with no transaction open, a transaction
-that writes how it ended. A crash between the last two sends again, with the same webhook-id.
+An attempt is: a transaction that decides whether one is due and takes it, the call with no transaction open,
+a transaction that writes how it ended. A crash between the last two sends again, with the same webhook-id, as
+soon as nobody can be at it any more.
 
 Locks are taken in one order, so that nobody waits in a ring: webhooks of a payment by `sequence`, then the
 endpoint.
@@ -15,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, select, update
+from sqlalchemy import and_, bindparam, func, select, update
 from sqlalchemy.engine import Row
 
 from app import merchants
@@ -37,43 +38,35 @@ from app.webhooks.outbox import enqueue
 from app.webhooks.queries import endpoint, event_of, live_secrets
 from app.webhooks.standing import failed, succeeded
 from app.webhooks.tables import webhook_attempts, webhooks
+from app.webhooks.turns import (
+    CLOCK_SLACK,
+    DEADLINE_SECONDS,
+    ITS,
+    WITH_NEIGHBOURS,
+    is_due,
+    is_it,
+    is_under_way,
+    its,
+    its_of,
+    overtakes,
+    put_off,
+    stand_aside,
+    step_back,
+    taking,
+)
 
 __all__ = ["deliver"]
 
-DEADLINE_SECONDS = 15.0  # payments.md section 3.5
 _KEPT_MARKS = 2_000  # of a masked answer
-# Nothing was asked of the endpoint, so nothing is counted: come back when its queue or breaker lets us
-# through.
+# Nothing was asked of the endpoint, so no attempt is counted: come back when its queue or breaker lets us in.
 _NOT_EVEN_TRIED = frozenset({FailureKind.PEER_BUSY, FailureKind.BREAKER_OPEN})
 _STEP_BACK = timedelta(seconds=30)
 # A server that hangs for its whole deadline must leave the worker's other places (40) to the others.
 _AT_ONCE = 4
-_BUSY_STEP_BACK = timedelta(seconds=2)
-_EACH_WAITING = timedelta(milliseconds=20)
-_LONGEST_BACKLOG = 10_000
-# The job is timed by the database's clock, the row by the application's: so much difference is nobody's
-# fault.
-_CLOCK_SLACK = timedelta(seconds=2)
 _log = structlog.get_logger("webhooks")
-# Built once: every attempt asks or writes them. Whether a newer notification of its payment has been written
-# besides.
-_ITS = and_(webhooks.c.site_id == bindparam("of_site"), webhooks.c.webhook_id == bindparam("of_webhook"))
-_newer = webhooks.alias()
-_WITH_NEWER = Built(
-    select(
-        webhooks,
-        exists()
-        .where(
-            _newer.c.site_id == webhooks.c.site_id,
-            _newer.c.payment_id == webhooks.c.payment_id,
-            _newer.c.sequence > webhooks.c.sequence,
-            _newer.c.endpoint_id.is_(None),
-        )
-        .label("has_newer"),
-    ).where(_ITS)
-)
-_LOCKED = Built(select(webhooks).where(_ITS).with_for_update())
-_CHANGED = Built(update(webhooks).where(_ITS))
+# Built once: every attempt asks or writes them.
+_LOCKED = Built(select(webhooks).where(ITS).with_for_update())
+_CHANGED = Built(update(webhooks).where(ITS))
 _ATTEMPT = Built(
     webhook_attempts.insert().values(
         site_id=bindparam("of_site"),
@@ -110,23 +103,38 @@ class _Sending:
 async def deliver(pipes: Pipes, site_id: int, webhook_id: str) -> None:
     """Make one attempt if one is due, record it, and leave the job of the next; safe to run twice."""
     now = pipes.clock.now()
-    row: Row[Any] | None = None
+    sending: _Sending | None = None
+    async with pipes.database.singly() as tx:
+        row = await tx.first(WITH_NEIGHBOURS, its(site_id, webhook_id))
+        if row is None or not is_due(row, now):
+            return
     try:
-        async with pipes.database.singly() as tx:
-            row = await tx.first(_WITH_NEWER, {"of_site": site_id, "of_webhook": webhook_id})
-            if row is None:
-                return
-            sending = None if row.endpoint_id else await _due_notification(tx, pipes, row, now)
-        if row.endpoint_id:
+        if row.endpoint_id or row.has_older or is_under_way(row, now):
             async with pipes.database.transaction() as tx:
-                sending = await _due_event(tx, pipes, row, now)
+                sending = await _taken_in_turn(tx, pipes, row, now)
+        else:
+            # Its statements commit one by one: each may be done again, and none needs what another has seen.
+            async with pipes.database.singly() as tx:
+                sending = await _due_notification(tx, pipes, row, now)
     except _Busy:
-        assert row is not None, "its endpoint is busy"
         async with pipes.database.transaction() as tx:
-            await _stand_aside(tx, row, now)
+            await stand_aside(tx, row, now)
         return
     if sending is not None:
         await _send(pipes, sending)
+
+
+async def _taken_in_turn(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime) -> _Sending | None:
+    """What has others of its payment before it, or somebody who is at it."""
+    if is_under_way(row, now):
+        # In case that it is not heard by then: who is at it may have died.
+        await enqueue(tx, row.site_id, row.webhook_id, row.attempt_ends_at - now)
+        return None
+    if row.endpoint_id:
+        return await _due_event(tx, pipes, row, now)
+    if not await overtakes(tx, row, now):
+        return None
+    return await _due_notification(tx, pipes, row, now)
 
 
 async def _send(pipes: Pipes, sending: _Sending) -> None:
@@ -143,36 +151,18 @@ async def _send(pipes: Pipes, sending: _Sending) -> None:
     except CallFailed as failure:
         if failure.kind in _NOT_EVEN_TRIED:
             async with pipes.database.transaction() as tx:
-                await _step_back(tx, sending.row, _STEP_BACK, pipes.clock.now())
+                await step_back(tx, sending.row, _STEP_BACK, pipes.clock.now(), is_ours=True)
             return
         await _record(pipes, sending, None, failure.kind.value)
         return
     await _record(pipes, sending, reply, "")
 
 
-def _is(row: Row[Any]) -> ColumnElement[bool]:
-    return and_(webhooks.c.site_id == row.site_id, webhooks.c.webhook_id == row.webhook_id)
-
-
-def _its(row: Row[Any]) -> dict[str, object]:
-    return {"of_site": row.site_id, "of_webhook": row.webhook_id}
-
-
-def _is_due(row: Row[Any], now: datetime) -> bool:
-    """Whether an attempt is to be made; a row without its time is held or closed."""
-    return row.state == WebhookState.PENDING and row.next_at is not None and row.next_at <= now + _CLOCK_SLACK
-
-
 async def _due_notification(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime) -> _Sending | None:
-    """The notification, if due; one that a newer one of its payment has overtaken is closed.
-
-    No statement of it needs another.
-    """
-    if not _is_due(row, now):
-        return None
+    """The notification, unless another job has taken it; one that a newer one has overtaken is closed."""
     if row.has_newer:
         # "Expired" that arrives behind "paid" would be the last word a merchant hears.
-        waiting = _is(row) & (webhooks.c.state == WebhookState.PENDING)  # it may be heard of just now
+        waiting = is_it(row) & (webhooks.c.state == WebhookState.PENDING)  # it may be heard of just now
         await tx.execute(update(webhooks).where(waiting).values(state=WebhookState.SUPERSEDED, next_at=None))
         return None
     site = await merchants.site(tx, row.site_id)
@@ -187,7 +177,10 @@ async def _due_notification(tx: Transaction, pipes: Pipes, row: Row[Any], now: d
         message_id=row.webhook_id,
         at=now,
     )
-    await tx.write(merchants.issued_signature(row.site_id, message.signature, at=now))
+    # One trip. The signature of a message that is not sent after all does no harm.
+    issued = merchants.issued_signature(row.site_id, message.signature, at=now)
+    if await tx.write(taking(row, pipes.clock.now()), issued) is None:
+        return None
     return _Sending(row, url, message.body, message.headers)
 
 
@@ -209,24 +202,30 @@ async def _due_event(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime
         .order_by(webhooks.c.sequence, webhooks.c.webhook_id)
         .with_for_update()
     )
-    if not any(one.webhook_id == row.webhook_id and _is_due(one, now) for one in locked):
+    its_own = [one for one in locked if one.webhook_id == row.webhook_id]
+    if not any(is_due(one, now) and not is_under_way(one, now) for one in its_own):
         return None
     told = await endpoint(tx, row.site_id, row.endpoint_id)  # after the lock: no pause is missed
     if told.state is not EndpointState.ACTIVE:
+        # Nor is it put aside behind the back of somebody who resumes the endpoint just now.
+        told = await endpoint(tx, row.site_id, row.endpoint_id, lock=True)
+    if told.state is not EndpointState.ACTIVE:
         is_removed = told.state is EndpointState.REMOVED
         left = WebhookState.DROPPED if is_removed else WebhookState.PENDING
-        await tx.execute(update(webhooks).where(_is(row)).values(state=left, next_at=None))
+        await tx.execute(update(webhooks).where(is_it(row)).values(state=left, next_at=None))
         return None
     holding = [one.order_ends_at for one in locked if one.sequence < row.sequence]
     waits_until = max([*holding, told.throttle_ends_at or now])
     if waits_until > now:
-        await _put_off(tx, row, waits_until, now)
+        await put_off(tx, row, waits_until, now)
         return None
     _check_peer(pipes, row, told.url)
     event: Event = await event_of(tx, row.site_id, row.event_id)
     body = rules.body_of(row.event_id, event, is_thin=told.is_thin)
     secrets = await live_secrets(tx, row.site_id, row.endpoint_id, now)
     headers = messages.standard_headers(body, secrets=secrets, message_id=row.event_id, at=now)
+    if await tx.write(taking(row, pipes.clock.now())) is None:
+        return None
     return _Sending(row, told.url, body, {"content-type": "application/json", **headers})
 
 
@@ -242,46 +241,15 @@ def _check_peer(pipes: Pipes, row: Row[Any], url: str) -> None:
         raise _Busy
 
 
-async def _stand_aside(tx: Transaction, row: Row[Any], now: datetime) -> None:
-    """Come later; the longer the backlog, the later."""
-    pending = select(webhooks.c.webhook_id).where(
-        webhooks.c.site_id == row.site_id,
-        webhooks.c.state == WebhookState.PENDING,
-        webhooks.c.endpoint_id.is_not_distinct_from(row.endpoint_id),
-    )
-    backlog = await tx.scalar(select(func.count()).select_from(pending.limit(_LONGEST_BACKLOG).subquery()))
-    await _step_back(tx, row, max(_BUSY_STEP_BACK, _EACH_WAITING * int(backlog or 0)), now)
-
-
-async def _step_back(tx: Transaction, row: Row[Any], about: timedelta, now: datetime) -> None:
-    """Come back a little later."""
-    await _put_off(tx, row, now + about * random.uniform(0.5, 1.5), now)  # noqa: S311, TID251  jitter, not a secret
-
-
-async def _put_off(tx: Transaction, row: Row[Any], until: datetime, now: datetime) -> None:
-    """The row moves with its job, or the sweep would add one job more each time."""
-    moved = await tx.execute(
-        update(webhooks)
-        .where(
-            _is(row),
-            webhooks.c.state == WebhookState.PENDING,
-            webhooks.c.next_at <= now + _CLOCK_SLACK,  # else another job has seen to it meanwhile
-        )
-        .values(next_at=until)
-    )
-    if moved.rowcount:
-        await enqueue(tx, row.site_id, row.webhook_id, until - now)
-
-
 async def _record(pipes: Pipes, sending: _Sending, reply: Reply | None, reason: str) -> None:
     now = pipes.clock.now()
     row = sending.row
-    heard = rules.heard_of(reply.status, reply.headers, now) if reply else rules.Heard()
+    answer = rules.answer_of(reply.status, reply.headers, now) if reply else rules.Answer()
     async with pipes.database.transaction() as tx:
-        stands = await tx.one(_LOCKED, _its(row))
+        stands = await tx.one(_LOCKED, its_of(row))
         attempts, chance = stands.attempts + 1, random.random()  # noqa: S311, TID251  jitter, not a secret
         if row.endpoint_id:
-            effect = rules.effect_of(heard, attempts, chance)
+            effect = rules.effect_of(answer, attempts, chance)
         else:
             effect = _effect_of_notification(reply, attempts, chance)
         result = _result(effect, reply)
@@ -294,7 +262,7 @@ async def _record(pipes: Pipes, sending: _Sending, reply: Reply | None, reason: 
         if row.endpoint_id and effect.state is WebhookState.DELIVERED:
             await succeeded(tx, row)
         elif row.endpoint_id:
-            await failed(tx, row, heard, effect.spare_for, now)
+            await failed(tx, row, answer, effect.spare_for, now)
     metrics.WEBHOOKS.labels(result.value).inc()
 
 
@@ -315,7 +283,7 @@ def _attempt_of(
     sending: _Sending, reply: Reply | None, result: AttemptResult, reason: str, now: datetime
 ) -> Write:
     written = {
-        **_its(sending.row),
+        **its_of(sending.row),
         "url": sending.url,
         "result": result,
         "http_status": reply.status if reply else None,
@@ -330,10 +298,15 @@ def _attempt_of(
 def _advanced(row: Row[Any], effect: rules.Effect, attempts: int, now: datetime) -> Write:
     """What becomes of a webhook."""
     next_at = now + effect.again_after if effect.again_after is not None else None
-    changed: dict[str, object] = {"state": effect.state, "attempts": attempts, "next_at": next_at}
+    changed: dict[str, object] = {
+        "state": effect.state,
+        "attempts": attempts,
+        "next_at": next_at,
+        "attempt_ends_at": None,
+    }
     if effect.state is WebhookState.DELIVERED:
         changed["delivered_at"] = now
-    return _CHANGED, {**changed, **_its(row)}
+    return _CHANGED, {**changed, **its_of(row)}
 
 
 async def _follow(tx: Transaction, row: Row[Any], effect: rules.Effect, now: datetime) -> None:
@@ -361,7 +334,7 @@ async def _wake_next(tx: Transaction, closed: Row[Any], now: datetime) -> None:
         webhooks.c.sequence >= closed.sequence,
         webhooks.c.state == WebhookState.PENDING,
         webhooks.c.attempts == 0,
-        webhooks.c.next_at > now + _CLOCK_SLACK,
+        webhooks.c.next_at > now + CLOCK_SLACK,
     )
     lowest = select(func.min(webhooks.c.sequence)).where(waits).scalar_subquery()
     woken = await tx.all(
@@ -371,5 +344,5 @@ async def _wake_next(tx: Transaction, closed: Row[Any], now: datetime) -> None:
         .with_for_update(skip_locked=True)
     )
     for one in woken:
-        await tx.execute(update(webhooks).where(_is(one)).values(next_at=now))
+        await tx.execute(update(webhooks).where(is_it(one)).values(next_at=now))
         await enqueue(tx, one.site_id, one.webhook_id, timedelta(0))

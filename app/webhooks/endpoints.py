@@ -2,12 +2,12 @@
 
 import base64
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import ARRAY, Text, and_, any_, bindparam, func, or_, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Row
 
@@ -49,6 +49,7 @@ __all__ = [
 _SECRET_BYTES = 32  # Standard Webhooks: 24 to 64
 _MOST_REPLAYED = 1_000  # in one transaction; whoever asks for more goes on from there
 _MOST_RESUMED = 5_000  # get their job at once; the sweep brings the rest
+_HELD_AT_ONCE = 10_000  # changed by one statement, which has five seconds
 
 
 class TooManyEndpoints(Refusal):
@@ -170,7 +171,8 @@ async def resume(tx: Transaction, site_id: int, endpoint_id: str, *, at: datetim
     """
     await _known(tx, site_id, endpoint_id)
     # The webhooks first, then the endpoint: the order in which deliveries lock.
-    rows = await _held(tx, site_id, endpoint_id, next_at=at, order_ends_at=at + ORDER_KEPT)
+    changed = {"next_at": at, "order_ends_at": at + ORDER_KEPT}
+    held = await _change_held(tx, site_id, endpoint_id, changed)
     await _change(
         tx,
         site_id,
@@ -183,8 +185,9 @@ async def resume(tx: Transaction, site_id: int, endpoint_id: str, *, at: datetim
         disabled_at=None,
         why_disabled=None,
     )
-    await _send(tx, site_id, rows[:_MOST_RESUMED])
-    return len(rows)
+    held += await _change_held(tx, site_id, endpoint_id, changed, meanwhile=True)
+    await _send(tx, site_id, held[:_MOST_RESUMED])
+    return len(held)
 
 
 async def remove(tx: Transaction, site_id: int, endpoint_id: str, *, at: datetime) -> int:
@@ -197,9 +200,10 @@ async def remove(tx: Transaction, site_id: int, endpoint_id: str, *, at: datetim
         EndpointNotFound: no such endpoint.
     """
     await _known(tx, site_id, endpoint_id)
-    rows = await _held(tx, site_id, endpoint_id, state=WebhookState.DROPPED, next_at=None)
+    changed = {"state": WebhookState.DROPPED, "next_at": None}
+    held = await _change_held(tx, site_id, endpoint_id, changed)
     await _change(tx, site_id, endpoint_id, at, state=EndpointState.REMOVED)
-    return len(rows)
+    return len(held) + len(await _change_held(tx, site_id, endpoint_id, changed, meanwhile=True))
 
 
 async def send_test(tx: Transaction, site_id: int, endpoint_id: str, *, at: datetime) -> str:
@@ -305,12 +309,12 @@ async def _tell_again(
         },
     )
     rows = await tx.all(again.returning(webhooks.c.webhook_id))
-    await _send(tx, site_id, rows)
+    await _send(tx, site_id, [row.webhook_id for row in rows])
     return len(rows)
 
 
-async def _send(tx: Transaction, site_id: int, rows: Sequence[Row[Any]]) -> None:
-    jobs = [{"site_id": site_id, "webhook_id": row.webhook_id} for row in rows]
+async def _send(tx: Transaction, site_id: int, webhook_ids: Sequence[str]) -> None:
+    jobs = [{"site_id": site_id, "webhook_id": webhook_id} for webhook_id in webhook_ids]
     await queue.add_all(tx, DELIVER, jobs)
 
 
@@ -339,17 +343,45 @@ async def _locked(tx: Transaction, site_id: int, endpoint_id: str) -> Endpoint:
     return await _known(tx, site_id, endpoint_id)
 
 
-async def _held(tx: Transaction, site_id: int, endpoint_id: str, **values: object) -> Sequence[Row[Any]]:
-    """Change every webhook that waits for an endpoint, in the order in which deliveries lock."""
+async def _change_held(
+    tx: Transaction,
+    site_id: int,
+    endpoint_id: str,
+    values: Mapping[str, object],
+    *,
+    meanwhile: bool = False,
+) -> list[str]:
+    """Change every webhook that waits for an endpoint, some by each statement; returns their ids in order.
+
+    Args:
+        tx, site_id, endpoint_id, values: what is changed how, in the order in which deliveries lock.
+        meanwhile: those that a delivery has put aside since the first time. One that is being put aside is
+            locked, and waits to see what becomes of the endpoint, which the caller has changed by now.
+    """
+    order = tuple_(webhooks.c.payment_id, webhooks.c.sequence, webhooks.c.webhook_id)
     its = and_(
         webhooks.c.site_id == site_id,
         webhooks.c.endpoint_id == endpoint_id,
         webhooks.c.state == WebhookState.PENDING,
+        webhooks.c.next_at.is_(None) if meanwhile else true(),
     )
-    order = (webhooks.c.payment_id, webhooks.c.sequence, webhooks.c.webhook_id)
-    rows = await tx.all(select(webhooks.c.webhook_id).where(its).order_by(*order).with_for_update())
-    await tx.execute(update(webhooks).where(its).values(values))
-    return rows
+    found: list[str] = []
+    behind: tuple[str, int, str] = ("", 0, "")
+    while True:
+        part = await tx.all(
+            select(*order.clauses)
+            .where(its, order > behind)
+            .order_by(*order.clauses)
+            .limit(_HELD_AT_ONCE)
+            .with_for_update(skip_locked=meanwhile)
+        )
+        if not part:
+            return found
+        part_ids = [row.webhook_id for row in part]
+        is_in_it = webhooks.c.webhook_id == any_(bindparam("part", part_ids, ARRAY(Text)))
+        await tx.execute(update(webhooks).where(webhooks.c.site_id == site_id, is_in_it).values(**values))
+        found += part_ids
+        behind = tuple(part[-1])
 
 
 async def _change(tx: Transaction, site_id: int, endpoint_id: str, at: datetime, **values: object) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, not_, select, update
 
 from app import merchants
 from app.kernel import ids
@@ -17,6 +17,7 @@ from app.webhooks.terms import is_wanted
 __all__ = [
     "DELIVER",
     "WebhookNotFound",
+    "WebhookOvertaken",
     "announce",
     "enqueue",
     "is_heard_at",
@@ -33,6 +34,10 @@ _NEW = Built(webhooks.insert())
 
 class WebhookNotFound(Refusal):
     """There is no webhook {webhook_id} at this site."""
+
+
+class WebhookOvertaken(Refusal):
+    """The notification {webhook_id} is no longer true: a newer one of its payment has been written."""
 
 
 async def announce(tx: Transaction, site: merchants.Site, told: Notification, *, at: datetime) -> str:
@@ -148,14 +153,24 @@ async def replay(tx: Transaction, site_id: int, webhook_id: str, *, at: datetime
 
     Raises:
         WebhookNotFound: no such webhook at this site.
+        WebhookOvertaken: a notification that would not be sent; that it was heard stays on record.
     """
+    is_it = and_(
+        webhooks.c.site_id == site_id,
+        webhooks.c.webhook_id == webhook_id,
+        webhooks.c.state != WebhookState.DROPPED,
+    )
+    newer = webhooks.alias()
+    has_newer = exists().where(
+        webhooks.c.endpoint_id.is_(None),
+        newer.c.site_id == webhooks.c.site_id,
+        newer.c.payment_id == webhooks.c.payment_id,
+        newer.c.sequence > webhooks.c.sequence,
+        newer.c.endpoint_id.is_(None),
+    )
     done = await tx.execute(
         update(webhooks)
-        .where(
-            webhooks.c.site_id == site_id,
-            webhooks.c.webhook_id == webhook_id,
-            webhooks.c.state != WebhookState.DROPPED,
-        )
+        .where(is_it, not_(has_newer))
         .values(
             state=WebhookState.PENDING,
             attempts=0,
@@ -165,7 +180,8 @@ async def replay(tx: Transaction, site_id: int, webhook_id: str, *, at: datetime
         )
     )
     if not done.rowcount:
-        raise WebhookNotFound(webhook_id=webhook_id)
+        is_there = await tx.scalar(select(webhooks.c.webhook_id).where(is_it))
+        raise (WebhookOvertaken if is_there else WebhookNotFound)(webhook_id=webhook_id)
     await enqueue(tx, site_id, webhook_id, timedelta(0))
 
 

@@ -19,15 +19,18 @@ class EndpointNotFound(Refusal):
     """There is no webhook endpoint {endpoint_id} at this site."""
 
 
-async def endpoint(reader: Reader, site_id: int, endpoint_id: str) -> Endpoint:
+async def endpoint(reader: Reader, site_id: int, endpoint_id: str, *, lock: bool = False) -> Endpoint:
     """One endpoint, also a removed one.
+
+    Args:
+        reader, site_id, endpoint_id: which.
+        lock: nobody changes it until the transaction ends; who is changing it is waited for.
 
     Raises:
         EndpointNotFound: no such endpoint at this site.
     """
-    row = await reader.first(
-        select(endpoints).where(endpoints.c.site_id == site_id, endpoints.c.endpoint_id == endpoint_id)
-    )
+    asked = select(endpoints).where(endpoints.c.site_id == site_id, endpoints.c.endpoint_id == endpoint_id)
+    row = await reader.first(asked.with_for_update(read=True) if lock else asked)
     if row is None:
         raise EndpointNotFound(endpoint_id=endpoint_id)
     return _endpoint(row)

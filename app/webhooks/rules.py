@@ -13,11 +13,11 @@ __all__ = [
     "API_VERSION",
     "LARGEST_BODY",
     "LONGEST_RETRY_AFTER",
+    "Answer",
     "Effect",
-    "Heard",
+    "answer_of",
     "body_of",
     "effect_of",
-    "heard_of",
     "why_disabled",
 ]
 
@@ -35,7 +35,7 @@ _LEAST_FAILURES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Answer:
     """What an endpoint answered; no status when it did not."""
 
     status: int | None = None
@@ -51,23 +51,23 @@ class Effect:
     spare_for: timedelta | None = None
 
 
-def heard_of(status: int, headers: Mapping[str, str], now: datetime) -> Heard:
+def answer_of(status: int, headers: Mapping[str, str], now: datetime) -> Answer:
     """Read an answer; a `Retry-After` that is neither seconds nor an instant says nothing."""
-    return Heard(status, _retry_after(headers.get("retry-after", ""), now))
+    return Answer(status, _retry_after(headers.get("retry-after", ""), now))
 
 
-def effect_of(heard: Heard, attempts: int, chance: float) -> Effect:
+def effect_of(answer: Answer, attempts: int, chance: float) -> Effect:
     """What becomes of an event after its attempt number `attempts`.
 
     Args:
-        heard: the answer.
+        answer: what the endpoint said.
         attempts: made so far, with this one.
         chance: between 0 and 1, handed in; makes the jitter.
     """
-    if heard.status is not None and is_accepted(heard.status):
+    if answer.status is not None and is_accepted(answer.status):
         return Effect(WebhookState.DELIVERED)
-    spare_for = heard.retry_after
-    if spare_for is None and heard.status in _OVERLOADED:
+    spare_for = answer.retry_after
+    if spare_for is None and answer.status in _OVERLOADED:
         spare_for = _LEFT_IN_PEACE
     delay = delay_after(attempts, chance, EVENT_SCHEDULE)
     if delay is None:
@@ -75,9 +75,11 @@ def effect_of(heard: Heard, attempts: int, chance: float) -> Effect:
     return Effect(WebhookState.PENDING, max(delay, spare_for or delay), spare_for)
 
 
-def why_disabled(heard: Heard, failures: int, first_failed_at: datetime, now: datetime) -> WhyDisabled | None:
+def why_disabled(
+    answer: Answer, failures: int, first_failed_at: datetime, now: datetime
+) -> WhyDisabled | None:
     """Whether an endpoint is sent nothing more after this failure, its `failures`-th in a row."""
-    if heard.status == _GONE:
+    if answer.status == _GONE:
         return WhyDisabled.GONE
     if failures >= _LEAST_FAILURES and now - first_failed_at >= _PATIENCE:
         return WhyDisabled.FAILING

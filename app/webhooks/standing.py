@@ -35,7 +35,7 @@ async def succeeded(tx: Transaction, webhook: Row[Any]) -> None:
 
 
 async def failed(
-    tx: Transaction, webhook: Row[Any], heard: rules.Heard, spare_for: timedelta | None, now: datetime
+    tx: Transaction, webhook: Row[Any], answer: rules.Answer, spare_for: timedelta | None, now: datetime
 ) -> None:
     """Count a failure, spare the endpoint for a while, and disable one that is gone or has only failed."""
     throttle_ends_at = func.greatest(endpoints.c.throttle_ends_at, now + spare_for if spare_for else None)
@@ -49,7 +49,7 @@ async def failed(
         )
         .returning(endpoints)
     )
-    why = rules.why_disabled(heard, row.failures, row.first_failed_at, now)
+    why = rules.why_disabled(answer, row.failures, row.first_failed_at, now)
     if row.state != EndpointState.ACTIVE:
         return
     if why is not None:

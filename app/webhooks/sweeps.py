@@ -13,7 +13,6 @@ from app.webhooks.tables import webhook_attempts, webhooks
 __all__ = ["forget_attempts", "recover_forgotten"]
 
 _ATTEMPTS_KEPT = timedelta(days=90)  # payments.md section 3.5
-_FORGOTTEN_AT_ONCE = 20_000
 _FORGOTTEN_AFTER = timedelta(minutes=2)
 
 
@@ -30,12 +29,12 @@ async def recover_forgotten(tx: Transaction, *, now: datetime) -> int:
     return len(rows)
 
 
-async def forget_attempts(tx: Transaction, *, now: datetime) -> int:
-    """Drop the log of attempts that are older than anybody asks about; returns how many."""
+async def forget_attempts(tx: Transaction, *, now: datetime, most: int) -> int:
+    """Drop attempts that are older than anybody asks about, at most so many; returns how many."""
     old = (
         select(webhook_attempts.c.site_id, webhook_attempts.c.webhook_id, webhook_attempts.c.number)
         .where(webhook_attempts.c.attempted_at < now - _ATTEMPTS_KEPT)
-        .limit(_FORGOTTEN_AT_ONCE)
+        .limit(most)
         .subquery()
     )
     done = await tx.execute(

@@ -97,6 +97,7 @@ webhooks = Table(
     Column("state", Text, nullable=False, server_default=WebhookState.PENDING),
     Column("attempts", Integer, nullable=False, server_default="0", comment="counted by the schedule"),
     Column("next_at", DateTime(timezone=True), comment="when the next attempt is due; none = held or closed"),
+    Column("attempt_ends_at", DateTime(timezone=True), comment="an attempt may be under way until then"),
     Column("order_ends_at", DateTime(timezone=True), comment="an event holds later ones back until then"),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("delivered_at", DateTime(timezone=True)),

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -322,3 +322,17 @@ async def test_no_column_holds_a_token(database: Database, clock: MovableClock) 
         assert token.encode().hex() not in kept
         assert hashlib.sha256(token.encode()).digest() in {bytes(row.hash) for row in rows}
     assert made.salt not in kept
+
+
+async def test_a_test_sites_callback_address_follows_the_rule_of_every_other_address(
+    database: Database, now: datetime
+) -> None:
+    """The client is opened without `test_profile` (wiring): it would refuse every call to this address."""
+    url = "http://shop.example.com:8080/callback"
+    new = merchants.NewSite(
+        "Altyn", ("KZT",), "https://a.example.com/", "https://a.example.com/", is_test=True
+    )
+    async with database.transaction() as tx:
+        site_id = (await merchants.create_site(tx, new, at=now)).site_id
+        with pytest.raises(BadPeerAddress):
+            await merchants.set_callback_url(tx, site_id, url, at=now)

@@ -386,3 +386,10 @@ def test_in_production_the_documents_are_not_served() -> None:
     hidden = {getattr(route, "path", "") for route in main._bare(docs=False).routes}
     assert {"/docs", "/openapi.json"} <= shown
     assert not hidden & {"/docs", "/openapi.json", "/redoc"}
+
+
+async def test_a_wrong_method_is_told_the_right_ones(client: httpx.AsyncClient) -> None:
+    """RFC 9110 section 15.5.6: a 405 MUST have an `Allow`."""
+    answer = await client.get("/parsed")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"

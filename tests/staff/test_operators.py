@@ -103,3 +103,13 @@ async def test_the_house_notes_who_comes_and_goes(desk: Desk) -> None:
     assert {(line.actor, line.subject) for line in lines} == {("machine:root", made.operator_id)}
     assert lines[-1].detail == {"login": "aigerim", "roles": ["finance"], "sites": [desk.site_id]}
     assert token not in str(lines)
+
+
+async def test_somebody_who_was_sent_away_gets_no_new_token(desk: Desk) -> None:
+    """It is printed "once" and noted as replaced, and is refused wherever it is shown."""
+    gone = await desk.operator("gone")
+    async with desk.database.transaction() as tx:
+        await staff.disable_operator(tx, gone.operator_id, at=desk.now)
+    with pytest.raises(staff.OperatorDisabled):
+        async with desk.database.transaction() as tx:
+            await staff.new_token(tx, gone.operator_id, at=desk.now)

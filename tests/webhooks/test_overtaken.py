@@ -12,9 +12,10 @@ from app import providers, webhooks
 from app.payments.steps import carry_on_soon
 from app.payments.sweeps import ASK
 from app.plumbing import queue
-from app.webhooks import deliveries, outbox, sweeps
+from app.plumbing.http import HttpClient, Reply
+from app.webhooks import deliveries, outbox, sweeps, turns
 from tests.payments.peers import answering, hanging
-from tests.webhooks.conftest import HEARD, Post, opened_site
+from tests.webhooks.conftest import HEARD, Post, changed, opened_site
 
 
 @asynccontextmanager
@@ -77,10 +78,27 @@ async def test_a_webhook_that_a_newer_one_has_overtaken_is_not_sent(post: Post) 
     # It is closed: nobody finds it again, and a replay tells nothing that is no longer true.
     async with post.database.transaction() as tx:
         assert await sweeps.recover_forgotten(tx, now=post.clock.now() + timedelta(days=1)) == 0
-        await webhooks.replay(tx, post.created.site_id, expired, at=post.clock.now())
+    with pytest.raises(webhooks.WebhookOvertaken):
+        await post.do(webhooks.replay, expired)
     assert (await post.deliver(expired)).state == "superseded"
     assert [heard.fields["status_id"] for heard in post.good.heard] == [4]
     assert len(post.bad.heard) == 2
+
+
+async def test_replaying_what_was_heard_and_then_overtaken_does_not_unsay_it(post: Post) -> None:
+    expired = await post.announce(success=False, sequence=3)
+    heard = await post.deliver(expired)
+    assert heard.state == "delivered"
+    paid = await post.announce(success=True, sequence=5)
+    assert (await post.deliver(paid)).state == "delivered"
+    with pytest.raises(webhooks.WebhookOvertaken):
+        await post.do(webhooks.replay, expired)
+    row = await post.deliver(expired)
+    assert len(post.bad.heard) == 1, "what is no longer true is not told again"
+    assert (row.state, row.delivered_at) == ("delivered", heard.delivered_at)
+    await post.do(webhooks.replay, paid)
+    assert (await post.deliver(paid)).state == "delivered"
+    assert len(post.good.heard) == 2
 
 
 async def test_overtaken_while_it_was_under_way_is_not_repeated(post: Post) -> None:
@@ -95,6 +113,51 @@ async def test_overtaken_while_it_was_under_way_is_not_repeated(post: Post) -> N
     await post.until_due(expired)
     assert (await post.deliver(expired)).state == "superseded"
     assert len(post.bad.heard) == 1
+
+
+async def test_an_older_notification_on_its_way_does_not_arrive_behind_a_newer_one(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One worker has decided to send "expired" and waits for a name or a connection; another sends "paid"."""
+    told: list[str] = []
+    call = HttpClient.call
+    on_its_way, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_connect(self: HttpClient, method: str, url: str, **more: object) -> Reply:
+        if url.endswith("/failed"):
+            on_its_way.set()
+            await may_go_on.wait()
+        told.append("expired" if url.endswith("/failed") else "paid")
+        return await call(self, method, url, **more)  # type: ignore[arg-type]  # as it came
+
+    monkeypatch.setattr(HttpClient, "call", slow_to_connect)
+    expired = asyncio.create_task(post.deliver(await post.announce(success=False, sequence=3)))
+    await on_its_way.wait()
+    paid = await post.announce(success=True, sequence=5)
+    await post.deliver(paid)
+    may_go_on.set()
+    await expired
+    if (await post.row(paid)).state != "delivered":  # it has stood aside, which is one way
+        await post.until_due(paid)
+        await post.deliver(paid)
+    assert told[-1] == "paid"
+
+
+async def test_what_a_newer_one_has_overtaken_before_it_was_sent_is_closed_by_it(post: Post) -> None:
+    expired = await post.announce(success=False, sequence=3)
+    paid = await post.announce(success=True, sequence=5)
+    assert (await post.deliver(paid)).state == "delivered"
+    row = await post.row(expired)
+    assert (row.state, row.next_at) == ("superseded", None)
+    assert (await post.deliver(expired)).attempts == 0
+    assert post.bad.heard == []
+
+
+async def test_an_event_is_sent_by_one_of_several_jobs(post: Post) -> None:
+    await post.register()
+    event = await post.way(await post.publish(changed(1)))
+    await asyncio.gather(*(post.deliver(event) for _ in range(5)))
+    assert len(post.good.heard) == 1
 
 
 async def test_the_same_payment_at_another_site_overtakes_nothing(post: Post) -> None:
@@ -124,7 +187,7 @@ async def test_the_longer_the_backlog_the_longer_a_busy_endpoint_is_left_in_peac
 async def test_a_backlog_beyond_counting_is_waited_for_no_longer(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "_LONGEST_BACKLOG", 500)
+    monkeypatch.setattr(turns, "_LONGEST_BACKLOG", 500)
     await pile_up(post, post.created.site_id, 3_000)
     async with busy(post):
         assert timedelta(seconds=5) <= await stands_aside(post, "dep_late") <= timedelta(seconds=15)

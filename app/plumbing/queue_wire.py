@@ -1,0 +1,83 @@
+"""How PgQueuer reaches the database: its statements, its connections, and what it is kept from doing."""
+
+from datetime import timedelta
+
+import asyncpg
+import structlog
+from pgqueuer import AsyncpgDriver, AsyncpgPoolDriver, Queries
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
+from pgqueuer.domain.settings import DBSettings
+from pgqueuer.models import Job, TracebackRecord
+from typing_extensions import override
+
+from app.plumbing import metrics
+
+__all__ = ["NAMES", "SCHEMA", "Connection", "Driver", "queries_over"]
+
+SCHEMA = "queue"
+NAMES = DBSettings(db_schema=SCHEMA)
+_log = structlog.get_logger("queue")
+
+
+class _Queries(Queries):
+    """What PgQueuer says to the database, but for what it does when a retry cannot be written."""
+
+    @override
+    async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
+        """Write that a job is tried again; PgQueuer makes a dead letter of one where this fails.
+
+        The row stays taken then. Nobody gives a sign of life for it, so that it is taken up as any that was
+        left: asked again here, the statement could meet a row that somebody else runs by then.
+        """
+        try:
+            await super().retry_job(job, delay, traceback_record)
+        except Exception as error:  # noqa: BLE001  whatever it was, the job is sound and its row is there
+            metrics.JOBS.labels(job.entrypoint, "left").inc()
+            _log.warning(
+                "queue.retry_not_written", reason=repr(error), job=job.entrypoint, job_id=int(job.id)
+            )
+
+
+def queries_over(driver: AsyncpgDriver | AsyncpgPoolDriver) -> Queries:
+    """What the queue can be asked and told through a connection or a pool."""
+    return _Queries(
+        driver,
+        qbe=QueryBuilderEnvironment(NAMES),
+        qbq=QueryQueueBuilder(NAMES),
+        qbs=QuerySchedulerBuilder(NAMES),
+    )
+
+
+class Connection(asyncpg.Connection):  # type: ignore[misc]  # published without types
+    """A connection that nobody leaves anything behind in: the queue sets, locks and opens nothing."""
+
+    @override
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class Driver(AsyncpgPoolDriver):
+    """Gives up on a server that says nothing: also when a connection is had from the pool, or given back.
+
+    What was asked of such a connection is called off on a second one, which may be as silent. The pool waits
+    for that without end, unless a time was named when the connection was taken.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, seconds: float) -> None:
+        """Use a pool, and wait for so long each time."""
+        super().__init__(pool)
+        self._seconds = seconds
+
+    @override
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        async with self._pool.acquire(timeout=self._seconds) as connection:
+            return [dict(row) for row in await connection.fetch(query, *args)]
+
+    @override
+    async def execute(self, query: str, *args: object) -> str:
+        async with self._pool.acquire(timeout=self._seconds) as connection:
+            return str(await connection.execute(query, *args))
+
+    @override
+    async def notify(self, channel: str, payload: str) -> None:
+        await self.execute("SELECT pg_notify($1, $2)", channel, payload)

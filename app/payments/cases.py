@@ -16,25 +16,48 @@ from app.payments.case_tables import payment_cases
 from app.payments.case_telling import tell_resolved
 from app.payments.casebook import Case, case, case_of, open_case, other_cases
 from app.payments.dispute_queries import disputes_of
+from app.payments.meant import impossible
 from app.payments.model import Attention, CaseKind, CaseState, Step
-from app.payments.proposals import LONGEST_NOTE, BadProposal, Proposal, check, content_of, proposal_of
+from app.payments.proposals import (
+    LONGEST_NOTE,
+    BadProposal,
+    Proposal,
+    Resolution,
+    check,
+    content_of,
+    proposal_of,
+)
 from app.payments.queries import Payment, payment
 from app.payments.questions import given_up
 from app.payments.recalls import may_be_forgotten
 from app.payments.resolutions import answers, execute
 from app.payments.schedules import ASK_HORIZON
-from app.payments.states import FINAL, OPEN
+from app.payments.states import FINAL, OPEN, Kind
 from app.payments.steps import Cause, carry_out, remember
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = ["CaseClosed", "decide_case", "proposal_waiting", "propose_resolution", "raise_case"]
+__all__ = [
+    "CaseClosed",
+    "ProposalWaits",
+    "decide_case",
+    "proposal_waiting",
+    "propose_resolution",
+    "raise_case",
+]
 
 _HOURS: Final = 72
 
 
 class CaseClosed(Refusal):
     """The case is resolved already: {resolution}."""
+
+
+class ProposalWaits(Refusal):
+    """It was proposed as {resolution} already: another person approves or rejects that first.
+
+    By {expires_at} it runs out, if nobody does.
+    """
 
 
 async def raise_case(
@@ -87,7 +110,8 @@ async def propose_resolution(
         CaseNotFound, PaymentNotFound: no such case, or none to match it to, at this site.
         NotPermitted, OperatorDisabled: this person may not (403).
         BadProposal: note, attachment, amount or payment (422).
-        CaseClosed, ApprovalOpenAlready: it is resolved, or another proposal waits (409).
+        CaseClosed, ProposalWaits: it is resolved, or another proposal waits (409).
+        ResolutionImpossible: whatever becomes of it, nobody could ever carry that out (409).
     """
     check(proposal)
 
@@ -96,6 +120,8 @@ async def propose_resolution(
         now_is = await staff.operator(tx, operator.operator_id)
         staff.require(now_is, staff.Right.CASE_RESOLVE, site_id)
         its, found = await _locked(tx, site_id, case_id, proposal)
+        if why := _why_never(its, found, proposal):
+            raise impossible(proposal, why)
         wish = staff.ApprovalWish(
             staff.ApprovalKind.CASE,
             case_id,
@@ -104,7 +130,15 @@ async def propose_resolution(
             1,  # besides the one who proposes: two people
             at + timedelta(hours=_HOURS),
         )
-        return await staff.open_approval(tx, its.site_id, wish, at=at)
+        try:
+            return await staff.open_approval(tx, its.site_id, wish, at=at)
+        except staff.ApprovalOpenAlready as refusal:
+            waiting = await proposal_waiting(tx, its)
+            if waiting is None:
+                raise
+            until = waiting.expires_at.isoformat(timespec="seconds")
+            said = {"resolution": waiting.content["resolution"], "expires_at": until}
+            raise ProposalWaits(**said, approval_id=waiting.approval_id) from refusal
 
     return await pipes.database.retried(work)
 
@@ -157,6 +191,22 @@ async def proposal_waiting(reader: Reader, its: Case) -> staff.Approval | None:
     """The proposal about a case that waits for another person."""
     newest = await staff.newest_approval(reader, its.site_id, staff.ApprovalKind.CASE, its.case_id)
     return newest if newest is not None and newest.state is staff.ApprovalState.OPEN else None
+
+
+def _why_never(its: Case, found: Payment | None, proposal: Proposal) -> str:
+    """Why a proposal could never be carried out, so that it is not in the way of one that can; else empty."""
+    resolution = proposal.resolution
+    if resolution is Resolution.NOTED:
+        return ""
+    if found is None:
+        return "it is about no payment: match it to one first"
+    if resolution is Resolution.MATCHED and its.notice_id is None:
+        return "it is about no notice"
+    if resolution is Resolution.MONEY_RETURNED and found.kind is not Kind.DEPOSIT:
+        return "it is about no deposit; what came back of a withdrawal or a refund is not_paid"
+    if proposal.amount is not None and proposal.amount.currency != found.amount.currency:
+        return "it is counted in its own currency"
+    return ""
 
 
 async def _locked(

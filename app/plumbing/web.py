@@ -131,6 +131,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "not_of_this_kind": 422,
     "overloaded": 503,
     "payment_not_found": 404,
+    "proposal_waits": 409,
     "player_not_found": 404,
     "site_not_found": 404,
     "token_needed": 401,

@@ -8,6 +8,7 @@ import pytest
 
 from app import payments, staff
 from tests.payments.callers import Callers, Json, calling
+from tests.payments.casework import unknown_payout
 from tests.payments.desk import Desk
 from tests.payments.world import fact
 
@@ -231,3 +232,18 @@ async def test_disputes_are_read_in_pages(room: Room) -> None:
         made = await payments.disputes_of(reader, room.desk.site_id, deposit)
     assert seen == [one.dispute_id for one in made][::-1]
     assert (await room.calls.get(room.calls.reads, "/v1/disputes", starting_after="dsp_none"))[0] == 404
+
+
+async def test_what_can_never_be_done_is_not_proposed(room: Room) -> None:
+    """Else it would be in the way of what can, until it has run out."""
+    payout = await unknown_payout(room.desk)
+    its = await room.opened(payout)
+    path = f"/v1/cases/{its['id']}/resolve"
+    told = await room.calls.post(room.anna, path, NOTED | {"resolution": "money_returned"}, "k-1")
+    assert (told.status_code, told.json()["code"]) == (409, "resolution_impossible")
+    assert "about no deposit" in told.json()["detail"]
+    assert (await room.calls.post(room.anna, path, NOTED, "k-2")).status_code == 200
+    waits = await room.calls.post(room.anna, path, NOTED | {"resolution": "not_paid"}, "k-3")
+    assert (waits.status_code, waits.json()["code"]) == (409, "proposal_waits")
+    assert "as noted already: another person approves or rejects that first" in waits.json()["detail"]
+    assert waits.json()["approval_id"]

@@ -211,7 +211,6 @@ async def test_what_cannot_be_done_changes_nothing(desk: Desk) -> None:
     wrong: list[tuple[R, dict[str, object], type[Exception]]] = [
         (R.PAID, {"provider_reference": "theirs-1"}, ResolutionImpossible),
         (R.ACCEPTED, {"amount": kzt(150_000)}, IllegalTransition),
-        (R.ACCEPTED, {"amount": Money(1, "USD")}, ResolutionImpossible),
         (R.PAID, {"leg": 7}, ResolutionImpossible),
     ]
     for resolution, more, refusal in wrong:
@@ -219,6 +218,9 @@ async def test_what_cannot_be_done_changes_nothing(desk: Desk) -> None:
         with pytest.raises(refusal):
             await decide(desk, its.case_id)
         await decide(desk, its.case_id, REJECT)
+    for never, said in ((R.ACCEPTED, {"amount": Money(1, "USD")}), (R.MATCHED, {"payment_id": deposit})):
+        with pytest.raises(ResolutionImpossible):
+            await propose(desk, its.case_id, never, **said)
     assert await desk.balances() == {"provider_clearing": -150_000, "player_cash": 150_000}
     await resolve(desk, its.case_id, R.NOTED)
     assert (await desk.found(deposit)).sub_status.value == "completed"

@@ -59,7 +59,7 @@ class Casework:
         done = await self.people.attempt(
             lambda: payments.propose_resolution(pipes, its.site_id, its.case_id, maker, proposal)
         )
-        if isinstance(done, Refusal) and done.code != "approval_open_already":
+        if isinstance(done, Refusal) and done.code != "proposal_waits":
             self.given_up.add(its.case_id)
             return
         yes = staff.Verdict.APPROVE

@@ -11,6 +11,7 @@ from app.payments.proposals import Resolution
 from app.payments.states import FINAL, STATUS_OF, DisputeState, Kind, SubStatus
 
 __all__ = [
+    "APPROVAL",
     "APPROVED",
     "CANCELLED",
     "CASE",

@@ -15,7 +15,7 @@ from app.payments.api_schemas import PaymentList
 from app.payments.cancels import TooLateToCancel
 from app.payments.case_schemas import CaseList, DisputeList
 from app.payments.casebook import CaseNotFound
-from app.payments.cases import CaseClosed
+from app.payments.cases import CaseClosed, ProposalWaits
 from app.payments.dispute_queries import DisputeNotFound
 from app.payments.disputes import DisputeNotMovable
 from app.payments.examples import answers
@@ -73,6 +73,9 @@ _NO_PAYMENT: Final = PaymentNotFound()
 _REASON: Final = staff.BadReason(field="reason", rule="no card numbers")
 _CLOSED: Final = staff.ApprovalClosed(subject=answers.PAYOUT, state=staff.ApprovalState.APPROVED.value)
 _BAD_PROPOSAL: Final = BadProposal(field="currency", rule="of amount_minor, and only with it")
+_PROPOSED_ALREADY: Final = ProposalWaits(
+    resolution="not_paid", expires_at="2026-11-24T12:00:05+00:00", approval_id=answers.APPROVAL
+)
 _NOT_READABLE: Final = signing.MalformedField(field="currency", rule="is three letters")
 _NO_CURSOR: Final = CursorNotFound(payment_id="dep_unknown", field="starting_after")
 _OF_A_DEPOSIT: Final = NotOfThisKind(
@@ -156,7 +159,7 @@ CALLS: Final[Mapping[str, Call]] = {
         answers.PROPOSED,
         (
             *_keyed("resolve"), *_CASE_ENDING, CaseClosed(resolution="paid"),
-            staff.ApprovalOpenAlready(subject=answers.CASE), _BAD_PROPOSAL,
+            _PROPOSED_ALREADY, _BAD_PROPOSAL,
         ),
         (_R.CASE_RESOLVE,),
     ),

@@ -28,6 +28,10 @@ test: .venv/.development ## run every test (ARGS="tests/ledger -k hold" runs som
 	@CASHIER_CHROMIUM="$$($(BIN)/python -m tests.browser.chromium)"; export CASHIER_CHROMIUM; \
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
+.PHONY: nightly
+nightly: .venv/.development ## run every test, with the long rounds of the wallet (ARGS as for test)
+	@export CASHIER_NIGHTLY=1; $(MAKE) --no-print-directory test
+
 .PHONY: check
 check: .venv/.development ## look without running: format, lint, types, directions, architecture, OpenAPI
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target --jobs=$(WORKERS) \

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.engine import Row
 
-from app import merchants, payments, staff
+from app import merchants, payments, players, staff
 from app.cli.asking import done, group, out, told, with_pipes
 from app.cli.staff import OperatorToken, acting, actor
 from app.kernel.masking import mask_text
@@ -200,7 +200,9 @@ def payout_policy(
             changes[name] = None if typed == "none" else Money.parse(typed, code)
 
     async def work(tx: Transaction, at: datetime) -> payments.PayoutPolicy:
-        await merchants.site(tx, site_id)
+        offered = (await merchants.site(tx, site_id)).currencies
+        if code not in offered:
+            raise players.CurrencyNotOffered(currency=code, offered=", ".join(offered))
         return await payments.change_policy(tx, site_id, code, changes, by=await actor(tx, token), at=at)
 
     found = done(work)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from app import merchants, methods, payments, wallet
-from app.cli.asking import NAME_IT, done, err, group, out, private_peers, told
+from app.cli.asking import NAME_IT, done, err, group, out, private_peers, told, told_of
 from app.cli.staff import OperatorToken, actor
 from app.demo.facts import Demo
 from app.demo.seed import offer_everything
@@ -244,6 +244,27 @@ def token_create(site_id: int, scope: merchants.Scope, label: str = "") -> None:
         return await merchants.create_token(tx, site_id, scope, at=at, label=label)
 
     out.print(done(work))
+
+
+@token.command("list")
+def token_list(site_id: int) -> None:
+    """List a site's tokens, the oldest first; a token itself is kept nowhere."""
+    for one in told_of(site_id, lambda reader, _: merchants.tokens_of(reader, site_id)):
+        ended = f"  revoked {one.revoked_at:%Y-%m-%d %H:%M}" if one.revoked_at else ""
+        typer.echo(
+            f"{one.token_id}  {one.scope.value:<6}  {one.created_at:%Y-%m-%d %H:%M}  {one.label}{ended}"
+        )
+
+
+@token.command("revoke")
+def token_revoke(site_id: int, token_id: Annotated[str, typer.Argument(help="As listed: tok_...")]) -> None:
+    """End a token, within two seconds; it cannot be taken back."""
+
+    async def work(tx: Transaction, at: datetime) -> merchants.Token:
+        await merchants.site(tx, site_id)
+        return await merchants.revoke_token(tx, site_id, token_id, at=at)
+
+    out.print(f"revoked: {done(work).scope.value}")
 
 
 @site.command("wallet-mode")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app import players, staff, wallet
+from app import merchants, players, staff, wallet
 from app.cli.asking import done, group, out, told_of, with_pipes
 from app.cli.staff import OperatorToken, actor
 from app.kernel.money import MAX_MINOR, Money
@@ -201,5 +201,10 @@ def game_add(
 ) -> None:
     """List a game, or change how it is listed."""
     made = wallet.Game(platform, code, name, url, not off)
-    done(lambda tx, at: wallet.add_game(tx, site_id, made, at=at))
+
+    async def work(tx: Transaction, at: datetime) -> None:
+        await merchants.site(tx, site_id)
+        await wallet.add_game(tx, site_id, made, at=at)
+
+    done(work)
     out.print("listed")

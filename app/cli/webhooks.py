@@ -8,7 +8,7 @@ import typer
 from sqlalchemy.engine import Row
 
 from app import webhooks
-from app.cli.asking import done, group, out, private_peers, told, with_pipes
+from app.cli.asking import done, group, out, private_peers, told_of, with_pipes
 from app.plumbing.pipes import Pipes
 from app.settings import Settings
 from app.webhooks import endpoints
@@ -65,7 +65,9 @@ def webhooks_replay_events(
 @webhook.command("attempts")
 def webhooks_attempts(site_id: int, message_id: str) -> None:
     """Show what was answered to a webhook (whd_...), or to an event (evt_...) wherever it was sent."""
-    rows: Sequence[Row[Any]] = told(lambda reader, _: webhooks.attempts_at(reader, site_id, message_id))
+    rows: Sequence[Row[Any]] = told_of(
+        site_id, lambda reader, _: webhooks.attempts_at(reader, site_id, message_id)
+    )
     for row in rows:
         said = f"HTTP {row.http_status}" if row.http_status else row.reason
         where = f"{row.endpoint_id} " if row.endpoint_id else ""
@@ -96,7 +98,7 @@ def endpoint_add(
 @endpoint.command("list")
 def endpoint_list(site_id: int) -> None:
     """List a site's endpoints and how they stand."""
-    for one in told(lambda reader, _: webhooks.endpoint_list(reader, site_id)):
+    for one in told_of(site_id, lambda reader, _: webhooks.endpoint_list(reader, site_id)):
         standing = one.state.value if one.why_disabled is None else f"disabled ({one.why_disabled.value})"
         if one.first_failed_at is not None:
             standing += f", {one.failures} failures since {one.first_failed_at:%Y-%m-%d %H:%M}"

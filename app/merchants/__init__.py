@@ -16,13 +16,16 @@ from app.merchants.model import (
 )
 from app.merchants.operations import (
     FIRST_SEEN,
+    BadName,
     BadOrigin,
     CreatedSite,
     NewSite,
+    TokenNotFound,
     create_site,
     create_token,
     forget_signatures,
     issued_signature,
+    revoke_token,
     rotate_salt,
     seen_signature,
     set_callback_url,
@@ -31,20 +34,23 @@ from app.merchants.operations import (
 )
 from app.merchants.queries import (
     SiteNotFound,
+    Token,
     authentic_site,
     bearer,
     shown,
     site,
     site_of_token,
     tells_every_change,
+    tokens_of,
 )
 
 # fmt: off
 __all__ = [
-    "FIRST_SEEN", "BadAttempts", "BadOrigin", "CreatedSite", "MessageFormat", "NewSite", "NotAuthentic",
-    "Scope", "Site", "SiteId", "SiteNotFound", "WalletMode", "authentic_site", "bearer", "create_site",
-    "create_token", "forget_signatures", "issued_signature", "rotate_salt", "seen_signature",
-    "set_callback_url", "set_most_attempts", "set_tell_every_change", "shown", "site", "site_number",
-    "site_of_token", "tells_every_change",
+    "FIRST_SEEN", "BadAttempts", "BadName", "BadOrigin", "CreatedSite", "MessageFormat", "NewSite",
+    "NotAuthentic", "Scope", "Site", "SiteId", "SiteNotFound", "Token", "TokenNotFound", "WalletMode",
+    "authentic_site", "bearer", "create_site", "create_token", "forget_signatures", "issued_signature",
+    "revoke_token", "rotate_salt", "seen_signature", "set_callback_url", "set_most_attempts",
+    "set_tell_every_change", "shown", "site", "site_number", "site_of_token", "tells_every_change",
+    "tokens_of",
 ]
 # fmt: on

@@ -22,7 +22,7 @@ from app.merchants.model import (
     Scope,
     SiteId,
 )
-from app.merchants.queries import SiteNotFound, known_as, token_hash
+from app.merchants.queries import SiteNotFound, Token, known_as, token_hash, token_of
 from app.merchants.tables import (
     api_tokens,
     issued_signatures,
@@ -37,13 +37,16 @@ from app.plumbing.database import Built, Transaction, Write
 
 __all__ = [
     "FIRST_SEEN",
+    "BadName",
     "BadOrigin",
     "CreatedSite",
     "NewSite",
+    "TokenNotFound",
     "create_site",
     "create_token",
     "forget_signatures",
     "issued_signature",
+    "revoke_token",
     "rotate_salt",
     "seen_signature",
     "set_callback_url",
@@ -52,6 +55,7 @@ __all__ = [
 ]
 
 _SALT_BYTES = 32
+_LONGEST_NAME: Final = 100  # a heading of the page, on a phone
 _LAST_PORT = 65_535
 # Lower case, an international name as xn--..., no user, no path, no wildcard.
 _ORIGIN = re.compile(
@@ -75,6 +79,16 @@ _ISSUED = Built(insert(issued_signatures).on_conflict_do_nothing())
 
 class BadOrigin(Refusal):
     """The frame origin {origin} is not of the form https://host or https://host:port."""
+
+
+class BadName(Refusal):
+    """A site's name is what players see: 1 to {most} characters, and not only spaces."""
+
+    param = "name"
+
+
+class TokenNotFound(Refusal):
+    """The site has no token {token_id}, or it was revoked before: `cashier token list` shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +129,13 @@ async def create_site(
     """Open a site with its first salt, one token a scope, and a webhook secret.
 
     Raises:
+        BadName: no name, or one that no page could show.
         BadPeerAddress: an address that callouts may not reach.
         BadOrigin: a frame origin with a path, or not http(s), or not as browsers write it.
         UnknownCurrency: a currency that is neither ISO 4217 nor declared.
     """
+    if not new.name.strip() or len(new.name) > _LONGEST_NAME:
+        raise BadName(most=_LONGEST_NAME)
     for url in (new.callout_url, new.notify_url, new.notify_failure_url, new.callback_url):
         if url:
             check_registered_url(url, test_profile=False, allowed_private_peers=allowed_private_peers)
@@ -172,6 +189,23 @@ async def create_token(tx: Transaction, site_id: int, scope: Scope, *, at: datet
         )
     )
     return token
+
+
+async def revoke_token(tx: Transaction, site_id: int, token_id: str, *, at: datetime) -> Token:
+    """End a token; processes that know it take it for two seconds more.
+
+    Returns:
+        what was ended.
+
+    Raises:
+        TokenNotFound: no such token of this site, or it was revoked before.
+    """
+    its = (api_tokens.c.site_id == site_id) & (api_tokens.c.token_id == token_id)
+    live = its & api_tokens.c.revoked_at.is_(None)
+    row = await tx.first(update(api_tokens).where(live).values(revoked_at=at).returning(api_tokens))
+    if row is None:
+        raise TokenNotFound(token_id=token_id)
+    return token_of(row)
 
 
 async def rotate_salt(tx: Transaction, site_id: int, *, at: datetime) -> str:

@@ -5,6 +5,7 @@ Its settings, its salts, whose token this is, and whether a signed request is th
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,7 @@ from app.plumbing.database import Built, Reader
 
 __all__ = [
     "SiteNotFound",
+    "Token",
     "authentic_site",
     "bearer",
     "known_as",
@@ -37,6 +39,8 @@ __all__ = [
     "site_of_token",
     "tells_every_change",
     "token_hash",
+    "token_of",
+    "tokens_of",
 ]
 
 _security = structlog.get_logger("security")
@@ -186,6 +190,32 @@ async def bearer(reader: Reader, token: str) -> tuple[Site, Scope]:
         _security.warning("token.refused")
         raise NotAuthentic
     return await site(reader, row.site_id), Scope(row.scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token of a site, of which only its hash is kept."""
+
+    token_id: str
+    scope: Scope
+    label: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+async def tokens_of(reader: Reader, site_id: int) -> list[Token]:
+    """All tokens of a site, the oldest first, revoked ones too."""
+    rows = await reader.all(
+        api_tokens.select()
+        .where(api_tokens.c.site_id == site_id)
+        .order_by(api_tokens.c.created_at, api_tokens.c.token_id)
+    )
+    return [token_of(row) for row in rows]
+
+
+def token_of(row: Row[Any]) -> Token:
+    """Read a row of the table `api_token`."""
+    return Token(row.token_id, Scope(row.scope), row.label, row.created_at, row.revoked_at)
 
 
 def token_hash(token: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Opening wallets: when a player is created, or when one is needed for money that another room has moved.
+"""What players have, and opening wallets: for who is created, or has money that another room has moved.
 
 Who pays at the cashier's own page before anybody has called `player/create` has money and no wallet.
 """
@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import Final
 
 import asyncpg
+from sqlalchemy import select
 
 from app import ledger
-from app.plumbing.database import Transaction
-from app.wallet.queries import Purse, purses
+from app.plumbing.database import Reader, Transaction
+from app.wallet.queries import Purse
+from app.wallet.tables import wallets
 
-__all__ = ["are_due", "open_due", "open_wallet", "purse_opened"]
+__all__ = ["are_due", "open_due", "open_wallet", "purse_opened", "purses"]
 
 # Who is blocked just now is so in this wallet too.
 _LOCK_PLAYER: Final = "SELECT FROM player WHERE site_id = $1 AND player_id = $2 FOR NO KEY UPDATE"
@@ -74,6 +76,37 @@ async def open_due(raw: asyncpg.Connection, site_id: int, logins: Collection[str
     for player_id, currency in due:
         await open_wallet(raw, site_id, player_id, currency, at=at)
     return bool(due)
+
+
+async def purses(reader: Reader, site_id: int, player_id: str) -> dict[str, Purse]:
+    """What a player has, by currency; also where there is no wallet yet, but money."""
+    rows = await reader.all(
+        select(wallets.c.wallet_id, wallets.c.currency, wallets.c.sequence)
+        .where(wallets.c.site_id == site_id, wallets.c.player_id == player_id)
+        .order_by(wallets.c.currency)
+    )
+    kept = await ledger.balances(reader, site_id, player_id)
+
+    def kept_as(purpose: ledger.Purpose, currency: str) -> int:
+        found = kept.get(ledger.AccountName(player_id, purpose, currency))
+        return 0 if found is None else found.minor
+
+    opened = {row.currency: (row.wallet_id, row.sequence) for row in rows}
+    paid = {name.currency for name in kept if name.purpose is ledger.Purpose.PLAYER_CASH}
+    found = {}
+    for currency in sorted(paid | opened.keys()):
+        wallet_id, sequence = opened.get(currency, (0, 0))
+        found[currency] = Purse(
+            wallet_id=wallet_id,
+            player_id=player_id,
+            currency=currency,
+            sequence=sequence,
+            cash=kept_as(ledger.Purpose.PLAYER_CASH, currency),
+            bonus=kept_as(ledger.Purpose.PLAYER_BONUS, currency),
+            held=kept_as(ledger.Purpose.PLAYER_HELD, currency),
+            debt=-kept_as(ledger.Purpose.PLAYER_DEBT, currency),
+        )
+    return found
 
 
 async def purse_opened(

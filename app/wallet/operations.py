@@ -21,7 +21,7 @@ from app.kernel.money import MAX_MINOR
 from app.plumbing.database import Transaction
 from app.wallet.campaigns import has_free_rounds
 from app.wallet.contract import Refused, units
-from app.wallet.openings import open_wallet, purse_opened
+from app.wallet.openings import open_wallet, purse_opened, purses
 from app.wallet.queries import (
     Game,
     Purse,
@@ -31,7 +31,6 @@ from app.wallet.queries import (
     has_played,
     lock_wallets,
     policies_of,
-    purses,
     session_of,
     told_policies,
 )

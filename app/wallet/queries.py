@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row, Select, and_, case, exists, false, select
 
-from app import ledger, players
+from app import players
 from app.plumbing.database import Reader, Transaction
 from app.wallet.tables import games, operations, policies, rounds, sessions, wallets
 from app.wallet.terms import (
@@ -44,7 +44,6 @@ __all__ = [
     "operations_by_their_id",
     "policies_of",
     "policy_of",
-    "purses",
     "round_of",
     "select_operations",
     "session_of",
@@ -318,37 +317,6 @@ async def has_open_round(reader: Reader, site_id: int, wallet_id: int) -> bool:
         .limit(1)
     )
     return row is not None
-
-
-async def purses(reader: Reader, site_id: int, player_id: str) -> dict[str, Purse]:
-    """What a player has, by currency; also where there is no wallet yet, but money."""
-    rows = await reader.all(
-        select(wallets.c.wallet_id, wallets.c.currency, wallets.c.sequence)
-        .where(wallets.c.site_id == site_id, wallets.c.player_id == player_id)
-        .order_by(wallets.c.currency)
-    )
-    kept = await ledger.balances(reader, site_id, player_id)
-
-    def kept_as(purpose: ledger.Purpose, currency: str) -> int:
-        found = kept.get(ledger.AccountName(player_id, purpose, currency))
-        return 0 if found is None else found.minor
-
-    opened = {row.currency: (row.wallet_id, row.sequence) for row in rows}
-    paid = {name.currency for name in kept if name.purpose is ledger.Purpose.PLAYER_CASH}
-    found = {}
-    for currency in sorted(paid | opened.keys()):
-        wallet_id, sequence = opened.get(currency, (0, 0))
-        found[currency] = Purse(
-            wallet_id=wallet_id,
-            player_id=player_id,
-            currency=currency,
-            sequence=sequence,
-            cash=kept_as(ledger.Purpose.PLAYER_CASH, currency),
-            bonus=kept_as(ledger.Purpose.PLAYER_BONUS, currency),
-            held=kept_as(ledger.Purpose.PLAYER_HELD, currency),
-            debt=-kept_as(ledger.Purpose.PLAYER_DEBT, currency),
-        )
-    return found
 
 
 async def lock_wallets(tx: Transaction, site_id: int, player_id: str) -> None:

@@ -149,9 +149,7 @@ def _batch(
             _log_unread(caller, {}, refusal)
             raise _unreadable(caller, next(iter(kinds.values())), refusal) from refusal
         access.charge(caller, len(found))
-        for one, item in zip(found, body["operations"], strict=True):
-            if isinstance(one, Refused):
-                _log_unread(caller, item if isinstance(item, dict) else {}, one)
+        _log_items(caller, body, found)
         return await _posted(journal, caller, found, all_or_none=all_or_none)
 
 
@@ -298,8 +296,15 @@ def _log_unread(caller: Caller, body: Mapping[str, Any], refusal: Refused) -> No
     )
 
 
+def _log_items(caller: Caller, body: Mapping[str, Any], found: Sequence[Ask | Refused]) -> None:
+    """The same for those of a batch that could not be read."""
+    for one, item in zip(found, body["operations"], strict=True):
+        if isinstance(one, Refused):
+            _log_unread(caller, item if isinstance(item, dict) else {}, one)
+
+
 def _log_not_stored(caller: Caller, answer: Answer) -> None:
-    """The same for one that was decided, and leaves no record."""
+    """And for one that was decided, and leaves no record."""
     if answer.operation is None:
         ask = answer.ask
         told = {"site_id": caller.site_id, "player": ask.player, "operation": ask.key}

@@ -5,7 +5,6 @@ own work, and because each wrong field needs its own sentence. Unknown fields ar
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -13,6 +12,8 @@ from typing import Any, Final
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import MAX_MINOR, Money, currency_exponent
+from app.wallet.bodies import Written, read_body
+from app.wallet.bodies import wrong as _wrong
 from app.wallet.contract import Answer, Refused
 from app.wallet.terms import (
     ID_LENGTH,
@@ -42,56 +43,6 @@ __all__ = [
     "text_of",
     "transfer_ask",
 ]
-
-
-class _Decimal(str):
-    """A number that was written with a point or an exponent, as it was written."""
-
-    __slots__ = ()
-
-
-def _no_constant(text: str) -> object:
-    raise ValueError(text)
-
-
-class _Twice(ValueError):
-    """A name that stands twice in one object: which of the two is meant, nobody knows."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Twice(next(name for name in names if names.count(name) > 1))
-    return found
-
-
-# Made once: `json.loads` makes one for each call that says how numbers are read.
-_JSON: Final = json.JSONDecoder(parse_float=_Decimal, parse_constant=_no_constant, object_pairs_hook=_once)
-
-
-def read_body(body: bytes) -> dict[str, Any]:
-    """A JSON object from a stranger, in UTF-8; numbers with a point keep their text.
-
-    Raises:
-        Refused: VALIDATION.
-    """
-    try:
-        found = _JSON.decode(body.decode())
-    except _Twice as error:
-        name = str(error)[:ID_LENGTH]
-        raise Refused(Code.VALIDATION, f"{name!r} stands in one object twice.", field=name) from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _wrong("body", "is not JSON") from error
-    except ValueError as error:
-        raise _wrong("body", "has a number that is none, or has far too many digits") from error
-    if type(found) is not dict:
-        raise _wrong("body", "is not a JSON object")
-    return found
-
-
-def _wrong(field: str, why: str) -> Refused:
-    return Refused(Code.VALIDATION, f"{field} {why}.", field=field)
 
 
 def text_of(body: Mapping[str, Any], name: str) -> str:
@@ -163,7 +114,7 @@ def amount_of(body: Mapping[str, Any], name: str, currency: str, policy: Policy,
 def _from_major(found: object, name: str, currency: str) -> int | None:
     if found is None:
         return None
-    if type(found) not in {int, _Decimal}:
+    if type(found) not in {int, Written}:
         raise _wrong(name, "must be a number")
     try:
         return Money.parse(str(found), currency).minor

@@ -1,4 +1,4 @@
-"""Bodies that nobody can read in one way only: each is refused with a sentence, and nothing is stored."""
+"""Bodies and queries that can be read in two ways: each is refused with a sentence, nothing is stored."""
 
 from collections.abc import AsyncIterator
 
@@ -51,3 +51,22 @@ async def test_the_header_has_an_id_as_well(counter: Counter) -> None:
     body = {"playerExternalId": "aigerim", "currency": "KZT", "amount": 1}
     answer = await counter.http.post("/v1/player/wallet/deposit", json=body, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "VALIDATION")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"startTime": "2026-11-21 12:00:02"}, "startTime has no zone"),
+        ({"endTime": "2026-11-21"}, "endTime has no zone"),
+        ({"playerId": "aigerim"}, "playerId is no parameter of this call."),
+        ({"starttime": "2026-11-21T12:00:00Z"}, "starttime is no parameter of this call."),
+        (
+            {"endTime": "2026-11-21T12:00:01Z", "startTime": "2026-11-21T12:00:02Z"},
+            "endTime is before startTime.",
+        ),
+    ],
+)
+async def test_so_is_a_query(counter: Counter, given: dict[str, str], sentence: str) -> None:
+    status, told = await counter.get("/v1/transaction/list", **given)
+    assert (status, told["code"], told["data"]["field"]) == (400, "VALIDATION", next(iter(given)))
+    assert told["message"].startswith(sentence)

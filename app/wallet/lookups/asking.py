@@ -14,7 +14,8 @@ from app.plumbing.database import Reader, Transaction, sqlstate
 from app.plumbing.pipes import Pipes
 from app.wallet.access import Caller
 from app.wallet.contract import MEANINGS, Refused, envelope, rendered
-from app.wallet.queries import Purse, purses
+from app.wallet.openings import purses
+from app.wallet.queries import Purse
 from app.wallet.schemas import currency_of, text_of
 from app.wallet.terms import Code
 

@@ -168,7 +168,7 @@ async def test_two_collections_of_one_order_at_once_meet_the_index(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both looked before either wrote, at the order number and again at the money: the index remains."""
-    for place, name in (("deposits", "locked_for_order"), ("steps", "taken")):
+    for place, name in (("deposits", "locked_for_order"), ("fences", "taken")):
         looked = getattr(payments.fences, name)
         monkeypatch.setattr(f"app.payments.{place}.{name}", both_look_first(looked))
     references = await two_of_one_order(world)

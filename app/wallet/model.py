@@ -250,7 +250,7 @@ def _win(ask: Ask, wallet: Wallet, facts: Facts) -> Decision:
     if facts.is_own_tombstoned:
         return Decision(Code.ROLLED_BACK, amount=amount)
     if wallet.balance + amount > _MOST_KEPT:
-        return _over(amount, 0, Why.LARGEST)._replace(stored=False)
+        return Decision(Code.LIMIT_EXCEEDED, stored=False, amount=amount, why=Why.LARGEST)
     if ask.kind is not Kind.WIN:
         return Decision(Code.OK, applied=True, amount=amount, legs=legs_of((Leg.WIN_CASH, amount)))
     if bet is not None and (bet.type not in BETS or bet.player_id != wallet.player_id):

@@ -36,8 +36,10 @@ TESTS: Final = {
         "tests/wallet/test_model.py",
         "tests/wallet/test_model_money.py",
         "tests/wallet/test_model_belonging.py",
+        "tests/wallet/test_model_ways.py",
     ),
     "app/wallet/states.py": (
+        "tests/wallet/test_model_ways.py",
         "tests/wallet/test_model_rounds.py",
         "tests/wallet/test_model_free_rounds.py",
         "tests/wallet/test_model_caps.py",

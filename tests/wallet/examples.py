@@ -42,6 +42,7 @@ class Said(TypedDict, total=False):
     game: str | None
     free_round: str | None
     is_finished: bool
+    stated: int | None
     barred: Barred | None
 
 

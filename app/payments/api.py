@@ -4,7 +4,7 @@ Merchants' servers read with a token of their site; people act with a token of t
 What a person may is decided by the deeds, in one place with the command line.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -41,6 +41,7 @@ __all__ = ["own_api"]
 _OPEN: Final = frozenset({Status.PENDING, Status.PROCESSING})
 # To whom something may be done; the other kinds of payment hear that it is not for them.
 _OUT: Final = (Kind.PAYOUT, Kind.REFUND)
+_IN: Final = (Kind.DEPOSIT,)
 _Deed = Callable[[staff.Operator, Payment], Awaitable[Payment]]
 
 
@@ -123,11 +124,12 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
         """Take back a withdrawal that is not sent yet, or the parts of one that wait, or a refund."""
 
         async def deed(operator: staff.Operator, found: Payment) -> Payment:
-            check_kind(found, _OUT)
             by_kind = cancel_refund if found.kind is Kind.REFUND else cancel_for_staff
             return await by_kind(pipes, found.site_id, payment_id, operator, reason=body.reason)
 
-        return await _done(pipes, request, (site_id, payment_id, "cancel", key), body.model_dump(), deed)
+        return await _done(
+            pipes, request, (site_id, payment_id, "cancel", key), body.model_dump(), deed, _OUT
+        )
 
     @routes.post(f"{one}/approve", operation_id="payments_approve", response_model=PaymentObject)
     async def approved(
@@ -136,12 +138,13 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
         """Approve a withdrawal or a refund that somebody else has asked for."""
 
         async def deed(operator: staff.Operator, found: Payment) -> Payment:
-            check_kind(found, _OUT)
             by_kind = approve_refund if found.kind is Kind.REFUND else approve
             said = {"reason": body.reason, "approval_id": body.approval_id}
             return await by_kind(pipes, found.site_id, payment_id, operator, **said)
 
-        return await _done(pipes, request, (site_id, payment_id, "approve", key), body.model_dump(), deed)
+        return await _done(
+            pipes, request, (site_id, payment_id, "approve", key), body.model_dump(), deed, _OUT
+        )
 
     @routes.post(f"{one}/reject", operation_id="payments_reject", response_model=PaymentObject)
     async def rejected(
@@ -150,7 +153,6 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
         """Reject a withdrawal or a refund; what was held is free again."""
 
         async def deed(operator: staff.Operator, found: Payment) -> Payment:
-            check_kind(found, _OUT)
             if found.kind is Kind.REFUND:
                 return await reject_refund(
                     pipes, found.site_id, payment_id, operator,
@@ -159,7 +161,9 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
             why = Refusing(body.reason_staff, body.reason_player, body.do_not_tip_off)
             return await reject(pipes, found.site_id, payment_id, operator, why, approval_id=body.approval_id)
 
-        return await _done(pipes, request, (site_id, payment_id, "reject", key), body.model_dump(), deed)
+        return await _done(
+            pipes, request, (site_id, payment_id, "reject", key), body.model_dump(), deed, _OUT
+        )
 
     @routes.post(f"{one}/refunds", operation_id="refunds_create", response_model=PaymentObject)
     async def refunded(
@@ -168,13 +172,12 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
         """Ask for a refund of a deposit, in full or in part; somebody else approves it."""
 
         async def deed(operator: staff.Operator, found: Payment) -> Payment:
-            check_kind(found, (Kind.DEPOSIT,))
             amount = None if body.amount_minor is None else Money(body.amount_minor, found.amount.currency)
             wish = RefundWish(payment_id, amount, body.reason, idempotency.checked_key(key))
             with named_as_sent({"amount": "amount_minor"}):
                 return await request_refund(pipes, found.site_id, wish, operator)
 
-        return await _done(pipes, request, (site_id, payment_id, "refund", key), body.model_dump(), deed)
+        return await _done(pipes, request, (site_id, payment_id, "refund", key), body.model_dump(), deed, _IN)
 
 
 async def _done(
@@ -183,12 +186,15 @@ async def _done(
     asked: tuple[int, str, str, str | None],
     content: Mapping[str, Any],
     deed: _Deed,
+    kinds: Sequence[Kind],
 ) -> Response:
+    """Do it once, to a payment of these kinds."""
     payment_id = asked[1]
 
     async def shown(site_id: int, operator: staff.Operator) -> PaymentObject:
         async with pipes.database.reading() as reader:
             found = await payment(reader, site_id, payment_id)
+        check_kind(found, kinds)
         return payment_object(await deed(operator, found), is_staff=True)
 
     return await done_once(pipes, request, asked, content, shown)

@@ -13,7 +13,7 @@ from tests.payments.desk import Desk, kzt, planted
 from tests.payments.questions import days, questioned
 from tests.payments.stage import FUNDS, Bank, Stage
 from tests.payments.test_kept_back import first_is_paid, second_declines
-from tests.payments.test_not_all_back import SHORT, back_short
+from tests.payments.test_not_all_back import SHORT, back_short, open_and_short
 from tests.payments.test_question_pages import first_in_conflict
 from tests.payments.test_refund_tries import BACK
 from tests.payments.world import AMOUNT, Provider, State, World, fact, just, paid
@@ -24,13 +24,7 @@ HALF = AMOUNT.minor // 2
 
 async def test_half_came_back_is_accepted_and_told_once_more(stage: Stage, bank: Bank) -> None:
     """Half of it came back; people accept that the other half went; the bank repeats its notice."""
-    await stage.fund()
-    bank.manners = ["accepts"]
-    found = await sent(stage)
-    [reference] = await stage.references(found.payment_id)
-    stage.clock.advance(DAY)
-    back_short(stage, bank, reference, HALF)
-    await told(stage, bank, reference, "returned")
+    payment_id, reference = await open_and_short(stage, bank, HALF)
     await stage.later(DAY)
     assert (await stage.payment()).sub_status == "conflicted"
     await decided(stage, R.ACCEPTED, amount=kzt(AMOUNT.minor - HALF))
@@ -38,7 +32,7 @@ async def test_half_came_back_is_accepted_and_told_once_more(stage: Stage, bank:
     stage.clock.advance(DAY)
     await told(stage, bank, reference, "returned")
     await stage.later(DAY)
-    assert await stage.credited() == FUNDS - (AMOUNT.minor - HALF), await stage.state(found.payment_id)
+    assert await stage.credited() == FUNDS - (AMOUNT.minor - HALF), await stage.state(payment_id)
 
 
 async def test_half_of_a_refund_likewise(desk: Desk) -> None:
@@ -117,20 +111,14 @@ async def test_short_by_its_notice_and_no_sum_in_its_answer(stage: Stage, bank: 
 
 async def test_short_and_accepted_and_no_sum_in_a_later_answer(stage: Stage, bank: Bank) -> None:
     """People know that a part of it went for good; then its bank says "returned" and names no sum."""
-    await stage.fund()
-    bank.manners = ["accepts"]
-    found = await sent(stage)
-    [reference] = await stage.references(found.payment_id)
-    stage.clock.advance(DAY)
-    back_short(stage, bank, reference)
-    await told(stage, bank, reference, "returned")
+    payment_id, reference = await open_and_short(stage, bank)
     await stage.later(DAY)
     await decided(stage, R.ACCEPTED, amount=kzt(AMOUNT.minor - SHORT))
     stage.clock.advance(DAY)
     await stage.store_notice(bank.fact(reference, "returned"), mark="again")
     bank.book[reference].amount = None  # type: ignore[assignment]
     await stage.work()
-    seen = await stage.state(found.payment_id), await cases(stage), await stage.credited()
+    seen = await stage.state(payment_id), await cases(stage), await stage.credited()
     assert seen[2] == FUNDS - (AMOUNT.minor - SHORT), seen
 
 

@@ -31,16 +31,24 @@ def back_short(stage: Stage, bank: Bank, reference: str, minor: int = SHORT) -> 
     bank.moved.append((reference, -order.amount))
 
 
-@pytest.mark.parametrize("manner", ["accepts", "accepts silently"])
-async def test_short_while_it_is_open(stage: Stage, bank: Bank, manner: str) -> None:
+async def open_and_short(
+    stage: Stage, bank: Bank, minor: int = SHORT, manner: str = "accepts"
+) -> tuple[str, str]:
+    """A withdrawal of which the bank says first that so much came back; its id, and the try's."""
     await stage.fund()
     bank.manners = [manner]
     found = await sent(stage)
     [reference] = await stage.references(found.payment_id)
     stage.clock.advance(DAY)
-    back_short(stage, bank, reference)
+    back_short(stage, bank, reference, minor)
     await told(stage, bank, reference, "returned")
-    seen = (await stage.state(found.payment_id), await cases(stage), await stage.credited())
+    return found.payment_id, str(reference)
+
+
+@pytest.mark.parametrize("manner", ["accepts", "accepts silently"])
+async def test_short_while_it_is_open(stage: Stage, bank: Bank, manner: str) -> None:
+    payment_id, _ = await open_and_short(stage, bank, manner=manner)
+    seen = (await stage.state(payment_id), await cases(stage), await stage.credited())
     assert seen[2] == FUNDS - AMOUNT.minor, seen
     assert seen[1], seen
 

@@ -6,11 +6,11 @@ import pytest
 
 from app import providers
 from tests.payments.accounts import cases, decided
-from tests.payments.banks import sent, told
+from tests.payments.banks import told
 from tests.payments.casework import R, open_cases, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.stage import FUNDS, Bank, Stage
-from tests.payments.test_not_all_back import SHORT, back_short
+from tests.payments.test_not_all_back import SHORT, open_and_short
 from tests.payments.test_refund_tries import BACK
 from tests.payments.world import AMOUNT, State, fact, just
 
@@ -21,13 +21,7 @@ HALF = AMOUNT.minor // 2
 @pytest.mark.parametrize("when", ["before the decision", "after it"])
 async def test_half_came_back_and_both_notices_come_once_more(stage: Stage, bank: Bank, when: str) -> None:
     """Paid; half of it came back; people accept that the other half went. Both notices are sent again."""
-    await stage.fund()
-    bank.manners = ["accepts"]
-    found = await sent(stage)
-    [reference] = await stage.references(found.payment_id)
-    stage.clock.advance(DAY)
-    back_short(stage, bank, reference, HALF)
-    await told(stage, bank, reference, "returned")
+    payment_id, reference = await open_and_short(stage, bank, HALF)
     await stage.later(DAY)
     assert (await stage.payment()).sub_status == "conflicted"
     paid = bank.fact(reference, "succeeded", minor=AMOUNT.minor)
@@ -43,7 +37,7 @@ async def test_half_came_back_and_both_notices_come_once_more(stage: Stage, bank
         await stage.work()
     await told(stage, bank, reference, "returned")
     await stage.later(DAY)
-    seen = await stage.state(found.payment_id), await cases(stage), await stage.credited()
+    seen = await stage.state(payment_id), await cases(stage), await stage.credited()
     assert seen[2] == FUNDS - (AMOUNT.minor - HALF), seen
 
 
@@ -51,13 +45,7 @@ async def test_a_part_came_back_and_both_notices_come_once_more_without_a_sum(
     stage: Stage, bank: Bank
 ) -> None:
     """A third came back, the rest was accepted; the repeated "returned" names no sum."""
-    await stage.fund()
-    bank.manners = ["accepts"]
-    found = await sent(stage)
-    [reference] = await stage.references(found.payment_id)
-    stage.clock.advance(DAY)
-    back_short(stage, bank, reference)
-    await told(stage, bank, reference, "returned")
+    payment_id, reference = await open_and_short(stage, bank)
     await stage.later(DAY)
     await decided(stage, R.ACCEPTED, amount=kzt(AMOUNT.minor - SHORT))
     stage.clock.advance(DAY)
@@ -72,7 +60,7 @@ async def test_a_part_came_back_and_both_notices_come_once_more_without_a_sum(
     await stage.store_notice(its, mark="again")
     await stage.work()
     await stage.later(DAY)
-    seen = await stage.state(found.payment_id), await cases(stage), await stage.credited()
+    seen = await stage.state(payment_id), await cases(stage), await stage.credited()
     assert seen[2] == FUNDS - (AMOUNT.minor - SHORT), seen
 
 

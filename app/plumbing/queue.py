@@ -302,9 +302,8 @@ class Worker:
             batch_size=10,
             max_concurrent_tasks=self.at_once,
             heartbeat_timeout=self.stale_after,
-            log_aggregation_interval=timedelta(
-                0
-            ),  # nobody reads its statistics: jobs are counted by `metrics`
+            # Nobody reads its statistics: jobs are counted by `metrics`.
+            log_aggregation_interval=timedelta(0),
         )
 
     def _guarded(self, name: str, registration: _Registration) -> Callable[[Job], Awaitable[None]]:

@@ -4,6 +4,7 @@ The codes, statuses and names are the published contract (wallet.md 4); a caller
 Amounts are integers of minor units, or exact decimals where the site has chosen major units.
 """
 
+import functools
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -171,8 +172,9 @@ class Answer:
     balance: int | None = None
 
 
+@functools.lru_cache(maxsize=256)
 def instant(at: datetime) -> str:
-    """UTC with milliseconds."""
+    """UTC with milliseconds; written once for all operations of a batch."""
     return f"{at.isoformat(timespec='milliseconds')[:23]}Z"
 
 
@@ -181,7 +183,7 @@ def envelope(code: Code, data: Mapping[str, object], sentence: str = "") -> dict
     meaning = MEANINGS[code]
     return {
         "success": meaning.status == 200,  # noqa: PLR2004  the one HTTP status of success
-        "code": code.value,
+        "code": str(code),
         "message": sentence or meaning.sentence,
         "data": data,
     }
@@ -210,7 +212,7 @@ def told(
     data: dict[str, object] = {
         "transactionId": operation.operation_id,
         "externalId": operation.key.key,
-        "type": operation.type,
+        "type": str(operation.type),
         "playerExternalId": player,
         "currency": operation.currency,
         "amount": unit(operation.amount),

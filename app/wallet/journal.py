@@ -42,7 +42,7 @@ _MOST_WAITING: Final = 1024
 # Batches of a caller's own making, and voids: of one site, so that it does not take all there is. All sites'
 # together use one lane less than there are: that one is for the calls that come one by one.
 _MOST_RUNNING: Final = 8
-_LANES: Final = 3
+_LANES: Final = 4
 _RETRIED: Final = frozenset({"40001", "40P01", "23505"})  # serialization, deadlock, a key that raced
 _TOO_SLOW: Final = "57014"  # statement_timeout: halves of it would be slow too
 

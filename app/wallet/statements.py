@@ -58,6 +58,8 @@ _EXPECTED: Final = (
 )
 _CONFIRM: Final = f"wallet_confirm($1, {arrays.placed(_SEEN, 3)})"
 _EXPECT: Final = f"wallet_expect($1, $2, {arrays.placed(_EXPECTED, 3 + len(_SEEN))})"
+# And that the batch is written which would leave what this one was decided upon (wallet_succession.sql).
+_FOLLOW: Final = f"wallet_follow($1, ${3 + len(_SEEN) + len(_EXPECTED)})"
 
 
 def _writing(before: Sequence[str], taken: int, *, moves: bool) -> str:
@@ -65,7 +67,7 @@ def _writing(before: Sequence[str], taken: int, *, moves: bool) -> str:
 
     Args:
         before: calls.
-        taken: how many arrays they have.
+        taken: how many arguments they have.
         moves: whether the ledger has a part in it.
     """
     calls = [*before, f"wallet_write($1, $2, {arrays.placed(_COLUMNS, 3 + taken)})"]
@@ -78,9 +80,16 @@ def _writing(before: Sequence[str], taken: int, *, moves: bool) -> str:
 _LOCKED: Final[tuple[str, ...]] = ()
 _CONFIRMED: Final[tuple[str, ...]] = (_CONFIRM,)
 _ALL_SURE: Final[tuple[str, ...]] = (_CONFIRM, _EXPECT)
+_FOLLOWING: Final[tuple[str, ...]] = (*_ALL_SURE, _FOLLOW)
+_TAKEN: Final = {
+    _LOCKED: 0,
+    _CONFIRMED: len(_SEEN),
+    _ALL_SURE: len(_SEEN) + len(_EXPECTED),
+    _FOLLOWING: len(_SEEN) + len(_EXPECTED) + 1,
+}
 _WRITING: Final = {
     (before, moves): _writing(before, taken, moves=moves)
-    for before, taken in ((_LOCKED, 0), (_CONFIRMED, len(_SEEN)), (_ALL_SURE, len(_SEEN) + len(_EXPECTED)))
+    for before, taken in _TAKEN.items()
     for moves in (False, True)
 }
 _HOUSE: Final = """
@@ -160,6 +169,7 @@ def write(
     *,
     upon: Sequence[Seen] | None = None,
     expected: Expected | None = None,
+    after: str | None = None,
 ) -> "Writing":
     """What writes that which was decided: operations, wallets, rounds, and the money.
 
@@ -170,8 +180,10 @@ def write(
         upon: what was `seen` where nothing was locked; if it is so no more, the call fails with a
             serialization failure and nothing is written.
         expected: what was not even looked up; the same.
+        after: an operation of the batch before, whose wallets these are as it was to leave them; the same.
     """
-    before, arguments = _LOCKED, []
+    before: tuple[str, ...] = _LOCKED
+    arguments: list[Any] = []
     if upon is not None:
         before = _CONFIRMED
         arguments += arrays.written(_SEEN, _transposed(upon, len(_SEEN) + 1)[:-1])
@@ -181,6 +193,9 @@ def write(
             parts: Sequence[Sequence[tuple[Any, ...]]] = expected
             columns = [_transposed(rows, width) for rows, width in zip(parts, (3, 3, 3, 2), strict=True)]
             arguments += arrays.written(_EXPECTED, list(itertools.chain(*columns)))
+            if after is not None:
+                before = _FOLLOWING
+                arguments.append(after)
     arguments += arrays.written(_COLUMNS, _columns(sheet))
     if sheet.moved:
         moves = [chart.move(*one, _across(one, site_id, houses)) for one in sheet.moved]

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-from app.plumbing.database import Lanes, Turns, committed, sqlstate
+from app.plumbing.database import BUSY_SQLSTATES, Lanes, Turns, committed, sqlstate
 from app.wallet import further, openings, statements
 from app.wallet.contract import Answer
 from app.wallet.memory import Left, Memory, Recalled, left_by
@@ -139,11 +139,12 @@ class Unlocked:
                     await turns.on()
                 if not sheets:
                     raise NotSure
-                kept.enter_context(self._kept_ahead(_left(draft, found, sheets), place))
+                place.sent.set()
+                kept.enter_context(self._kept_ahead(draft, found, sheets, place))
                 await turns.all()
 
     async def _behind(self, draft: Draft, place: Place) -> None:
-        """Everything at once, as soon as those before it are written."""
+        """Everything at once, as soon as PostgreSQL is at the last before it."""
         found = _Found([one for one in draft.recalled.seats if one is not None], draft.recalled.seen())
         for at in range(0, len(draft.asks), self.part):
             self._decide(draft, found, at, at + self.part)
@@ -151,15 +152,26 @@ class Unlocked:
         sheet = draft.page.torn_off(is_last=True)
         if sheet is None:
             raise NotSure
-        writing = self._writing(draft, found, sheet)
-        with self._kept_ahead(_left(draft, found, [sheet]), place):
-            await place.reached()
-            async with self.lanes.connection(rows=len(draft.asks)) as raw:
-                await committed(raw, writing.sent(raw))
+        writing = self._writing(draft, found, sheet, after=place.before[-1].mark)
+        with self._kept_ahead(draft, found, [sheet], place):
+            await place.nearly_reached()
+            try:
+                async with self.lanes.connection(rows=len(draft.asks)) as raw:
+                    place.sent.set()
+                    await committed(raw, writing.sent(raw))
+            except asyncpg.PostgresError as error:
+                await place.reached()  # if the one before it was not written, that is why
+                if sqlstate(error) in BUSY_SQLSTATES:
+                    raise NotSure from error  # it may have waited for that one alone
+                raise
 
     @contextmanager
-    def _kept_ahead(self, left: Left, place: Place) -> Iterator[None]:
+    def _kept_ahead(
+        self, draft: Draft, found: _Found, sheets: Sequence[Sheet], place: Place
+    ) -> Iterator[None]:
         """What a draft leaves is known to the next one; to everybody, if the block ends without a fault."""
+        left = _left(draft, found, sheets)
+        place.mark = sheets[0].written[0].operation_id
         self.memory.keep_ahead(left)
         place.decided.set()
         try:
@@ -205,8 +217,14 @@ class Unlocked:
             raise NotSure
         draft.answers.extend(answers)
 
-    def _writing(self, draft: Draft, found: _Found | None, sheet: Sheet) -> statements.Writing:
+    def _writing(
+        self, draft: Draft, found: _Found | None, sheet: Sheet, *, after: str | None = None
+    ) -> statements.Writing:
         """What writes a sheet if all that was found still stands; None: that is confirmed already.
+
+        Args:
+            draft, found, sheet: the draft's.
+            after: an operation that must be recorded by then; None: it was decided upon nobody's promise.
 
         Raises:
             NotSure: it moves money between accounts that few players have.
@@ -214,7 +232,7 @@ class Unlocked:
         if statements.rare(sheet):
             raise NotSure
         seen, expected = (None, None) if found is None else (found.seen, draft.recalled.expected)
-        return statements.write(draft.site_id, sheet, self.houses, upon=seen, expected=expected)
+        return statements.write(draft.site_id, sheet, self.houses, upon=seen, expected=expected, after=after)
 
     @asynccontextmanager
     async def _judged(self, draft: Draft) -> AsyncIterator[None]:

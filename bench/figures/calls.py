@@ -104,7 +104,7 @@ def batch(bench: Bench) -> Figure:
                     f"game batch, {connections} at a time",
                     shop.load("batch", server, connections, bench.options.seconds),
                 )
-                for connections in (1, 2, 4)
+                for connections in (1, 2, 3, 4)
             },
         )
     figure.runs = [run for runs in made.values() for run in runs]

@@ -14,6 +14,7 @@ from app.plumbing.database import CommitUnknown, Database, lanes
 from app.wallet import unlocked
 from app.wallet.batches import Batches
 from app.wallet.contract import Answer
+from app.wallet.journal import Journal
 from app.wallet.schemas import game_ask
 from app.wallet.succession import Place
 from app.wallet.sweeps import grant_bonus
@@ -161,8 +162,7 @@ async def test_the_next_batch_is_decided_before_the_one_under_way_is_written(
                 await asyncio.sleep(0.01)
         assert not first.done()
         assert not second.done(), "its neighbour has to be written first"
-        await asyncio.sleep(0.1)
-        assert await waiting(clone_url) == 1, "and it waits without a connection"
+        await blocked(clone_url, 2)  # for its neighbour's locks
     assert codes(await first) == [Code.OK] * 12
     answers = await second
     assert answers[0].operation is not None
@@ -209,6 +209,25 @@ async def test_what_one_was_to_leave_is_not_believed_once_it_was_disturbed(
         ]
     assert "remembered" not in ways[:2]
     assert (await balance(counter), await balance(counter, "bolat")) == (840, 970)
+
+
+async def test_nobody_elses_moves_are_taken_for_those_of_the_one_before(
+    counter: Counter, clone_url: str, ways: list[str]
+) -> None:
+    """Though they are as many, and of the same instant: another process's bets of other amounts."""
+    other = Journal(counter.pipes)
+    theirs = [bet(f"t-{number}", amount=10) for number in range(6)]
+    async with locked(clone_url, "aigerim"):
+        tasks = []
+        for sessions, (journal, asks) in enumerate(
+            ((other, theirs), (counter.journal, rounds("a")), (counter.journal, rounds("b"))), 1
+        ):
+            tasks.append(asyncio.create_task(journal.run(counter.site_id, asks)))
+            await blocked(clone_url, sessions)
+    assert [codes(answers) for answers in await asyncio.gather(*tasks)] == [[Code.OK] * 6] * 3
+    assert ways == ["disturbed"] * 2
+    assert await balance(counter) == 1000 - 60 - 30 - 30
+    await other.aclose()
 
 
 async def test_what_was_lost_at_its_commit_is_not_what_the_next_one_follows(

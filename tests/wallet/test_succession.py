@@ -106,6 +106,49 @@ async def test_all_are_waited_for_though_the_first_was_not_written(line: Line) -
         await reached
 
 
+async def test_who_stands_behind_one_goes_on_when_that_is_sent(line: Line) -> None:
+    first = await line.joined("a")
+    first.decided.set()
+    its = await line.joined("a")
+    near = asyncio.create_task(its.nearly_reached())
+    await _turn()
+    assert not near.done(), "it would be there before it"
+    first.sent.set()
+    await near
+
+
+async def test_who_stands_behind_several_goes_on_when_one_is_left(line: Line) -> None:
+    """PostgreSQL keeps no order among those who wait for the same locks."""
+    first = await line.joined("a")
+    first.decided.set()
+    second = await line.joined("a")
+    second.decided.set()
+    its = await line.joined("a")
+    for one in (first, second):
+        one.sent.set()
+    near = asyncio.create_task(its.nearly_reached())
+    await _turn()
+    assert not near.done()
+    _ended(first, is_written=True)
+    await near
+    assert not its.is_first
+
+
+async def test_nor_does_the_one_before_wait_for_somebody_else(line: Line) -> None:
+    first, second = await line.joined("a"), line.joining("ab")
+    first.decided.set()
+    (await second).decided.set()
+    its = await line.joined("b")
+    (await second).sent.set()
+    near = asyncio.create_task(its.nearly_reached())
+    await _turn()
+    assert its.before == [await second]
+    assert not near.done(), "its locks are still somebody's whom this one has nothing to do with"
+    _ended(first, is_written=False)
+    with pytest.raises(NotSure):
+        await near
+
+
 async def test_what_is_over_before_is_found_as_it_is(line: Line) -> None:
     """How it ended is nobody's matter who has not recalled anything yet."""
     first = await line.joined("a")
@@ -125,6 +168,7 @@ async def test_a_place_that_ends_lets_those_behind_it_go_on() -> None:
             assert second.before == [first]
     assert first.ended.is_set()
     assert second.ended.is_set()
+    assert second.sent.is_set(), "or whoever fails before it is sent would hold up others"
     async with succession.place(1, frozenset("a")) as third:
         assert third.before == [], "nobody is left in line"
 

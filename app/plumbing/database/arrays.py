@@ -28,7 +28,8 @@ def written(kinds: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[str]
 
 
 def _plain(values: Sequence[object]) -> str:
-    return f"{{{','.join(map(str, values)).replace('None', 'NULL')}}}"
+    # Of numbers and the like a list writes itself as PostgreSQL reads it, in half the time of a join.
+    return f"{{{str([*values])[1:-1].replace('None', 'NULL')}}}"
 
 
 def _blobs(values: Sequence[bytes]) -> str:

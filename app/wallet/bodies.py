@@ -44,7 +44,8 @@ def read_body(body: bytes) -> dict[str, Any]:
     try:
         found = _JSON.decode(body.decode())
     except _Twice as error:
-        name = str(error)[:ID_LENGTH]
+        # Half a character can be read, and not be written.
+        name = str(error)[:ID_LENGTH].encode(errors="backslashreplace").decode()
         raise Refused(Code.VALIDATION, f"{name!r} stands in one object twice.", field=name) from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise wrong("body", "is not JSON") from error

@@ -1,6 +1,6 @@
 """What a batch must look up beside the usual, before it decides: mostly nothing.
 
-Free rounds, what persons took of wins, what an operator has prepaid: none of it confirmed, all behind locks.
+Free rounds, what became of wins, what an operator has prepaid: none of it confirmed, all behind locks.
 """
 
 from collections.abc import Coroutine, Iterator, Sequence
@@ -35,6 +35,15 @@ SELECT x.source, x.within, x.key,
    AND r.code = 'OK' AND r.type = 'reverse_win' AND r.applied
  GROUP BY x.source, x.within, x.key
 """
+# Which wins were taken back since. Looked up with a win that is told again is what became of its bet.
+_TAKEN_BACK: Final = """
+SELECT x.source, x.within, x.key
+  FROM unnest($2::text[], $3::text[], $4::text[]) AS x (source, within, key)
+ WHERE EXISTS (
+   SELECT FROM wallet_operation r
+    WHERE r.site_id = $1 AND r.source = x.source AND r.within = x.within AND r.reference = x.key
+      AND r.code = 'OK' AND r.type = 'reverse_win' AND r.applied)
+"""
 # What each transfer adds to the float.
 _TRANSFERS: Final = {Leg.DEPOSIT: -1, Leg.WITHDRAW: 1}
 _FLOATS: Final = "SELECT purpose, currency, balance_minor FROM wallet_lock_floats($1)"
@@ -42,7 +51,8 @@ _FLOATS: Final = "SELECT purpose, currency, balance_minor FROM wallet_lock_float
 
 def is_needed(page: Page, asks: Sequence[Ask], seats: Sequence[Seat]) -> bool:
     """Whether anything must be; arguments as for `lookups`."""
-    return bool(_free_asks(page, asks, seats) or _partly_taken(page, asks) or _asks_float(page, asks))
+    its = _free_asks(page, asks, seats) or _told_again(page, asks) or _partly_taken(page, asks)
+    return bool(its or _asks_float(page, asks))
 
 
 def lookups(
@@ -62,6 +72,8 @@ def lookups(
     """
     if free := _free_asks(page, asks, seats):
         yield _load_grants(raw, site_id, page, free)
+    if wins := _told_again(page, asks):
+        yield _load_taken_back(raw, site_id, page, wins)
     if wins := _partly_taken(page, asks):
         yield _load_taken(raw, site_id, page, wins)
     if _asks_float(page, asks):
@@ -112,6 +124,24 @@ async def _load_floats(raw: asyncpg.Connection, site_id: int, page: Page) -> Non
     for moved in page.moved:
         if moved.leg in _TRANSFERS:
             page.floats[moved.wallet.currency] += _TRANSFERS[moved.leg] * moved.amount
+
+
+def _told_again(page: Page, asks: Sequence[Ask]) -> list[OperationKey]:
+    """Wins of bets that are asked for again, and were taken back since for all that the page knows not."""
+    found = [page.operations.get(one.operation_key) for one in asks if one.type is Type.WIN]
+    return [
+        won.key
+        for won in found
+        if won is not None and won.applied and won.reference and not won.is_reversed and not won.taken
+    ]
+
+
+async def _load_taken_back(
+    raw: asyncpg.Connection, site_id: int, page: Page, wins: Sequence[OperationKey]
+) -> None:
+    """Lay onto the page which of these wins were taken back: that is told with them (2.13)."""
+    for row in await raw.fetch(_TAKEN_BACK, site_id, *zip(*wins, strict=True)):
+        page.operations[OperationKey(row["source"], row["within"], row["key"])].is_reversed = True
 
 
 def _partly_taken(page: Page, asks: Sequence[Ask]) -> list[OperationKey]:

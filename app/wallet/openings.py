@@ -29,12 +29,13 @@ _OPEN: Final = """
 INSERT INTO wallet (site_id, player_id, currency, cash_account_id, bonus_account_id, opened_at)
 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
 """
-_DUE: Final = """
-SELECT q.player_id, a.currency FROM player q
+_PAID: Final = """
+SELECT q.player_id, a.currency, EXISTS (
+         SELECT FROM wallet w
+          WHERE w.site_id = q.site_id AND w.player_id = q.player_id AND w.currency = a.currency) AS is_open
+  FROM player q
   JOIN account a ON a.site_id = q.site_id AND a.owner = q.player_id AND a.purpose = 'player_cash'
  WHERE q.site_id = $1 AND q.site_login = ANY ($2::text[])
-   AND NOT EXISTS (SELECT FROM wallet w
-                    WHERE w.site_id = q.site_id AND w.player_id = q.player_id AND w.currency = a.currency)
  ORDER BY q.player_id, a.currency
 """
 
@@ -72,18 +73,24 @@ async def open_wallet(
 
 
 async def are_due(raw: asyncpg.Connection, site_id: int, logins: Collection[str]) -> bool:
-    """Whether any of these players, by the site's ids, has money where there is no wallet."""
-    return await raw.fetchrow(_DUE, site_id, list(logins)) is not None
+    """Whether any of these players, by the site's ids, may have a wallet that was not seen: there is money.
+
+    Whether there is a wallet says nothing: somebody may have opened it since it was looked for.
+    """
+    return await raw.fetchrow(_PAID, site_id, list(logins)) is not None
 
 
 async def open_due(raw: asyncpg.Connection, site_id: int, logins: Collection[str], *, at: datetime) -> bool:
-    """Open the wallets that are due; whether any was opened. Arguments as for `open_wallet`."""
-    due = await raw.fetch(_DUE, site_id, list(logins))
-    if not due or not await is_scope_settled(raw, site_id, at=at):
-        return False
-    for player_id, currency in due:
-        await open_wallet(raw, site_id, player_id, currency, at=at)
-    return True
+    """Open the wallets that are due; whether to look again, for these or others that somebody has opened.
+
+    Arguments as for `open_wallet`.
+    """
+    paid = await raw.fetch(_PAID, site_id, list(logins))
+    due = [(player_id, currency) for player_id, currency, is_open in paid if not is_open]
+    if due and await is_scope_settled(raw, site_id, at=at):
+        for player_id, currency in due:
+            await open_wallet(raw, site_id, player_id, currency, at=at)
+    return bool(paid)
 
 
 async def purse_opened(

@@ -37,7 +37,6 @@ __all__ = [
     "operation_by_id",
     "operation_by_key",
     "operation_of",
-    "operations_by_their_id",
     "policies_of",
     "policy_of",
     "purses",
@@ -54,8 +53,6 @@ _DEFAULTS: Final = {field.name: field.default for field in fields(Policy)}
 SOURCES: Final = ("operator", "game", "cashier", "desk")
 # migrations/sql/ledger_journal.sql
 _LOCK: Final = "SELECT account_id FROM ledger_lock($1, $2)"
-# Of how many operations one id of theirs may be the name: one in each namespace.
-_MOST_NAMESAKES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,20 +257,6 @@ async def operation_by_id(reader: Reader, site_id: int, operation_id: str) -> Op
     """An operation by our id."""
     asked = _WITH_PLAYER.where(operations.c.site_id == site_id, operations.c.operation_id == operation_id)
     return next(iter(await found_operations(reader, asked)), None)
-
-
-async def operations_by_their_id(reader: Reader, site_id: int, key: str) -> list[Operation]:
-    """Every operation that an id of theirs stands for, in whatever namespace; the newest first."""
-    asked = (
-        _WITH_PLAYER.where(
-            operations.c.site_id == site_id,
-            operations.c.source.in_(SOURCES),
-            operations.c.key == key,
-        )
-        .order_by(operations.c.recorded_at.desc(), operations.c.operation_id.desc())
-        .limit(_MOST_NAMESAKES)
-    )
-    return await found_operations(reader, asked)
 
 
 async def found_operations(reader: Reader, asked: Select[Any]) -> list[Operation]:

@@ -113,7 +113,9 @@ class Page:
         if self.floats and decision.applied and ask.type in _TRANSFERS:
             decision = floated(decision, ask, self.floats, wallet.currency)
         if known is not None and decision.is_replay:
-            return Verdict(known.code, repeated(known, wallet), wallet, duplicate=True)
+            # What it names may have come since, in another of the player's wallets: that has another balance.
+            own = wallet if known.wallet_id is None else self.wallets.get(known.wallet_id)
+            return Verdict(known.code, repeated(known, wallet), own, duplicate=True)
         if not decision.stored:
             return Verdict(decision.code, None, wallet, field=decision.field, why=decision.why)
         return self._carried_out(ask, wallet, facts, decision)

@@ -28,6 +28,7 @@ from app.wallet.terms import (
     Scope,
     Type,
     Wallet,
+    of_same_id,
 )
 
 _OURS: Final = (SWEEPERS, SAME_ID)
@@ -184,7 +185,7 @@ def game_ask(kind: Type, body: Mapping[str, Any], policy_of: Callable[[str], Pol
         ask.reference, ask.round_id = text_of(body, "referenceId"), _maybe_text(body, "roundId")
         ask.amount = 0
         if key == ask.reference:
-            ask.key = _of_same_id(key)
+            ask.key = of_same_id(key)
         if body.get("amount") is not None:
             ask.stated = _stated(body, policy)
     else:
@@ -222,14 +223,6 @@ def _read_play(ask: Ask, body: Mapping[str, Any], policy: Policy) -> None:
     is_about_a_round = ask.kind is Kind.WIN
     ask.round_id = text_of(body, "roundId") if is_about_a_round else _maybe_text(body, "roundId")
     ask.game = text_of(body, "gameCode") if is_about_a_round else _maybe_text(body, "gameCode")
-
-
-def _of_same_id(key: str) -> str:
-    """What a rollback is known by that bears its bet's own id, which stands for the bet."""
-    named = f"{SAME_ID}{key}"
-    if len(named) <= ID_LENGTH:
-        return named
-    return SAME_ID + hashlib.blake2b(key.encode(), digest_size=32).hexdigest()
 
 
 def _stated(body: Mapping[str, Any], policy: Policy) -> int | None:

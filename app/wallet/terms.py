@@ -5,6 +5,7 @@ Amounts are minor units of the wallet's currency. What is asked is an `Ask`; wha
 operation changes.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -55,6 +56,8 @@ __all__ = [
     "Type",
     "Wallet",
     "Why",
+    "of_same_id",
+    "sent_as",
 ]
 
 ID_LENGTH: Final = 128  # wallet.md 4
@@ -68,6 +71,19 @@ KEPT_SECONDS: Final = 2
 SWEEPERS: Final = "sweeper-"
 # What a rollback that bears the very id of its bet is known by (rule 37).
 SAME_ID: Final = "same-id-rollback-"
+
+
+def of_same_id(key: str) -> str:
+    """What a rollback is known by that bears this id, which stands for its bet."""
+    named = f"{SAME_ID}{key}"
+    if len(named) <= ID_LENGTH:
+        return named
+    return SAME_ID + hashlib.blake2b(key.encode(), digest_size=32).hexdigest()
+
+
+def sent_as(key: str, reference: str | None) -> str:
+    """An id as its caller wrote it."""
+    return reference if reference is not None and key.startswith(SAME_ID) else key
 
 
 class Type(StrEnum):

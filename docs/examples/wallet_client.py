@@ -123,8 +123,8 @@ class WalletClient:
 
     @staticmethod
     def _path(transfer_id: str) -> str:
-        # Encoded whole: with "q-2%41" left as it is, another transfer would be voided.
-        return f"/v1/player/wallet/transfer/{quote(transfer_id, safe='')}"
+        # Encoded whole: with "q-2%41" left as it is, another transfer would be voided; and dots lead elsewhere.
+        return f"/v1/player/wallet/transfer/{quote(transfer_id, safe='').replace('.', '%2E')}"
 
     def play(self, name: str, body: Mapping[str, Any]) -> Answer:
         """A bet, win, betwin or rollback, with a `transactionId` of yours.
@@ -148,6 +148,8 @@ class WalletClient:
             return self._sent(transfer_id, f"/v1/player/wallet/{name}", body)
         except GivenUp:
             voided = self.void(transfer_id)
+        if voided.code not in {"OK", "TRANSFER_COMPLETED"}:
+            raise GivenUp(f"{name} {transfer_id}: not answered, and its void neither: {voided.code}")
         # Refused as VOIDED from now on; or it was done, and its own answer tells how.
         answer = self.transfer(transfer_id) if voided.code == "TRANSFER_COMPLETED" else voided
         self.outbox.settle(transfer_id, answer)

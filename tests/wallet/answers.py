@@ -132,6 +132,8 @@ def told(operation: Operation, policy: Policy, *, duplicate: bool) -> dict[str, 
         "status": "completed" if operation.code in SUCCESSES else "refused",
         "final": True,
     }
+    if operation.reversed:
+        data["reversed"] = True
     if wish.id is not None:
         data["externalId"] = wish.id
     if operation.limit is not None:

@@ -23,6 +23,7 @@ async def counter(database: Database, clock: MovableClock) -> AsyncIterator[Coun
     [
         (f'{{{WHO},"amount":1,"amount":1000,"transferId":"t-1"}}', "amount", "stands in one object twice"),
         (f'{{{WHO},"amount":1,"x":[{{"y":1,"y":2}}],"transferId":"t-1"}}', "y", "stands in one object twice"),
+        ('{"\\ud800":1,"\\ud800":2}', "\\ud800", "stands in one object twice"),
         (f'{{{WHO},"amount":1{"0" * 5000},"transferId":"t-1"}}', "body", "far too many digits"),
         (f'{{{WHO},"amount":NaN,"transferId":"t-1"}}', "body", "a number that is none"),
         (f'{{{WHO},"amount":1{"0" * 400},"transferId":"t-1"}}', "amount", "must be from 1 to"),

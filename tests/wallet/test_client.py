@@ -192,7 +192,7 @@ def test_who_gives_up_has_voided_and_it_stays_void(platform: Platform) -> None:
     assert (late.code, late.is_done, platform.balance) == ("VOIDED", False, 0)
 
 
-@pytest.mark.parametrize("key", ["t-1", "t-2%41", "t-3#x", "t-4?x=1", "t-5/void", "t 6/ä"])
+@pytest.mark.parametrize("key", ["t-1", "t-2%41", "t-3#x", "t-4?x=1", "t-5/void", "t 6/ä", "..", "."])
 def test_who_gives_up_what_was_done_learns_it(platform: Platform, key: str) -> None:
     platform.faults = ["error-500"] * 50
     client = platform.client(patience_seconds=5)
@@ -245,6 +245,23 @@ def test_a_token_that_is_refused_settles_nothing(status: int, code: str, content
         client.deposit("t-1", "aigerim", "KZT", 1)
     assert str(caught.value) == content.get("message", "HTTP 403")
     assert (list(book.noted), book.settled) == (["t-1"], {})
+
+
+def test_a_void_that_is_not_understood_settles_nothing() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/void"):
+            return httpx.Response(500, json={"code": "INTERNAL", "message": "", "data": {"final": False}})
+        content = {"code": "VALIDATION", "message": "There is no such call.", "data": {"final": True}}
+        return httpx.Response(404, json=content)
+
+    book, paused = Book(), list[float]()
+    http = httpx.Client(base_url="https://cashier.example.com", transport=httpx.MockTransport(answer))
+    client = example.WalletClient(
+        http, "ck_wallet", book, patience_seconds=5, sleep=paused.append, now=lambda: sum(paused)
+    )
+    with pytest.raises(example.GivenUp, match="VALIDATION"):
+        client.deposit("t-1", "aigerim", "KZT", 1)
+    assert book.settled == {}
 
 
 def test_who_gives_up_hears_what_came_instead() -> None:

@@ -1,13 +1,17 @@
 """A player who has paid at the cashier's page before anybody has called `player/create`."""
 
+import asyncio
+import contextvars
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from app import ledger, players
 from app.kernel.clock import MovableClock
 from app.kernel.money import Money
 from app.plumbing.database import Database
+from app.wallet import openings
 from tests.wallet.counter import Counter, Json, opened
 
 WHO = {"playerExternalId": "aigerim", "currency": "KZT"}
@@ -118,3 +122,29 @@ async def test_a_wallet_in_a_currency_that_has_no_money_is_not_opened(counter: C
     told = await counter.deposit(1, currency="USD")
     assert told["code"] == "CURRENCY_MISMATCH"
     assert [row.currency for row in await counter.rows("SELECT currency FROM wallet")] == ["KZT"]
+
+
+@pytest.mark.parametrize("asked", ["are_due", "open_due"])
+async def test_a_wallet_that_somebody_has_just_opened_is_found_as_well(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """Of two first operations, in two processes, one saw no wallet just before the other has opened it."""
+    plain = getattr(openings, asked)
+
+    async def late(raw: asyncpg.Connection, *rest: object, **more: object) -> bool:
+        # With a context of its own: it is another process that does this.
+        await asyncio.create_task(opened_elsewhere(counter), context=contextvars.Context())
+        return bool(await plain(raw, *rest, **more))
+
+    monkeypatch.setattr(openings, asked, late)
+    told = await counter.deposit(5, "t-1")
+    assert (told["code"], told["data"]["balance"]) == ("OK", 1005)
+    monkeypatch.undo()
+    assert (await counter.deposit(5, "t-2", currency="USD"))["code"] == "CURRENCY_MISMATCH"
+
+
+async def opened_elsewhere(counter: Counter) -> None:
+    async with counter.pipes.database.transaction() as tx:
+        player, _ = await players.player_of_login(tx, counter.site_id, "aigerim")
+        at = counter.clock.now()
+        await openings.open_wallet(tx.raw, counter.site_id, player.player_id, "KZT", at=at)

@@ -1,6 +1,7 @@
 """What platforms do differently: games of a session, stakes of nothing, rollbacks by their bet's own id."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -151,3 +152,37 @@ async def test_a_site_of_major_units_states_them(counter: Counter) -> None:
     for number, (more, is_warned) in enumerate([*asked, ({"amount": 9}, False)], 1):
         told = await counter.play("rollback", f"x-{number}", referenceId=f"b-{number}", **more)
         assert (told["code"], "warning" in told["data"]) == ("OK", is_warned)
+
+
+@pytest.mark.parametrize("key", ["b-1", "b" * 128])
+async def test_a_rollback_that_bears_its_bets_id_is_found_by_it(counter: Counter, key: str) -> None:
+    await counter.deposit(1, f"same-id-rollback-{key}"[:128])
+    path = f"/v1/transaction/by-reference/{key}"
+    assert (await counter.get(path))[0] == 404
+    await counter.play("rollback", key, referenceId=key)
+    _, told = await counter.get(path)
+    assert (told["data"]["type"], told["data"]["code"]) == ("rollback", "NOTHING_TO_REVERSE")
+    await counter.play("bet", "b-2", amount=100)
+    await counter.play("rollback", "b-2", referenceId="b-2")
+    _, told = await counter.get("/v1/transaction/by-reference/b-2")
+    assert [it["type"] for it in told["data"]["matches"]] == ["bet", "rollback"]
+    assert (told["data"]["type"], told["data"]["reversed"]) == ("bet", True)
+    await counter.settled()
+    for whose in ({}, {"playerExternalId": "aigerim"}):
+        _, told = await counter.get("/v1/transaction/list", externalId="b-2", **whose)
+        assert [it["type"] for it in told["data"]["transactions"]] == ["bet", "rollback"]
+        assert {it["externalId"] for it in told["data"]["transactions"]} == {"b-2"}
+
+
+async def test_so_it_stands_in_a_book(counter: Counter) -> None:
+    await counter.play("bet", "b-1", amount=100)
+    await counter.play("rollback", "b-1", referenceId="b-1")
+    since, until = (counter.clock.now() + timedelta(hours=hours) for hours in (-1, 1))
+    period = {"from": since.isoformat(), "to": until.isoformat()}
+    lines = [{"id": "b-1", "amount": 100, "currency": "KZT"}] * 3
+    found = []
+    for count in (1, 2, 3):
+        body = {"items": lines[:count], "period": period, "source": "game"}
+        _, told = await counter.post("/v1/reconcile", body, scope="read")
+        found.append([(one["id"], one["difference"]) for one in told["data"]["differences"]])
+    assert found == [[("b-1", "missing_there")], [], [("b-1", "missing_here")]]

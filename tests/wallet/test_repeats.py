@@ -15,6 +15,7 @@ from tests.wallet.examples import BET, OTHER_PRINT, ask, unstored, wallet
 REPLAY = Decision(Code.OK, stored=False, is_replay=True)
 BARRED = Barred(Code.VALIDATION, "gameCode", "gameCode is none.")
 WHO = {"playerExternalId": "aigerim", "currency": "KZT"}
+GAME = {"roundId": "r-1", "gameCode": "aviator", "providerId": "acme"}
 
 
 @pytest.fixture
@@ -75,8 +76,7 @@ async def test_a_bet_hears_its_first_answer_when_its_game_is_listed_no_more(coun
 
 
 def one(key: str) -> Json:
-    where = {"roundId": "r-1", "gameCode": "aviator", "providerId": "acme"}
-    return {"type": "bet", "transactionId": key, "amount": 100, **where, **WHO}
+    return {"type": "bet", "transactionId": key, "amount": 100, **GAME, **WHO}
 
 
 async def test_a_rollback_hears_its_first_answer_when_platforms_differ_by_now(counter: Counter) -> None:
@@ -124,3 +124,47 @@ async def test_what_was_voided_is_so_for_whoever_asks(counter: Counter, changed:
     await counter.post("/v1/player/wallet/transfer/t-1/void", {})
     told = await counter.transfer("deposit", 5, "t-1", **changed)
     assert (told["code"], told["data"]["duplicate"]) == ("VOIDED", True)
+
+
+@pytest.mark.parametrize("kind", ["bet", "win", "jackpot"])
+async def test_what_was_taken_back_since_says_so_wherever_it_is_told_again(
+    counter: Counter, kind: str
+) -> None:
+    await counter.decide(reverse_wins="true")
+    await counter.player(cash=1000)
+    asked: dict[str, Json] = {
+        "bet": {"amount": 100},
+        "win": {"amount": 100, "referenceId": "b-0"},
+        "jackpot": {"amount": 100, "kind": "jackpot"},
+    }
+    await counter.play("bet", "b-0", amount=100)
+    what = "bet" if kind == "bet" else "win"
+    first = await counter.play(what, "o-1", **asked[kind])
+    assert "reversed" not in (await counter.play(what, "o-1", **asked[kind]))["data"]
+    await counter.play("rollback", "x-1", referenceId="o-1")
+    operation = {"type": what, "transactionId": "o-1", **GAME, **WHO, **asked[kind]}
+    batch = {"operations": [one("b-9"), operation]}
+    again = [
+        (await counter.play(what, "o-1", **asked[kind]))["data"],
+        (await counter.post("/v1/game/batch", batch, scope="play"))[1]["data"]["results"][1]["data"],
+        (await counter.get("/v1/transaction/by-reference/o-1"))[1]["data"],
+        (await counter.get(f"/v1/transaction/{first['data']['transactionId']}"))[1]["data"],
+    ]
+    assert [it.get("reversed") for it in again] == [True] * 4
+    changed = {"reversed", "duplicate", "balance", "cash", "bonus"}
+    for told in again:
+        assert {name: told[name] for name in first["data"] if name in told and name not in changed} == {
+            name: first["data"][name] for name in first["data"] if name in told and name not in changed
+        }
+
+
+async def test_a_rollback_that_came_first_never_tells_the_balance_of_another_wallet(counter: Counter) -> None:
+    await counter.player(cash=1000)
+    await counter.player(cash=77, currency="USD")
+    rollback = {"referenceId": "b-1"}
+    first = await counter.play("rollback", "x-1", **rollback)
+    assert (first["code"], first["data"]["currency"]) == ("NOTHING_TO_REVERSE", "KZT")
+    assert (await counter.play("bet", "b-1", amount=5, currency="USD"))["code"] == "ROLLED_BACK"
+    again = await counter.play("rollback", "x-1", **rollback)
+    assert (again["data"]["currency"], again["data"]["duplicate"]) == ("KZT", True)
+    assert {told["data"].get("balance", 1000) for told in (first, again)} == {1000}

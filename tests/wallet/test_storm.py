@@ -36,7 +36,7 @@ CLIENTS: Final = 32
 LATER: Final = frozenset({"IN_PROGRESS", "OVERLOADED"})
 NOT_STORED: Final = frozenset({"ID_CONFLICT", "BET_NOT_FOUND", "TRANSACTION_NOT_FOUND"})
 # What an answer does not repeat.
-NOW: Final = frozenset({"duplicate", "balance", "cash", "bonus"})
+NOW: Final = frozenset({"duplicate", "balance", "cash", "bonus", "reversed"})
 KINDS: Final = {"deposit": 12, "withdraw": 8, "bet": 34, "win": 22, "betwin": 6, "rollback": 18}
 TRANSFERS: Final = frozenset({"deposit", "withdraw"})
 MOST_TRIES: Final = 5_000  # to find one order of what shares a number

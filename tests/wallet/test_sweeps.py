@@ -296,6 +296,20 @@ async def test_a_win_of_a_settled_bet_in_a_round_that_we_refunded_is_shown_too(c
     assert sorted(await refused(counter)) == [(f"w-{number}", number) for number in range(2, 8)]
 
 
+async def test_what_happens_in_an_ended_round_does_not_hide_the_win_that_we_refused(counter: Counter) -> None:
+    await counter.decide(stuck_action="close", reverse_wins="true")
+    await counter.play("bet", "b-1", amount=100)
+    await counter.play("win", "w-1", referenceId="b-1", amount=50)
+    await swept(counter)
+    await counter.play("win", "w-2", referenceId="b-1", amount=500)
+    await counter.play("win", "w-3", kind="promo", amount=7)
+    assert (await counter.play("rollback", referenceId="w-1"))["data"]["type"] == "reverse_win"
+    before = alarms()
+    assert (await counter.play("win", "w-4", referenceId="b-1", amount=5))["code"] == "ROUND_CLOSED"
+    assert alarms() == before + 1
+    assert await refused(counter) == [("w-2", 500), ("w-4", 5)]
+
+
 async def test_a_win_that_its_platform_is_the_reason_not_to_pay_alarms_nobody(counter: Counter) -> None:
     before = alarms()
     await counter.play("bet", "b-1", amount=100)

@@ -5,14 +5,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Text, all_, and_, any_, literal, or_
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Text, all_, and_, literal, or_
 
 from app.kernel import ids
 from app.plumbing.database import Reader
+from app.wallet.audit.named import is_sent_as
 from app.wallet.queries import select_operations, with_player
 from app.wallet.rules import SUCCESSES
 from app.wallet.tables import operations
-from app.wallet.terms import SWEEPERS, Operation, Type
+from app.wallet.terms import SWEEPERS, Operation, Type, sent_as
 
 __all__ = ["Difference", "Item", "differences"]
 
@@ -77,19 +78,23 @@ async def differences(
     asked = select_operations(site_id).where(
         # A rollback need not name its platform, and one of what never came is of none.
         _is_of(sources, *((provider, "") if provider else ())),
-        operations.c.key == any_(_texts([item.key for item in items])),
+        is_sent_as([item.key for item in items]),
     )
     for row in await reader.all(asked):
         operation = with_player(row)
-        here.setdefault(operation.key.key, []).append(operation)
+        here.setdefault(_their_id(operation), []).append(operation)
     pairs = _paired(items, here, period)
     found = [told for item, operation in pairs if (told := _compared(item, operation)) is not None]
     if period is not None:
         theirs = {operation.operation_id for _, operation in pairs if operation is not None}
         own = _is_of(sources, *filter(None, (provider,)))
         missing = await _only_here(reader, site_id, own, period, theirs, limit)
-        found += [Difference(one.key.key, _why_only_here(one), one, None) for one in missing]
+        found += [Difference(_their_id(one), _why_only_here(one), one, None) for one in missing]
     return found[:limit]
+
+
+def _their_id(operation: Operation) -> str:
+    return sent_as(operation.key.key, operation.reference)
 
 
 def _is_of(sources: Sequence[str], *platforms: str) -> ColumnElement[bool]:
@@ -131,7 +136,7 @@ def _paired(
     for asks, offers in _LIKENESSES:
         offered: dict[object, deque[Operation]] = {}
         for one in left.values():
-            offered.setdefault((one.key.key, offers(one)), deque()).append(one)
+            offered.setdefault((_their_id(one), offers(one)), deque()).append(one)
         for place, (item, operation) in enumerate(pairs):
             alike = offered.get((item.key, asks(item))) if operation is None else None
             if alike:

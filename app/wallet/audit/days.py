@@ -14,7 +14,7 @@ from app.kernel.money import Money
 from app.plumbing.database import Reader
 from app.wallet.contract import instant
 from app.wallet.tables import operations
-from app.wallet.terms import Type
+from app.wallet.terms import Type, sent_as
 
 __all__ = ["Balance", "Closing", "closing", "mode_blockers", "players_with_balance"]
 
@@ -140,7 +140,8 @@ def _line(row: Row[Any]) -> str:
     before, after = row.balance_before_minor, row.balance_after_minor
     numbers = f"{row.amount_minor},{row.win_minor},{before},{after},{row.sequence}"
     # The only field that a caller chooses stands last: nothing in it can be taken for another field.
-    return f"{row.operation_id},{row.type},{row.currency},{numbers},{instant(row.recorded_at)},{row.key}\n"
+    told = f"{row.operation_id},{row.type},{row.currency},{numbers},{instant(row.recorded_at)}"
+    return f"{told},{sent_as(row.key, row.reference)}\n"
 
 
 async def closing(reader: Reader, site_id: int, day: date) -> list[Closing]:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from app.kernel import ids
 from app.plumbing.database import Reader
+from app.wallet.audit.named import is_sent_as
 from app.wallet.queries import SOURCES, Purse, select_operations, with_player
 from app.wallet.rules import SUCCESSES
 from app.wallet.tables import operations
@@ -255,7 +256,6 @@ async def _complete_up_to(reader: Reader, site_id: int, xmin: int, now: datetime
 
 def _narrowed(asked: Select[Any], wanted: Wanted) -> Select[Any]:
     exact = {
-        operations.c.key: wanted.key,
         operations.c.currency: wanted.currency,
         operations.c.round_id: wanted.round_id,
         operations.c.type: wanted.type,
@@ -264,6 +264,8 @@ def _narrowed(asked: Select[Any], wanted: Wanted) -> Select[Any]:
         operations.c.provider_id: wanted.provider,
     }
     asked = asked.where(*(column == value for column, value in exact.items() if value))
+    if wanted.key:
+        asked = asked.where(is_sent_as([wanted.key]))
     if wanted.key and not wanted.source:
         # Named, they lead to the unique index of the keys.
         asked = asked.where(operations.c.source.in_(SOURCES))

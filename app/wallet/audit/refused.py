@@ -12,7 +12,7 @@ from app.wallet.terms import SWEEPERS
 
 __all__ = ["RefusedWin", "refused_wins"]
 
-# Its bet was given back; or its round was ended after the last that its platform did in it.
+# Its bet was given back; or its round was found stuck after the last bet or win that could have ended it.
 _OURS: Final = """
 SELECT o.operation_id, o.key, o.provider_id, o.round_id, o.currency, o.amount_minor, o.recorded_at,
        p.site_login
@@ -27,11 +27,14 @@ SELECT o.operation_id, o.key, o.provider_id, o.round_id, o.currency, o.amount_mi
             AND starts_with(b.key, :ours))
     OR o.code = 'ROUND_CLOSED' AND EXISTS (
          SELECT FROM wallet_round r
-           JOIN wallet_operation l ON l.site_id = r.site_id AND l.wallet_id = r.wallet_id AND l.applied
-                                  AND l.sequence = r.last_sequence
           WHERE r.site_id = o.site_id AND r.wallet_id = o.wallet_id AND r.provider_id = o.provider_id
-            AND r.round_id = o.round_id
-            AND (r.changed_at > l.recorded_at OR l.type = 'rollback' AND starts_with(l.key, :ours))))
+            AND r.round_id = o.round_id AND r.state = 'completed' AND r.listed_at > (
+              SELECT l.recorded_at FROM wallet_operation l
+               WHERE l.site_id = r.site_id AND l.wallet_id = r.wallet_id AND l.applied
+                 AND l.sequence BETWEEN r.first_sequence AND r.last_sequence
+                 AND l.round_id = r.round_id AND l.provider_id = r.provider_id
+                 AND (l.type IN ('bet', 'betwin') OR l.type = 'win' AND l.reference IS NOT NULL)
+               ORDER BY l.sequence DESC LIMIT 1)))
 """
 _ALL: Final = text(f"{_OURS} ORDER BY o.recorded_at, o.operation_id")
 _OF_THESE: Final = text(f"{_OURS} AND o.operation_id = ANY (:ids)").bindparams(

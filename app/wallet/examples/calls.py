@@ -221,13 +221,12 @@ CALLS: Final = (
         "Up to a thousand operations of games in one call, in their order",
         PLATFORMS,
         shapes.Results,
-        # The envelope of a batch is OK where its operations end well in whatever way, and where only some of
-        # them may not be done in the site's wallet mode.
+        # The envelope of a batch is OK where its operations end well in whatever way.
         tuple(
             dict.fromkeys(
                 code
                 for code in (Code.OK, *_STAKE, *_WON, *_UNDONE)
-                if code is Code.OK or code not in {*SUCCESSES, Code.WRONG_WALLET_MODE}
+                if code is Code.OK or code not in SUCCESSES
             )
         ),
         _PLAYS,

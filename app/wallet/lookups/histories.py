@@ -13,7 +13,14 @@ from app import players
 from app.plumbing.database import Reader
 from app.plumbing.pipes import Pipes
 from app.wallet.access import Access, Caller
-from app.wallet.audit import Page, Place, Wanted, history_of_player, history_of_site
+from app.wallet.audit import (
+    Page,
+    Place,
+    Wanted,
+    history_of_player,
+    history_of_site,
+    operations_by_their_id,
+)
 from app.wallet.contract import Refused, effect_matrix, instant, told, units
 from app.wallet.lookups.asking import (
     READERS,
@@ -26,7 +33,7 @@ from app.wallet.lookups.asking import (
     player_and_purses,
     wrong,
 )
-from app.wallet.queries import SOURCES, operation_by_id, operation_by_key, operations_by_their_id
+from app.wallet.queries import SOURCES, operation_by_id, operation_by_key
 from app.wallet.rounds import operations_of_round, rounds_named
 from app.wallet.schemas import currency_of, text_of
 from app.wallet.terms import ID_LENGTH, Code, Operation, OperationKey, Round, RoundState, Type
@@ -68,7 +75,7 @@ def mount(routes: APIRouter, pipes: Pipes, access: Access) -> None:
         "/v1/transaction/by-reference/{reference:path}", **described("wallet_transaction_by_reference")
     )
     async def by_reference(request: Request, reference: str) -> Response:
-        """What their id stands for: the newest operation, and all of them in `matches`."""
+        """What their id stands for: the newest operation, and all of them in `matches`, rollbacks too."""
         caller = await access.caller(request, READERS)
         key = text_of({"reference": reference}, "reference")
         async with pipes.database.reading() as reader:

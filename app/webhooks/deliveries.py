@@ -87,9 +87,10 @@ class _Busy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Sending:
-    """One attempt that is due: where to, and what."""
+    """One attempt that is due: where to, and what; ours until `ends_at`, or until another takes it then."""
 
     row: Row[Any]
+    ends_at: datetime
     url: str
     body: bytes
     headers: Mapping[str, str]
@@ -179,9 +180,10 @@ async def _due_notification(tx: Transaction, pipes: Pipes, row: Row[Any], now: d
     )
     # One trip. The signature of a message that is not sent after all does no harm.
     issued = merchants.issued_signature(row.site_id, message.signature, at=now)
-    if await tx.write(taking(row, pipes.clock.now()), issued) is None:
+    taken = await tx.write(taking(row, pipes.clock.now()), issued)
+    if taken is None:
         return None
-    return _Sending(row, url, message.body, message.headers)
+    return _Sending(row, taken.attempt_ends_at, url, message.body, message.headers)
 
 
 async def _due_event(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime) -> _Sending | None:
@@ -224,9 +226,10 @@ async def _due_event(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime
     body = rules.body_of(row.event_id, event, is_thin=told.is_thin)
     secrets = await live_secrets(tx, row.site_id, row.endpoint_id, now)
     headers = messages.standard_headers(body, secrets=secrets, message_id=row.event_id, at=now)
-    if await tx.write(taking(row, pipes.clock.now())) is None:
+    taken = await tx.write(taking(row, pipes.clock.now()))
+    if taken is None:
         return None
-    return _Sending(row, told.url, body, {"content-type": "application/json", **headers})
+    return _Sending(row, taken.attempt_ends_at, told.url, body, {"content-type": "application/json", **headers})
 
 
 def _peer_of(row: Row[Any], url: str) -> str:
@@ -254,7 +257,8 @@ async def _record(pipes: Pipes, sending: _Sending, reply: Reply | None, reason: 
             effect = _effect_of_notification(reply, attempts, chance)
         result = _result(effect, reply)
         written = _attempt_of(sending, reply, result, reason, now)
-        if stands.state == WebhookState.PENDING:
+        # Who came too late writes only what happened: the next one, who is at it by now, goes on from there.
+        if stands.state == WebhookState.PENDING and stands.attempt_ends_at == sending.ends_at:
             await tx.write(written, _advanced(row, effect, attempts, now))
             await _follow(tx, row, effect, now)
         else:

@@ -72,7 +72,7 @@ _TAKING = Built(
         webhooks.c.next_at <= bindparam("due_by"),
         or_(webhooks.c.attempt_ends_at.is_(None), webhooks.c.attempt_ends_at <= bindparam("taken_at")),
     )
-    .returning(webhooks.c.webhook_id)
+    .returning(webhooks.c.attempt_ends_at)
 )
 
 
@@ -102,7 +102,10 @@ def is_under_way(row: Row[Any], now: datetime) -> bool:
 
 
 def taking(row: Row[Any], now: datetime) -> Write:
-    """What takes an attempt; it returns a row if it is ours: due still, and nobody else's."""
+    """What takes an attempt; it returns a row if it is ours: due still, and nobody else's.
+
+    The row says until when: who has the attempt by then, if anybody, is told by that from who had it.
+    """
     due = {"due_by": now + CLOCK_SLACK, "taken_at": now, "attempt_ends_at": now + _TAKEN_FOR}
     return _TAKING, {**its_of(row), **due}
 

@@ -30,7 +30,7 @@ async def died(database: Database) -> None:
 
 
 async def test_dead_letters_of_one_key_are_revived_beside_a_job_that_waits(database: Database) -> None:
-    """The sweep has left another job of the key each time: one that waits must not keep the dead ones dead."""
+    """The sweep leaves another job of the key each time: one that waits keeps the dead ones not dead."""
     for _ in range(2):
         await died(database)
     async with database.transaction() as tx:

@@ -61,8 +61,9 @@ _KEPT_MARKS = 2_000  # of a masked answer
 # Nothing was asked of the endpoint, so no attempt is counted: come back when its queue or breaker lets us in.
 _NOT_EVEN_TRIED = frozenset({FailureKind.PEER_BUSY, FailureKind.BREAKER_OPEN})
 _STEP_BACK = timedelta(seconds=30)
-# A server that hangs for its whole deadline must leave the worker's other places (40) to the others.
-_AT_ONCE = 4
+# A server that hangs for its whole deadline must leave the worker's other places (40) to the others; so must
+# a site with many of them.
+_AT_ONCE, _OF_SITE_AT_ONCE = 4, 12
 _log = structlog.get_logger("webhooks")
 # Built once: every attempt asks or writes them.
 _LOCKED = Built(select(webhooks).where(ITS).with_for_update())
@@ -82,7 +83,7 @@ _ATTEMPT = Built(
 
 
 class _Busy(Exception):
-    """This process makes as many calls to the endpoint as it may, so this one comes later."""
+    """This process makes as many calls to the endpoint or to the site as it may, so this one comes later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ async def _taken_in_turn(tx: Transaction, pipes: Pipes, row: Row[Any], now: date
 async def _send(pipes: Pipes, sending: _Sending) -> None:
     """Make an attempt that is due; no transaction is open."""
     try:
+        # Again, with nothing to wait for before the call: many have found the same place free.
+        _check_peer(pipes, sending.row, sending.url)
         reply = await pipes.http.call(
             "POST",
             sending.url,
@@ -149,6 +152,10 @@ async def _send(pipes: Pipes, sending: _Sending) -> None:
             deadline_seconds=DEADLINE_SECONDS,
             peer=sending.peer,
         )
+    except _Busy:
+        async with pipes.database.transaction() as tx:
+            await stand_aside(tx, sending.row, pipes.clock.now(), is_ours=True)
+        return
     except CallFailed as failure:
         if failure.kind in _NOT_EVEN_TRIED:
             async with pipes.database.transaction() as tx:
@@ -229,18 +236,26 @@ async def _due_event(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime
     taken = await tx.write(taking(row, pipes.clock.now()))
     if taken is None:
         return None
-    return _Sending(row, taken.attempt_ends_at, told.url, body, {"content-type": "application/json", **headers})
+    return _Sending(
+        row, taken.attempt_ends_at, told.url, body, {"content-type": "application/json", **headers}
+    )
 
 
 def _peer_of(row: Row[Any], url: str) -> str:
     """A site's own: what fails at another site's address at the same host keeps nothing of this one back."""
-    return f"webhooks {row.endpoint_id or f'{row.site_id} {urlsplit(url).netloc}'}"
+    return f"{_peers_of(row.site_id)}{row.endpoint_id or urlsplit(url).netloc}"
+
+
+def _peers_of(site_id: int) -> str:
+    return f"webhooks {site_id} "
 
 
 def _check_peer(pipes: Pipes, row: Row[Any], url: str) -> None:
-    peer = _peer_of(row, url)
-    under_way = sum(found.in_flight + found.waiting for found in pipes.http.peers() if found.peer == peer)
-    if under_way >= _AT_ONCE:
+    peer, peers_of_site = _peer_of(row, url), _peers_of(row.site_id)
+    of_site = [found for found in pipes.http.peers() if found.peer.startswith(peers_of_site)]
+    at_site = sum(found.in_flight + found.waiting for found in of_site)
+    at_peer = sum(found.in_flight + found.waiting for found in of_site if found.peer == peer)
+    if at_peer >= _AT_ONCE or at_site >= _OF_SITE_AT_ONCE:
         raise _Busy
 
 

@@ -130,7 +130,7 @@ async def overtakes(tx: Transaction, row: Row[Any], now: datetime) -> bool:
     return True
 
 
-async def stand_aside(tx: Transaction, row: Row[Any], now: datetime) -> None:
+async def stand_aside(tx: Transaction, row: Row[Any], now: datetime, *, is_ours: bool = False) -> None:
     """Come later; the longer the backlog, the later."""
     pending = select(webhooks.c.webhook_id).where(
         webhooks.c.site_id == row.site_id,
@@ -138,7 +138,8 @@ async def stand_aside(tx: Transaction, row: Row[Any], now: datetime) -> None:
         webhooks.c.endpoint_id.is_not_distinct_from(row.endpoint_id),
     )
     backlog = await tx.scalar(select(func.count()).select_from(pending.limit(_LONGEST_BACKLOG).subquery()))
-    await step_back(tx, row, max(_BUSY_STEP_BACK, _EACH_WAITING * int(backlog or 0)), now)
+    about = max(_BUSY_STEP_BACK, _EACH_WAITING * int(backlog or 0))
+    await step_back(tx, row, about, now, is_ours=is_ours)
 
 
 async def step_back(

@@ -12,13 +12,13 @@ from typing import Self
 from app.kernel.clock import Clock
 from app.plumbing import addresses, fence, metrics, waits
 from app.plumbing.breaker import Breaker, BreakerRules, Permit
-from app.plumbing.http import wire
+from app.plumbing.http import names, wire
 from app.plumbing.http.calls import CallFailed, FailureKind, PeerLimits, PeerState, Reply
 
 __all__ = ["HttpClient"]
 
 ANSWER_LIMIT_BYTES = 65_536  # a decent answer to any of our calls is under 2 kB
-RESOLVER_THREADS = 32  # two bulkheads full of slow names
+RESOLVER_THREADS = 64  # every name of three sites with as many addresses as may be, all of them slow
 FORGET_PEER_SECONDS = 3_600.0  # an address that was replaced must not be remembered for ever
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 SERVER_ERROR = 500
@@ -49,7 +49,7 @@ class HttpClient:
         user_agent: str = "open-cashier/0.1",
         limits: PeerLimits | None = None,
         breaker_rules: BreakerRules | None = None,
-        resolve: wire.Resolver | None = None,
+        resolve: names.Resolver | None = None,
         dial: wire.Dial | None = None,
         tls: ssl.SSLContext | None = None,
         transport: wire.Transport | None = None,
@@ -79,7 +79,7 @@ class HttpClient:
         self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
         self._tls = tls or wire.verifying_tls()
         self._network = wire.JudgedNetwork(
-            resolve or wire.system_resolver(self._threads),
+            resolve or names.system_resolver(self._threads),
             dial or wire.socket_dial,
             self._allowed,
             own_addresses,

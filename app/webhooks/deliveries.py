@@ -141,6 +141,8 @@ async def _taken_in_turn(tx: Transaction, pipes: Pipes, row: Row[Any], now: date
 
 async def _send(pipes: Pipes, sending: _Sending) -> None:
     """Make an attempt that is due; no transaction is open."""
+    # Somebody who stood still since it was taken must not call when others may go on.
+    left = (sending.ends_at - pipes.clock.now()).total_seconds()
     try:
         # Again, with nothing to wait for before the call: many have found the same place free.
         _check_peer(pipes, sending.row, sending.url)
@@ -149,7 +151,7 @@ async def _send(pipes: Pipes, sending: _Sending) -> None:
             sending.url,
             body=sending.body,
             headers=sending.headers,
-            deadline_seconds=DEADLINE_SECONDS,
+            deadline_seconds=min(DEADLINE_SECONDS, left),
             peer=sending.peer,
         )
     except _Busy:

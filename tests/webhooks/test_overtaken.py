@@ -13,6 +13,7 @@ from app.payments.steps import carry_on_soon
 from app.payments.sweeps import ASK
 from app.plumbing import queue
 from app.plumbing.http import HttpClient, Reply
+from app.plumbing.pipes import Pipes
 from app.webhooks import deliveries, outbox, sweeps, turns
 from tests.payments.peers import answering, hanging
 from tests.webhooks.conftest import HEARD, Post, changed, opened_site
@@ -180,6 +181,27 @@ async def test_who_comes_too_late_does_not_take_the_attempt_from_who_is_at_it(
     assert (await post.row(expired)).attempts == 1
     await post.until_due(paid)
     assert (await post.deliver(paid)).state == "delivered"
+    assert (await post.row(expired)).state == "superseded"
+
+
+async def test_who_stood_still_before_the_call_does_not_make_it(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker takes an attempt and is stopped for half a minute; meanwhile "paid" is told, as it may be."""
+    send = deliveries._send
+    expired = await post.announce(success=False, sequence=3)
+
+    async def stopped(pipes: Pipes, sending: deliveries._Sending) -> None:
+        if sending.row.webhook_id == expired:
+            post.advance(21)
+            paid = await post.announce(success=True, sequence=5)
+            assert (await post.deliver(paid)).state == "delivered"
+        await send(pipes, sending)
+
+    monkeypatch.setattr(deliveries, "_send", stopped)
+    await post.deliver(expired)
+    assert [heard.fields["status_id"] for heard in post.good.heard] == [4]
+    assert post.bad.heard == [], "it would be the last word that the merchant hears"
     assert (await post.row(expired)).state == "superseded"
 
 

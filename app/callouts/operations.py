@@ -29,6 +29,9 @@ from app.plumbing.pipes import Pipes
 __all__ = ["Callout", "Heard", "check_deposit", "request_payout", "write_answer", "write_check_deposit"]
 
 DEADLINE_SECONDS = 5.0  # protocol.md section 15
+# A merchant who takes all of that has as many questions as the bulkhead lets through (16): the others give
+# the worker's places (40) back to the other sites' payments.
+_PATIENCE_SECONDS = 1.0
 _KEPT_MARKS = 20_000  # of a masked answer
 # Built once.
 _QUESTION = Built(callouts.insert())
@@ -91,7 +94,7 @@ async def request_payout(pipes: Pipes, site: merchants.Site, question: PayoutQue
     now = pipes.clock.now()
     async with pipes.database.transaction() as tx:
         callout = await _written(tx, site, question.payment_id, fields, read_request_payout, now)
-    heard = await _asked(pipes, callout)
+    heard = await _asked(pipes, callout, patience_seconds=_PATIENCE_SECONDS)
     await write_answer(pipes.database, heard, at=pipes.clock.now())
     return heard.answer
 
@@ -115,7 +118,7 @@ async def write_answer(database: Database, heard: Heard, *, at: datetime) -> Non
     await database.write((_ANSWER, written))
 
 
-async def _asked(pipes: Pipes, callout: Callout) -> Heard:
+async def _asked(pipes: Pipes, callout: Callout, *, patience_seconds: float | None = None) -> Heard:
     reply: Reply | None = None
     try:
         reply = await pipes.http.call(
@@ -127,6 +130,7 @@ async def _asked(pipes: Pipes, callout: Callout) -> Heard:
             # A line of its own: the breaker that a dead webhook address opened, or another site's wrong path
             # at the same host, refuses no payment.
             peer=f"callouts {callout.site_id} {urlsplit(callout.url).netloc}",
+            patience_seconds=patience_seconds,
         )
         answer = callout.read(reply.status, reply.body)
     except CallFailed as failed:

@@ -25,8 +25,9 @@ _WHOLE_PAGE = {
     views.DeedNotOffered: ("deed_not_offered", 403),
 }
 _KEPT_OUT = (merchants.NotAuthentic, views.DeedNotOffered, limits.TooManyRequests)
-# Forms about withdrawals, in one web process: of one player more is no person, but somebody who tries out the
-# numbers of cards; of one site it is more than its players send.
+# Forms in one web process: of one player more is no person, but somebody who tries out the numbers of cards,
+# or has the merchant asked about deposits until the other players' have no place. About withdrawals, of one
+# site it is more than its players send.
 _PLAYER_PER_SECOND, PLAYER_AT_ONCE = 0.2, 20
 _SITE_PER_SECOND, _SITE_AT_ONCE = 50.0, 500
 
@@ -44,8 +45,12 @@ class _Pace:
         Raises:
             TooManyRequests: too many of this player, who then uses up nothing of his site's, or of the site.
         """
-        self.players.take(f"{site_id}:{player_id}")
+        self.players.take(_name_of(site_id, player_id))
         self.sites.take(str(site_id))
+
+
+def _name_of(site_id: int, player_id: str) -> str:
+    return f"{site_id}:{player_id}"
 
 
 def router(pipes: Pipes) -> APIRouter:
@@ -66,10 +71,25 @@ def router(pipes: Pipes) -> APIRouter:
             return _page(withdrawal_pages.render_withdraw(view), here.site)
         return _page(pages.render_methods(views.methods_view(here)), here.site)
 
+    _deposits(pipes, routes, _of_players(pipes))
+    pace = _Pace(
+        _of_players(pipes), limits.Buckets(pipes.clock, per_second=_SITE_PER_SECOND, burst=_SITE_AT_ONCE)
+    )
+    _withdrawals(pipes, routes, pace)
+    _one_payment(pipes, routes, pace)
+    return routes
+
+
+def _of_players(pipes: Pipes) -> limits.Buckets:
+    return limits.Buckets(pipes.clock, per_second=_PLAYER_PER_SECOND, burst=PLAYER_AT_ONCE)
+
+
+def _deposits(pipes: Pipes, routes: APIRouter, pace: limits.Buckets) -> None:
     @routes.post("/cashier/deposit")
     async def deposit(request: Request, form: Annotated[views.DepositForm, Form()]) -> Response:
         try:
             here = await views.visit_for(pipes, form, "deposit")
+            pace.take(_name_of(here.site.site_id, here.session.player.player_id))
         except _KEPT_OUT as refusal:
             return _refused(request, refusal, form.lang)
         try:
@@ -81,14 +101,6 @@ def router(pipes: Pipes) -> APIRouter:
             here = await views.visit(pipes, form.key, form.lang)  # with what the site offers
             return _page(pages.render_methods(views.methods_view(here, form, refusal)), here.site, status=422)
         return RedirectResponse(f"/cashier/payment/{token}?lang={here.language}", 303)
-
-    pace = _Pace(
-        limits.Buckets(pipes.clock, per_second=_PLAYER_PER_SECOND, burst=PLAYER_AT_ONCE),
-        limits.Buckets(pipes.clock, per_second=_SITE_PER_SECOND, burst=_SITE_AT_ONCE),
-    )
-    _withdrawals(pipes, routes, pace)
-    _one_payment(pipes, routes, pace)
-    return routes
 
 
 def _withdrawals(pipes: Pipes, routes: APIRouter, pace: _Pace) -> None:

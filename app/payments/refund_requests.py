@@ -167,7 +167,7 @@ async def _request(
         refund_id,
         refund_content(found),
         operator.actor,
-        _people_needed(amount, rules),
+        _people_needed(pending + deposit.refunded, rules),  # in parts it is still the same money
         until,
     )
     await staff.open_approval(tx, site_id, approval, at=at)

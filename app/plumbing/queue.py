@@ -169,7 +169,10 @@ async def dead_letters(reader: Reader, limit: int = 100) -> Sequence[DeadLetter]
 
 
 async def revive(tx: Transaction, ids: Sequence[int]) -> list[int]:
-    """Give dead letters another round of tries; returns those that were some."""
+    """Give dead letters another round of tries; returns those that were some.
+
+    Without their keys: of those that died of one key, and one that waits under it, only one could have it.
+    """
     rows = await tx.all(
         text(
             f"SELECT id FROM {SCHEMA}.pgqueuer WHERE id = ANY(:ids) AND status = 'failed' "  # noqa: S608
@@ -178,6 +181,8 @@ async def revive(tx: Transaction, ids: Sequence[int]) -> list[int]:
         {"ids": list(ids)},
     )
     found = [row.id for row in rows]
+    without = text(f"UPDATE {SCHEMA}.pgqueuer SET dedupe_key = NULL WHERE id = ANY(:ids)")  # noqa: S608
+    await tx.execute(without, {"ids": found})
     await queries_over(AsyncpgDriver(tx.raw)).requeue_jobs([JobId(one) for one in found])
     return found
 

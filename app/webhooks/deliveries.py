@@ -61,8 +61,9 @@ _KEPT_MARKS = 2_000  # of a masked answer
 # Nothing was asked of the endpoint, so no attempt is counted: come back when its queue or breaker lets us in.
 _NOT_EVEN_TRIED = frozenset({FailureKind.PEER_BUSY, FailureKind.BREAKER_OPEN})
 _STEP_BACK = timedelta(seconds=30)
-# A server that hangs for its whole deadline must leave the worker's other places (40) to the others.
-_AT_ONCE = 4
+# A server that hangs for its whole deadline must leave the worker's other places (40) to the others; so must
+# a site with many of them. With one call to each other of sixteen endpoints, and eight notifications, 33.
+_AT_ONCE, _OF_SITE_AT_ONCE = 4, 12
 _log = structlog.get_logger("webhooks")
 # Built once: every attempt asks or writes them.
 _LOCKED = Built(select(webhooks).where(ITS).with_for_update())
@@ -82,14 +83,15 @@ _ATTEMPT = Built(
 
 
 class _Busy(Exception):
-    """This process makes as many calls to the endpoint as it may, so this one comes later."""
+    """This process makes as many calls to the endpoint or to the site as it may, so this one comes later."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Sending:
-    """One attempt that is due: where to, and what."""
+    """One attempt that is due: where to, and what; ours until `ends_at`, or until another takes it then."""
 
     row: Row[Any]
+    ends_at: datetime
     url: str
     body: bytes
     headers: Mapping[str, str]
@@ -139,15 +141,23 @@ async def _taken_in_turn(tx: Transaction, pipes: Pipes, row: Row[Any], now: date
 
 async def _send(pipes: Pipes, sending: _Sending) -> None:
     """Make an attempt that is due; no transaction is open."""
+    # Somebody who stood still since it was taken must not call when others may go on.
+    left = (sending.ends_at - pipes.clock.now()).total_seconds()
     try:
+        # Again, with nothing to wait for before the call: many have found the same place free.
+        _check_peer(pipes, sending.row, sending.url)
         reply = await pipes.http.call(
             "POST",
             sending.url,
             body=sending.body,
             headers=sending.headers,
-            deadline_seconds=DEADLINE_SECONDS,
+            deadline_seconds=min(DEADLINE_SECONDS, left),
             peer=sending.peer,
         )
+    except _Busy:
+        async with pipes.database.transaction() as tx:
+            await stand_aside(tx, sending.row, pipes.clock.now(), is_ours=True)
+        return
     except CallFailed as failure:
         if failure.kind in _NOT_EVEN_TRIED:
             async with pipes.database.transaction() as tx:
@@ -179,9 +189,10 @@ async def _due_notification(tx: Transaction, pipes: Pipes, row: Row[Any], now: d
     )
     # One trip. The signature of a message that is not sent after all does no harm.
     issued = merchants.issued_signature(row.site_id, message.signature, at=now)
-    if await tx.write(taking(row, pipes.clock.now()), issued) is None:
+    taken = await tx.write(taking(row, pipes.clock.now()), issued)
+    if taken is None:
         return None
-    return _Sending(row, url, message.body, message.headers)
+    return _Sending(row, taken.attempt_ends_at, url, message.body, message.headers)
 
 
 async def _due_event(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime) -> _Sending | None:
@@ -224,20 +235,34 @@ async def _due_event(tx: Transaction, pipes: Pipes, row: Row[Any], now: datetime
     body = rules.body_of(row.event_id, event, is_thin=told.is_thin)
     secrets = await live_secrets(tx, row.site_id, row.endpoint_id, now)
     headers = messages.standard_headers(body, secrets=secrets, message_id=row.event_id, at=now)
-    if await tx.write(taking(row, pipes.clock.now())) is None:
+    taken = await tx.write(taking(row, pipes.clock.now()))
+    if taken is None:
         return None
-    return _Sending(row, told.url, body, {"content-type": "application/json", **headers})
+    return _Sending(
+        row, taken.attempt_ends_at, told.url, body, {"content-type": "application/json", **headers}
+    )
 
 
 def _peer_of(row: Row[Any], url: str) -> str:
     """A site's own: what fails at another site's address at the same host keeps nothing of this one back."""
-    return f"webhooks {row.endpoint_id or f'{row.site_id} {urlsplit(url).netloc}'}"
+    return f"{_peers_of(row.site_id)}{row.endpoint_id or urlsplit(url).netloc}"
+
+
+def _peers_of(site_id: int) -> str:
+    return f"webhooks {site_id} "
 
 
 def _check_peer(pipes: Pipes, row: Row[Any], url: str) -> None:
-    peer = _peer_of(row, url)
-    under_way = sum(found.in_flight + found.waiting for found in pipes.http.peers() if found.peer == peer)
-    if under_way >= _AT_ONCE:
+    """Leave places to others: of a site's endpoints together, but one call to each that has none is let pass.
+
+    Notifications are not counted with the events: a player's money may wait for one.
+    """
+    peer, endpoints_of_site = _peer_of(row, url), f"{_peers_of(row.site_id)}whe_"
+    found = {one.peer: one.in_flight + one.waiting for one in pipes.http.peers()}
+    at_peer = found.get(peer, 0)
+    at_site = sum(many for name, many in found.items() if name.startswith(endpoints_of_site))
+    is_one_more = bool(row.endpoint_id and at_peer)
+    if at_peer >= _AT_ONCE or (is_one_more and at_site >= _OF_SITE_AT_ONCE):
         raise _Busy
 
 
@@ -254,7 +279,8 @@ async def _record(pipes: Pipes, sending: _Sending, reply: Reply | None, reason: 
             effect = _effect_of_notification(reply, attempts, chance)
         result = _result(effect, reply)
         written = _attempt_of(sending, reply, result, reason, now)
-        if stands.state == WebhookState.PENDING:
+        # Who came too late writes only what happened: the next one, who is at it by now, goes on from there.
+        if stands.state == WebhookState.PENDING and stands.attempt_ends_at == sending.ends_at:
             await tx.write(written, _advanced(row, effect, attempts, now))
             await _follow(tx, row, effect, now)
         else:

@@ -72,7 +72,7 @@ _TAKING = Built(
         webhooks.c.next_at <= bindparam("due_by"),
         or_(webhooks.c.attempt_ends_at.is_(None), webhooks.c.attempt_ends_at <= bindparam("taken_at")),
     )
-    .returning(webhooks.c.webhook_id)
+    .returning(webhooks.c.attempt_ends_at)
 )
 
 
@@ -102,7 +102,10 @@ def is_under_way(row: Row[Any], now: datetime) -> bool:
 
 
 def taking(row: Row[Any], now: datetime) -> Write:
-    """What takes an attempt; it returns a row if it is ours: due still, and nobody else's."""
+    """What takes an attempt; it returns a row if it is ours: due still, and nobody else's.
+
+    The row says until when: who has the attempt by then, if anybody, is told by that from who had it.
+    """
     due = {"due_by": now + CLOCK_SLACK, "taken_at": now, "attempt_ends_at": now + _TAKEN_FOR}
     return _TAKING, {**its_of(row), **due}
 
@@ -127,7 +130,7 @@ async def overtakes(tx: Transaction, row: Row[Any], now: datetime) -> bool:
     return True
 
 
-async def stand_aside(tx: Transaction, row: Row[Any], now: datetime) -> None:
+async def stand_aside(tx: Transaction, row: Row[Any], now: datetime, *, is_ours: bool = False) -> None:
     """Come later; the longer the backlog, the later."""
     pending = select(webhooks.c.webhook_id).where(
         webhooks.c.site_id == row.site_id,
@@ -135,7 +138,8 @@ async def stand_aside(tx: Transaction, row: Row[Any], now: datetime) -> None:
         webhooks.c.endpoint_id.is_not_distinct_from(row.endpoint_id),
     )
     backlog = await tx.scalar(select(func.count()).select_from(pending.limit(_LONGEST_BACKLOG).subquery()))
-    await step_back(tx, row, max(_BUSY_STEP_BACK, _EACH_WAITING * int(backlog or 0)), now)
+    about = max(_BUSY_STEP_BACK, _EACH_WAITING * int(backlog or 0))
+    await step_back(tx, row, about, now, is_ours=is_ours)
 
 
 async def step_back(

@@ -64,10 +64,10 @@ class Browser:
         return len(await self.world.rows("SELECT 1 FROM payment"))
 
 
-@pytest.fixture
-async def browser(world: World) -> AsyncIterator[Browser]:
+async def key_of(world: World, site_login: str = "aigerim") -> str:
+    """A player's key."""
     fields = {
-        "site_login": "aigerim",
+        "site_login": site_login,
         "currency": "KZT",
         "customer_ip": "127.0.0.1",
         "language": "en",
@@ -75,7 +75,12 @@ async def browser(world: World) -> AsyncIterator[Browser]:
     }
     async with world.database.transaction() as tx:
         site = await merchants.site(tx, world.site_id)
-        key = await players.obtain_key(tx, site, fields, at=world.clock.now())
+        return await players.obtain_key(tx, site, fields, at=world.clock.now())
+
+
+@pytest.fixture
+async def browser(world: World) -> AsyncIterator[Browser]:
+    key = await key_of(world)
     transport = httpx.ASGITransport(create_app(world.pipes))
     async with httpx.AsyncClient(transport=transport, base_url="https://cashier.example.com") as client:
         yield Browser(world, client, key)

@@ -188,6 +188,8 @@ async def test_above_the_second_threshold_two_different_people(desk: Desk) -> No
         rules = payments.PayoutPolicy(second_above=kzt(99_999))
         await set_policy(tx, desk.site_id, "KZT", rules, by=desk.second.actor, at=desk.world.clock.now())
     deposit = await desk.deposit()
+    small = await desk.refund(deposit, 50_000)
+    assert (await desk.approve(small.payment_id)).sub_status.value == "approved"
     asked = await desk.refund(deposit, 100_000)
     one = await desk.approve(asked.payment_id)
     assert one.sub_status.value == "awaiting_second_approval"
@@ -198,8 +200,25 @@ async def test_above_the_second_threshold_two_different_people(desk: Desk) -> No
     assert (await desk.approve(asked.payment_id, desk.second)).sub_status.value == "approved"
     with pytest.raises(staff.ApprovalClosed):
         await desk.approve(asked.payment_id, desk.second)
-    small = await desk.refund(deposit, 50_000)
-    assert (await desk.approve(small.payment_id)).sub_status.value == "approved"
+
+
+async def test_a_refund_in_parts_needs_as_many_people_as_in_one(desk: Desk) -> None:
+    async with desk.world.database.transaction() as tx:
+        rules = payments.PayoutPolicy(second_above=kzt(100_000))
+        await set_policy(tx, desk.site_id, "KZT", rules, by=desk.second.actor, at=desk.world.clock.now())
+    deposit = await desk.deposit()
+    given_up = await desk.refund(deposit, 60_000)
+    await payments.reject_refund(desk.pipes, desk.site_id, given_up.payment_id, desk.checker, reason="no")
+    first = await desk.refund(deposit, 60_000)
+    assert (await desk.approve(first.payment_id)).sub_status.value == "approved"
+    second = await desk.refund(deposit, 60_000)
+    assert (await desk.approve(second.payment_id)).sub_status.value == "awaiting_second_approval"
+    for one in (first, second):
+        await desk.carry_on(one.payment_id)
+    assert len(desk.provider.refunds) == 1
+    await payments.cancel_refund(desk.pipes, desk.site_id, second.payment_id, desk.maker, reason="in parts")
+    third = await desk.refund(deposit, 40_001)
+    assert (await desk.approve(third.payment_id)).sub_status.value == "awaiting_second_approval"
 
 
 async def test_rejected_called_off_and_forgotten_give_everything_back(desk: Desk) -> None:

@@ -12,7 +12,7 @@ import pytest
 from app.kernel.clock import SystemClock
 from app.plumbing import addresses
 from app.plumbing.breaker import BreakerState
-from app.plumbing.http import CallFailed, FailureKind, HttpClient, Resolver, wire
+from app.plumbing.http import CallFailed, FailureKind, HttpClient, Resolver, names, wire
 from tests.plumbing.test_addresses import BAD, INSIDE, PUBLIC
 from tests.plumbing.test_http_servers import Server, Switchboard, answering, serving
 
@@ -148,7 +148,7 @@ async def test_a_named_host_is_looked_up_by_the_system_and_may_be_private() -> N
 
 async def test_what_the_system_makes_of_odd_numbers_is_judged_too() -> None:
     with ThreadPoolExecutor(1) as threads:
-        resolve = wire.system_resolver(threads)
+        resolve = names.system_resolver(threads)
         for host in ("127.1", "0x7f.1", "2130706433", "017700000001", "0", "localhost", "::ffff:127.0.0.1"):
             answers = await resolve(host, 80)
             assert answers

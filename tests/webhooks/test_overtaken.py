@@ -13,6 +13,7 @@ from app.payments.steps import carry_on_soon
 from app.payments.sweeps import ASK
 from app.plumbing import queue
 from app.plumbing.http import HttpClient, Reply
+from app.plumbing.pipes import Pipes
 from app.webhooks import deliveries, outbox, sweeps, turns
 from tests.payments.peers import answering, hanging
 from tests.webhooks.conftest import HEARD, Post, changed, opened_site
@@ -141,6 +142,67 @@ async def test_an_older_notification_on_its_way_does_not_arrive_behind_a_newer_o
         await post.until_due(paid)
         await post.deliver(paid)
     assert told[-1] == "paid"
+
+
+async def test_who_comes_too_late_does_not_take_the_attempt_from_who_is_at_it(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was stopped for half a minute writes down its failure while another makes the call."""
+    call = HttpClient.call
+    begun: list[asyncio.Event] = []
+
+    async def slow(self: HttpClient, method: str, url: str, **more: object) -> Reply:
+        if url.endswith("/failed"):
+            begun.append(asyncio.Event())
+            await begun[-1].wait()
+        return await call(self, method, url, **more)  # type: ignore[arg-type]  # as it came
+
+    async def under_way(count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(begun) < count:  # noqa: ASYNC110  what is waited for happens in another task
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(HttpClient, "call", slow)
+    expired = await post.announce(success=False, sequence=3)
+    late = asyncio.create_task(post.deliver(expired))
+    await under_way(1)
+    post.advance(21)
+    second = asyncio.create_task(post.deliver(expired))
+    await under_way(2)
+    post.bad.manner = answering({"code": 1})
+    begun[0].set()
+    await late
+    paid = await post.announce(success=True, sequence=5)
+    await post.deliver(paid)
+    assert post.good.heard == [], "the older one is on its way still, and could arrive behind it"
+    begun[1].set()
+    await second
+    assert [one.number for one in await post.attempts(expired)] == [1, 2]
+    assert (await post.row(expired)).attempts == 1
+    await post.until_due(paid)
+    assert (await post.deliver(paid)).state == "delivered"
+    assert (await post.row(expired)).state == "superseded"
+
+
+async def test_who_stood_still_before_the_call_does_not_make_it(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker takes an attempt and is stopped for half a minute; meanwhile "paid" is told, as it may be."""
+    send = deliveries._send
+    expired = await post.announce(success=False, sequence=3)
+
+    async def stopped(pipes: Pipes, sending: deliveries._Sending) -> None:
+        if sending.row.webhook_id == expired:
+            post.advance(21)
+            paid = await post.announce(success=True, sequence=5)
+            assert (await post.deliver(paid)).state == "delivered"
+        await send(pipes, sending)
+
+    monkeypatch.setattr(deliveries, "_send", stopped)
+    await post.deliver(expired)
+    assert [heard.fields["status_id"] for heard in post.good.heard] == [4]
+    assert post.bad.heard == [], "it would be the last word that the merchant hears"
+    assert (await post.row(expired)).state == "superseded"
 
 
 async def test_what_a_newer_one_has_overtaken_before_it_was_sent_is_closed_by_it(post: Post) -> None:

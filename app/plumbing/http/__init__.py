@@ -6,11 +6,13 @@ after unpacking, no redirects, no cookies, no proxies from the environment. A pe
 bulkhead and nobody else's; one that fails is left alone by its breaker. Every dial is judged (`addresses`).
 Nothing is retried here: only the worker repeats, because only it knows what a repetition means.
 
-`calls` has the words, `client` the bulkheads, breakers and the deadline, `wire` the library beneath.
+`calls` has the words, `client` the bulkheads, breakers and the deadline, `names` what a name leads to, `wire`
+the library beneath.
 """
 
 from app.plumbing.http.calls import CallFailed, FailureKind, PeerLimits, PeerState, Reply
 from app.plumbing.http.client import HttpClient
-from app.plumbing.http.wire import Dial, Resolver
+from app.plumbing.http.names import Resolver
+from app.plumbing.http.wire import Dial
 
 __all__ = ["CallFailed", "Dial", "FailureKind", "HttpClient", "PeerLimits", "PeerState", "Reply", "Resolver"]

@@ -2,9 +2,10 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Self
@@ -12,13 +13,13 @@ from typing import Self
 from app.kernel.clock import Clock
 from app.plumbing import addresses, fence, metrics, waits
 from app.plumbing.breaker import Breaker, BreakerRules, Permit
-from app.plumbing.http import wire
+from app.plumbing.http import names, wire
 from app.plumbing.http.calls import CallFailed, FailureKind, PeerLimits, PeerState, Reply
 
 __all__ = ["HttpClient"]
 
 ANSWER_LIMIT_BYTES = 65_536  # a decent answer to any of our calls is under 2 kB
-RESOLVER_THREADS = 32  # two bulkheads full of slow names
+RESOLVER_THREADS = 64  # every name of three sites with as many addresses as may be, all of them slow
 FORGET_PEER_SECONDS = 3_600.0  # an address that was replaced must not be remembered for ever
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 SERVER_ERROR = 500
@@ -49,7 +50,7 @@ class HttpClient:
         user_agent: str = "open-cashier/0.1",
         limits: PeerLimits | None = None,
         breaker_rules: BreakerRules | None = None,
-        resolve: wire.Resolver | None = None,
+        resolve: names.Resolver | None = None,
         dial: wire.Dial | None = None,
         tls: ssl.SSLContext | None = None,
         transport: wire.Transport | None = None,
@@ -79,7 +80,7 @@ class HttpClient:
         self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
         self._tls = tls or wire.verifying_tls()
         self._network = wire.JudgedNetwork(
-            resolve or wire.system_resolver(self._threads),
+            resolve or names.system_resolver(self._threads),
             dial or wire.socket_dial,
             self._allowed,
             own_addresses,
@@ -137,6 +138,7 @@ class HttpClient:
         deadline_seconds: float,
         answer_limit_bytes: int = ANSWER_LIMIT_BYTES,
         peer: str | None = None,
+        patience_seconds: float | None = None,
     ) -> Reply:
         """Send one request and wait for the whole answer.
 
@@ -151,6 +153,8 @@ class HttpClient:
             answer_limit_bytes: for the body, both packed and unpacked.
             peer: whose bulkhead and breaker this is, where that is not `scheme://host:port`; for example one
                 for callouts and one for webhooks to the same host, so that neither waits for the other.
+            patience_seconds: for a place in the bulkhead, where the caller has more to do than wait until
+                the deadline.
 
         Raises:
             CallFailed: no answer.
@@ -171,7 +175,7 @@ class HttpClient:
         line.callers += 1
         try:
             status, answered, content = await self._admitted(
-                line, name, request, deadline_seconds, answer_limit_bytes
+                line, name, request, (deadline_seconds, patience_seconds), answer_limit_bytes
             )
             outcome = f"{status // 100}xx"
             elapsed = self._clock.monotonic() - started
@@ -197,9 +201,10 @@ class HttpClient:
             ) from refusal
 
     async def _admitted(
-        self, line: _Line, name: str, request: wire.Request, deadline_seconds: float, limit: int
+        self, line: _Line, name: str, request: wire.Request, seconds: tuple[float, float | None], limit: int
     ) -> wire.Answer:
         """Through the bulkhead and the breaker, under the deadline; the breaker is told how it went."""
+        deadline_seconds, patience_seconds = seconds
         if deadline_seconds <= 0:
             raise CallFailed(
                 FailureKind.TIMED_OUT, name, "the deadline had passed before the call", sent=False
@@ -212,7 +217,7 @@ class HttpClient:
                 async with asyncio.timeout(deadline_seconds):
                     await self._tidy()
                     self._check_admission(line, name)
-                    async with line.slots:
+                    async with _place(line, name, patience_seconds):
                         permit = line.breaker.admit()
                         if permit is None:
                             raise CallFailed(
@@ -270,6 +275,20 @@ class HttpClient:
         transport, line.transport = line.transport, None
         if transport is not None and transport is not self._given_transport:
             await transport.aclose()
+
+
+@asynccontextmanager
+async def _place(line: _Line, name: str, patience_seconds: float | None) -> AsyncIterator[None]:
+    """A place in the bulkhead, waited for so long."""
+    try:
+        async with asyncio.timeout(patience_seconds):
+            await line.slots.acquire()
+    except TimeoutError as error:
+        raise CallFailed(FailureKind.PEER_BUSY, name, "no call to this peer ended in time") from error
+    try:
+        yield
+    finally:
+        line.slots.release()
 
 
 def _says_alive(kind: FailureKind) -> bool | None:

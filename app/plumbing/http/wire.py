@@ -8,7 +8,6 @@ to one call, and whatever does not come back clean is closed. A test cancels 5,0
 
 import asyncio
 import re
-import socket
 import ssl
 import zlib
 from collections.abc import (
@@ -18,10 +17,8 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
-    Sequence,
 )
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -34,6 +31,7 @@ from typing_extensions import override
 
 from app.plumbing import addresses
 from app.plumbing.http.calls import CallFailed, FailureKind
+from app.plumbing.http.names import Resolver
 
 __all__ = [
     "KEEP_ALIVE_SECONDS",
@@ -42,19 +40,15 @@ __all__ = [
     "JudgedNetwork",
     "Progress",
     "Request",
-    "Resolver",
     "Transport",
     "connections",
     "exchange",
     "failures_named",
     "request_of",
     "socket_dial",
-    "system_resolver",
     "verifying_tls",
 ]
 
-Resolver: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
-"""From a host and a port to every address the name has, in order of preference; OSError when it has none."""
 Dial: TypeAlias = Callable[[str, int], Awaitable[httpcore.AsyncNetworkStream]]
 """From an address and a port to an open TCP connection; `httpcore.ConnectError` when there is none."""
 Transport: TypeAlias = httpx.AsyncBaseTransport
@@ -277,19 +271,6 @@ def connections(network: JudgedNetwork, tls: ssl.SSLContext) -> Transport:
 def verifying_tls() -> ssl.SSLContext:
     """TLS 1.2 or later, certificates verified against the certifi list, nothing from the environment."""
     return httpx.create_ssl_context(trust_env=False)
-
-
-def system_resolver(threads: ThreadPoolExecutor) -> Resolver:
-    """The system's own look-up (files, DNS), on threads of our own: strangers' name servers may be slow."""
-
-    async def resolve(host: str, port: int) -> Sequence[str]:
-        def look_up() -> list[Any]:
-            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-
-        found = await asyncio.get_running_loop().run_in_executor(threads, look_up)
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-    return resolve
 
 
 async def socket_dial(address: str, port: int) -> httpcore.AsyncNetworkStream:

@@ -210,9 +210,11 @@ _NOT_ALL_BACK: Mapping[Effect, Effect] = {
 }
 # Where as much as the rest that stayed paid came back it is that, or what people have read told once more: no
 # sum tells which, so it has a case of its own.
-_MAY_BE_REST: Mapping[Effect, Effect] = _NOT_ALL_BACK | dict.fromkeys(
-    (Effect.RETURN, Effect.UNDO), Effect.CALL_TAKEN_BACK
-)
+_MAY_BE_REST: Mapping[Effect, Effect] = {
+    **_NOT_ALL_BACK,
+    Effect.RETURN: Effect.CALL_TAKEN_BACK,
+    Effect.UNDO: Effect.CALL_TAKEN_BACK,
+}
 
 # What a story of the provider does of which two people with a proof have decided otherwise: they outrank it.
 _OUTRANKED: Mapping[Decided, Step] = {

@@ -80,6 +80,23 @@ async def test_a_deposit_is_not_credited_after_all(world: World, provider: Provi
     assert seen[2] == 0, seen
 
 
+async def test_another_sum_than_was_denied_is_news(world: World, provider: Provider) -> None:
+    """The provider named a wrong sum, of which nothing had come; then all of it comes, under that number."""
+    await world.deposit()
+    reference = await world.reference()
+    provider.statuses = [paid("theirs-1", kzt(AMOUNT.minor - 1))]
+    await world.notice(fact(reference, minor=AMOUNT.minor - 1))
+    await decided(world, R.NOT_PAID)
+    assert (await world.payment()).sub_status == "declined"
+    world.clock.advance(60)
+    await asked(world)
+    assert ((await world.payment()).sub_status, await cases(world)) == ("declined", [])
+    provider.statuses = [paid("theirs-1")]
+    world.clock.advance(60)
+    await world.notice(fact(reference), mark="all of it")
+    assert ((await world.payment()).sub_status, await world.credited()) == ("completed", AMOUNT.minor)
+
+
 async def test_the_success_that_was_denied_is_known_though_it_was_told_without_its_number(
     world: World, provider: Provider, second: Provider, both_tried: tuple[str, str]
 ) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Boolean, Text, and_, bindparam, case, func, null, or_, update
 
 from app import providers
-from app.payments.model import CAME_BACK, Decided, Source
+from app.payments.model import BY_PEOPLE, CAME_BACK, Decided, Source
 from app.payments.tables import attempts
 from app.plumbing.database import Built, Write
 
@@ -47,22 +47,40 @@ _DOUBT = Built(
         ),
     )
 )
-# The very word of which people have decided that it is not true, once more: it is no news.
+# Neither a number nor a sum is taken back by a word that tells none.
+_told = {
+    name: func.coalesce(bindparam(f"word_{name}", type_=attempts.c[name].type), attempts.c[name])
+    for name in ("provider_reference", "told_minor", "told_currency")
+}
+_is_same = {name: told.is_not_distinct_from(attempts.c[name]) for name, told in _told.items()}
+# The very word of which people have decided that it is not true, once more: it is no news. That a part of it
+# came back is: the rest has gone.
 _is_denied = and_(
     attempts.c.decided == Decided.NOT_PAID,
+    ~bindparam("now_short", type_=Boolean),
     attempts.c.state.is_not_distinct_from(bindparam("word_state", type_=Text)),  # of some nothing was heard
-    func.coalesce(bindparam("word_number", type_=Text), attempts.c.provider_reference).is_not_distinct_from(
-        attempts.c.provider_reference
-    ),
+    _is_same["provider_reference"],
+    or_(attempts.c.told_minor.is_(None), and_(_is_same["told_minor"], _is_same["told_currency"])),
 )
 _by_people = bindparam("word_decided", type_=Text)
+# The success that people deny stays what its provider said, to be known when it is told once more.
+_denies = bindparam("now_denied", type_=Boolean)
+_is_kept = and_(_denies, attempts.c.state == providers.State.SUCCEEDED)
 # What was paid by their word is so until it comes back, which is another matter.
 _is_still_paid = and_(attempts.c.decided == Decided.PAID, ~bindparam("now_back", type_=Boolean))
 _WORD = Built(
     update(attempts)
     .where(_ITS)
     .values(
-        said_paid=attempts.c.said_paid
+        **{
+            name: case(
+                (_is_kept, attempts.c[name]),
+                else_=bindparam(f"word_{name}", type_=attempts.c[name].type),
+            )
+            for name in ("state", "error_code", "error")
+        },
+        **_told,
+        said_paid=(attempts.c.said_paid & ~_denies)
         | (or_(_by_people.is_not(None), ~_is_denied) & bindparam("now_paid", type_=Boolean)),
         came_back_short=attempts.c.came_back_short | bindparam("now_short", type_=Boolean),
         decided=case(
@@ -127,12 +145,17 @@ def answer_of(
         doubt = {f"doubt_{name}": value for name, value in said.items()}
         ends.pop("is_over", None)
         return ((_DOUBT, {**doubt, "now_over": is_over, "now_spoken_of": is_told, **ends, **its}),)
-    word = {
-        "word_state": result.state,
-        "word_number": result.provider_reference,
+    own = ("state", "provider_reference", "error_code", "error")
+    is_short = error is not None and error.code == CAME_BACK
+    told = None if is_short else result.amount  # of a part that came back it is not what was paid
+    word = {f"word_{name}": said.pop(name) for name in own}
+    word |= {
+        "word_told_minor": told.minor if told else None,
+        "word_told_currency": told.currency if told else None,
         "word_decided": _DECIDED.get(result.state) if source is Source.SETTLEMENT else None,
         "now_paid": result.state in _MOVED,
         "now_back": result.state in _BACK,
-        "now_short": error is not None and error.code == CAME_BACK,
+        "now_short": is_short,
+        "now_denied": source is Source.SETTLEMENT and error is not None and error.code == BY_PEOPLE,
     }
     return ((_WORD, {**said, **word, **ends, **its}),)

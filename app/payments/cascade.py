@@ -246,7 +246,7 @@ async def as_of_try(
     if source is Source.SETTLEMENT:
         return found, found.facts, columns_of_try(found)  # they may have matched it to an earlier try
     is_present = found.present_attempt in {None, reference}
-    is_usual = found.status is Status.PROCESSING or result.state not in _NO  # nobody has decided otherwise
+    is_usual = found.status is Status.PROCESSING or not _may_be_outranked(found, result)
     if found.present_attempt is None and is_usual:
         return found, await _facts_of(tx, found), {}
     [one] = [one for one in await attempts_of(tx, found) if one.attempt_id == reference]
@@ -258,6 +258,12 @@ async def as_of_try(
         return found, its, {}
     found = at_try(found, one)
     return found, replace(found.facts, against=against), columns_of_try(found)
+
+
+def _may_be_outranked(found: Payment, result: providers.Result) -> bool:
+    """Whether people may have decided otherwise of a deposit that is over."""
+    is_yes = result.state is providers.State.SUCCEEDED and found.status is not Status.COMPLETED
+    return is_yes or result.state in _NO
 
 
 async def _facts_of(tx: Transaction, found: Payment) -> Facts:

@@ -75,8 +75,9 @@ def as_read(one: Attempt, tries: Sequence[Attempt]) -> Attempt:
 def decided_against(one: Attempt, result: providers.Result, source: Source) -> Decided | None:
     """What two people have decided of this try that its provider's word would undo; None: nothing.
 
-    That it was not paid stands against the success that they have read, once more; under another number, or
-    after another word, it is news. That it was paid stands against every no: they outrank its provider.
+    That it was not paid stands against the success that they have read, once more; under another number, with
+    another sum, or after another word, it is news. That it was paid stands against every no: they outrank
+    its provider.
 
     Args:
         one: the try, as it was read behind the lock.
@@ -88,6 +89,7 @@ def decided_against(one: Attempt, result: providers.Result, source: Source) -> D
     if one.decided is Decided.PAID:
         return one.decided if result.state in _NO else None
     is_known = one.state is result.state and result.provider_reference in {None, one.provider_reference}
+    is_known = is_known and (one.told is None or result.amount in {None, one.told})
     return one.decided if is_known and result.state is providers.State.SUCCEEDED else None
 
 

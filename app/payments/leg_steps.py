@@ -138,7 +138,8 @@ async def accept_leg(
 ) -> str:
     """Let a leg in conflict, or one that came back, end as paid with what really went, whatever was ordered.
 
-    Of one that is paid, and of which a part came back, the rest stays paid. People have decided it.
+    So too one that was given back, and of which only a part came back. Of one that is paid, and of which a
+    part came back, the rest stays paid. People have decided it.
 
     Returns:
         why it cannot be, and then nothing may be committed; empty where it was done.
@@ -147,12 +148,14 @@ async def accept_leg(
     [leg] = [part for part in parts if part.leg == attempt.leg]
     if leg.state is LegState.COMPLETED:
         return await _accept_rest(tx, found, parts, leg, attempt, paid, cause, at=at)
-    if leg.state not in {LegState.CONFLICTED, LegState.RETURNED}:
+    is_short = as_read(attempt, await attempts_of(tx, found)).came_back_short
+    is_gone = leg.is_released and is_short
+    if leg.state not in {LegState.CONFLICTED, LegState.RETURNED} and not is_gone:
         return f"it is {leg.state.value}, and only what is in conflict or came back can be"
     # It may be another try than the present one that was paid: its account has the books, and its number.
     leg = replace(leg, account=attempt.account)
-    # What came back was told as paid before.
-    step = Step((SubStatus.COMPLETED,), paid=paid, is_late=leg.state is LegState.RETURNED)
+    # What came back was told as paid before, and what was given back as not.
+    step = Step((SubStatus.COMPLETED,), paid=paid, is_late=leg.state is not LegState.CONFLICTED)
     step = await _fenced(tx, found, leg, cause.provider_reference, step)
     if step.paid is None:
         return "the provider's number is another payment's"

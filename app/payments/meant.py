@@ -37,13 +37,6 @@ _NOTHING_MOVES: Final = frozenset(
     }
 )
 _ABOUT_A_TRY: Final = frozenset({Resolution.PAID, Resolution.NOT_PAID, Resolution.ACCEPTED})
-# What was paid counts, whatever another try says; so does what came back or was taken again.
-_WAS_PAID: Final = frozenset(
-    {
-        *(SubStatus.COMPLETED.value, SubStatus.RETURNED.value, SubStatus.REVERSED.value),
-        *(SubStatus.REFUNDED.value, SubStatus.CHARGED_BACK.value),
-    }
-)
 
 
 class ResolutionImpossible(Refusal):
@@ -107,7 +100,7 @@ async def meant_try(tx: Transaction, its: Case, found: Payment, proposal: Propos
         if is_second and len({one.account for one in tries}) > 1:
             check_number(proposal, known, number or "another's")  # it may be any account's
         return now
-    _check_was_paid(proposal, meant, present, parts[0].state if parts else found.sub_status)
+    _check_was_paid(proposal, meant)
     if proposal.resolution is Resolution.NOT_PAID:
         return Meant(meant, now.ordered, meant.provider_reference, is_other=True)
     if known is not None and not is_undone:
@@ -126,12 +119,12 @@ def _speaks_of(own: Attempt, tries: Sequence[Attempt], proposal: Proposal) -> bo
     )
 
 
-def _check_was_paid(proposal: Proposal, other: Attempt, present: Attempt, state: str) -> None:
+def _check_was_paid(proposal: Proposal, other: Attempt) -> None:
     """Of another try than the present one nothing was counted: there is nothing to take back.
 
-    But a question about it may end, or what its provider has said before.
+    But a question about it may end, or what its provider has said, for which the present one waits.
     """
-    if proposal.resolution is Resolution.NOT_PAID and not _is_doubted(other, present, state):
+    if proposal.resolution is Resolution.NOT_PAID and not _is_doubted(other):
         why = f"it is about another attempt at {other.account}, of which nothing was counted: note it"
         raise impossible(proposal, why)
 
@@ -157,7 +150,7 @@ async def doubted_try(
     if state not in _NOTHING_MOVES:
         _check_ends(proposal, found, meant, its_tries)
         return None
-    doubted = [one for one in its_tries if _is_doubted(one, meant.attempt, state)]
+    doubted = [one for one in its_tries if _is_doubted(one)]
     if proposal.provider_reference:
         named = [one for one in _numbered(its, its_tries, proposal.provider_reference) if one in doubted]
         if doubted and not named:
@@ -255,13 +248,9 @@ def _names(tries: Sequence[Attempt]) -> str:
     return " or ".join(one.provider_reference or one.attempt_id for one in tries)
 
 
-def _is_doubted(one: Attempt, present: Attempt, state: str) -> bool:
-    """As what holds others back: `said_paid`, whatever it says now.
-
-    Once another one was paid only where it denies that, or where the other may have come back.
-    """
-    holds = state not in _WAS_PAID or present.is_questioned
-    return one.is_questioned or one.contradicts or (one.said_paid and holds)
+def _is_doubted(one: Attempt) -> bool:
+    """As what holds others back: `said_paid`, whatever it says now."""
+    return one.is_questioned or one.said_paid
 
 
 async def by_our_reference(

@@ -150,7 +150,7 @@ class Attempt:
     `state` is what the provider last said; None: nobody knows. `said_paid`: it has said that money moved,
     whatever it says now. `is_questioned`: it is over, and asked about until its provider answers.
     `was_spoken_of`: in a word that we do not know. `came_back_short`: a part of what went out came back.
-    `decided`: by two people with a proof.
+    `decided`: by two people with a proof. `told`: the sum that its provider told last.
     """
 
     attempt_id: str
@@ -168,6 +168,7 @@ class Attempt:
     was_spoken_of: bool = False
     came_back_short: bool = False
     decided: Decided | None = None
+    told: Money | None = None
 
     @property
     def outcome(self) -> str:
@@ -327,7 +328,8 @@ def attempt_of(row: Row[Any]) -> Attempt:
     its = (row.attempt_id, row.payment_id, row.account, row.leg, row.is_over, said, row.said_paid)
     told = (row.error_code, row.error, row.provider_reference, row.sent_at, row.is_questioned)
     decided = Decided(row.decided) if row.decided else None
-    return Attempt(*its, *told, row.was_spoken_of, row.came_back_short, decided)
+    a_sum = None if row.told_minor is None else Money(row.told_minor, row.told_currency)
+    return Attempt(*its, *told, row.was_spoken_of, row.came_back_short, decided, a_sum)
 
 
 def payment_of(row: Row[Any]) -> Payment:

@@ -22,7 +22,7 @@ from app.payments.model import Attention, Facts, Source, Step
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.questions import question_about
 from app.payments.rules import in_conflict, next_step
-from app.payments.states import Kind, SubStatus
+from app.payments.states import Kind, Status, SubStatus
 from app.payments.steps import Cause, carry_out, legal, remember
 from app.payments.tables import attempts
 from app.plumbing.database import Transaction
@@ -115,18 +115,21 @@ async def accept_refund(
 ) -> str:
     """Let a refund in conflict end as paid by this attempt with what really went back, as people decided.
 
-    Of one that is paid, and of which a part came back, the rest stays paid.
+    So too one that was let go, and of which only a part came back. Of one that is paid, and of which a part
+    came back, the rest stays paid.
 
     Returns:
         why it cannot be, and then nothing may be committed; empty where it was done.
     """
     if found.sub_status is SubStatus.COMPLETED:
         return await _accept_rest(tx, found, attempt, paid, cause, at=at)
-    if found.sub_status is not SubStatus.CONFLICTED:
+    is_short = as_read(attempt, await attempts_of(tx, found)).came_back_short
+    is_gone = found.status in {Status.FAILED, Status.CANCELLED} and is_short
+    if found.sub_status is not SubStatus.CONFLICTED and not is_gone:
         return f"it is {found.sub_status.value}, and only what is in conflict can be"
     if await reference_is_taken(tx, found, cause.provider_reference):
         return "the provider's number is another payment's"
-    step = await _moved(tx, found, Step((SubStatus.COMPLETED,), paid=paid), at)
+    step = await _moved(tx, found, Step((SubStatus.COMPLETED,), paid=paid, is_late=is_gone), at)
     if step.attention is Attention.SECOND_PAYMENT:
         return "so much cannot go back of its deposit"
     if step.paid is None:

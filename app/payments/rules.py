@@ -49,7 +49,8 @@ def next_step(facts: Facts, evidence: Evidence) -> Step:
         return _OUTRANKED[facts.against]
     effect = judge(facts, _arrival(facts, evidence), evidence.source)
     if not is_all_back(facts, evidence):
-        effect = _NOT_ALL_BACK.get(effect, effect)
+        instead = _MAY_BE_REST if evidence.amount == facts.expected else _NOT_ALL_BACK
+        effect = instead.get(effect, effect)
     return _STEPS[effect](facts, evidence)
 
 
@@ -206,6 +207,13 @@ _NOT_ALL_BACK: Mapping[Effect, Effect] = {
     Effect.RETURN: Effect.CALL_AMOUNT,
     Effect.UNDO: Effect.CALL_AMOUNT,
     Effect.CALL_TAKEN_BACK: Effect.CALL_AMOUNT,
+}
+# Where as much as the rest that stayed paid came back it is that, or what people have read told once more: no
+# sum tells which, so it has a case of its own.
+_MAY_BE_REST: Mapping[Effect, Effect] = {
+    **_NOT_ALL_BACK,
+    Effect.RETURN: Effect.CALL_TAKEN_BACK,
+    Effect.UNDO: Effect.CALL_TAKEN_BACK,
 }
 
 # What a story of the provider does of which two people with a proof have decided otherwise: they outrank it.

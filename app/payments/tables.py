@@ -191,6 +191,8 @@ attempts = Table(
     _flag("is_over", "declined, or nothing arrived"),
     Column("state", Text, comment="what the provider last said; empty = sending, nobody knows"),
     Column("provider_reference", Text),
+    Column("told_minor", BigInteger, comment="the sum that it told last"),
+    Column("told_currency", Text),
     _flag("said_paid", "its provider has said that money moved, whatever it says now"),
     _flag("was_spoken_of", "its provider has told of it, in a word that we do not know"),
     _flag("came_back_short", "of what went out by it a part came back"),

@@ -164,7 +164,7 @@ async def test_more_of_it_comes_back_and_then_all(stage: Stage, bank: Bank) -> N
     order.amount = Money(AMOUNT.minor - SHORT, "KZT")
     bank.moved.append((reference, -order.amount))
     await told(stage, bank, reference, "returned")
-    assert await cases(stage) == ["amount_differs"]
+    assert await cases(stage) == ["taken_back"]
     await decided(stage, R.NOT_PAID)
     row = await stage.row(found)
     assert (row.captured_minor, row.refunded_minor) == (AMOUNT.minor, AMOUNT.minor)

@@ -30,7 +30,7 @@ purse.add_typer(prepaid, name="float")
 
 @player.command("block")
 def player_block(site_id: int, external_id: str) -> None:
-    """Let a player neither play nor pay in nor withdraw; wins and refunds still come."""
+    """Let a player neither play nor be paid; what is paid in by the cashier's page still comes, and wins."""
     _become(site_id, external_id, players.PlayerStatus.BLOCKED)
 
 
@@ -42,7 +42,7 @@ def player_unblock(site_id: int, external_id: str) -> None:
 
 @player.command("close")
 def player_close(site_id: int, external_id: str) -> None:
-    """Block a player who has left; to be seen as `closed`. Wins and refunds still come."""
+    """Do as `block` does, of a player who has left: it is kept as `closed`."""
     _become(site_id, external_id, players.PlayerStatus.CLOSED)
 
 

@@ -41,3 +41,12 @@ def test_no_address_of_a_machine_is_written_down(tmp_path: Path) -> None:
         text = file.read_text()
         for word in ("localhost", "nobody", str(Path.cwd())):
             assert word not in text, file.name
+
+
+def test_no_answer_is_described_that_a_merchant_should_not_give(tmp_path: Path) -> None:
+    openapi.write(tmp_path)
+    for name in ("callouts.json", "webhooks.json"):
+        document = json.loads((tmp_path / name).read_text())
+        for message in document["webhooks"].values():
+            assert message["post"]["responses"].keys() <= {"200", "204"}, name
+        assert not {"HTTPValidationError", "ValidationError"} & document["components"]["schemas"].keys()

@@ -26,17 +26,24 @@ purse.add_typer(free, name="free-rounds")
 prepaid = group("What an operator has prepaid.")
 purse.add_typer(held, name="held")
 purse.add_typer(prepaid, name="float")
-_BECOMES = {"block": "blocked", "unblock": "active", "close": "closed"}
 
 
 @player.command("block")
+def player_block(site_id: int, external_id: str) -> None:
+    """Let a player neither play nor be paid; what is paid in by the cashier's page still comes, and wins."""
+    _become(site_id, external_id, players.PlayerStatus.BLOCKED)
+
+
 @player.command("unblock")
+def player_unblock(site_id: int, external_id: str) -> None:
+    """Let a player who was blocked or closed play and move money again."""
+    _become(site_id, external_id, players.PlayerStatus.ACTIVE)
+
+
 @player.command("close")
-def player_status(called: typer.Context, site_id: int, external_id: str) -> None:
-    """Let a player play or not; wins and refunds reach everybody."""
-    status = players.PlayerStatus(_BECOMES[called.info_name or ""])
-    before = done(lambda tx, _: players.set_status(tx, site_id, external_id, status))
-    out.print(f"{status.value}; was {before.value}")
+def player_close(site_id: int, external_id: str) -> None:
+    """Do as `block` does, of a player who has left: it is kept as `closed`."""
+    _become(site_id, external_id, players.PlayerStatus.CLOSED)
 
 
 @purse.command("policy")
@@ -215,3 +222,8 @@ def game_add(
 
     done(work)
     out.print("listed")
+
+
+def _become(site_id: int, external_id: str, status: players.PlayerStatus) -> None:
+    before = done(lambda tx, _: players.set_status(tx, site_id, external_id, status))
+    out.print(f"{status.value}; was {before.value}")

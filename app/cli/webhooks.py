@@ -77,7 +77,7 @@ def webhooks_attempts(site_id: int, message_id: str) -> None:
             markup=False,
         )
     if not rows:
-        out.print("no attempt yet")
+        out.print(f"no attempt: nothing was sent yet, or there is no {message_id} at this site", markup=False)
 
 
 @endpoint.command("add")

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 
-__all__ = ["MEMBERS", "NAMES", "SENTENCES", "TYPES", "meaning_of", "problem"]
+__all__ = ["MEMBERS", "NAMES", "SENTENCES", "TYPES", "fault_of", "meaning_of", "problem"]
 
 # What every problem has or may have of itself; a refusal's own facts never stand in their place.
 MEMBERS: Final = frozenset(
@@ -41,6 +41,9 @@ SENTENCES: Final[Mapping[str, str]] = {
     "overloaded": "Too busy right now. Send the same again soon; with the same key it is carried out once.",
     "internal": "Something went wrong on our side; the outcome may be unknown.",
 }
+_OBJECT: Final = 'The body must be a JSON object, sent with the header "Content-Type: application/json".'
+_WORDS: Final[Mapping[str, str]] = {"missing": "required", "extra_forbidden": "not known here"}
+_TOO_LONG: Final = frozenset({"too_long", "string_too_long"})
 # The same request again, with the same key, may succeed though nothing of it is changed.
 _PASSING: Final = frozenset({408, 429, 503})
 _RUNNING: Final = "idempotency_in_progress"
@@ -102,6 +105,26 @@ def problem(
     }
     content |= {name: _plain(value) for name, value in more.items() if value is not None}
     return JSONResponse(content, status, media_type="application/problem+json")
+
+
+def fault_of(found: Mapping[str, Any]) -> tuple[str, str]:
+    """The field that is wrong, as it was sent, and the sentence about it.
+
+    Args:
+        found: one of the errors of pydantic, whose words speak of Python.
+    """
+    place, what, limits = found["loc"], found["type"], found.get("ctx", {})
+    if what == "json_invalid":
+        why = limits.get("error", "it cannot be read")
+        return "body", f"The body is not JSON: {why}, at character {place[-1]}."
+    if place == ("body",):
+        return "body", _OBJECT
+    # The second of `kind=a&kind=b` has the name `kind` as well.
+    parts = [part for part in place[1:] if place[0] == "body" or isinstance(part, str)]
+    param = ".".join(map(str, parts)) or "body"
+    if what in _TOO_LONG and isinstance(found["input"], str):
+        return param, f"{param}: at most {limits['max_length']} characters"
+    return param, f"{param}: {_WORDS.get(what, str(found['msg']).removeprefix('Value error, '))}"
 
 
 def meaning_of(code: str, statuses: Mapping[str, int]) -> str | None:

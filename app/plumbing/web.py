@@ -24,7 +24,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.plumbing import metrics, waits
 from app.plumbing.database import DatabaseDown, is_busy, sqlstate
-from app.plumbing.problems import MEMBERS, NAMES, SENTENCES, TYPES, meaning_of, problem
+from app.plumbing.problems import MEMBERS, NAMES, SENTENCES, TYPES, fault_of, meaning_of, problem
 from app.plumbing.reading import NotReadable, body_of, parameters_of, read_json, signed_pairs
 
 __all__ = [
@@ -57,6 +57,7 @@ _ID_HEADERS: Final = {"request_id": b"request-id", "correlation_id": b"x-correla
 # A year, as browsers' preload lists ask; without the subdomains, which may not be ours.
 _STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
 _GONE: Final = 499  # nginx' word for a caller who left; nobody hears it, log and metrics show it
+_UNPARSED: Final = "There was an error parsing the body"  # FastAPI's word for one that is not UTF-8
 _log = structlog.get_logger("web")
 
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -209,19 +210,18 @@ def install(
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = [str(part) for part in first["loc"] if part not in {"body", "query", "path"}]
-        param = ".".join(where) or "body"
-        detail = f"{param}: {first['msg']}"
-        if first["type"] == "json_invalid":
-            param, why = "body", first.get("ctx", {}).get("error", "it cannot be read")
-            detail = f"The body is not JSON: {why}, at character {where[-1]}."
+        param, detail = fault_of(error.errors()[0])
         return problem(400, "malformed_field", detail, {"param": param}, scope=request.scope)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        code = NAMES.get(error.status_code, "refused")
-        answer = problem(error.status_code, code, str(error.detail), scope=request.scope)
+        code, detail = NAMES.get(error.status_code, "refused"), str(error.detail)
+        facts = {}
+        if code in {"not_found", "method_not_allowed"}:
+            detail = SENTENCES[code]
+        elif detail == _UNPARSED:
+            code, detail, facts = "malformed_field", "The body cannot be read.", {"param": "body"}
+        answer = problem(error.status_code, code, detail, facts, scope=request.scope)
         answer.headers.update(error.headers or {})  # of 405: the methods there are
         return answer
 

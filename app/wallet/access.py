@@ -39,6 +39,7 @@ _MOST_HELD_BACK: Final = 20  # answers that wait for the sake of a test; of a th
 _BEARER: Final = "Bearer "
 # Generous: a platform's peak. Who is over it hears 429 and has lost nothing.
 _PER_SECOND: Final = 20_000
+_TOO_SLOW: Final = 408
 _log = structlog.get_logger("wallet")
 _security = structlog.get_logger("security")
 
@@ -187,8 +188,12 @@ def _enveloped(handle: direct.Handle) -> direct.Handle:
                 _log.exception("wallet.failed")
                 return _refused(Refused(Code.INTERNAL))
             return _refused(Refused(Code.OVERLOADED, retryAfter=1))
-        except web.FrameworkRefusal as error:  # a body too large, or too slow
-            return _refused(Refused(Code.VALIDATION, f"body: {error.detail}.", field="body"))
+        except web.FrameworkRefusal as error:
+            if (
+                error.status_code == _TOO_SLOW
+            ):  # no word about the id: an earlier try may have been carried out
+                return _refused(Refused(Code.OVERLOADED, error.detail, retryAfter=1))
+            return _refused(Refused(Code.VALIDATION, f"body: {error.detail}", field="body"))
         except ClientDisconnect:
             raise
         # Whatever it was, its caller must ask by id.

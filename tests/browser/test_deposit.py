@@ -172,6 +172,20 @@ def test_it_works_on_a_phone(open_shop: Opener, *, dark: bool) -> None:
     expect(page.locator("#balance")).to_have_text(f"{before + 3000:,.2f}")
 
 
+def test_a_long_label_leaves_the_number_its_room_on_a_phone(browser: Browser, home: Home) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    page.goto(f"{home.demo['base_url']}/open?key=101-gone&lang=kk")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Сілтеме енді жарамсыз")
+    label, number = page.locator(".facts dt").bounding_box(), page.locator(".facts dd").bounding_box()
+    assert label is not None
+    assert number is not None
+    assert number["width"] >= label["width"]
+    assert number["height"] < 75  # three lines
+    assert fits(page)
+    context.close()
+
+
 def test_a_keyboard_is_enough(open_shop: Opener) -> None:
     page = open_shop("aigerim")
     before = balance_of(page)

@@ -169,7 +169,7 @@ async def test_the_owner_decides_by_keyboard_while_the_list_grows(
     await expect(page.locator("#balance")).to_have_text("1,000.00")
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 800)])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 800), (360, 740)])
 async def test_nothing_is_wider_than_the_screen(
     serve: Serve, peer: Peer, page: Page, width: int, height: int
 ) -> None:

@@ -79,6 +79,7 @@ async def test_the_desk_offers_what_can_be_made_of_an_order_and_nothing_else(
     assert order["status"] == status
     possible = DECISIONS[kind].get(status, ())
     page = (await sandbox.http.get(f"{sandbox.url}/desk/{order['id']}")).text
+    assert ("Moved" in page) is (status is Status.APPROVED)
     for other in Status:
         assert (f'value="{other}"' in page) is (other in possible)
         if other not in possible:

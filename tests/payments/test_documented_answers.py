@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from app import staff
+from app.kernel import signing
 from app.payments import api_schemas, case_schemas, schemas
 from app.payments.states import STATUS_OF
 from app.players import routes as players_routes
@@ -146,3 +147,19 @@ async def test_what_is_shown_has_the_members_of_what_is_told(stage: Stage, api: 
         assert (status, told.keys()) == (200, examples[name].keys()), name
         for one, example in zip(told.get("data", []), examples[name].get("data", []), strict=False):
             assert one.keys() == example.keys(), name
+
+
+@pytest.mark.parametrize(
+    ("name", "grammar"),
+    [
+        ("keys_obtain_post", signing.KEY_OBTAINING),
+        ("players_reset", signing.USER_RESET),
+        ("payments_status", signing.TRANSACTION_STATUS),
+        ("payouts_initiate", signing.PAYOUT_INITIATION),
+    ],
+)
+def test_every_signed_call_is_shown_as_it_is_sent(name: str, grammar: signing.Grammar) -> None:
+    for content in CALLS[name][2]["requestBody"]["content"].values():
+        asked = content["example"]
+        fields = signing.read(grammar, signing.pairs_from_json(json.dumps(asked).encode()))
+        assert asked["signature"] == signing.sign(fields, "test_salt")

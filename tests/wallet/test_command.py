@@ -109,6 +109,8 @@ async def test_a_bonus_is_granted_once_and_can_be_played(desk: Desk) -> None:
 
 
 async def test_a_player_is_blocked_and_let_in_again(desk: Desk) -> None:
+    helps = [await desk.said(f"player {command} --help") for command in ("block", "unblock", "close")]
+    assert ["neither play" in helps[0], "again" in helps[1], "has left" in helps[2]] == [True] * 3
     assert await desk.said("player block SITE aigerim") == "blocked; was active\n"
     assert (await desk.counter.play("bet", amount=1))["code"] == "PLAYER_BLOCKED"
     assert await desk.said("player unblock SITE aigerim") == "active; was blocked\n"

@@ -33,7 +33,7 @@ from app.payments.refund_requests import RefundExceedsCaptured
 from app.payments.states import DisputeState
 from app.plumbing import idempotency, limits
 
-__all__ = ["BUSY", "CALLS", "EVERYWHERE", "SIGNED", "Call", "Said"]
+__all__ = ["ASKED", "BUSY", "CALLS", "EVERYWHERE", "SIGNED", "Call", "Said"]
 
 # A refusal, or what is said without one: status, code, sentence (its code's own where empty), field.
 Said: TypeAlias = Refusal | tuple[int, str, str, str | None]
@@ -203,4 +203,24 @@ SIGNED: Final[Mapping[str, Sequence[Refusal]]] = {
         InitiationMismatch(field="amount"),
         PayoutsNotAccepted(),
     ),
+}
+# What is sent in their bodies; the salt is `test_salt`.
+ASKED: Final[Mapping[str, Mapping[str, str]]] = {
+    "keys_obtain_post": {
+        "site_id": "101",
+        "site_login": "user_test",
+        "customer_ip": "203.0.113.7",
+        "currency": "KZT",
+        "language": "en",
+    },
+    "players_reset": {"site_id": "101", "site_login": "user_test"},
+    "payments_status": {"site_id": "101", "external_id": "704224078"},
+    "payouts_initiate": {
+        "action": "payout",
+        "site_id": "101",
+        "site_login": "user_test",
+        "amount": "400000",
+        "currency": "KZT",
+        "external_id": "704224078",
+    },
 }

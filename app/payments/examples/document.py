@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
+from app.kernel import signing
 from app.kernel.errors import Refusal
-from app.payments.examples.calls import BUSY, CALLS, EVERYWHERE, SIGNED, Call, Said
+from app.payments.examples.calls import ASKED, BUSY, CALLS, EVERYWHERE, SIGNED, Call, Said
 from app.plumbing import problems, web
 
 __all__ = ["described"]
@@ -32,6 +33,8 @@ def described(document: Json) -> Json:
                 _complete(operation, CALLS[name])
             elif name in SIGNED:
                 _complete_signed(document, operation, SIGNED[name])
+            for content in operation["requestBody"]["content"].values() if name in ASKED else ():
+                content["example"] = {**ASKED[name], "signature": signing.sign(ASKED[name], "test_salt")}
     return document
 
 

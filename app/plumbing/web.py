@@ -210,7 +210,9 @@ def install(
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        where = [str(part) for part in first["loc"] if part not in {"body", "query", "path"}]
+        of, *within = first["loc"]
+        # A repeated parameter is one name, as it was sent; its place among them is not.
+        where = [str(part) for part in within if of != "query" or not isinstance(part, int)]
         param = ".".join(where) or "body"
         detail = f"{param}: {first['msg']}"
         if first["type"] == "json_invalid":

@@ -2,13 +2,14 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from app import merchants, methods, payments, wallet
+from app import merchants, methods, payments, staff, wallet
 from app.cli.asking import NAME_IT, done, err, group, out, private_peers, told, told_of, with_pipes
 from app.cli.staff import OperatorToken, actor
 from app.demo.facts import Demo
@@ -55,6 +56,7 @@ def site_create(
         bool, typer.Option("--tell-every-change", help="Notify of every change, not of final states only.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    by: OperatorToken = "",
 ) -> None:
     """Open a site and print its secrets, once.
 
@@ -80,7 +82,10 @@ def site_create(
     )
 
     async def work(tx: Transaction, at: datetime) -> merchants.CreatedSite:
+        who = await actor(tx, by)
         created = await merchants.create_site(tx, new, at=at, allowed_private_peers=peers)
+        detail = {"name": new.name, "currencies": list(new.currencies)}
+        await _note(tx, created.site_id, who, "site.created", "site", detail, at)
         if demo is not None:
             url, secret = demo.sandbox_url, demo.sandbox_secret
             for code in new.currencies:
@@ -111,9 +116,16 @@ def site_show(site_id: int) -> None:
 
 
 @site.command("rotate-salt")
-def site_rotate_salt(site_id: int) -> None:
+def site_rotate_salt(site_id: int, by: OperatorToken = "") -> None:
     """Sign with a new salt; the one before is accepted for 48 hours more."""
-    out.print(done(lambda tx, at: merchants.rotate_salt(tx, site_id, at=at)))
+
+    async def work(tx: Transaction, at: datetime) -> str:
+        who = await actor(tx, by)
+        salt = await merchants.rotate_salt(tx, site_id, at=at)
+        await _note(tx, site_id, who, "site.salt_rotated", "site", {}, at)
+        return salt
+
+    out.print(done(work))
 
 
 @site.command("tell")
@@ -236,12 +248,16 @@ def site_attempts(
 
 
 @token.command("create")
-def token_create(site_id: int, scope: merchants.Scope, label: str = "") -> None:
+def token_create(site_id: int, scope: merchants.Scope, label: str = "", by: OperatorToken = "") -> None:
     """Print a new API token, once."""
 
     async def work(tx: Transaction, at: datetime) -> str:
+        who = await actor(tx, by)
         await merchants.site(tx, site_id)
-        return await merchants.create_token(tx, site_id, scope, at=at, label=label)
+        made, secret = await merchants.create_token(tx, site_id, scope, at=at, label=label)
+        detail = {"scope": scope.value, "label": label}
+        await _note(tx, site_id, who, "api_token.created", made.token_id, detail, at)
+        return secret
 
     out.print(done(work))
 
@@ -257,12 +273,20 @@ def token_list(site_id: int) -> None:
 
 
 @token.command("revoke")
-def token_revoke(site_id: int, token_id: Annotated[str, typer.Argument(help="As listed: tok_...")]) -> None:
+def token_revoke(
+    site_id: int,
+    token_id: Annotated[str, typer.Argument(help="As listed: tok_...")],
+    by: OperatorToken = "",
+) -> None:
     """End a token, within two seconds; it cannot be taken back."""
 
     async def work(tx: Transaction, at: datetime) -> merchants.Token:
+        who = await actor(tx, by)
         await merchants.site(tx, site_id)
-        return await merchants.revoke_token(tx, site_id, token_id, at=at)
+        ended = await merchants.revoke_token(tx, site_id, token_id, at=at)
+        detail = {"scope": ended.scope.value, "label": ended.label}
+        await _note(tx, site_id, who, "api_token.revoked", token_id, detail, at)
+        return ended
 
     out.print(f"revoked: {done(work).scope.value}")
 
@@ -273,6 +297,7 @@ def site_wallet_mode(
     callback_url: Annotated[str, typer.Option(help="None: balance transfer mode.")] = "",
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what stands in the way.")] = False,
+    by: OperatorToken = "",
 ) -> None:
     """Change who keeps the players' balances; refused while payments are under way.
 
@@ -285,9 +310,10 @@ def site_wallet_mode(
         found = await payments.under_way(reader, of)
         return [f"{many} {kind}(s) of the cashier are not over" for kind, many in found.items()]
 
+    who = told(lambda reader, _: actor(reader, by))
     found = with_pipes(
         lambda pipes: wallet.switch_mode(
-            pipes, site_id, callback_url, others, is_trial=dry_run, allowed_private_peers=peers
+            pipes, site_id, callback_url, others, is_trial=dry_run, allowed_private_peers=peers, by=who
         )
     )
     for blocker in found.blockers:
@@ -297,3 +323,15 @@ def site_wallet_mode(
     else:
         out.print("nothing was changed" if found.blockers or dry_run else "changed")
     raise typer.Exit(1 if found.blockers else 0)
+
+
+async def _note(
+    tx: Transaction,
+    site_id: int,
+    who: str,
+    deed: str,
+    subject: str,
+    detail: Mapping[str, object],
+    at: datetime,
+) -> None:
+    await staff.note(tx, site_id, actor=who, deed=deed, subject=subject, detail=detail, at=at)

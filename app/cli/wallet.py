@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from app import merchants, players, staff, wallet
+from app import ledger, merchants, players, staff, wallet
 from app.cli.asking import done, group, out, told_of, with_pipes
 from app.cli.staff import OperatorToken, actor
 from app.kernel.money import MAX_MINOR, Money
-from app.plumbing.database import Transaction
+from app.plumbing.database import Reader, Transaction
+from app.plumbing.pipes import Pipes
 
 __all__ = ["player", "purse"]
 
@@ -29,21 +30,21 @@ purse.add_typer(prepaid, name="float")
 
 
 @player.command("block")
-def player_block(site_id: int, external_id: str) -> None:
+def player_block(site_id: int, external_id: str, by: OperatorToken = "") -> None:
     """Let a player neither play nor be paid; what is paid in by the cashier's page still comes, and wins."""
-    _become(site_id, external_id, players.PlayerStatus.BLOCKED)
+    _become(site_id, external_id, players.PlayerStatus.BLOCKED, by)
 
 
 @player.command("unblock")
-def player_unblock(site_id: int, external_id: str) -> None:
+def player_unblock(site_id: int, external_id: str, by: OperatorToken = "") -> None:
     """Let a player who was blocked or closed play and move money again."""
-    _become(site_id, external_id, players.PlayerStatus.ACTIVE)
+    _become(site_id, external_id, players.PlayerStatus.ACTIVE, by)
 
 
 @player.command("close")
-def player_close(site_id: int, external_id: str) -> None:
+def player_close(site_id: int, external_id: str, by: OperatorToken = "") -> None:
     """Do as `block` does, of a player who has left: it is kept as `closed`."""
-    _become(site_id, external_id, players.PlayerStatus.CLOSED)
+    _become(site_id, external_id, players.PlayerStatus.CLOSED, by)
 
 
 @purse.command("policy")
@@ -51,11 +52,15 @@ def wallet_policy(
     site_id: int,
     decisions: Annotated[list[str] | None, typer.Argument(help="KEY=VALUE; none: show.")] = None,
     platform: Annotated[str, typer.Option(help="A game platform; none: the site itself.")] = "",
+    by: OperatorToken = "",
 ) -> None:
     """Decide something for a site or one platform there, and show what is decided."""
-    out.print_json(
-        data=asdict(done(lambda tx, at: wallet.decide(tx, site_id, platform, decisions or [], at=at)))
-    )
+
+    async def work(tx: Transaction, at: datetime) -> wallet.Policy:
+        who = await actor(tx, by) if decisions else staff.SYSTEM
+        return await wallet.decide(tx, site_id, platform, decisions or [], at=at, by=who)
+
+    out.print_json(data=asdict(done(work)))
 
 
 @purse.command("stuck")
@@ -101,10 +106,17 @@ def wallet_grant_bonus(
     currency: str,
     amount: Annotated[int, typer.Argument(min=1, max=MAX_MINOR, help="Minor units.")],
     key: Annotated[str, typer.Option("--id", help="Yours; the same id grants once.")],
+    by: OperatorToken = "",
 ) -> None:
     """Give a player bonus money."""
     bonus = Money(amount, currency)
-    code, is_repeated = with_pipes(lambda pipes: wallet.grant_bonus(pipes, site_id, external_id, bonus, key))
+
+    async def work(pipes: Pipes) -> tuple[wallet.Code, bool]:
+        async with pipes.database.reading() as reader:
+            who = await _giver(reader, by, site_id)
+        return await wallet.grant_bonus(pipes, site_id, external_id, bonus, key, by=who)
+
+    code, is_repeated = with_pipes(work)
     out.print(f"{code.value} (answered before)" if is_repeated else code.value)
     raise typer.Exit(0 if code is wallet.Code.OK else 1)
 
@@ -121,17 +133,19 @@ def free_rounds_grant(
     hours: Annotated[int, typer.Option(min=1, max=8760, help="How long they may be played.")] = 168,
     until: Annotated[datetime | None, typer.Option(help="UTC; instead of --hours.")] = None,
     max_win: Annotated[int, typer.Option(min=0, max=MAX_MINOR, help="Minor units in all; 0: no limit.")] = 0,
+    by: OperatorToken = "",
 ) -> None:
     """Grant a player free rounds, once in each campaign."""
 
-    def wish(at: datetime) -> wallet.FreeRoundsWish:
+    async def work(tx: Transaction, at: datetime) -> bool:
         ends_at = at + timedelta(hours=hours) if until is None else until.replace(tzinfo=UTC)
-        return wallet.FreeRoundsWish(
+        wish = wallet.FreeRoundsWish(
             campaign, external_id, currency, platform, game_code, spins, ends_at, max_win
         )
+        who = await _giver(tx, by, site_id)
+        return await wallet.grant_free_rounds(tx, site_id, wish, at=at, by=who)
 
-    is_new = done(lambda tx, at: wallet.grant_free_rounds(tx, site_id, wish(at), at=at))
-    out.print("granted" if is_new else "granted before")
+    out.print("granted" if done(work) else "granted before")
 
 
 @free.command("cancel")
@@ -139,10 +153,15 @@ def free_rounds_cancel(
     site_id: int,
     campaign: str,
     player_id: Annotated[str, typer.Option("--player", help="One player; none: all.")] = "",
+    by: OperatorToken = "",
 ) -> None:
     """Cancel a campaign; spins in sessions that are open still count."""
-    count = done(lambda tx, at: wallet.cancel_free_rounds(tx, site_id, campaign, player_id, at=at))
-    out.print(f"cancelled for {count} player(s)")
+
+    async def work(tx: Transaction, at: datetime) -> int:
+        who = await _giver(tx, by, site_id)
+        return await wallet.cancel_free_rounds(tx, site_id, campaign, player_id, at=at, by=who)
+
+    out.print(f"cancelled for {done(work)} player(s)")
 
 
 @free.command("list")
@@ -174,7 +193,7 @@ def held_decide(
     decided = wallet.take_back if called.info_name == "take" else wallet.let_go
 
     async def work(tx: Transaction, at: datetime) -> wallet.HeldWin:
-        who = await actor(tx, by, right=staff.Right.PAYOUT_APPROVE, site_id=site_id)
+        who = await _giver(tx, by, site_id)
         return await decided(tx, site_id, number, because, at=at, by=who)
 
     found = done(work)
@@ -195,12 +214,16 @@ def float_move(
     currency: str,
     amount: Annotated[int, typer.Argument(min=1, max=MAX_MINOR, help="Minor units.")],
     key: Annotated[str, typer.Option("--id", help="Yours; the same id counts once.")],
+    by: OperatorToken = "",
 ) -> None:
     """Note that an operator's money has come (fund), or was given back (return)."""
     money = Money(amount, currency)
     deed = wallet.return_float if called.info_name == "return" else wallet.fund_float
-    posted = done(lambda tx, at: deed(tx, site_id, money, key, at=at))
-    out.print("noted before" if posted.duplicate else "noted")
+
+    async def work(tx: Transaction, at: datetime) -> ledger.Posted:
+        return await deed(tx, site_id, money, key, at=at, by=await _giver(tx, by, site_id))
+
+    out.print("noted before" if done(work).duplicate else "noted")
 
 
 @game.command("add")
@@ -224,6 +247,21 @@ def game_add(
     out.print("listed")
 
 
-def _become(site_id: int, external_id: str, status: players.PlayerStatus) -> None:
-    before = done(lambda tx, _: players.set_status(tx, site_id, external_id, status))
+def _become(site_id: int, external_id: str, status: players.PlayerStatus, by: str) -> None:
+    async def work(tx: Transaction, at: datetime) -> players.PlayerStatus:
+        # Who may say no to a player's withdrawal may also stop the player.
+        who = await actor(tx, by, right=staff.Right.PAYOUT_REJECT, site_id=site_id)
+        before = await players.set_status(tx, site_id, external_id, status)
+        if before is not status:
+            found, _ = await players.player_of_login(tx, site_id, external_id)
+            deed, its, detail = f"player.{status.value}", found.player_id, {"before": before.value}
+            await staff.note(tx, site_id, actor=who, deed=deed, subject=its, detail=detail, at=at)
+        return before
+
+    before = done(work)
     out.print(f"{status.value}; was {before.value}")
+
+
+async def _giver(reader: Reader, token: str, site_id: int) -> str:
+    """Whose deed it is, of those who may let the house's money go."""
+    return await actor(reader, token, right=staff.Right.PAYOUT_APPROVE, site_id=site_id)

@@ -171,24 +171,32 @@ async def create_site(
     )
     salt = ids.secret(_SALT_BYTES)
     await tx.execute(site_salts.insert().values(site_id=site_id, number=1, value=salt, created_at=at))
-    tokens = {scope.value: await create_token(tx, site_id, scope, at=at) for scope in Scope}
+    tokens = {}
+    for scope in Scope:
+        _, tokens[scope.value] = await create_token(tx, site_id, scope, at=at)
     return CreatedSite(site_id, salt, webhook_secret, tokens)
 
 
-async def create_token(tx: Transaction, site_id: int, scope: Scope, *, at: datetime, label: str = "") -> str:
-    """A new bearer token, returned once and kept hashed."""
+async def create_token(
+    tx: Transaction, site_id: int, scope: Scope, *, at: datetime, label: str = ""
+) -> tuple[Token, str]:
+    """Make a bearer token.
+
+    Returns:
+        what is kept of it, and the token itself: shown once, kept only as a hash.
+    """
     token = f"ck_{scope.value}_{ids.secret(_SALT_BYTES)}"
-    await tx.execute(
-        api_tokens.insert().values(
-            site_id=site_id,
-            token_id=ids.new("tok", at=at),
-            scope=scope,
-            hash=token_hash(token),
-            label=label,
-            created_at=at,
-        )
+    adding = api_tokens.insert().values(
+        site_id=site_id,
+        token_id=ids.new("tok", at=at),
+        scope=scope,
+        hash=token_hash(token),
+        label=label,
+        created_at=at,
     )
-    return token
+    made = await tx.first(adding.returning(api_tokens))
+    assert made is not None, "a row was inserted"
+    return token_of(made), token
 
 
 async def revoke_token(tx: Transaction, site_id: int, token_id: str, *, at: datetime) -> Token:

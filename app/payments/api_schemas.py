@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from sqlalchemy.engine import Row
 
 from app.kernel.masking import mask_text
 from app.kernel.money import MAX_MINOR
 from app.payments.access import Instant, SiteNumber, Text
 from app.payments.legs import Leg
+from app.payments.listing import Expand
 from app.payments.queries import Attempt, Payment
 from app.payments.states import Kind, Status
 from app.payments.telling import public_object
@@ -31,13 +33,41 @@ __all__ = [
 _Reason = Annotated[Text, Field(min_length=1, max_length=255, description="For colleagues.")]
 
 
+def _listed(said: str) -> str:
+    if not set(said.split(",")) <= set(Status):
+        raise PydanticCustomError("status_in", "one or more statuses, with commas and no spaces between")
+    return said
+
+
 class ListQuery(BaseModel):
     """Which payments, and which part of them."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid")
     site_id: SiteNumber = 0
     kind: list[Kind] = []
     status: list[Status] = []
+    status_in: Annotated[
+        Text,
+        AfterValidator(_listed),
+        Field(
+            alias="status[in]",
+            description="Any of these, with commas between; beside `status`: or these.",
+            examples=["pending,processing"],
+        ),
+    ] = ""
+    q: Annotated[
+        Text | None,
+        Field(
+            min_length=1,
+            max_length=256,
+            examples=["order_123456"],
+            description="The whole of an `id`, `transaction_id`, `order_id`, `external_id` or site_login; "
+            "for people also a provider's number, or ours there.",
+        ),
+    ] = None
+    expand: Annotated[
+        list[Expand], Field(alias="expand[]", description="More of each; see `payments_get`.")
+    ] = []
     created_from: Annotated[Instant | None, Field(alias="created[gte]")] = None
     created_before: Annotated[Instant | None, Field(alias="created[lt]")] = None
     site_login: Text | None = None

@@ -34,7 +34,7 @@ _Note = Annotated[Text, Field(max_length=2_000, description="Why, for colleagues
 class _Query(BaseModel):
     """Which ones, and which part of them."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid")
     site_id: SiteNumber = 0
     payment_id: Text | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 25

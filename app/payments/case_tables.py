@@ -41,6 +41,7 @@ disputes = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("sequence", Integer, nullable=False, server_default="1"),
     Column("due_at", DateTime(timezone=True), comment="until when an answer is heard"),
+    Column("due_told_at", DateTime(timezone=True), comment="the due_at that the merchant was reminded of"),
     Column("opened_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
     Column("closed_at", DateTime(timezone=True)),
@@ -49,6 +50,7 @@ disputes = Table(
     ForeignKeyConstraint(["site_id", "payment_id"], ["payment.site_id", "payment.payment_id"]),
     ForeignKeyConstraint(["site_id", "account"], ["provider_account.site_id", "provider_account.account"]),
     Index(None, "site_id", "payment_id"),
+    Index("ix_dispute_due", "due_at", postgresql_where=text("closed_at IS NULL")),
     checked("state", DisputeState),
     CheckConstraint("0 < amount_minor AND 0 <= posted_minor", name="amounts"),
 )

@@ -18,6 +18,7 @@ __all__ = [
     "NO_BEGINNING",
     "OVER",
     "UNDECIDED",
+    "WAITS_FOR_EVIDENCE",
     "Dispute",
     "DisputeNotFound",
     "DisputePage",
@@ -32,6 +33,8 @@ __all__ = [
 D = DisputeState
 # The money is with the bank while it is not decided.
 UNDECIDED: Final = frozenset({D.OPENED, D.NEEDS_RESPONSE, D.SUBMITTED, D.PRE_ARBITRATION})
+# An answer of ours may still be heard, and none was given.
+WAITS_FOR_EVIDENCE: Final = UNDECIDED - {D.SUBMITTED}
 # What was given in to or has expired had to be opened first: a warning expires as well, and takes nothing.
 NO_BEGINNING: Final = frozenset({D.ACCEPTED, D.EXPIRED})
 LOST: Final = NO_BEGINNING | {D.LOST}

@@ -12,7 +12,7 @@ from app.payments.states import DisputeState
 from app.payments.telling import notified_of, publish_change
 from app.plumbing.database import Transaction
 
-__all__ = ["tell_dispute"]
+__all__ = ["tell_dispute", "tell_evidence_due"]
 
 # Representment, won, lost, and that it was opened: what the protocol knows. The rest are events only.
 _TOLD: Final = frozenset(
@@ -52,6 +52,12 @@ async def tell_dispute(
     fields = notification_fields(facts, extended=False)
     told = webhooks.Notification(now_is.dispute_id, now_is.sequence, success=True, fields=fields)
     await webhooks.announce(tx, site, told, at=at)
+
+
+async def tell_evidence_due(tx: Transaction, its: Dispute, *, at: datetime) -> None:
+    """Tell that the bank soon hears no more evidence: an event only, the protocol has no number for it."""
+    event = webhooks.Event("dispute.evidence_due", its.dispute_id, its.sequence, public_dispute(its), {}, at)
+    await webhooks.publish(tx, its.site_id, event, at=at)
 
 
 def _as_told(its: Dispute) -> tuple[int, int] | None:

@@ -276,8 +276,9 @@ async def _followed(
     state: DisputeState,
     at: datetime,
 ) -> Dispute:
-    """The next word about a known dispute; nothing is new of one that is repeated."""
-    if state is before.state and told.amount == before.amount:
+    """The next word about a known dispute; of one that is repeated only another date is new."""
+    is_same_date = told.due_at in {None, before.due_at} or state in OVER
+    if state is before.state and told.amount == before.amount and is_same_date:
         return before
     posted = _posted_after(before, state, told.amount)
     return await _moved(tx, found, before, _Next(state, told.amount, posted, told.reason, told.due_at), at)

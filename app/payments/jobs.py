@@ -5,6 +5,7 @@ from app.payments.approvals import renew_expired
 from app.payments.asking import carry_on
 from app.payments.notices import read_notice
 from app.payments.refunds import end_expired_refunds
+from app.payments.reminders import remind_of_evidence
 from app.payments.sweeps import ASK, ASK_LATE, end_abandoned, sweep_due
 from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Payload, Worker
@@ -39,6 +40,9 @@ def register(worker: Worker, pipes: Pipes) -> None:
         await renew_expired(pipes)
         await end_expired_refunds(pipes)
 
+    async def remind() -> None:
+        await remind_of_evidence(pipes)
+
     worker.handle(providers.NOTICE_ARRIVED, read)
     worker.handle(ASK, ask)
     worker.handle(ASK_LATE, ask)
@@ -47,3 +51,4 @@ def register(worker: Worker, pipes: Pipes) -> None:
     worker.every(60, "providers.forget_former_secrets", forget)
     worker.every(30, "payments.end_abandoned", end)
     worker.every(60, "payments.renew_expired", renew)
+    worker.every(60, "payments.remind_of_evidence", remind)

@@ -23,6 +23,7 @@ __all__ = [
     "content_of",
     "facts_of",
     "is_disputed",
+    "leg_of",
     "legs_of",
     "lock_player",
     "open_payouts",
@@ -120,7 +121,7 @@ async def legs_of(reader: Reader, found: Payment) -> list[Leg]:
         .where(legs.c.site_id == found.site_id, legs.c.payment_id == found.payment_id)
         .order_by(legs.c.leg)
     )
-    return [_leg(row) for row in rows]
+    return [leg_of(row) for row in rows]
 
 
 async def attempts_of(reader: Reader, found: Payment) -> Sequence[Attempt]:
@@ -323,7 +324,8 @@ async def was_in_doubt(reader: Reader, found: Payment, leg: int | None, since: d
     return await reader.first(asked.limit(1)) is not None
 
 
-def _leg(row: Row[Any]) -> Leg:
+def leg_of(row: Row[Any]) -> Leg:
+    """Read a row of the table `payout_leg`."""
     return Leg(
         leg=row.leg,
         state=LegState(row.state),

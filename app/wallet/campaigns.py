@@ -13,7 +13,7 @@ from sqlalchemy import Row, and_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from typing_extensions import override
 
-from app import players
+from app import players, staff
 from app.kernel.money import MAX_MINOR
 from app.plumbing.database import Reader, Transaction
 from app.wallet.contract import Refused, instant
@@ -72,7 +72,9 @@ class Granted(NamedTuple):
         return f"{one.campaign}  {self.player}  {self.currency}  {where}  {counts}  {until}"
 
 
-async def grant_free_rounds(tx: Transaction, site_id: int, wish: FreeRoundsWish, *, at: datetime) -> bool:
+async def grant_free_rounds(
+    tx: Transaction, site_id: int, wish: FreeRoundsWish, *, at: datetime, by: str = staff.SYSTEM
+) -> bool:
     """Grant free rounds, once for each campaign and player; whether it is the first time.
 
     Args:
@@ -80,6 +82,7 @@ async def grant_free_rounds(tx: Transaction, site_id: int, wish: FreeRoundsWish,
         site_id: whose player.
         wish: what is granted.
         at: this instant.
+        by: the actor who grants them, for the site's diary.
 
     Raises:
         Refused: VALIDATION; PLAYER_NOT_FOUND; CURRENCY_MISMATCH: no such wallet; ID_CONFLICT: the player was
@@ -116,11 +119,15 @@ async def grant_free_rounds(tx: Transaction, site_id: int, wish: FreeRoundsWish,
         )
         if known is None:
             raise Refused(Code.ID_CONFLICT)
-    return made is not None
+        return False
+    detail = row | {"player": player.player_id, "ends_at": instant(wish.ends_at)}
+    deed = "free_rounds.granted"
+    await staff.note(tx, site_id, actor=by, deed=deed, subject=wish.campaign, detail=detail, at=at)
+    return True
 
 
 async def cancel_free_rounds(
-    tx: Transaction, site_id: int, campaign: str, player: str = "", *, at: datetime
+    tx: Transaction, site_id: int, campaign: str, player: str = "", *, at: datetime, by: str = staff.SYSTEM
 ) -> int:
     """Cancel a campaign, for one player or for all; how many parts of it were not cancelled yet.
 
@@ -143,6 +150,10 @@ async def cancel_free_rounds(
         .values(cancelled_at=at)
         .returning(free_rounds.c.wallet_id)
     )
+    if cancelled:
+        whose = (await players.player_of_login(tx, site_id, player))[0].player_id if player else None
+        detail, deed = {"player": whose, "count": len(cancelled)}, "free_rounds.cancelled"
+        await staff.note(tx, site_id, actor=by, deed=deed, subject=campaign, detail=detail, at=at)
     return len(cancelled)
 
 

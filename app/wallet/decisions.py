@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 from sqlalchemy.dialects.postgresql import insert
 
-from app import merchants
+from app import merchants, staff
 from app.kernel.money import MAX_MINOR
 from app.plumbing.database import Transaction
 from app.wallet.contract import Refused
@@ -71,19 +71,30 @@ async def set_policy(
 
 
 async def decide(
-    tx: Transaction, site_id: int, provider: str, written: Sequence[str], *, at: datetime
+    tx: Transaction,
+    site_id: int,
+    provider: str,
+    written: Sequence[str],
+    *,
+    at: datetime,
+    by: str = staff.SYSTEM,
 ) -> Policy:
     """Decide what is written as `name=value`, if anything; what holds then for the site or the platform.
 
     Arguments and errors as for `set_policy`, and:
+
+    Args:
+        by: the actor who decides it, for the site's diary.
 
     Raises:
         SiteNotFound: no such number.
     """
     await merchants.site(tx, site_id)
     if written:
-        pairs = (one.partition("=") for one in written)
-        await set_policy(tx, site_id, provider, {name: value for name, _, value in pairs}, at=at)
+        said = {name: value for name, _, value in (one.partition("=") for one in written)}
+        await set_policy(tx, site_id, provider, said, at=at)
+        deed, subject = "wallet.policy", provider or "site"
+        await staff.note(tx, site_id, actor=by, deed=deed, subject=subject, detail=said, at=at)
     decided = await policies_of(tx, site_id)
     return decided.get(provider, decided[""])
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Final, NamedTuple
 
-from app import merchants
+from app import merchants, staff
 from app.plumbing.addresses import Peer
-from app.plumbing.database import Reader
+from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 from app.wallet.audit import mode_blockers
 from app.wallet.terms import KEPT_SECONDS
@@ -32,6 +33,7 @@ async def switch_mode(
     *,
     is_trial: bool = False,
     allowed_private_peers: frozenset[Peer] = frozenset(),
+    by: str = staff.SYSTEM,
 ) -> Switched:
     """Set or empty a site's Callback URL, unless something stands in the way.
 
@@ -46,6 +48,7 @@ async def switch_mode(
         others: what of other rooms stands in the way, at a site.
         is_trial: only tell.
         allowed_private_peers: addresses of our own network that may be called.
+        by: the actor who changes it, for the site's diary; what came meanwhile sets it back by itself.
 
     Raises:
         BadPeerAddress: an address that we may not call.
@@ -61,11 +64,19 @@ async def switch_mode(
             return Switched(blockers)
         at, peers = pipes.clock.now(), allowed_private_peers
         await merchants.set_callback_url(tx, site_id, callback_url, at=at, allowed_private_peers=peers)
+        await _note(tx, site_id, former, callback_url, by=by, at=at)
     if not is_leaving:
         return Switched([])
     await asyncio.sleep(_WAIT_SECONDS)
     async with pipes.database.transaction() as tx:
         blockers = [*await mode_blockers(tx, site_id), *await others(tx, site_id)]
         if blockers:
-            await merchants.set_callback_url(tx, site_id, former, at=pipes.clock.now())
+            at = pipes.clock.now()
+            await merchants.set_callback_url(tx, site_id, former, at=at)
+            await _note(tx, site_id, callback_url, former, by=staff.SYSTEM, at=at)
     return Switched(blockers, was_set_back=bool(blockers))
+
+
+async def _note(tx: Transaction, site_id: int, before: str, now: str, *, by: str, at: datetime) -> None:
+    detail = {"before": before, "now": now}
+    await staff.note(tx, site_id, actor=by, deed="site.wallet_mode", subject="site", detail=detail, at=at)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from app import ledger, merchants
+from app import ledger, merchants, staff
 from app.kernel.money import Money
 from app.plumbing.database import Reader, Transaction
 from app.wallet.contract import Refused
@@ -20,7 +20,7 @@ async def float_of(reader: Reader, site_id: int, currency: str) -> Money:
 
 
 async def fund_float(
-    tx: Transaction, site_id: int, amount: Money, key: str, *, at: datetime
+    tx: Transaction, site_id: int, amount: Money, key: str, *, at: datetime, by: str = staff.SYSTEM
 ) -> ledger.Posted:
     """Note that an operator's money has come, once for each key.
 
@@ -30,15 +30,18 @@ async def fund_float(
         amount: above zero.
         key: of the payment, as whoever notes it chose it.
         at: this instant.
+        by: the actor who notes it, for the site's diary.
 
     Raises:
         Refused: CURRENCY_MISMATCH: the site does not offer the currency; ID_CONFLICT.
     """
-    return await _moved(tx, site_id, amount, key, ledger.FLOAT_FUND, at)
+    posted = await _moved(tx, site_id, amount, key, ledger.FLOAT_FUND, at)
+    await _note(tx, site_id, amount, key, "float.funded", posted, by=by, at=at)
+    return posted
 
 
 async def return_float(
-    tx: Transaction, site_id: int, amount: Money, key: str, *, at: datetime
+    tx: Transaction, site_id: int, amount: Money, key: str, *, at: datetime, by: str = staff.SYSTEM
 ) -> ledger.Posted:
     """Note that an operator was given money back; arguments as for `fund_float`.
 
@@ -48,6 +51,7 @@ async def return_float(
     posted = await _moved(tx, site_id, amount, key, ledger.FLOAT_RETURN, at)
     if posted.source_after.minor < 0 and not posted.duplicate:
         raise Refused(Code.INSUFFICIENT_FUNDS, "The float does not reach.")
+    await _note(tx, site_id, amount, key, "float.returned", posted, by=by, at=at)
     return posted
 
 
@@ -62,6 +66,23 @@ async def _moved(
     if not posted.is_posted:
         raise Refused(Code.ID_CONFLICT)
     return posted
+
+
+async def _note(
+    tx: Transaction,
+    site_id: int,
+    amount: Money,
+    key: str,
+    deed: str,
+    posted: ledger.Posted,
+    *,
+    by: str,
+    at: datetime,
+) -> None:
+    """Once: a repeat has moved nothing."""
+    if not posted.duplicate:
+        detail = {"id": key, "amount": {"currency": amount.currency, "minor": amount.minor}}
+        await staff.note(tx, site_id, actor=by, deed=deed, subject="float", detail=detail, at=at)
 
 
 def _account(currency: str) -> ledger.AccountName:

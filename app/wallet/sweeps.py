@@ -4,7 +4,7 @@ from typing import Final
 
 import structlog
 
-from app import players
+from app import merchants, players, staff
 from app.kernel.money import Money
 from app.plumbing import metrics
 from app.plumbing.database import Transaction
@@ -52,8 +52,13 @@ async def sweep_stuck(pipes: Pipes, journal: Journal) -> int:
     return len(found)
 
 
-async def grant_bonus(pipes: Pipes, site_id: int, player: str, amount: Money, key: str) -> tuple[Code, bool]:
+async def grant_bonus(
+    pipes: Pipes, site_id: int, player: str, amount: Money, key: str, *, by: str = staff.SYSTEM
+) -> tuple[Code, bool]:
     """Give a player bonus money, once for each key.
+
+    Batches have transactions of their own: so the site's diary says that it was asked before anything moves,
+    and the operation under the key says what became of it.
 
     Args:
         pipes: the database and the clock.
@@ -61,10 +66,20 @@ async def grant_bonus(pipes: Pipes, site_id: int, player: str, amount: Money, ke
         player: the site's own id of the player.
         amount: above zero.
         key: the id of the grant, as whoever grants it chose it.
+        by: the actor who gives it, for the site's diary.
 
     Returns:
         how it ended, and whether it was answered before.
+
+    Raises:
+        SiteNotFound, PlayerNotFound: nothing was asked.
     """
+    async with pipes.database.transaction() as tx:
+        await merchants.site(tx, site_id)
+        whose, _ = await players.player_of_login(tx, site_id, player)
+        detail = {"id": key, "amount": {"currency": amount.currency, "minor": amount.minor}}
+        deed, subject, at = "bonus.asked", whose.player_id, pipes.clock.now()
+        await staff.note(tx, site_id, actor=by, deed=deed, subject=subject, detail=detail, at=at)
     content = f"{amount.minor} {amount.currency} {player}".encode()
     ask = Ask(Type.BONUS, "desk", key, player, Policy(), content, key)
     ask.currency, ask.amount = amount.currency, amount.minor

@@ -110,12 +110,16 @@ _DISPUTE: JsonDict = {
     "id": "dsp_01m8b3qv60e02an1g8vy5sh4z9",
     "object": "dispute",
     "transaction_id": 100000004,
+    "type_id": 7,
+    "status": "opened",
+    "status_id": 4,
     "payment_id": "dep_01m7yzmhg0e00a819sdy3p92ps",
-    "state": "opened",
     "amount_minor": 150000,
+    "posted_minor": 150000,
     "currency": "KZT",
-    "reason": "fraudulent",
-    "due_at": "2026-12-05T00:00:00.000Z",
+    "due_at": "2026-12-05T00:00:00+00:00",
+    "opened_at": "2026-11-28T08:30:00+00:00",
+    "closed_at": None,
 }
 _CASE: JsonDict = {
     "id": "cas_01m8h3w2k0e00c7f5rj1x8n4ta",
@@ -193,6 +197,7 @@ EVENTS: Mapping[str, JsonDict] = {
     ),
     "refund.completed": _event("refund.completed", 3, "2026-11-22T09:00:07.500Z", _REFUND, _PENDING),
     "dispute.opened": _event("dispute.opened", 1, "2026-11-28T08:30:00.000Z", _DISPUTE, {}),
+    "dispute.evidence_due": _event("dispute.evidence_due", 2, "2026-12-02T00:00:20.000Z", _DISPUTE, {}),
     "transaction.resolved": _event(
         "transaction.resolved",
         1,

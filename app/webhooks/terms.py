@@ -59,7 +59,7 @@ EVENT_TYPES: Final[Mapping[str, str]] = {
     "dispute.prevented": "It was settled before it was opened.",
     "dispute.opened": "The money of a deposit is disputed.",
     "dispute.needs_response": "The issuer waits for an answer.",
-    "dispute.evidence_due": "Evidence is due. Not sent yet.",
+    "dispute.evidence_due": "In three days at most the issuer hears no more evidence.",
     "dispute.submitted": "Evidence was handed in.",
     "dispute.won": "The money is ours again.",
     "dispute.lost": "The money is lost.",

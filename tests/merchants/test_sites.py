@@ -301,7 +301,7 @@ async def test_no_other_text_is_a_token(database: Database, clock: MovableClock)
 async def test_a_revoked_token_is_none(database: Database, clock: MovableClock) -> None:
     made = await created(database, clock)
     async with database.transaction() as tx:
-        fresh = await merchants.create_token(tx, made.site_id, Scope.READ, at=clock.now(), label="second")
+        _, fresh = await merchants.create_token(tx, made.site_id, Scope.READ, at=clock.now(), label="second")
         await tx.execute(
             text("UPDATE api_token SET revoked_at = :now WHERE label = ''"), {"now": clock.now()}
         )

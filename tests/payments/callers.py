@@ -42,7 +42,7 @@ async def calling(pipes: Pipes, site_id: int) -> AsyncIterator[Callers]:
     """The application on these pipes."""
     app = create_app(pipes)
     async with pipes.database.transaction() as tx:
-        reads = await merchants.create_token(tx, site_id, merchants.Scope.READ, at=pipes.clock.now())
+        _, reads = await merchants.create_token(tx, site_id, merchants.Scope.READ, at=pipes.clock.now())
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),

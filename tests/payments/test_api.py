@@ -104,7 +104,7 @@ async def test_a_servers_token_reads_its_own_site_and_acts_nowhere(api: Api) -> 
 
 async def test_a_game_platforms_token_is_known_and_reads_no_payment(api: Api) -> None:
     async with api.stage.database.transaction() as tx:
-        play = await merchants.create_token(
+        _, play = await merchants.create_token(
             tx, api.stage.site_id, merchants.Scope.PLAY, at=api.stage.clock.now()
         )
     status, told = await api.get(play, "/v1/payments")

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -162,7 +163,7 @@ def _dispute(told: dict[str, Any] | None) -> providers.DisputeReport | None:
         providers.DisputeStage(told["stage"]),
         Money(told["minor"], told.get("currency", "KZT")),
         "fraud",
-        None,
+        datetime.fromisoformat(told["due_at"]) if "due_at" in told else None,
     )
 
 

@@ -1,0 +1,85 @@
+"""Who opens a site and makes or ends its secrets is a line of its diary, and no secret is in it."""
+
+import json
+
+import pytest
+
+from app import staff
+from app.staff import Role
+from app.wallet import modes
+from tests.staff.desk import Desk
+from tests.staff.test_command import run, said
+
+ADDRESSES = ("--callout-url", "https://shop.example.com/c", "--notify-url", "https://shop.example.com/n")
+
+
+async def test_who_opened_a_site(desk: Desk, clone_url: str) -> None:
+    boss, token = await desk.operator_and_token("boss", Role.ADMINISTRATOR)
+    create = ("site", "create", "--name", "Tulpar", "--currency", "kzt", *ADDRESSES, "--json")
+    made = json.loads(await said(clone_url, *create, "--token", token))
+    [line] = await desk.diary(made["site_id"])
+    assert (line.actor, line.deed, line.subject) == (boss.actor, "site.created", "site")
+    assert line.detail == {"name": "Tulpar", "currencies": ["KZT"]}
+
+
+async def test_who_changed_what_signs(desk: Desk, clone_url: str) -> None:
+    boss, token = await desk.operator_and_token("boss", Role.ADMINISTRATOR)
+    salt = (await said(clone_url, "site", "rotate-salt", desk.site_id, "--token", token)).strip()
+    await said(clone_url, "site", "rotate-salt", desk.site_id)
+    newest, first = await desk.diary()
+    assert (first.actor, first.deed, first.subject) == (boss.actor, "site.salt_rotated", "site")
+    assert newest.actor == "machine:oper_ator"
+    assert salt not in str(first)
+
+
+async def test_who_made_a_token_and_who_ended_it(desk: Desk, clone_url: str) -> None:
+    boss, token = await desk.operator_and_token("boss", Role.ADMINISTRATOR)
+    create = ("token", "create", desk.site_id, "play", "--label", "acme", "--token", token)
+    secret = (await said(clone_url, *create)).strip()
+    its_id = (await said(clone_url, "token", "list", desk.site_id)).splitlines()[-1].split()[0]
+    revoke = ("token", "revoke", desk.site_id, its_id, "--token", token)
+    assert await said(clone_url, *revoke) == "revoked: play\n"
+    assert (await run(clone_url, *revoke)).exit_code == 1  # it is over: nothing was done, nothing is noted
+    ended, made = await desk.diary()
+    detail = {"scope": "play", "label": "acme"}
+    assert (made.actor, made.deed, made.subject, made.detail) == (
+        boss.actor, "api_token.created", its_id, detail
+    )  # fmt: skip
+    assert (ended.actor, ended.deed, ended.subject, ended.detail) == (
+        boss.actor, "api_token.revoked", its_id, detail
+    )  # fmt: skip
+    assert secret not in str(made)
+
+
+async def test_who_decided_who_keeps_the_balances(
+    desk: Desk, clone_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modes, "_WAIT_SECONDS", 0)
+    boss, token = await desk.operator_and_token("boss", Role.ADMINISTRATOR)
+    url = "https://shop.example.com/wallet"
+    mode = ("site", "wallet-mode", desk.site_id, "--token", token)
+    await said(clone_url, *mode, "--callback-url", url, "--dry-run")
+    assert await desk.diary() == []
+    await said(clone_url, *mode, "--callback-url", url)
+    await said(clone_url, *mode)
+    assert [(line.actor, line.deed, line.detail) for line in await desk.diary()] == [
+        (boss.actor, "site.wallet_mode", {"before": url, "now": ""}),
+        (boss.actor, "site.wallet_mode", {"before": "", "now": url}),
+    ]
+
+
+async def test_who_may_not_does_none_of_it(desk: Desk, clone_url: str) -> None:
+    _, weak = await desk.operator_and_token("weak", *(set(Role) - {Role.ADMINISTRATOR}))
+    before = await said(clone_url, "token", "list", desk.site_id)
+    its_id = before.split()[0]
+    for words in (
+        ("site", "create", "--name", "Tulpar", "--currency", "KZT", *ADDRESSES),
+        ("site", "rotate-salt", desk.site_id),
+        ("site", "wallet-mode", desk.site_id, "--callback-url", "https://shop.example.com/wallet"),
+        ("token", "create", desk.site_id, "wallet"),
+        ("token", "revoke", desk.site_id, its_id),
+    ):
+        done = await run(clone_url, *words, "--token", weak)
+        assert isinstance(done.exception, staff.NotPermitted), words
+    assert await said(clone_url, "token", "list", desk.site_id) == before
+    assert await desk.diary() == []

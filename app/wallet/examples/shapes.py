@@ -244,9 +244,7 @@ class Results(TypedDict):
     """An envelope for each operation of a batch, in its order."""
 
     results: list[_Result]
-    final: NotRequired[
-        Annotated[bool, Field(description="Of a batch that was refused: asking again changes nothing.")]
-    ]
+    final: NotRequired[Annotated[bool, Field(description="Of a refused one: asking again changes nothing.")]]
     retryAfter: NotRequired[Annotated[int, Field(description="Seconds.")]]
 
 

@@ -19,7 +19,17 @@ from app.plumbing.pipes import Pipes
 from app.wallet import lookups
 from app.wallet.access import Access, Caller, Direct
 from app.wallet.bodies import read_body
-from app.wallet.contract import MEANINGS, Answer, DroppedAnswer, Refused, answered, envelope, rendered, told
+from app.wallet.contract import (
+    MEANINGS,
+    RETRY_SECONDS,
+    Answer,
+    DroppedAnswer,
+    Refused,
+    answered,
+    envelope,
+    rendered,
+    told,
+)
 from app.wallet.journal import Journal
 from app.wallet.rules import SUCCESSES
 from app.wallet.schemas import checked_ask, game_ask, operations_of, text_of, transfer_ask
@@ -208,7 +218,20 @@ async def _posted(
             # Named as it is where an item cannot even be read.
             answer.field = answer.field and f"operations.{number}.{answer.field}"
             results.append(answered(answer))
-    return rendered(MEANINGS[code].status, envelope(code, {"results": results}))
+    return _as_a_whole(code, results)
+
+
+def _as_a_whole(code: Code, results: list[dict[str, Any]]) -> Response:
+    """A batch's own answer; of which nothing was done, as that of a single operation."""
+    meaning, headers = MEANINGS[code], None
+    data: dict[str, Any] = {"results": results}
+    if code is not Code.OK:
+        data |= {"final": meaning.final}
+    if not meaning.final:
+        retry_after = max(one["data"].get("retryAfter", RETRY_SECONDS) for one in results)
+        data |= {"retryAfter": retry_after}
+        headers = {"retry-after": str(retry_after)}
+    return rendered(meaning.status, envelope(code, data), headers)
 
 
 def _undone(ask: Ask, code: Code) -> dict[str, object]:

@@ -102,8 +102,7 @@ class Page:
             session_game=None if ask.session is None else self.session_games.get(ask.session),
             round_open=seat.round_open or (ask.type is Type.WITHDRAW and self._has_opened(wallet)),
         )
-        decision = decide(ask, wallet, facts)
-        campaign = campaign_of(ask, reference)
+        decision, campaign = decide(ask, wallet, facts), campaign_of(ask, reference)
         if ask.free_round != campaign:
             ask.free_round = None  # it is none of what it names; its rollback goes by what is recorded
         if campaign is not None:
@@ -113,8 +112,8 @@ class Page:
         if self.floats and decision.applied and ask.type in _TRANSFERS:
             decision = floated(decision, ask, self.floats, wallet.currency)
         if known is not None and decision.is_replay:
-            # What it names may have come since, in another of the player's wallets: that has another balance.
-            own = wallet if known.wallet_id is None else self.wallets.get(known.wallet_id)
+            # What it names may have come since, in another of the player's wallets.
+            own = self.wallets.get(known.wallet_id or wallet.wallet_id)
             return Verdict(known.code, repeated(known, wallet), own, duplicate=True)
         if not decision.stored:
             return Verdict(decision.code, None, wallet, field=decision.field, why=decision.why)

@@ -123,7 +123,7 @@ class WalletClient:
 
     @staticmethod
     def _path(transfer_id: str) -> str:
-        # Encoded whole: with "q-2%41" left as it is, another transfer would be voided; and dots lead elsewhere.
+        # Encoded whole: with "q-2%41" left as it is, another transfer would be voided; with "..", none.
         return f"/v1/player/wallet/transfer/{quote(transfer_id, safe='').replace('.', '%2E')}"
 
     def play(self, name: str, body: Mapping[str, Any]) -> Answer:

@@ -17,6 +17,7 @@ class Batches(Protocol):
     """What the oracle does with many operations; `_do` and `_now` are its own."""
 
     policy: Policy
+    is_seamless: bool
     operations: dict[Key, Operation]
 
     def _do(self, wish: Wish) -> Answer: ...
@@ -32,12 +33,18 @@ class Batches(Protocol):
         status = "completed" if known.code in SUCCESSES else "refused"
         return envelope("OK", transferId=transfer, status=status)
 
+    def unread(self, kind: Kind, no: No, field: str | None) -> Answer:
+        """What asks for nothing hears first that nothing of the kind is to be had."""
+        if self.is_seamless and kind not in {"win", "rollback"}:
+            return refused("WRONG_WALLET_MODE")
+        return refused(no.code, field)
+
     def _batch(self, body: Body, kinds: tuple[Kind, ...]) -> Answer:
         items = body.get("operations")
         if not isinstance(items, list) or not 1 <= len(items) <= 1000:
-            return refused("VALIDATION", "operations")
+            return self.unread(kinds[0], No("VALIDATION"), "operations")
         if not isinstance(body.get("allOrNone", False), bool):
-            return refused("VALIDATION", "allOrNone")
+            return self.unread(kinds[0], No("VALIDATION"), "allOrNone")
         if body.get("allOrNone", False):
             return self._all_or_none(items, kinds)
         return self._executed([self._item(*item, kinds) for item in enumerate(items)])
@@ -89,6 +96,9 @@ class Batches(Protocol):
             return refused("VALIDATION", f"operations.{number}.type")
         try:
             wish = read(item["type"], item, self.policy)
+        except No as no:
+            return self.unread(item["type"], no, f"operations.{number}.{no.field}" if no.field else None)
+        try:
             return envelope("OK") if only_read else self._do(wish)
         except No as no:
             return refused(no.code, f"operations.{number}.{no.field}" if no.field else None)

@@ -107,6 +107,13 @@ def lives(draw: st.DrawFn) -> list[Command]:
     return [*((kind, number, {}) for kind in others), (last, number, finished | apart)]
 
 
+@st.composite
+def elsewhere(draw: st.DrawFn) -> list[Command]:
+    """What happens while the site keeps its players' balances itself."""
+    asked_then = draw(st.lists(asked(GAME + TRANSFERS) | batches(), min_size=1, max_size=4))
+    return [("leave", 0, {}), *asked_then, ("return", 0, {})]
+
+
 FOREIGN: Command = ("deposit", 0, {"transferId": "{}foreign", "currency": "EUR"})
 NOBODY: Command = ("deposit", 0, {"playerExternalId": "{}nobody"})
 
@@ -124,6 +131,16 @@ def scripts(number: int) -> tuple[list[Command], ...]:
         ("withdraw", number, {"transferId": "{}blocked out"}),
         *((kind, number, {}) for kind in kinds),
         ("activate", number, {}),
+    ]
+    moved: list[Command] = [
+        ("deposit", number, {}),
+        ("bet", number, {}),
+        ("leave", number, {}),
+        *((kind, number, {}) for kind in ("deposit", "withdraw", *kinds)),
+        ("bet", number, {"amount": 0}),
+        ("bet", number, {"amount": -1}),
+        ("return", number, {}),
+        ("withdraw", number, {}),
     ]
     return (
         blocked,
@@ -145,6 +162,7 @@ def scripts(number: int) -> tuple[list[Command], ...]:
             ("deposit", number, {"transferId": "{}paid"}),
             ("deposit", number, {"transferId": "{}more paid"}),
         ],
+        moved,
     )
 
 
@@ -158,6 +176,7 @@ SCENES = st.one_of(
     asked(GAME).map(lambda command: [command]),
     asked(TRANSFERS).map(lambda command: [command]),
     batches().map(lambda command: [command]),
+    elsewhere(),
     st.tuples(OTHERS, NUMBERS, st.just({})).map(lambda command: [command]),
 )
 # Some begin with money, some without.
@@ -185,6 +204,7 @@ DECISIONS: dict[str, dict[str, object]] = {
     "ids by provider": {"id_scope": "provider"},
     "caps on wins": {"max_win": 4, "reverse_wins": True},
     "wins taken back": {"reverse_wins": True},
+    "listed games": {"listed_games_only": True},
     "wins taken back while there": {"reverse_wins": True, "short_reversal": "refuse"},
 }
 # What must have been told at least once, else the stories have become too simple.
@@ -195,7 +215,14 @@ TOLD = {
     "betwin": {"OK", "INSUFFICIENT_FUNDS", "ROUND_CLOSED"},
     "win": {"OK", "ROLLED_BACK", "ROUND_CLOSED"},
     "rollback": {"OK", "NOTHING_TO_REVERSE", "ALREADY_ROLLED_BACK", "ALREADY_SETTLED", "PARENT_FAILED"},
-    "": {"VALIDATION", "PLAYER_NOT_FOUND", "CURRENCY_MISMATCH", "BET_NOT_FOUND", "ID_CONFLICT"},
+    "": {
+        "VALIDATION",
+        "PLAYER_NOT_FOUND",
+        "CURRENCY_MISMATCH",
+        "BET_NOT_FOUND",
+        "ID_CONFLICT",
+        "WRONG_WALLET_MODE",
+    },
 }
 a_story = given(story=STORIES)
 
@@ -214,7 +241,7 @@ def settled(examples: int) -> settings:
 # Every script once, each about another number: what must be told does not hang on chance.
 ALL_SCRIPTS: list[Command] = [
     *(("deposit", number, {"transferId": f"{{}}first-{number}", "amount": 100}) for number in range(6)),
-    *itertools.chain(*(scripts(number % 6)[number] for number in range(7))),
+    *itertools.chain(*(scripts(number % 6)[number] for number in range(8))),
 ]
 
 
@@ -284,6 +311,8 @@ class Story:
                 await both.transfer_status(self.named(f"t{number}"))
             case "block" | "close" | "activate":
                 await both.stand(player, STANDING[kind])
+            case "leave" | "return":
+                await both.keep_balances(is_seamless=kind == "leave")
             case "wallet_batch" | "game_batch":
                 await both.ask(kind, self._batch(odd))
             case "deposit" | "withdraw" | "bet" | "win" | "betwin" | "rollback":

@@ -113,3 +113,23 @@ async def test_an_end_before_its_start_is_refused(counter: Counter) -> None:
     status, told = await counter.get("/v1/transaction/list", **times)
     assert (status, told["code"], told["data"]["field"]) == (400, "VALIDATION", "endTime")
     assert told["message"] == "endTime is before startTime."
+
+
+async def test_a_batch_of_which_nothing_was_done_says_whether_to_ask_again(counter: Counter) -> None:
+    await counter.player(cash=1000)
+    await counter.decide(withdraw_while_round_open="false")
+    await counter.play("bet", "b-1", amount=100)
+    headers = {"authorization": f"Bearer {counter.tokens['wallet']}"}
+    one = {"type": "withdraw", "playerExternalId": "aigerim", "currency": "KZT", "transferId": "out-1"}
+    found = []
+    for amount in (1, 5000):
+        body = {"operations": [{**one, "amount": amount}], "allOrNone": True}
+        answer = await counter.http.post("/v1/player/wallet/batch", json=body, headers=headers)
+        data = answer.json()["data"]
+        found.append((answer.json()["code"], data.get("final"), data.get("retryAfter")))
+        assert answer.headers.get("retry-after") == (None if data.get("final") else "5")
+        await counter.play("win", "w-1", referenceId="b-1", amount=0, isRoundFinished=True)
+    assert found == [("IN_PROGRESS", False, 5), ("INSUFFICIENT_FUNDS", True, None)]
+    body = {"operations": [{**one, "amount": 1}], "allOrNone": True}
+    _, told = await counter.post("/v1/player/wallet/batch", body)
+    assert told["data"].keys() == {"results"}

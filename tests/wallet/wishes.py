@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 __all__ = [
     "DECIMALS",
+    "LISTED",
     "MOST",
     "NOWHERE",
     "Kind",
@@ -17,7 +18,7 @@ __all__ = [
     "read",
     "refuse_above",
     "refuse_another",
-    "refuse_nothing",
+    "refuse_barred",
 ]
 
 Kind = Literal["deposit", "withdraw", "bet", "win", "betwin", "rollback"]
@@ -25,6 +26,8 @@ Body = Mapping[str, Any]
 MOST: Final = 10**15
 # The currencies of the tests and their decimals; "XQQ", "kzt" and "" are none at all.
 DECIMALS: Final = {"KZT": 2, "USD": 2, "EUR": 2, "JPY": 0, "BHD": 3}
+# The one game of the catalogue: its platform and its code.
+LISTED: Final = ("acme", "aviator")
 # A field that nobody promised to name: the comparison leaves it out.
 NOWHERE: Final = ""
 
@@ -61,6 +64,7 @@ class Policy:
     free_wins: Literal["each", "together"] = "each"
     session_games: Literal["own", "platform"] = "own"
     zero_stakes: bool = False
+    listed_games_only: bool = False
     rollback_amount: Literal["ignore", "refuse"] = "ignore"
 
 
@@ -221,9 +225,16 @@ def refuse_above(amount: int, limit: int | None, name: str) -> None:
         raise No("LIMIT_EXCEEDED", stored=True, limit=name if limit and limit <= MOST else "largest_amount")
 
 
-def refuse_nothing(wish: Wish, policy: Policy) -> None:
-    """Refuse a stake of nothing, but for free rounds and where the platform may."""
-    if wish.kind in {"bet", "betwin"} and not (wish.amount or wish.free or policy.zero_stakes):
+def refuse_barred(wish: Wish, policy: Policy, *, is_seamless: bool) -> None:
+    """Refuse what the site does not offer now: said of an id that was not used before."""
+    if is_seamless and wish.kind not in {"win", "rollback"}:
+        raise No("WRONG_WALLET_MODE")
+    if wish.kind not in {"bet", "betwin"}:
+        return
+    if policy.listed_games_only and (wish.provider, wish.game) != LISTED:
+        raise No("VALIDATION", "gameCode")
+    # A stake of nothing, but for free rounds and where the platform may.
+    if not (wish.amount or wish.free or policy.zero_stakes):
         raise No("VALIDATION", "amount" if wish.kind == "bet" else "betAmount")
 
 

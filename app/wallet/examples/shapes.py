@@ -244,6 +244,8 @@ class Results(TypedDict):
     """An envelope for each operation of a batch, in its order."""
 
     results: list[_Result]
+    final: NotRequired[Annotated[bool, Field(description="Of a refused one: asking again changes nothing.")]]
+    retryAfter: NotRequired[Annotated[int, Field(description="Seconds.")]]
 
 
 class Operation(Money):

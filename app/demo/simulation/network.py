@@ -46,6 +46,7 @@ class SimulatedHttp(HttpClient):
         deadline_seconds: float,
         answer_limit_bytes: int = 0,
         peer: str | None = None,
+        patience_seconds: float | None = None,
     ) -> Reply:
         """Carry one call, or what a fault makes of it."""
         fence.forbid_network()

@@ -153,8 +153,7 @@ class HttpClient:
             answer_limit_bytes: for the body, both packed and unpacked.
             peer: whose bulkhead and breaker this is, where that is not `scheme://host:port`; for example one
                 for callouts and one for webhooks to the same host, so that neither waits for the other.
-            patience_seconds: for a place in the bulkhead, where the caller has more to do than wait until
-                the deadline.
+            patience_seconds: for a place in the bulkhead, where that is less than the deadline.
 
         Raises:
             CallFailed: no answer.

@@ -98,7 +98,7 @@ async def test_while_the_second_is_paid_the_first_is_only_noted(stage: Stage, ba
     pays_the_first(bank, first)
     await told(stage, first, "succeeded")
     assert await cases(stage) == ["second_payment"]
-    for resolution in (R.PAID, R.NOT_PAID, R.ACCEPTED):
+    for resolution in (R.PAID, R.ACCEPTED):
         amount = AMOUNT if resolution is R.ACCEPTED else None
         with pytest.raises(ResolutionImpossible):
             await decided(stage, resolution, amount=amount)

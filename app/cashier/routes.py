@@ -77,6 +77,7 @@ def router(pipes: Pipes) -> APIRouter:
     )
     _withdrawals(pipes, routes, pace)
     _one_payment(pipes, routes, pace)
+    _without_forms(routes)
     return routes
 
 
@@ -101,6 +102,20 @@ def _deposits(pipes: Pipes, routes: APIRouter, pace: limits.Buckets) -> None:
             here = await views.visit(pipes, form.key, form.lang)  # with what the site offers
             return _page(pages.render_methods(views.methods_view(here, form, refusal)), here.site, status=422)
         return RedirectResponse(f"/cashier/payment/{token}?lang={here.language}", 303)
+
+
+def _without_forms(routes: APIRouter) -> None:
+    """Where a form is sent to, opened by its bare address: one that was copied, or restored by a browser."""
+
+    @routes.get("/cashier/deposit")
+    @routes.get("/cashier/withdraw")
+    @routes.get("/cashier/withdraw/review")
+    async def no_form(request: Request, lang: str = "") -> Response:
+        return _refused(request, merchants.NotAuthentic(), lang)
+
+    @routes.get("/cashier/payment/{view_token}/cancel")
+    async def not_cancelled(view_token: str, lang: str = "") -> Response:
+        return RedirectResponse(f"/cashier/payment/{view_token}?lang={choose_language(lang)}", 303)
 
 
 def _withdrawals(pipes: Pipes, routes: APIRouter, pace: _Pace) -> None:

@@ -184,3 +184,21 @@ async def test_too_many_unfinished_ones(browser: Browser, stage: Stage) -> None:
 async def test_a_stale_key_opens_nothing(browser: Browser) -> None:
     for path in ("/cashier/withdraw/review", "/cashier/withdraw"):
         assert (await browser.post(path, key="nobodys")).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/cashier/deposit", "/cashier/withdraw", "/cashier/withdraw/review"])
+async def test_the_address_of_a_form_alone_is_a_page_for_people(browser: Browser, path: str) -> None:
+    page = await browser.client.get(path, headers={"accept-language": "ru"})
+    assert (page.status_code, page.headers["content-type"]) == (401, "text/html; charset=utf-8")
+    assert "Ссылка больше не действует" in page.text
+
+
+async def test_the_address_of_a_cancellation_alone_leads_to_the_payment_and_cancels_nothing(
+    browser: Browser, stage: Stage
+) -> None:
+    await stage.fund()
+    address = await browser.withdraw()
+    path = address.partition("?")[0]
+    back = await browser.client.get(f"{path}/cancel?lang=kk")
+    assert (back.status_code, back.headers["location"]) == (303, f"{path}?lang=kk")
+    assert "You cancelled" not in await browser.shown(address)

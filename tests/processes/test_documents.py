@@ -79,7 +79,7 @@ def test_the_readme_names_every_setting_and_shows_a_picture() -> None:
     assert (ROOT / "docs/images/cashier.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("group", ["site", "provider"])
+@pytest.mark.parametrize("group", ["site", "provider", "token", "operator"])
 def test_the_readme_lists_every_command_of_a_group(group: str) -> None:
     [listed] = re.findall(rf"`{group} ([a-z |-]+)`", (ROOT / "README.md").read_text())
     [made] = [one.typer_instance for one in cli.program.registered_groups if one.name == group]

@@ -1,19 +1,23 @@
 """What merchants are told: their endpoints, and what to send again."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from sqlalchemy.engine import Row
 
-from app import webhooks
+from app import staff, webhooks
 from app.cli.asking import done, group, out, private_peers, told_of, with_pipes
+from app.cli.staff import OperatorToken, actor
+from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 from app.settings import Settings
 from app.webhooks import endpoints
 
 __all__ = ["webhook"]
+
+T = TypeVar("T")
 
 webhook = group("What merchants are told: notifications, and events at their endpoints.")
 endpoint = group("Addresses that a site registered for events.")
@@ -87,11 +91,20 @@ def endpoint_add(
     types: _Types = None,
     *,
     thin: Annotated[bool, typer.Option("--thin", help="Say what changed, not how it is now.")] = False,
+    by: OperatorToken = "",
 ) -> None:
     """Tell an address of every event from now on; prints its secret, once."""
     peers = private_peers(Settings.read())
     new = endpoints.NewEndpoint(url, tuple(types or ()), thin)
-    made = done(lambda tx, at: endpoints.register(tx, site_id, new, at=at, allowed_private_peers=peers))
+
+    async def work(tx: Transaction, at: datetime) -> endpoints.RegisteredEndpoint:
+        who = await actor(tx, by)
+        made = await endpoints.register(tx, site_id, new, at=at, allowed_private_peers=peers)
+        detail, subject = {"url": url, "types": list(new.types)}, made.endpoint_id
+        await staff.note(tx, site_id, actor=who, deed="endpoint.added", subject=subject, detail=detail, at=at)
+        return made
+
+    made = done(work)
     out.print(f"{made.endpoint_id}: its secret is shown once\n  {made.secret}")
 
 
@@ -108,23 +121,23 @@ def endpoint_list(site_id: int) -> None:
 
 
 @endpoint.command("pause")
-def endpoint_pause(site_id: int, endpoint_id: str) -> None:
+def endpoint_pause(site_id: int, endpoint_id: str, by: OperatorToken = "") -> None:
     """Send nothing for now; events are kept for it, in their order."""
-    done(lambda tx, at: endpoints.pause(tx, site_id, endpoint_id, at=at))
+    _noted(endpoints.pause, site_id, endpoint_id, "endpoint.paused", by)
     out.print("paused")
 
 
 @endpoint.command("resume")
-def endpoint_resume(site_id: int, endpoint_id: str) -> None:
+def endpoint_resume(site_id: int, endpoint_id: str, by: OperatorToken = "") -> None:
     """Send again, also to a disabled endpoint, beginning with what waits."""
-    waiting = done(lambda tx, at: endpoints.resume(tx, site_id, endpoint_id, at=at))
+    waiting = _noted(endpoints.resume, site_id, endpoint_id, "endpoint.resumed", by)
     out.print(f"active; {waiting} events wait for it")
 
 
 @endpoint.command("rotate")
-def endpoint_rotate(site_id: int, endpoint_id: str) -> None:
+def endpoint_rotate(site_id: int, endpoint_id: str, by: OperatorToken = "") -> None:
     """Print a new secret, once; the one before signs beside it for 48 hours more."""
-    out.print(done(lambda tx, at: endpoints.rotate(tx, site_id, endpoint_id, at=at)))
+    out.print(_noted(endpoints.rotate, site_id, endpoint_id, "endpoint.secret_rotated", by))
 
 
 @endpoint.command("test")
@@ -134,10 +147,22 @@ def endpoint_test(site_id: int, endpoint_id: str) -> None:
 
 
 @endpoint.command("remove")
-def endpoint_remove(site_id: int, endpoint_id: str) -> None:
+def endpoint_remove(site_id: int, endpoint_id: str, by: OperatorToken = "") -> None:
     """Send nothing more, and drop what waits."""
-    dropped = done(lambda tx, at: endpoints.remove(tx, site_id, endpoint_id, at=at))
+    dropped = _noted(endpoints.remove, site_id, endpoint_id, "endpoint.removed", by)
     out.print(f"removed; {dropped} events dropped")
+
+
+def _noted(deed: Callable[..., Awaitable[T]], site_id: int, endpoint_id: str, called: str, by: str) -> T:
+    """Do something to an endpoint, with a line of the site's diary."""
+
+    async def work(tx: Transaction, at: datetime) -> T:
+        who = await actor(tx, by)
+        told = await deed(tx, site_id, endpoint_id, at=at)
+        await staff.note(tx, site_id, actor=who, deed=called, subject=endpoint_id, detail={}, at=at)
+        return told
+
+    return done(work)
 
 
 def _utc(instant: datetime) -> datetime:

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from app.plumbing import metrics
+from app.plumbing import metrics, web
 
 __all__ = ["MEDIA_TYPE", "is_bearer", "listening"]
 
@@ -25,8 +25,8 @@ _log = structlog.get_logger("ops")
 
 def is_bearer(authorization: str, token: str) -> bool:
     """Whether a header names the token."""
-    scheme, _, sent = authorization.partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), token.encode())
+    sent = web.bearer_of(authorization)
+    return bool(sent) and hmac.compare_digest(sent.encode(), token.encode())
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from app.kernel.errors import Refusal
 from app.payments.queries import Payment
 from app.payments.states import Kind
 from app.payments.telling import WORDS
-from app.plumbing import idempotency
+from app.plumbing import idempotency, web
 from app.plumbing.pipes import Pipes
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
     "person_of",
 ]
 
-_BEARER: Final = "Bearer "
 _OF_STAFF: Final = "ck_staff_"
 # A token for play is in the hands of game platforms, whom the players' payments do not concern.
 _MAY_READ: Final = frozenset({merchants.Scope.READ, merchants.Scope.WALLET})
@@ -141,8 +140,7 @@ async def caller_of(pipes: Pipes, request: Request, site_id: int) -> Caller:
         TokenOfAnotherUse, NotPermitted: a game platform, or a person who may not read there (403).
         SiteNotNamed, SiteNotFound: a person named none (400), or none that exists (404).
     """
-    header = request.headers.get("authorization", "")
-    token = header[len(_BEARER) :].strip() if header.startswith(_BEARER) else ""
+    token = web.bearer_of(request.headers.get("authorization", ""))
     async with pipes.database.reading() as reader:
         if not token.startswith(_OF_STAFF):
             try:

@@ -34,6 +34,7 @@ __all__ = [
     "FrameworkRefusal",
     "NotReadable",
     "RequestContext",
+    "bearer_of",
     "body_of",
     "install",
     "parameters_of",
@@ -170,6 +171,15 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
 }
 # What a bearer token would have opened: the answer names the scheme (RFC 9110 section 15.5.2).
 _BY_TOKEN: Final = frozenset({"token_needed", "operator_not_authentic"})
+
+
+def bearer_of(authorization: str) -> str:
+    """The token of an `Authorization` header; empty where there is none, or one of another scheme.
+
+    The scheme may be written in any case (RFC 9110, 11.1).
+    """
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def status_of(refusal: type[Refusal]) -> int:

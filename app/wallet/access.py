@@ -36,7 +36,6 @@ _MOST_KEPT: Final = 10_000
 _MOST_ASKING: Final = 2  # of the ten connections that a process has
 _MOST_WAITING: Final = 1_000  # tokens that nobody knows: so many in memory; who comes on top hears 503
 _MOST_HELD_BACK: Final = 20  # answers that wait for the sake of a test; of a thousand connections
-_BEARER: Final = "Bearer "
 # Generous: a platform's peak. Who is over it hears 429 and has lost nothing.
 _PER_SECOND: Final = 20_000
 _TOO_SLOW: Final = 408
@@ -100,11 +99,11 @@ class Access:
         Raises:
             Refused: UNAUTHENTICATED, FORBIDDEN or RATE_LIMITED.
         """
-        header = request.headers.get("authorization", "")
-        if not header.startswith(_BEARER):
+        token = web.bearer_of(request.headers.get("authorization", ""))
+        if not token:
             raise Refused(Code.UNAUTHENTICATED)
         try:
-            found = await self._callers(header[len(_BEARER) :].strip())
+            found = await self._callers(token)
         except merchants.NotAuthentic as refusal:
             raise Refused(Code.UNAUTHENTICATED) from refusal
         if found.scope not in scopes:

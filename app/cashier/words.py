@@ -187,6 +187,9 @@ REFUSALS: Mapping[str, Words] = {
     "amount_too_high": said("This amount is too large. Enter from %(minimum)s to %(maximum)s."),
     "amount_malformed": said("Enter the amount in digits, for example %(example)s."),
     "method_missing": said("Choose a payment method."),
+    "player_may_not_deposit": said(
+        "Deposits are not possible for you at present. Ask the support of the site."
+    ),
     "too_many_open_deposits": said("You have too many unfinished deposits. Finish one or wait."),
     "idempotency_key_reused": said("This form was already sent. Open the cashier again."),
     "method_unavailable": said("This payment method is not available now. Choose another one."),

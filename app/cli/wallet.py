@@ -31,7 +31,7 @@ purse.add_typer(prepaid, name="float")
 
 @player.command("block")
 def player_block(site_id: int, external_id: str, by: OperatorToken = "") -> None:
-    """Let a player neither play nor be paid; what is paid in by the cashier's page still comes, and wins."""
+    """Let a player neither play nor pay in nor be paid; wins, and what was begun, still come."""
     _become(site_id, external_id, players.PlayerStatus.BLOCKED, by)
 
 

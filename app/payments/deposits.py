@@ -34,7 +34,13 @@ from app.plumbing import idempotency, switches
 from app.plumbing.database import Built, Transaction
 from app.plumbing.pipes import Pipes
 
-__all__ = ["DepositWish", "DepositsStopped", "TooManyOpenDeposits", "request_deposit"]
+__all__ = [
+    "DepositWish",
+    "DepositsStopped",
+    "PlayerMayNotDeposit",
+    "TooManyOpenDeposits",
+    "request_deposit",
+]
 
 OPEN_AT_MOST = 10  # unfinished deposits of one player: more is not a person
 PLAYER_HAS = timedelta(minutes=30)  # to finish at the provider's page; afterwards the deposit expires
@@ -45,14 +51,16 @@ _NEW = Built(
     .returning(payments, *WHO_HEARS)
 )
 _EVENT = Built(payment_events.insert())
+_SITE = bindparam("of_site", type_=payments.c.site_id.type)
 _OPEN = Built(
     select(
         func.count().label("unfinished"),
-        switches.stopped(bindparam("of_site", type_=payments.c.site_id.type), DEPOSITS).label("is_stopped"),
+        switches.stopped(_SITE, DEPOSITS).label("is_stopped"),
+        players.standing_of(_SITE, bindparam("of_player", type_=payments.c.player_id.type)).label("standing"),
     )
     .select_from(payments)
     .where(
-        payments.c.site_id == bindparam("of_site"),
+        payments.c.site_id == _SITE,
         payments.c.player_id == bindparam("of_player"),
         payments.c.kind == Kind.DEPOSIT,
         or_(payments.c.status == Status.PENDING, payments.c.status == Status.PROCESSING),
@@ -62,6 +70,10 @@ _OPEN = Built(
 
 class DepositsStopped(Refusal):
     """Deposits are closed for the moment. Please try again later."""
+
+
+class PlayerMayNotDeposit(Refusal):
+    """Deposits are not possible for you at present. Ask the support of the site."""
 
 
 class TooManyOpenDeposits(Refusal):
@@ -96,6 +108,8 @@ async def request_deposit(
 
     Raises:
         DepositsStopped: a stop switch is on.
+        PlayerMayNotDeposit: the player is blocked or closed, and could neither play with the money nor have
+            it back (rule 74).
         TooManyOpenDeposits: the player should finish the ones there are.
         MethodUnavailable, AmountTooLow, AmountTooHigh: the wish does not fit the site's offer; nothing is
             written.
@@ -137,10 +151,12 @@ async def _site(pipes: Pipes, site_id: int) -> merchants.Site:
 
 
 async def _check_open(tx: Transaction, player: players.Player) -> None:
-    """Refuse a deposit while deposits are stopped, or the player has enough unfinished ones."""
+    """Refuse a deposit while deposits or the player are stopped, or of who has enough unfinished ones."""
     row = await tx.one(_OPEN, {"of_site": player.site_id, "of_player": player.player_id})
     if row.is_stopped:
         raise DepositsStopped
+    if row.standing != players.PlayerStatus.ACTIVE:
+        raise PlayerMayNotDeposit
     if row.unfinished >= OPEN_AT_MOST:
         raise TooManyOpenDeposits(most=OPEN_AT_MOST)
 

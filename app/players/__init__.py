@@ -14,7 +14,7 @@ from app.players.operations import (
     set_status,
     use_key,
 )
-from app.players.queries import PlayerNotFound, login_of, logins, player, player_of_login
+from app.players.queries import PlayerNotFound, login_of, logins, player, player_of_login, standing_of
 
 __all__ = [
     "KEY_IDLE",
@@ -33,5 +33,6 @@ __all__ = [
     "player_of_login",
     "remember_method",
     "set_status",
+    "standing_of",
     "use_key",
 ]

@@ -10,7 +10,7 @@ from app.players.model import Player, PlayerStatus
 from app.players.tables import players
 from app.plumbing.database import Built, Reader
 
-__all__ = ["PlayerNotFound", "login_of", "logins", "player", "player_of_login"]
+__all__ = ["PlayerNotFound", "login_of", "logins", "player", "player_of_login", "standing_of"]
 
 
 class PlayerNotFound(Refusal):
@@ -28,6 +28,12 @@ def login_of(site_id: ColumnElement[int], player_id: ColumnElement[str]) -> Scal
     """The site's own id of the player of another statement's row."""
     its = (players.c.site_id == site_id) & (players.c.player_id == player_id)
     return select(players.c.site_login).where(its).scalar_subquery()
+
+
+def standing_of(site_id: ColumnElement[int], player_id: ColumnElement[str]) -> ScalarSelect[str]:
+    """Whether the player of another statement may play: a `PlayerStatus`."""
+    its = (players.c.site_id == site_id) & (players.c.player_id == player_id)
+    return select(players.c.status).where(its).scalar_subquery()
 
 
 async def player(reader: Reader, site_id: int, player_id: str) -> Player:

@@ -135,6 +135,7 @@ STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "overloaded": 503,
     "payment_not_found": 404,
     "proposal_waits": 409,
+    "player_may_not_deposit": 403,
     "player_not_found": 404,
     "site_not_found": 404,
     "house_right_needed": 403,

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "told_sums"
-down_revision = "forgotten_by_age"
+down_revision = "succession"
 
 
 def upgrade() -> None:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "evidence_due"
-down_revision = "forgotten_by_age"
+down_revision = "told_sums"
 
 
 def upgrade() -> None:

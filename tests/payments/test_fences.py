@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from app import methods, payments, providers
+from app import methods, payments, players, providers
 from app.kernel.clock import MovableClock
-from app.payments.deposits import OPEN_AT_MOST, TooManyOpenDeposits
+from app.payments.deposits import OPEN_AT_MOST, PlayerMayNotDeposit, TooManyOpenDeposits
 from app.plumbing import web
 from app.plumbing.database import Database
 from tests import invariants
@@ -75,6 +75,22 @@ async def test_ten_unfinished_deposits_of_one_player_are_enough(world: World) ->
     await world.ask(session, key="form-0")
     await world.ask(await world.session("bolat"), key="form-0")
     assert len(await world.rows("SELECT 1 FROM payment")) == OPEN_AT_MOST + 1
+
+
+@pytest.mark.parametrize("standing", [players.PlayerStatus.BLOCKED, players.PlayerStatus.CLOSED])
+async def test_who_may_not_play_may_not_pay_in(world: World, standing: players.PlayerStatus) -> None:
+    """What came could neither be played with nor be paid out (rule 74)."""
+    session = await world.session()
+    async with world.database.transaction() as tx:
+        await players.set_status(tx, world.site_id, "aigerim", standing)
+    with pytest.raises(PlayerMayNotDeposit):
+        await world.ask(session)
+    assert web.status_of(PlayerMayNotDeposit) == 403
+    assert world.shop.heard == []
+    assert await world.rows("SELECT 1 FROM payment") == []
+    async with world.database.transaction() as tx:
+        await players.set_status(tx, world.site_id, "aigerim", players.PlayerStatus.ACTIVE)
+    await world.ask(session)
 
 
 async def test_ten_are_enough_also_at_once(world: World) -> None:

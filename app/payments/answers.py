@@ -54,10 +54,10 @@ _told = {
 }
 _is_same = {name: told.is_not_distinct_from(attempts.c[name]) for name, told in _told.items()}
 # The very word of which people have decided that it is not true, once more: it is no news. That a part of it
-# came back is: the rest has gone.
+# came back is, the first time: the rest has gone.
 _is_denied = and_(
     attempts.c.decided == Decided.NOT_PAID,
-    ~bindparam("now_short", type_=Boolean),
+    or_(~bindparam("now_short", type_=Boolean), attempts.c.came_back_short),
     attempts.c.state.is_not_distinct_from(bindparam("word_state", type_=Text)),  # of some nothing was heard
     _is_same["provider_reference"],
     or_(attempts.c.told_minor.is_(None), and_(_is_same["told_minor"], _is_same["told_currency"])),

@@ -1,6 +1,7 @@
 """Paid at the second account and undone there, then paid at the first: people say it of the first."""
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -93,8 +94,7 @@ async def test_a_number_that_is_nobodys_is_refused_of_a_returned_payout(
     found, _ = await returned_and_paid(stage, banks)
     with pytest.raises(ResolutionImpossible, match="another is another payment"):
         await decided(stage, R.PAID, provider_reference="bank-99")
-    with pytest.raises(ResolutionImpossible):
-        await decided(stage, R.NOT_PAID, its=await raised(stage), provider_reference="bank-1")
+    await decided(stage, R.NOT_PAID, its=await raised(stage), provider_reference="bank-1")
     assert (await stage.state(found.payment_id))[0] == "returned"
     assert await stage.credited() == FUNDS
 
@@ -153,8 +153,9 @@ async def test_what_is_said_of_the_first_moves_nothing_of_what_the_second_brough
     first, next_one = both_tried
     await world.notice(fact(next_one, theirs="second-1"), account=SECOND)
     await world.notice(fact(first, theirs="main-1"))
-    with pytest.raises(ResolutionImpossible):
-        await decided(world, resolution, its=await the_case(world, CaseKind.SECOND_PAYMENT))
+    its = await the_case(world, CaseKind.SECOND_PAYMENT)
+    with pytest.raises(ResolutionImpossible) if resolution is R.PAID else nullcontext():
+        await decided(world, resolution, its=its)
     now = await world.payment()
     assert (now.sub_status, now.account, await world.credited()) == ("completed", SECOND, AMOUNT.minor)
 

@@ -9,7 +9,7 @@ from app import payments, providers
 from app.payments import schedules, sweeps
 from app.payments.model import CaseKind
 from app.payments.states import Kind, SubStatus
-from tests.payments.casework import R, conflicted_deposit, only, resolve
+from tests.payments.casework import R, conflicted_deposit, only, open_cases, resolve
 from tests.payments.desk import Desk, kzt
 from tests.payments.questions import work
 from tests.payments.world import UNKNOWN, Provider, World, awaiting, fact, just, paid
@@ -124,8 +124,11 @@ async def test_what_two_people_ended_is_not_asked_open_again(desk: Desk) -> None
     found = await desk.found(deposit)
     assert (found.sub_status.value, found.ask_at) == ("declined", None)
     assert await asked_in(desk.world, 4 * DAY, every=timedelta(hours=6)) == []
-    # Its notice is heard all the same.
+    # Nor does its notice, told once more; another sum is heard.
     await desk.world.notice(fact(await desk.world.reference(), minor=120_000), mark="again")
+    assert await open_cases(desk) == []
+    desk.provider.statuses = [paid("theirs-1", kzt(130_000))]
+    await desk.world.notice(fact(await desk.world.reference(), minor=130_000), mark="another")
     assert (await only(desk)).kind is CaseKind.AMOUNT_DIFFERS
 
 

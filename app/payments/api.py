@@ -33,6 +33,7 @@ from app.payments.refunds import approve_refund, cancel_refund, reject_refund
 from app.payments.states import Kind, Status
 from app.payments.sweeps import ask_soon
 from app.plumbing import idempotency
+from app.plumbing.once_named import OnceNamed
 from app.plumbing.pipes import Pipes
 
 __all__ = ["own_api"]
@@ -48,7 +49,7 @@ def own_api(pipes: Pipes) -> APIRouter:
     """The routes; everything else is said by the deeds."""
     # Who it is, `caller_of` finds out; this only says in the API's document that a token is needed.
     told = Depends(HTTPBearer(auto_error=False, scheme_name="token"))
-    routes = APIRouter(tags=["payments"], responses=PROBLEMS, dependencies=[told])
+    routes = APIRouter(route_class=OnceNamed, tags=["payments"], responses=PROBLEMS, dependencies=[told])
     _reading(routes, pipes)
     _acting(routes, pipes)
     return routes

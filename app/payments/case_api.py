@@ -31,6 +31,7 @@ from app.payments.dispute_queries import dispute_page, public_dispute
 from app.payments.disputes import move_dispute
 from app.payments.proposals import BadProposal, Proposal
 from app.plumbing.database import Reader
+from app.plumbing.once_named import OnceNamed
 from app.plumbing.pipes import Pipes
 
 __all__ = ["case_api"]
@@ -42,7 +43,7 @@ _AS_SENT: Final = {"attachment": "attachment_sha256", "amount": "amount_minor"}
 def case_api(pipes: Pipes) -> APIRouter:
     """The routes; everything else is said by the deeds."""
     told = Depends(HTTPBearer(auto_error=False, scheme_name="token"))
-    routes = APIRouter(tags=["cases"], responses=PROBLEMS, dependencies=[told])
+    routes = APIRouter(route_class=OnceNamed, tags=["cases"], responses=PROBLEMS, dependencies=[told])
     _reading(routes, pipes)
     _ending(routes, pipes)
     _disputes(routes, pipes)

@@ -94,6 +94,29 @@ async def test_a_body_that_is_no_json_is_said_in_words(stage: Stage, api: Caller
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        (
+            "/v1/payments/dep_1/refunds",
+            b'{"amount_minor": 1, "amount_minor": 2, "reason": "r"}',
+            "amount_minor",
+        ),
+        ("/v1/cases/cas_1/resolve", b'{"note": {"a": 1, "a": 1}}', "a"),
+        ("/v1/cases/cas_1/resolve", rb'{"\ud800": 1, "\ud800": 1}', r"\ud800"),
+    ],
+)
+async def test_of_a_name_that_stands_twice_nobody_guesses(
+    api: Callers, path: str, body: bytes, param: str
+) -> None:
+    headers = {"authorization": f"Bearer {await api.person('anna')}", "idempotency-key": "k"}
+    headers["content-type"] = "application/json"
+    answer = await api.http.post(path, content=body, headers=headers)
+    told = answer.json()
+    assert (answer.status_code, told["code"], told["param"]) == (400, "malformed_field", param)
+    assert told["detail"] == f"{param}: stands in one object twice"
+
+
+@pytest.mark.parametrize(
     ("change", "param"),
     [
         ({"attachment_sha256": "zz"}, "attachment_sha256"),

@@ -161,7 +161,7 @@ class Unlocked:
                     await committed(raw, writing.sent(raw))
             except asyncpg.PostgresError as error:
                 await place.reached()  # if the one before it was not written, that is why
-                if sqlstate(error) in BUSY_SQLSTATES:
+                if sqlstate(error) in BUSY_SQLSTATES and sqlstate(error) != _CHANGED:
                     raise NotSure from error  # it may have waited for that one alone
                 raise
 

@@ -1,4 +1,5 @@
 import asyncio
+import inspect
 
 import pytest
 
@@ -72,3 +73,18 @@ async def test_what_runs_is_given_up_when_the_block_is_left_by_an_exception() ->
     with pytest.raises(KeyError):
         await story()
     assert given_up.is_set()
+
+
+async def test_calls_that_are_given_up_before_they_begin_are_closed() -> None:
+    async def call() -> None: ...
+
+    made = call()
+
+    async def given_up() -> None:
+        async with Turns() as turns:
+            _ = turns.next(made)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await given_up()
+    assert inspect.getcoroutinestate(made) == inspect.CORO_CLOSED

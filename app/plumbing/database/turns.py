@@ -45,6 +45,7 @@ class Turns:
         Where one fails, all behind it fail with the same exception and are not carried out.
         """
         task = asyncio.create_task(_after(self._tasks[-1] if self._tasks else None, call))
+        task.add_done_callback(lambda _: call.close())  # of one that is given up before it begins
         self._tasks.append(task)
         return task
 

@@ -36,8 +36,9 @@ _MOST_KEPT: Final = 10_000
 _MOST_ASKING: Final = 2  # of the ten connections that a process has
 _MOST_WAITING: Final = 1_000  # tokens that nobody knows: so many in memory; who comes on top hears 503
 _MOST_HELD_BACK: Final = 20  # answers that wait for the sake of a test; of a thousand connections
-# Generous: a platform's peak. Who is over it hears 429 and has lost nothing.
-_PER_SECOND: Final = 20_000
+# More than a process carries out: it stops who sends without end, not who is fast with batches. Who is over
+# it hears 429 and has lost nothing.
+_PER_SECOND: Final = 50_000
 _TOO_SLOW: Final = 408
 _log = structlog.get_logger("wallet")
 _security = structlog.get_logger("security")

@@ -81,20 +81,29 @@ def site_create(
         is_test=demo is not None,
     )
 
-    async def work(tx: Transaction, at: datetime) -> merchants.CreatedSite:
-        who = await actor(tx, by)
-        created = await merchants.create_site(tx, new, at=at, allowed_private_peers=peers)
-        detail = {"name": new.name, "currencies": list(new.currencies)}
-        await _note(tx, created.site_id, who, "site.created", "site", detail, at)
-        if demo is not None:
-            url, secret = demo.sandbox_url, demo.sandbox_secret
-            for code in new.currencies:
-                await offer_everything(tx, created.site_id, code, sandbox_url=url, secret=secret, peers=peers)
-        return created
-
-    _show_once(done(work), as_json=as_json)
+    made = done(lambda tx, at: _opened(tx, new, demo, peers, by, at))
+    _show_once(made, as_json=as_json)
     if demo is not None and settings.allowed_private_peers - demo.peers:
         err.print(f"[bold yellow]note:[/] the demo that runs may not call every address here. {NAME_IT}")
+
+
+async def _opened(
+    tx: Transaction,
+    new: merchants.NewSite,
+    demo: Demo | None,
+    peers: frozenset[tuple[str, int]],
+    by: str,
+    at: datetime,
+) -> merchants.CreatedSite:
+    who = await actor(tx, by)
+    created = await merchants.create_site(tx, new, at=at, allowed_private_peers=peers)
+    detail = {"name": new.name, "currencies": list(new.currencies)}
+    await _note(tx, created.site_id, who, "site.created", "site", detail, at)
+    if demo is not None:
+        url, secret = demo.sandbox_url, demo.sandbox_secret
+        for code in new.currencies:
+            await offer_everything(tx, created.site_id, code, sandbox_url=url, secret=secret, peers=peers)
+    return created
 
 
 def _show_once(made: merchants.CreatedSite, *, as_json: bool) -> None:

@@ -52,6 +52,7 @@ def own_api(pipes: Pipes) -> APIRouter:
     routes = APIRouter(route_class=OnceNamed, tags=["payments"], responses=PROBLEMS, dependencies=[told])
     _reading(routes, pipes)
     _acting(routes, pipes)
+    _refunding(routes, pipes)
     return routes
 
 
@@ -167,7 +168,11 @@ def _acting(routes: APIRouter, pipes: Pipes) -> None:
             pipes, request, (site_id, payment_id, "reject", key), body.model_dump(), deed, _OUT
         )
 
-    @routes.post(f"{one}/refunds", operation_id="refunds_create", response_model=PaymentObject)
+
+def _refunding(routes: APIRouter, pipes: Pipes) -> None:
+    @routes.post(
+        "/v1/payments/{payment_id}/refunds", operation_id="refunds_create", response_model=PaymentObject
+    )
     async def refunded(
         request: Request, payment_id: Text, body: RefundBody, site_id: Site = 0, key: Key = None
     ) -> Response:

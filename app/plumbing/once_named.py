@@ -43,9 +43,8 @@ def _named_twice(body: bytes) -> str | None:
     try:
         json.loads(body, object_pairs_hook=_once)
     except _Twice as found:
-        return (
-            str(found).encode(errors="backslashreplace").decode()
-        )  # half a surrogate pair cannot be written
+        # Half a character can be read, and not be written.
+        return str(found).encode(errors="backslashreplace").decode()
     except (ValueError, RecursionError):
         return None
     return None

@@ -189,9 +189,8 @@ def _enveloped(handle: direct.Handle) -> direct.Handle:
                 return _refused(Refused(Code.INTERNAL))
             return _refused(Refused(Code.OVERLOADED, retryAfter=1))
         except web.FrameworkRefusal as error:
-            if (
-                error.status_code == _TOO_SLOW
-            ):  # no word about the id: an earlier try may have been carried out
+            if error.status_code == _TOO_SLOW:
+                # No word about the id: an earlier try may have been carried out.
                 return _refused(Refused(Code.OVERLOADED, error.detail, retryAfter=1))
             return _refused(Refused(Code.VALIDATION, f"body: {error.detail}", field="body"))
         except ClientDisconnect:

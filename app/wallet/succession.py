@@ -101,6 +101,11 @@ class Succession:
 
 
 async def _written(places: Iterable[Place]) -> None:
+    """Wait until all of these are over.
+
+    Raises:
+        NotSure: one of them was not written.
+    """
     ended = [*places]  # whoever ends forgets who stood before it
     for one in ended:
         await one.ended.wait()

@@ -8,10 +8,11 @@ from app.callouts.model import Answer, CalloutState, DepositQuestion, PayoutQues
 from app.callouts.operations import (
     Callout,
     Heard,
+    answer_to,
     check_deposit,
+    deposit_question,
     request_payout,
     write_answer,
-    write_check_deposit,
 )
 from app.callouts.queries import accepted_order
 
@@ -23,8 +24,9 @@ __all__ = [
     "Heard",
     "PayoutQuestion",
     "accepted_order",
+    "answer_to",
     "check_deposit",
+    "deposit_question",
     "request_payout",
     "write_answer",
-    "write_check_deposit",
 ]

@@ -22,11 +22,19 @@ from app.callouts.tables import callouts
 from app.kernel import ids
 from app.kernel.masking import mask_excerpt, mask_value
 from app.plumbing import messages, metrics
-from app.plumbing.database import Built, Database, Transaction
+from app.plumbing.database import Built, Database, Write
 from app.plumbing.http import CallFailed, Reply
 from app.plumbing.pipes import Pipes
 
-__all__ = ["Callout", "Heard", "check_deposit", "request_payout", "write_answer", "write_check_deposit"]
+__all__ = [
+    "Callout",
+    "Heard",
+    "answer_to",
+    "check_deposit",
+    "deposit_question",
+    "request_payout",
+    "write_answer",
+]
 
 DEADLINE_SECONDS = 5.0  # protocol.md section 15
 # A merchant who takes all of that has as many questions as the bulkhead lets through (16): the others give
@@ -62,16 +70,16 @@ class Heard:
     reply: Reply | None
 
 
-async def write_check_deposit(
-    tx: Transaction, site: merchants.Site, question: DepositQuestion, *, at: datetime
-) -> Callout:
-    """Write down the question whether a player may pay in, in the transaction that makes the deposit."""
+def deposit_question(
+    site: merchants.Site, question: DepositQuestion, *, at: datetime
+) -> tuple[Callout, tuple[Write, ...]]:
+    """The question whether a player may pay in, and what keeps it: written with the deposit itself."""
     fields = check_deposit_fields(site.site_id, question)
-    return await _written(tx, site, question.payment_id, fields, read_check_deposit, at)
+    return _written_down(site, question.payment_id, fields, read_check_deposit, at)
 
 
 async def check_deposit(pipes: Pipes, callout: Callout) -> Heard:
-    """Ask whether the player may pay in. No transaction may be open; `write_answer` comes after it.
+    """Ask whether the player may pay in. No transaction may be open; its `answer_to` is written afterwards.
 
     Returns:
         Accepted with the merchant's order number, refused with its reason, or unknown: asked and not
@@ -93,14 +101,15 @@ async def request_payout(pipes: Pipes, site: merchants.Site, question: PayoutQue
     fields = request_payout_fields(site.site_id, question)
     now = pipes.clock.now()
     async with pipes.database.transaction() as tx:
-        callout = await _written(tx, site, question.payment_id, fields, read_request_payout, now)
+        callout, its_rows = _written_down(site, question.payment_id, fields, read_request_payout, now)
+        await tx.write(*its_rows)
     heard = await _asked(pipes, callout, patience_seconds=_PATIENCE_SECONDS)
     await write_answer(pipes.database, heard, at=pipes.clock.now())
     return heard.answer
 
 
-async def write_answer(database: Database, heard: Heard, *, at: datetime) -> None:
-    """Write the merchant's answer beside its question, masked, in a transaction of its own."""
+def answer_to(heard: Heard, *, at: datetime) -> Write:
+    """What keeps the merchant's answer beside its question, masked."""
     reply, answer = heard.reply, heard.answer
     text = mask_excerpt(reply.body, _KEPT_MARKS) if reply else ""
     callout = heard.callout
@@ -115,7 +124,12 @@ async def write_answer(database: Database, heard: Heard, *, at: datetime) -> Non
         "elapsed_ms": reply.elapsed_ms if reply else None,
         "answered_at": at,
     }
-    await database.write((_ANSWER, written))
+    return _ANSWER, written
+
+
+async def write_answer(database: Database, heard: Heard, *, at: datetime) -> None:
+    """Write the merchant's answer in a transaction of its own."""
+    await database.write(answer_to(heard, at=at))
 
 
 async def _asked(pipes: Pipes, callout: Callout, *, patience_seconds: float | None = None) -> Heard:
@@ -139,14 +153,13 @@ async def _asked(pipes: Pipes, callout: Callout, *, patience_seconds: float | No
     return Heard(callout, answer, reply)
 
 
-async def _written(
-    tx: Transaction,
+def _written_down(
     site: merchants.Site,
     payment_id: str,
     fields: Mapping[str, str | int],
     read: Callable[[int, bytes], Answer],
     at: datetime,
-) -> Callout:
+) -> tuple[Callout, tuple[Write, ...]]:
     callout_id = ids.new("cal", at=at)
     message = messages.signed(
         fields,
@@ -167,5 +180,5 @@ async def _written(
         "sent_at": at,
     }
     issued = merchants.issued_signature(site.site_id, message.signature, at=at)
-    await tx.write((_QUESTION, question), issued)
-    return Callout(site.site_id, callout_id, site.callout_url, message, read)
+    callout = Callout(site.site_id, callout_id, site.callout_url, message, read)
+    return callout, ((_QUESTION, question), issued)

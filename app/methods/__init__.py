@@ -44,6 +44,8 @@ from app.methods.queries import (
     is_offered,
     new_instruments,
     offer,
+    offer_in,
+    offer_with,
     offers,
 )
 
@@ -53,7 +55,7 @@ __all__ = [
     "Destination", "DestinationField", "DestinationRule", "Direction", "FieldKind", "Instrument",
     "InstrumentNotFound", "Method", "MethodUnavailable", "Offer", "arranged", "check_amount", "instrument",
     "instruments", "is_offered", "marks", "narrowed", "new_instruments", "note_trial", "offer",
-    "offer_method", "offers", "order_accounts", "quick_amounts", "read_destination", "remember_instrument",
-    "remove_instrument", "switch_method",
+    "offer_in", "offer_method", "offer_with", "offers", "order_accounts", "quick_amounts", "read_destination",
+    "remember_instrument", "remove_instrument", "switch_method",
 ]
 # fmt: on

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
 from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
@@ -25,7 +25,9 @@ __all__ = [
     "is_offered",
     "new_instruments",
     "offer",
+    "offer_in",
     "offer_of",
+    "offer_with",
     "offers",
 ]
 
@@ -101,7 +103,23 @@ async def offer(
         MethodUnavailable: unknown, not offered in this currency and direction, or switched off.
     """
     wanted = {"of_site": site_id, "in_currency": currency, "by_method": method, "in_direction": direction}
-    row = await reader.first(_OFFER_LOCKED if lock else _OFFER, wanted)
+    return offer_in(await reader.first(_OFFER_LOCKED if lock else _OFFER, wanted), method)
+
+
+def offer_with(*beside: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+    """The question for one method as the site offers it, with columns of others; read by `offer_in`.
+
+    Its parameters are `of_site`, `in_currency`, `by_method` and `in_direction`; its table is `site_method`.
+    """
+    return _ONE.add_columns(*beside)
+
+
+def offer_in(row: Row[Any] | None, method: str) -> Offer:
+    """What such a question found.
+
+    Raises:
+        MethodUnavailable: unknown, not offered in this currency and direction, or switched off.
+    """
     if row is None or row.method not in CATALOGUE:
         raise MethodUnavailable(method=method)
     return offer_of(row)

@@ -9,10 +9,9 @@ Each phase leaves a recovery point in the payment's row:
 A process that dies between two phases loses nothing: `sweeps` takes the payment up from its row.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-from sqlalchemy import bindparam, func, or_, select
 
 from app import callouts, merchants, methods, players, providers
 from app.kernel import ids
@@ -24,14 +23,14 @@ from app.payments.deposit_sending import DEPOSITS, collect, written_try
 from app.payments.fences import ForOrder, locked_for_order
 from app.payments.liquidity import why_off
 from app.payments.model import Step
-from app.payments.offers import first_account
+from app.payments.offers import Wished, first_account, wished
 from app.payments.queries import Payment, payment_of, view_hash, view_token
-from app.payments.states import STATUS_OF, Kind, Status, SubStatus
+from app.payments.states import STATUS_OF, Kind, SubStatus
 from app.payments.steps import Cause, carry_out
-from app.payments.tables import payment_events, payment_numbers, payments
+from app.payments.tables import payment_events, payments
 from app.payments.telling import WHO_HEARS, audience_of, tell
-from app.plumbing import idempotency, switches
-from app.plumbing.database import Built, Transaction
+from app.plumbing import idempotency
+from app.plumbing.database import Built, Transaction, Write
 from app.plumbing.pipes import Pipes
 
 __all__ = [
@@ -45,27 +44,8 @@ __all__ = [
 OPEN_AT_MOST = 10  # unfinished deposits of one player: more is not a person
 PLAYER_HAS = timedelta(minutes=30)  # to finish at the provider's page; afterwards the deposit expires
 # Built once: every deposit runs them.
-_NEW = Built(
-    payments.insert()
-    .values(number=select(payment_numbers.next_value()).scalar_subquery())
-    .returning(payments, *WHO_HEARS)
-)
+_NEW = Built(payments.insert().returning(payments, *WHO_HEARS))
 _EVENT = Built(payment_events.insert())
-_SITE = bindparam("of_site", type_=payments.c.site_id.type)
-_OPEN = Built(
-    select(
-        func.count().label("unfinished"),
-        switches.stopped(_SITE, DEPOSITS).label("is_stopped"),
-        players.standing_of(_SITE, bindparam("of_player", type_=payments.c.player_id.type)).label("standing"),
-    )
-    .select_from(payments)
-    .where(
-        payments.c.site_id == _SITE,
-        payments.c.player_id == bindparam("of_player"),
-        payments.c.kind == Kind.DEPOSIT,
-        or_(payments.c.status == Status.PENDING, payments.c.status == Status.PROCESSING),
-    )
-)
 
 
 class DepositsStopped(Refusal):
@@ -124,24 +104,28 @@ async def request_deposit(
         scope = f"deposit:{session.player.player_id}"
         payment_id = ids.new("dep", at=now)
         told = {"payment_id": payment_id}
-        claimed = await idempotency.claim(tx, site_id, scope, wish.form_key, content, receipt=told)
+        # Beside it the player's row is locked: of two deposits at once the second counts the first.
+        preselected = [players.method_remembered(session.player, wish.method)]
+        claimed = await idempotency.claim(
+            tx, site_id, scope, wish.form_key, content, receipt=told, beside=preselected
+        )
         if claimed.receipt is not None:
             return view_token(site_id, claimed.receipt["payment_id"], wish.form_key)
-        offer = await methods.offer(tx, site_id, session.currency, wish.method)
+        found = await wished(tx, session, wish.method, DEPOSITS)
+        offer = found.offer
         methods.check_amount(methods.narrowed(offer, session.wishes.get("deposit_range", "")), wish.amount)
-        account = await first_account(tx, site, offer)
-        # This also locks the player's row: of two deposits at once the second counts the first.
-        await players.remember_method(tx, session.player, wish.method)
-        await _check_open(tx, session.player)
+        account = offer.account if found.is_on else (await first_account(tx, site, offer)).account
+        _check_open(found)
         token = view_token(site_id, payment_id, wish.form_key)
         return_url = f"{pipes.public_url}/cashier/payment/{token}?returned=yes"
         # It has the token in it, so it is kept only where another account may be asked after this request.
         kept = return_url if offer.further_accounts else None
-        found = await _create(tx, session, wish, payment_id, account.account, kept, now)
-        question = _question(found, session.player.site_login)
-        callout = await callouts.write_check_deposit(tx, site, question, at=now)
+        question = _question(session, wish, payment_id, found.number)
+        callout, its_rows = callouts.deposit_question(site, question, at=now)
+        new = {"payment_id": payment_id, "number": found.number, "account": account, "return_url": kept}
+        created = await _create(tx, session, wish, new, its_rows, now)
     heard = await callouts.check_deposit(pipes, callout)
-    await _go_on(pipes, site, found, heard, return_url)
+    await _go_on(pipes, site, created, heard, return_url)
     return token
 
 
@@ -150,14 +134,13 @@ async def _site(pipes: Pipes, site_id: int) -> merchants.Site:
         return await merchants.site(reader, site_id)
 
 
-async def _check_open(tx: Transaction, player: players.Player) -> None:
+def _check_open(found: Wished) -> None:
     """Refuse a deposit while deposits or the player are stopped, or of who has enough unfinished ones."""
-    row = await tx.one(_OPEN, {"of_site": player.site_id, "of_player": player.player_id})
-    if row.is_stopped:
+    if found.is_stopped:
         raise DepositsStopped
-    if row.standing != players.PlayerStatus.ACTIVE:
+    if not found.is_active:
         raise PlayerMayNotDeposit
-    if row.unfinished >= OPEN_AT_MOST:
+    if found.unfinished >= OPEN_AT_MOST:
         raise TooManyOpenDeposits(most=OPEN_AT_MOST)
 
 
@@ -165,15 +148,15 @@ async def _create(
     tx: Transaction,
     session: players.Session,
     wish: DepositWish,
-    payment_id: str,
-    account: str,
-    return_url: str | None,
+    its: Mapping[str, object],
+    beside: Sequence[Write],
     at: datetime,
 ) -> Payment:
+    """Write a deposit with the columns that are `its` own, its first event, and what stands `beside` it."""
     first, told_as = SubStatus.CHECKING, event_type(Kind.DEPOSIT, SubStatus.CREATED)
     both: dict[str, object] = {
         "site_id": session.player.site_id,
-        "payment_id": payment_id,
+        "payment_id": its["payment_id"],
         "sequence": 1,
         "status": STATUS_OF[first],
         "sub_status": first,
@@ -184,33 +167,34 @@ async def _create(
         "kind": Kind.DEPOSIT,
         "player_id": session.player.player_id,
         "method": wish.method,
-        "account": account,
-        "return_url": return_url,
-        "view_hash": view_hash(view_token(session.player.site_id, payment_id, wish.form_key)),
+        "view_hash": view_hash(view_token(session.player.site_id, str(its["payment_id"]), wish.form_key)),
         "customer_ip": session.customer_ip,
         "source_type": wish.source_type,
         "language": session.language,
         "created_at": at,
         "changed_at": at,
+        **its,
     }
     event = both | {"type": told_as, "source": "player", "recorded_at": at}
-    row = await tx.written((_NEW, both | new), (_EVENT, event))
+    row = await tx.written((_NEW, both | new), (_EVENT, event), *beside)
     written = payment_of(row)
     await tell(tx, None, written, told_as, audience_of(row), at=at)
     return written
 
 
-def _question(found: Payment, site_login: str) -> callouts.DepositQuestion:
-    method = methods.CATALOGUE[found.method]
+def _question(
+    session: players.Session, wish: DepositWish, payment_id: str, number: int
+) -> callouts.DepositQuestion:
+    method = methods.CATALOGUE[wish.method]
     return callouts.DepositQuestion(
-        payment_id=found.payment_id,
-        transaction_id=str(found.number),
-        site_login=site_login,
-        amount=found.amount,
+        payment_id=payment_id,
+        transaction_id=str(number),
+        site_login=session.player.site_login,
+        amount=wish.amount,
         payment_group_id=method.group_id,
         payment_type_id=method.type_id,
-        customer_ip=found.customer_ip,
-        source_type=found.source_type,
+        customer_ip=session.customer_ip,
+        source_type=wish.source_type,
     )
 
 
@@ -222,25 +206,30 @@ async def _go_on(
     return_url: str,
 ) -> None:
     """Take the deposit on after the merchant's word: to the provider, and where that says so to the end."""
-    # By itself: whatever becomes of the next step, the order number that the merchant gave is known.
-    await callouts.write_answer(pipes.database, heard, at=pipes.clock.now())
     reference = ids.new("att", at=pipes.clock.now())
 
     async def conclude(tx: Transaction) -> providers.ProviderAccount | None:
-        return await _conclude_check(tx, found, heard.answer, reference, pipes.clock.now())
+        return await _conclude_check(tx, found, heard, reference, pipes.clock.now())
 
-    account = await pipes.database.retried(conclude)
+    try:
+        account = await pipes.database.retried(conclude)
+    except BaseException:
+        # By itself: whatever became of the next step, the order number that the merchant gave is known.
+        await callouts.write_answer(pipes.database, heard, at=pipes.clock.now())
+        raise
     if account is not None:
         await collect(pipes, site, account, found, reference, return_url)
 
 
 async def _conclude_check(
-    tx: Transaction, found: Payment, answer: callouts.Answer, reference: str, now: datetime
+    tx: Transaction, found: Payment, heard: callouts.Heard, reference: str, now: datetime
 ) -> providers.ProviderAccount | None:
     """Write the merchant's word; at which account the provider is to be asked now, if it is."""
+    answer, its_answer = heard.answer, callouts.answer_to(heard, at=now)
     locked = await locked_for_order(tx, found, answer.external_id, DEPOSITS)
     found = locked.payment
     if found.sub_status is not SubStatus.CHECKING:
+        await tx.write(its_answer)
         return None  # a sweep gave it up meanwhile; the merchant hears of that by webhook
     if answer.state is callouts.CalloutState.ACCEPTED and locked.order_is_taken:
         # Two collections under one order number: the merchant would see one of them.
@@ -250,18 +239,20 @@ async def _conclude_check(
     if answer.state is not callouts.CalloutState.ACCEPTED:
         refused = answer.state is callouts.CalloutState.REFUSED
         end = SubStatus.REJECTED_BY_MERCHANT if refused else SubStatus.MERCHANT_UNREACHABLE
-        await carry_out(tx, found, Step(path=(end,)), Cause("merchant", reason=answer.reason), at=now)
+        cause = Cause("merchant", reason=answer.reason, beside=[its_answer])
+        await carry_out(tx, found, Step(path=(end,)), cause, at=now)
         return None
     order: dict[str, object] = {"external_id": answer.external_id}
     account, detail = (locked.account, {}) if locked.may_go else await _elsewhere(tx, locked)
     if account is None:
         # No provider has heard of it, so none is asked what became of it.
-        cause = Cause("system", changes={**order, "ask_at": None}, detail=detail)
+        changes = {**order, "ask_at": None}
+        cause = Cause("system", changes=changes, detail=detail, beside=[its_answer])
         await carry_out(tx, found, Step(path=(SubStatus.PROVIDER_ERROR,)), cause, at=now)
         return None
     changes = {**order, "account": account.account, "sent_at": now, "expires_at": now + PLAYER_HAS}
     its_try = written_try(found, reference, account.account, 1, now)
-    cause = Cause("merchant", changes=changes, detail=detail, beside=[its_try])
+    cause = Cause("merchant", changes=changes, detail=detail, beside=[its_try, its_answer])
     await carry_out(tx, found, Step(path=(SubStatus.SUBMITTED,)), cause, at=now)
     return account
 

@@ -1,9 +1,90 @@
 """What a player can choose now: methods that the site offers, through an account that takes new orders."""
 
-from app import merchants, methods, providers
-from app.plumbing.database import Reader
+from dataclasses import dataclass
 
-__all__ = ["first_account", "offered"]
+from sqlalchemy import ColumnElement, Text, bindparam, func, literal_column, or_, select
+
+from app import merchants, methods, players, providers
+from app.payments.states import Kind, Status
+from app.payments.tables import payment_numbers, payments
+from app.plumbing import switches
+from app.plumbing.database import Built, Reader
+
+__all__ = ["Wished", "first_account", "offered", "wished"]
+
+# By their names: the statement is of another room, which adds these columns to its own.
+_SITE: ColumnElement[int] = literal_column("site_method.site_id", payments.c.site_id.type)
+_ACCOUNT: ColumnElement[str] = literal_column("site_method.account", Text())
+_PLAYER = bindparam("of_player", type_=payments.c.player_id.type)
+_UNFINISHED = (
+    select(func.count())
+    .select_from(payments)
+    .where(
+        payments.c.site_id == _SITE,
+        payments.c.player_id == _PLAYER,
+        payments.c.kind == Kind.DEPOSIT,
+        or_(payments.c.status == Status.PENDING, payments.c.status == Status.PROCESSING),
+    )
+    .scalar_subquery()
+)
+# Built once: every deposit asks it.
+_WISHED = Built(
+    methods.offer_with(
+        providers.takes_orders(_SITE, _ACCOUNT).label("is_on"),
+        switches.stopped(_SITE, bindparam("by_switch", type_=Text())).label("is_stopped"),
+        players.standing_of(_SITE, _PLAYER).label("standing"),
+        _UNFINISHED.label("unfinished"),
+        payment_numbers.next_value().label("number"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wished:
+    """A method that a player has chosen to pay in by, and what a new deposit must know.
+
+    Args:
+        offer: as the site offers it.
+        is_on: its first account takes new orders.
+        is_stopped: the stop switch is on.
+        is_active: the player is neither blocked nor closed.
+        unfinished: how many deposits of the player are open.
+        number: the new deposit's. Of a wish that is refused it is nobody's.
+    """
+
+    offer: methods.Offer
+    is_on: bool
+    is_stopped: bool
+    is_active: bool
+    unfinished: int
+    number: int
+
+
+async def wished(reader: Reader, session: players.Session, method: str, switch: str) -> Wished:
+    """What a new deposit must know, by one statement, as every deposit asks it.
+
+    Args:
+        reader: a transaction that holds the player's row: of two at once the second counts the first.
+        session: the player's.
+        method: what the player chose.
+        switch: which stop switch deposits obey.
+
+    Raises:
+        MethodUnavailable: unknown, not offered in the session's currency, or switched off.
+    """
+    asked = {
+        "of_site": session.player.site_id,
+        "in_currency": session.currency,
+        "by_method": method,
+        "in_direction": methods.Direction.DEPOSIT,
+        "of_player": session.player.player_id,
+        "by_switch": switch,
+    }
+    row = await reader.first(_WISHED, asked)
+    found = methods.offer_in(row, method)
+    assert row is not None, "there is an offer"
+    is_active = row.standing == players.PlayerStatus.ACTIVE
+    return Wished(found, row.is_on, bool(row.is_stopped), is_active, row.unfinished, row.number)
 
 
 async def offered(reader: Reader, site: merchants.Site, currency: str) -> list[methods.Offer]:

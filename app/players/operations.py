@@ -28,15 +28,15 @@ from app.kernel.ids import PlayerId
 from app.players.model import KEY_IDLE, KEY_LIFETIME, PERSONAL_FIELDS, Player, PlayerStatus, Session
 from app.players.queries import PlayerNotFound
 from app.players.tables import players, sessions
-from app.plumbing.database import Built, Transaction
+from app.plumbing.database import Built, Transaction, Write
 
 __all__ = [
     "CurrencyNotOffered",
     "forget_habits",
     "forget_sessions",
     "known_player",
+    "method_remembered",
     "obtain_key",
-    "remember_method",
     "set_status",
     "use_key",
 ]
@@ -189,10 +189,9 @@ async def forget_sessions(tx: Transaction, *, now: datetime, most: int) -> int:
     return done.rowcount
 
 
-async def remember_method(tx: Transaction, player: Player, method: str) -> None:
-    """Preselect this method on the player's next visit."""
-    its = {"of_site": player.site_id, "of_player": player.player_id}
-    await tx.write((_METHOD, {**its, "last_method": method}))
+def method_remembered(player: Player, method: str) -> Write:
+    """What preselects this method on the player's next visit; the player's row is locked by it."""
+    return _METHOD, {"of_site": player.site_id, "of_player": player.player_id, "last_method": method}
 
 
 async def forget_habits(tx: Transaction, site_id: int, site_login: str) -> bool:

@@ -6,7 +6,7 @@ whose transaction rolled back never existed, so the caller may try again with th
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -33,7 +33,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app.kernel.errors import Refusal
 from app.plumbing import metrics
-from app.plumbing.database import Built, Database, Reader, Transaction, is_busy, metadata
+from app.plumbing.database import Built, Database, Reader, Transaction, Write, is_busy, metadata
 
 __all__ = [
     "Claim",
@@ -118,6 +118,7 @@ async def claim(
     content: Mapping[str, Any],
     *,
     receipt: Mapping[str, Any] | None = None,
+    beside: Sequence[Write] = (),
 ) -> Claim:
     """Claim a key; the primary key makes two callers take turns, and the second sees the first's receipt.
 
@@ -128,6 +129,7 @@ async def claim(
         key: the key.
         content: what is asked for.
         receipt: what the deed will answer, where that is known beforehand; else `settle` stores it.
+        beside: what is written in the same trip, once the key is claimed or known; not a second time's harm.
 
     Raises:
         IdempotencyKeyReused: the key was used with other content.
@@ -137,7 +139,7 @@ async def claim(
     row = {"site_id": site_id, "scope": scope, "key": key, "fingerprint": mark}
     its_own = row | ({"receipt": dict(receipt)} if receipt else {})
     for _ in range(_LOOKS):
-        written = await tx.first(_CLAIM, its_own)
+        written = await tx.write((_CLAIM, its_own), *beside)
         if written is not None:
             return Claim(
                 site_id, scope, key, mark, claimed_at=written.claimed_at, replayed=False, receipt=None

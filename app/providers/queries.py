@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, bindparam, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, bindparam, exists, or_, select, tuple_
 from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
@@ -28,6 +28,7 @@ __all__ = [
     "orphans",
     "reports_of",
     "stored_notice",
+    "takes_orders",
 ]
 
 
@@ -131,6 +132,13 @@ def account_of(row: Row[Any]) -> tuple[ProviderAccount, bool]:
     place = (row.account_gateway, row.account_base_url, row.account_page_origin)
     is_on = row.account_enabled and row.account_gateway in GATEWAYS
     return ProviderAccount(row.site_id, row.account, *place, credentials=row.account_credentials), is_on
+
+
+def takes_orders(site_id: ColumnElement[int], name: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether an account takes new orders now, as a column of another statement."""
+    its = (provider_accounts.c.site_id == site_id) & (provider_accounts.c.account == name)
+    is_spoken = or_(*(provider_accounts.c.gateway == gateway for gateway in GATEWAYS))
+    return exists().where(its, provider_accounts.c.enabled, is_spoken)
 
 
 async def accounts_of_site(reader: Reader, site_id: int) -> list[tuple[ProviderAccount, bool]]:

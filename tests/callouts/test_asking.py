@@ -56,7 +56,8 @@ class Room:
     async def ask(self) -> callouts.Answer:
         site, now = await self.site(), self.pipes.clock.now()
         async with self.pipes.database.transaction() as tx:
-            written = await callouts.write_check_deposit(tx, site, QUESTION, at=now)
+            written, its_rows = callouts.deposit_question(site, QUESTION, at=now)
+            await tx.write(*its_rows)
         heard = await callouts.check_deposit(self.pipes, written)
         await callouts.write_answer(self.pipes.database, heard, at=self.pipes.clock.now())
         return heard.answer

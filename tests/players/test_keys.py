@@ -290,7 +290,7 @@ async def test_a_currency_that_is_not_offered(door: Door) -> None:
 async def test_forgetting_a_players_habits(door: Door) -> None:
     session = await door.use(await door.key())
     async with door.pipes.database.transaction() as tx:
-        await players.remember_method(tx, session.player, "card")
+        await tx.write(players.method_remembered(session.player, "card"))
 
     async def reset(login: str = "aigerim", salt: str = "") -> tuple[int, dict[str, Any]]:
         fields = {"site_id": door.created.site_id, "site_login": login}

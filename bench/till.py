@@ -6,7 +6,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -30,6 +30,7 @@ __all__ = ["Heard", "Till", "opened"]
 _CURRENCY = "KZT"
 _SITES = 8  # keys are obtained at most 50 times a second at each
 _PLAYERS = 400  # of each site; nobody pays twice at the same time
+_PENDING_FIRST, _PAID_AT_ONCE = "1000.03", "1000.01"  # by the last digits; docs/sandbox.md
 _OWN = "cashier_http_own_seconds"
 _ROUTE = "/cashier/deposit"
 
@@ -56,9 +57,20 @@ class Till:
     secret: str
     keys: Path
 
-    def deposits(self, connections: int, seconds: float, *, rate: float = 0) -> Load:
-        """Keys and forms by turns; `rate` in deposits a second."""
-        return Load("till", self.web.port, {}, 0, connections, seconds, rate=2 * rate, lines=self.keys)
+    def deposits(
+        self, connections: int, seconds: float, *, rate: float = 0, is_at_once: bool = False
+    ) -> Load:
+        """Keys and forms by turns.
+
+        Args:
+            connections, seconds: as of `Load`.
+            rate: in deposits a second.
+            is_at_once: the provider's answer says that it is paid, and so does its notice; else it is
+                pending, and the notice decides.
+        """
+        amount = _PAID_AT_ONCE if is_at_once else _PENDING_FIRST
+        load = Load("till", self.web.port, {}, 0, connections, seconds, rate=2 * rate)
+        return replace(load, lines=self.keys, amount=amount)
 
     def notices(self, connections: int, seconds: float, count: int) -> Load:
         """`count` notices that nobody has seen, signed now, about deposits that are there."""

@@ -39,6 +39,7 @@ class Load:
         size: operations in a batch.
         is_check: ask the endpoint that does the same without a database.
         lines: a file with what was written and signed before, for scripts that cannot sign.
+        amount: what a player asks for, as a form says it.
     """
 
     script: str
@@ -51,6 +52,7 @@ class Load:
     size: int = 1000
     is_check: bool = False
     lines: Path | None = None
+    amount: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ def drive(what: str, load: Load) -> Run:
         *(f"http://127.0.0.1:{load.port}", "--"),
         *(f"run={prefix}", f"seed={_Counter.at}", f"players={load.players}", f"size={load.size}"),
         *(f"check={int(load.is_check)}", f"rate={load.rate:.3f}", f"lines={load.lines or ''}"),
+        f"amount={load.amount}",
         *("tokens=" + ",".join(load.tokens.values()), "sites=" + ",".join(load.tokens)),
     ]
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)

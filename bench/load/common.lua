@@ -41,6 +41,7 @@ end
 --   rate      requests a second to send, evenly spaced; 0: each connection sends when it is answered
 --   size      operations in a batch
 --   lines     a file of what was signed before, one to a line
+--   amount    what a player asks for
 function common.open(args)
   local options = {}
   for _, argument in ipairs(args) do
@@ -51,6 +52,7 @@ function common.open(args)
   common.is_check = options.check == "1"
   common.size = tonumber(options.size or 1000)
   common.players = tonumber(options.players or 1)
+  common.amount = options.amount
   common.tokens, common.sites = {}, {}
   for token in (options.tokens or ""):gmatch("[^,]+") do table.insert(common.tokens, token) end
   for site in (options.sites or ""):gmatch("[^,]+") do table.insert(common.sites, site) end

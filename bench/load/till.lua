@@ -21,7 +21,8 @@ function request()
   keys[first] = nil
   first = first + 1
   sent = sent + 1
-  local form = "key=" .. key .. "&form_token=" .. common.run .. "-" .. sent .. "&method=card&amount=1000.01&lang=en"
+  local form = "key=" .. key .. "&form_token=" .. common.run .. "-" .. sent
+    .. "&method=card&amount=" .. common.amount .. "&lang=en"
   return "POST /cashier/deposit HTTP/1.1\r\nHost: " .. wrk.host
     .. "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " .. #form .. "\r\n\r\n" .. form
 end

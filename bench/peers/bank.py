@@ -11,6 +11,8 @@ from app.demo.provider_orders import ProviderSettings
 
 __all__: list[str] = []
 
+_PENDING_SECONDS = 0.1  # from the answer to the notice
+
 
 async def serve() -> None:
     """Serve until SIGTERM; the environment says where, for whom, and where the cashier is."""
@@ -19,6 +21,7 @@ async def serve() -> None:
         ProviderSettings(
             public_url=f"http://127.0.0.1:{port}",
             merchants={ACCOUNT: os.environ["PEER_SECRET"]},
+            short_pause_seconds=_PENDING_SECONDS,
             notice_peers=frozenset({("127.0.0.1", cashier)}),
         )
     )

@@ -149,6 +149,24 @@ async def test_the_merchants_answer_after_the_end_changes_nothing(world: World, 
     assert await world.told() == [10]
 
 
+async def test_the_order_number_is_known_although_the_step_after_the_answer_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise SystemError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("app.payments.deposits.locked_for_order", fails)
+        with pytest.raises(SystemError):
+            await world.ask()
+    [callout] = await world.rows("SELECT state, external_id FROM callout")
+    assert (callout.state, callout.external_id) == ("accepted", "order_1")
+    world.clock.advance(61)
+    await payments.end_abandoned(world.pipes)
+    ended = await world.payment()
+    assert (ended.sub_status, ended.external_id) == ("merchant_unreachable", "order_1")
+
+
 async def test_two_sweeps_end_an_abandoned_deposit_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,28 +28,16 @@ from app.methods.model import (
     narrowed,
     quick_amounts,
 )
+# fmt: off
+# isort: off
 from app.methods.operations import (
-    note_trial,
-    offer_method,
-    order_accounts,
-    remember_instrument,
-    remove_instrument,
-    switch_method,
+    note_trial, offer_method, order_accounts, remember_instrument, remove_instrument, switch_method,
 )
 from app.methods.queries import (
-    Instrument,
-    InstrumentNotFound,
-    instrument,
-    instruments,
-    is_offered,
-    new_instruments,
-    offer,
-    offer_in,
-    offer_with,
-    offers,
+    Instrument, InstrumentNotFound, instrument, instruments, is_offered, new_instruments, offer, offer_in,
+    offer_with, offers,
 )
 
-# fmt: off
 __all__ = [
     "CATALOGUE", "DESTINATION_FIELDS", "AmountTooHigh", "AmountTooLow", "BadAccounts", "BadDestination",
     "Destination", "DestinationField", "DestinationRule", "Direction", "FieldKind", "Instrument",
@@ -58,4 +46,5 @@ __all__ = [
     "offer_in", "offer_method", "offer_with", "offers", "order_accounts", "quick_amounts", "read_destination",
     "remember_instrument", "remove_instrument", "switch_method",
 ]
+# isort: on
 # fmt: on

@@ -117,7 +117,11 @@ def is_busy(error: BaseException) -> bool:
 
 
 def checked(column: str, values: type[StrEnum]) -> CheckConstraint:
-    """A CHECK that a text column holds one of an enum's values; a test holds the two together."""
+    """A CHECK that a text column holds one of an enum's values; a test holds the two together.
+
+    In the database the list stands in a function with the CHECK's name, `ck_payment_status`: see
+    migrations/sql/words.sql. A new value is a migration that replaces that function.
+    """
     listed = ", ".join(f"'{value.value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column, info={"enum": values, "column": column})
 

@@ -28,6 +28,7 @@ from app.methods.model import (
     narrowed,
     quick_amounts,
 )
+
 # fmt: off
 # isort: off
 from app.methods.operations import (

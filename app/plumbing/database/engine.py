@@ -201,6 +201,11 @@ class Database:
             },
         )
         event.listen(self._engine.sync_engine, "checkout", _refuse_a_closed_one)
+        # The same connections, lent in another mood.
+        self._snapshots = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        self._alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def close(self) -> None:
         """Close every pooled connection."""
@@ -222,7 +227,7 @@ class Database:
             CommitUnknown: the connection was lost at COMMIT.
             NotCommitted: the block swallowed the failure of a statement.
         """
-        async with self._connected() as connection:
+        async with self._connected(self._engine) as connection:
             await self._begin(connection)
             yield Transaction(connection)
             try:
@@ -240,7 +245,7 @@ class Database:
             DatabaseDown: no connection could be had, or it was lost.
             TransactionAlreadyOpen: inside another transaction of the same task.
         """
-        async with self._connected(isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
+        async with self._connected(self._snapshots) as connection:
             await self._begin(connection)
             yield Reader(connection)
 
@@ -254,7 +259,7 @@ class Database:
             DatabaseDown: no connection could be had, or it was lost; the last statement may have happened.
             TransactionAlreadyOpen: inside another transaction of the same task.
         """
-        async with self._connected(isolation_level="AUTOCOMMIT") as connection:
+        async with self._connected(self._alone) as connection:
             yield Transaction(connection)
 
     async def write(self, *writes: Write) -> None:
@@ -265,7 +270,7 @@ class Database:
             CommitUnknown: the connection was lost; it may have happened.
             TransactionAlreadyOpen: inside another transaction of the same task.
         """
-        async with self._connected(isolation_level="AUTOCOMMIT") as connection:
+        async with self._connected(self._alone) as connection:
             try:
                 await Transaction(connection).write(*writes)
             except FAILURES as error:
@@ -306,17 +311,15 @@ class Database:
             raise
 
     @asynccontextmanager
-    async def _connected(self, **options: object) -> AsyncIterator[AsyncConnection]:
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         if _open.get():
             raise TransactionAlreadyOpen
         try:
-            connection = await self._engine.connect()
+            connection = await engine.connect()
         except (*FAILURES, PoolTimeout) as error:
             raise DatabaseDown("the database could not be reached") from error
         opened = _open.set(True)
         try:
-            if options:
-                connection = await connection.execution_options(**options)
             yield connection
         except BaseException as error:
             is_lost = isinstance(error, TimeoutError) or _is_lost(connection, error)

@@ -77,7 +77,7 @@ async def test_a_key_that_is_freed_between_the_two_looks_is_claimed(
     """The first request is refused, and frees its key, behind the second one's first look."""
     async with database.transaction() as tx:
         await idempotency.claim(tx, 1, "test", "key", CONTENT)
-    first = Transaction.first
+    first = Transaction.write
 
     async def and_then_freed(self: Transaction, *asked: Any) -> Any:  # noqa: ANN401  as it is
         found = await first(self, *asked)
@@ -91,7 +91,7 @@ async def test_a_key_that_is_freed_between_the_two_looks_is_claimed(
     async with engine.connect() as connection:
         other = Transaction(connection)
         async with database.transaction() as tx:
-            monkeypatch.setattr(Transaction, "first", and_then_freed)
+            monkeypatch.setattr(Transaction, "write", and_then_freed)
             claimed = await idempotency.claim(tx, 1, "test", "key", CONTENT)
     assert not claimed.replayed
 

@@ -224,7 +224,7 @@ class _Connections(httpx.AsyncBaseTransport):
         )
 
     async def _given_back(self, connection: httpcore.AsyncHTTPConnection) -> None:
-        if connection.is_idle() and not self._closed:
+        if connection.is_idle() and not _has_more(connection) and not self._closed:
             self._free.append(connection)
         else:
             await connection.aclose()
@@ -234,6 +234,16 @@ class _Connections(httpx.AsyncBaseTransport):
         self._closed = True
         while self._free:
             await self._free.pop().aclose()
+
+
+def _has_more(connection: httpcore.AsyncHTTPConnection) -> bool:
+    """Whether the peer has sent more than its answer, which httpcore keeps and does not tell.
+
+    The next request on this connection would be answered by that, before it is asked: an order would be told
+    how the one before it stands.
+    """
+    its: Any = connection._connection  # noqa: SLF001  a test notices when it has another name
+    return bool(its._h11_state.trailing_data[0])  # noqa: SLF001
 
 
 class _Body(httpx.AsyncByteStream):

@@ -11,9 +11,9 @@ import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ValidationError
@@ -28,7 +28,7 @@ from app.demo.provider_asked import (
     RefundAsked,
 )
 from app.demo.provider_cards import Instrument, is_token, kept_account, kept_card
-from app.demo.provider_desk import CONTENT_SECURITY_POLICY, PAGE_ROUTES, PAGES, DeskHere, instrument_of
+from app.demo.provider_desk import CONTENT_SECURITY_POLICY, PAGE_ROUTES, PAGES, instrument_of, the_desk
 from app.demo.provider_orders import (
     ACCOUNT_HEADER,
     SIGNATURE_HEADER,
@@ -41,6 +41,7 @@ from app.demo.provider_scripts import Kind, Script, Status, chosen_by
 from app.kernel.errors import Refusal
 from app.kernel.masking import CardNumber, mask_text
 from app.kernel.money import Money, currency_exponent
+from app.plumbing.direct import Application, Direct, Handle
 from app.plumbing.http import HttpClient
 
 __all__ = ["ProviderSettings", "create_app"]
@@ -101,8 +102,10 @@ def create_app(settings: ProviderSettings) -> FastAPI:
         answer = {"error": "malformed", "code": "30", "field": error.field, "message": error.why}
         return JSONResponse(answer, status_code=400)
 
-    app = FastAPI(title="Sandbox provider", lifespan=lifespan, openapi_url=None)
-    for verb, path, handler in (*ROUTES, *PAGE_ROUTES):
+    app = Application(title="Sandbox provider", lifespan=lifespan, openapi_url=None)
+    for verb, path, handle in ROUTES:
+        app.router.routes.append(Direct(path, handle, methods=[verb], response_model=None))
+    for verb, path, handler in PAGE_ROUTES:
         app.add_api_route(path, handler, methods=[verb], response_model=None)
     app.add_exception_handler(BadSignature, refuse)
     app.add_exception_handler(Malformed, explain)
@@ -111,7 +114,7 @@ def create_app(settings: ProviderSettings) -> FastAPI:
     return app
 
 
-async def signed_call(request: Request, desk: DeskHere) -> Call:
+async def signed_call(request: Request, desk: Desk) -> Call:
     """Return who is calling and what was sent; raise BadSignature."""
     body = await wire.read_body(request)
     query = request.scope["query_string"]
@@ -125,20 +128,27 @@ async def signed_call(request: Request, desk: DeskHere) -> Call:
     return Call(account, body)
 
 
-CallHere = Annotated[Call, Depends(signed_call)]
+def signed(answer: Callable[[Request, Desk, Call], Awaitable[Response]]) -> Handle:
+    """Answer those only whose signature fits."""
+
+    async def handle(request: Request) -> Response:
+        desk = await the_desk(request)
+        return await answer(request, desk, await signed_call(request, desk))
+
+    return handle
 
 
-async def ask_deposit(request: Request, desk: DeskHere, call: CallHere) -> Response:
+async def ask_deposit(request: Request, desk: Desk, call: Call) -> Response:
     """Open a deposit; the script that the description or the amount chooses starts here."""
     return await _ask(request, desk, call, _read(DepositAsked, call.body))
 
 
-async def ask_payout(request: Request, desk: DeskHere, call: CallHere) -> Response:
+async def ask_payout(request: Request, desk: Desk, call: Call) -> Response:
     """Open a payout to a token of ours, or to an account."""
     return await _ask(request, desk, call, _read(PayoutAsked, call.body))
 
 
-async def ask_refund(request: Request, desk: DeskHere, call: CallHere) -> Response:
+async def ask_refund(request: Request, desk: Desk, call: Call) -> Response:
     """Open a refund of a deposit, named by the merchant's reference of it."""
     return await _ask(request, desk, call, _read(RefundAsked, call.body))
 
@@ -180,20 +190,20 @@ def _destination(secret: str, asked: PayoutAsked) -> Instrument | None:
     return Instrument(asked.method, token) if is_token(secret, token) else None
 
 
-async def tell_order(request: Request, desk: DeskHere, call: CallHere, reference: str) -> Response:
+async def tell_order(request: Request, desk: Desk, call: Call) -> Response:
     """Tell how an order stands, or 404 with `{"status": "not_found"}`."""
-    order = desk.by_reference.get((call.account, reference))
+    order = desk.by_reference.get((call.account, request.path_params["reference"]))
     if order is None or order.is_hidden:
         return JSONResponse({"status": "not_found"}, status_code=404)
     return await _answer(request, desk, order, status_code=200, is_request=False)
 
 
-async def cancel_deposit(desk: DeskHere, call: CallHere, reference: str) -> Response:
+async def cancel_deposit(request: Request, desk: Desk, call: Call) -> Response:
     """Cancel a deposit that awaits its player; again: the same answer. 409 once it has gone further.
 
     The request has no body, so that its signature covers the path: a signed body would fit every reference.
     """
-    order = desk.by_reference.get((call.account, reference))
+    order = desk.by_reference.get((call.account, request.path_params["reference"]))
     if call.body:
         raise Malformed("", "Cancel takes no body.")
     if order is None or order.is_hidden or order.kind is not Kind.DEPOSIT:
@@ -206,15 +216,16 @@ async def cancel_deposit(desk: DeskHere, call: CallHere, reference: str) -> Resp
     return JSONResponse({"error": "too_late", "order": order.facts()}, status_code=409)
 
 
-async def keep_card(desk: DeskHere, call: CallHere) -> Response:
+async def keep_card(_request: Request, desk: Desk, call: Call) -> Response:
     """Give a token for a card number, which is forgotten at once."""
     asked = _read(CardAsked, call.body)
     card = kept_card(desk.settings.merchants[call.account], CardNumber(asked.number))
     return JSONResponse(card.facts(), status_code=201)
 
 
-async def tell_balance(desk: DeskHere, call: CallHere, currency: str = "") -> Response:
+async def tell_balance(request: Request, desk: Desk, call: Call) -> Response:
     """Tell what the merchant has here and may pay out."""
+    currency = request.query_params.get("currency", "")
     try:
         currency_exponent(currency)
     except Refusal as error:
@@ -223,8 +234,9 @@ async def tell_balance(desk: DeskHere, call: CallHere, currency: str = "") -> Re
     return JSONResponse({"currency": currency, "available_minor": minor})
 
 
-async def demo_state(desk: DeskHere) -> Response:
+async def demo_state(request: Request) -> Response:
     """Tell every order and every notice with its tries, for tests and for the curious."""
+    desk = await the_desk(request)
     orders = [
         order.facts()
         | {"script": order.script, "account": order.account, "weighs": order.weighs}
@@ -249,7 +261,7 @@ async def demo_state(desk: DeskHere) -> Response:
     return JSONResponse({"orders": orders, "notices": notices, "balances": balances})
 
 
-async def healthy() -> Response:
+async def healthy(_request: Request) -> Response:
     """Say that the provider is up."""
     return JSONResponse({"status": "ok"})
 
@@ -283,15 +295,15 @@ def _read(kind: type[Body], body: bytes) -> Body:
         raise Malformed(".".join(str(part) for part in problem["loc"]), problem["msg"]) from None
 
 
-ROUTES: Final[tuple[tuple[str, str, Callable[..., Awaitable[Response]]], ...]] = (
-    ("POST", "/v1/deposits", ask_deposit),
-    ("POST", "/v1/payouts", ask_payout),
-    ("POST", "/v1/refunds", ask_refund),
-    ("POST", "/v1/cards", keep_card),
-    ("GET", "/v1/balance", tell_balance),
-    ("GET", "/v1/orders/{reference}", tell_order),
-    ("GET", "/v1/deposits/{reference}", tell_order),
-    ("POST", "/v1/deposits/{reference}/cancel", cancel_deposit),
+ROUTES: Final[tuple[tuple[str, str, Handle], ...]] = (
+    ("POST", "/v1/deposits", signed(ask_deposit)),
+    ("POST", "/v1/payouts", signed(ask_payout)),
+    ("POST", "/v1/refunds", signed(ask_refund)),
+    ("POST", "/v1/cards", signed(keep_card)),
+    ("GET", "/v1/balance", signed(tell_balance)),
+    ("GET", "/v1/orders/{reference}", signed(tell_order)),
+    ("GET", "/v1/deposits/{reference}", signed(tell_order)),
+    ("POST", "/v1/deposits/{reference}/cancel", signed(cancel_deposit)),
     ("GET", "/demo/state", demo_state),
     ("GET", "/healthz", healthy),
 )

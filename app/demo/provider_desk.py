@@ -25,7 +25,7 @@ from app.demo.provider_scripts import (
     Status,
 )
 
-__all__ = ["CONTENT_SECURITY_POLICY", "PAGES", "PAGE_ROUTES", "DeskHere", "instrument_of", "the_desk"]
+__all__ = ["CONTENT_SECURITY_POLICY", "PAGES", "PAGE_ROUTES", "instrument_of", "the_desk"]
 
 PAGES: Final = Path(__file__).parent / "provider_pages"
 TEMPLATES: Final = Environment(loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined)
@@ -36,8 +36,9 @@ CONTENT_SECURITY_POLICY: Final = (
 SHOWN: Final = 200  # orders on the desk, the newest first
 
 
-def the_desk(request: Request) -> Desk:
+async def the_desk(request: Request) -> Desk:
     """Return the back room of this process."""
+    # Not a plain function: the framework would look it up on a thread, for each request anew.
     desk = request.app.state.desk
     assert isinstance(desk, Desk)
     return desk

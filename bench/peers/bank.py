@@ -1,9 +1,9 @@
 """The sandbox provider of the demo, as a process of its own: `python -m bench.peers.bank`."""
 
-import asyncio
 import os
 
 import uvicorn
+import uvloop
 
 from app.demo.facts import ACCOUNT
 from app.demo.provider import create_app
@@ -35,4 +35,4 @@ async def _ready() -> dict[str, bool]:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    uvloop.run(serve())

@@ -68,8 +68,8 @@ def create_app(
     # Not included but put there, where direct routes are looked for before everything else.
     composed.router.routes.extend(app.providers.routes.router(pipes, intake).routes)
     app.wallet.routes.mount(composed, pipes, journal)
-    composed.include_router(app.cashier.routes.router(pipes))
-    composed.include_router(app.players.routes.router(pipes))
+    composed.router.routes.extend(app.cashier.routes.router(pipes).routes)
+    composed.router.routes.extend(app.players.routes.router(pipes).routes)
     composed.include_router(app.payments.routes.router(pipes))
     composed.include_router(app.ops.routes.router(pipes, production=production, metrics_token=metrics_token))
     _describe(composed)

@@ -10,7 +10,8 @@ from app import merchants, payments
 from app.cashier import pages, payment_views, views, withdrawal_pages, withdrawals
 from app.cashier.texts import choose_language
 from app.kernel.errors import Refusal
-from app.plumbing import limits
+from app.plumbing import forms, limits
+from app.plumbing.direct import Direct
 from app.plumbing.pipes import Pipes
 
 __all__ = ["PLAYER_AT_ONCE", "router"]
@@ -86,8 +87,8 @@ def _of_players(pipes: Pipes) -> limits.Buckets:
 
 
 def _deposits(pipes: Pipes, routes: APIRouter, pace: limits.Buckets) -> None:
-    @routes.post("/cashier/deposit")
-    async def deposit(request: Request, form: Annotated[views.DepositForm, Form()]) -> Response:
+    async def deposit(request: Request) -> Response:
+        form = await forms.form_of(request, views.DepositForm)
         try:
             here = await views.visit_for(pipes, form, "deposit")
             pace.take(_name_of(here.site.site_id, here.session.player.player_id))
@@ -102,6 +103,8 @@ def _deposits(pipes: Pipes, routes: APIRouter, pace: limits.Buckets) -> None:
             here = await views.visit(pipes, form.key, form.lang)  # with what the site offers
             return _page(pages.render_methods(views.methods_view(here, form, refusal)), here.site, status=422)
         return RedirectResponse(f"/cashier/payment/{token}?lang={here.language}", 303)
+
+    routes.add_api_route("/cashier/deposit", deposit, methods=["POST"], route_class_override=Direct)
 
 
 def _without_forms(routes: APIRouter) -> None:

@@ -11,6 +11,7 @@ from app.kernel import signing
 from app.kernel.errors import Refusal
 from app.players.operations import forget_habits, obtain_key
 from app.plumbing import limits, web
+from app.plumbing.direct import Direct
 from app.plumbing.pipes import Pipes
 
 __all__ = ["KeyAnswer", "KeyRefused", "ResetAnswer", "router"]
@@ -60,7 +61,7 @@ _RESET_BODY = web.body_of(signing.USER_RESET)
 
 def router(pipes: Pipes) -> APIRouter:
     """Key obtaining, by GET or POST, and user reset."""
-    routes = APIRouter(tags=["cashier session"])
+    routes = APIRouter(route_class=Direct, tags=["cashier session"])
     _obtaining(routes, pipes)
     _resetting(routes, pipes)
     return routes

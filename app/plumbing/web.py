@@ -31,6 +31,7 @@ __all__ = [
     "BODY_LIMIT_BYTES",
     "BODY_SECONDS",
     "STATUS_BY_CODE",
+    "UNPARSED",
     "FrameworkRefusal",
     "NotReadable",
     "RequestContext",
@@ -58,7 +59,7 @@ _ID_HEADERS: Final = {"request_id": b"request-id", "correlation_id": b"x-correla
 # A year, as browsers' preload lists ask; without the subdomains, which may not be ours.
 _STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
 _GONE: Final = 499  # nginx' word for a caller who left; nobody hears it, log and metrics show it
-_UNPARSED: Final = "There was an error parsing the body"  # FastAPI's word for one that is not UTF-8
+UNPARSED: Final = "There was an error parsing the body"  # FastAPI's word for one that is not UTF-8
 _log = structlog.get_logger("web")
 
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -230,7 +231,7 @@ def install(
         facts = {}
         if code in {"not_found", "method_not_allowed"}:
             detail = SENTENCES[code]
-        elif detail == _UNPARSED:
+        elif detail == UNPARSED:
             code, detail, facts = "malformed_field", "The body cannot be read.", {"param": "body"}
         answer = problem(error.status_code, code, detail, facts, scope=request.scope)
         answer.headers.update(error.headers or {})  # of 405: the methods there are

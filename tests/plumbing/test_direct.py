@@ -137,6 +137,8 @@ async def test_what_comes_by_the_thousand_is_direct(database: Database, clock: M
     direct = {getattr(route, "path", "") for route in composed.routes if isinstance(route, Direct)}
     assert {
         "/notices/{site_id}/{account}",
+        "/api/authlink/obtain/",
+        "/cashier/deposit",
         "/v1/game/bet",
         "/v1/game/win",
         "/v1/player/wallet/deposit",

@@ -7,6 +7,7 @@ doubtful, a name too many is masked rather than one too few.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from typing_extensions import override
@@ -32,6 +33,7 @@ _CARD_BITS: Final = 64  # hold 19 digits; Python does not even write out much lo
 _DIGITS: Final = "0123456789"
 # Major industry identifiers of ISO/IEC 7812-1 under which cards are issued that somebody pays with.
 _ISSUED: Final = "2345689"
+_USUAL_NAME: Final = 64  # characters; longer names are not remembered, strangers could fill the memory
 _DEEPEST: Final = 20  # deeper data is nobody's message, and a loop must end
 
 _SECRET_WORD: Final = re.compile(
@@ -90,6 +92,8 @@ _REST_OF_LINE: Final = re.compile(r"[^\r\n]++")
 _QUOTE: Final = re.compile(r"""\\*["']""")
 _OPENING: Final = "([{"
 _CLOSING: Final = ")]}"
+# Of such marks nothing can be made but the number of a card.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]*+")
 _SCHEMES: Final = re.compile(r"\b(Bearer|Basic|Digest)( +)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _USER_INFO: Final = re.compile(r"""(://)[^\s/?#"'<>]+@""")
 # Everything that could end a line in some log reader (the C0 and C1 controls, DEL, Unicode's two separators),
@@ -141,6 +145,8 @@ class CardNumber:
 
 def mask_text(text: str) -> str:
     """Mask card numbers and named secrets in free text, and escape control characters: it stays one line."""
+    if _PLAIN.fullmatch(text):
+        return text if len(text) < _SHORTEST_CARD else _DIGIT_GROUPS.sub(_hide_cards, text)
     shown = _USER_INFO.sub(rf"\1{MASK}@", text)
     shown = _hide_named(shown)
     shown = _SCHEMES.sub(rf"\1\2{MASK}", shown)
@@ -188,6 +194,15 @@ def holds_card(text: str) -> bool:
 
 def is_secret_name(name: str) -> bool:
     """Tell whether a secret stands under this name: `salt`, `api_key`, `webhook-signature`, `secretKey`."""
+    return _known_name(name) if len(name) <= _USUAL_NAME else _is_secret(name)
+
+
+@lru_cache(maxsize=2048)  # messages have the same names again and again
+def _known_name(name: str) -> bool:
+    return _is_secret(name)
+
+
+def _is_secret(name: str) -> bool:
     words = [word.lower() for word in _WORD.findall(name)]
     if not words:
         return False

@@ -266,6 +266,11 @@ def test_planted_markers_never_come_out(value: object, name: str, card: str, tex
     assert f" {card} " not in str(mask_value(planted))
 
 
+@given(st.text("aB07._-4", max_size=60) | st.builds("{}_{}".format, st.text("b0-"), CARDS))
+def test_plain_text_is_masked_as_any_other(text: str) -> None:
+    assert f"{mask_text(text)} " == mask_text(f"{text} ")
+
+
 @given(st.text())
 def test_masking_twice_changes_nothing_more(text: str) -> None:
     once = mask_text(text)

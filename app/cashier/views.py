@@ -108,8 +108,7 @@ async def visit(pipes: Pipes, key: str, lang: str, *, with_offers: bool = True) 
         merchants.NotAuthentic: no such key, or it is stale.
     """
     async with pipes.database.singly() as tx:
-        session = await players.use_key(tx, key, now=pipes.clock.now())
-        site = await merchants.site(tx, session.player.site_id)
+        session, site = await players.use_key(tx, key, now=pipes.clock.now())
         offered = await payments.offered(tx, site, session.currency) if with_offers else []
     ways_in = [one for one in offered if one.direction is methods.Direction.DEPOSIT]
     ways_out = [one for one in offered if one.direction is methods.Direction.PAYOUT]

@@ -39,6 +39,8 @@ from app.merchants.queries import (
     bearer,
     shown,
     site,
+    site_beside,
+    site_of_rows,
     site_of_token,
     tells_every_change,
     tokens_of,
@@ -50,7 +52,7 @@ __all__ = [
     "NotAuthentic", "Scope", "Site", "SiteId", "SiteNotFound", "Token", "TokenNotFound", "WalletMode",
     "authentic_site", "bearer", "create_site", "create_token", "forget_signatures", "issued_signature",
     "revoke_token", "rotate_salt", "seen_signature", "set_callback_url", "set_most_attempts",
-    "set_tell_every_change", "shown", "site", "site_number", "site_of_token", "tells_every_change",
-    "tokens_of",
+    "set_tell_every_change", "shown", "site", "site_beside", "site_number", "site_of_rows", "site_of_token",
+    "tells_every_change", "tokens_of",
 ]
 # fmt: on

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, ScalarSelect, bindparam, exists, select, true
+from sqlalchemy import CTE, ColumnElement, ScalarSelect, Select, bindparam, exists, select, true
 from sqlalchemy.engine import Row
 
 from app.kernel import signing
@@ -36,6 +36,8 @@ __all__ = [
     "known_as",
     "shown",
     "site",
+    "site_beside",
+    "site_of_rows",
     "site_of_token",
     "tells_every_change",
     "token_hash",
@@ -95,6 +97,27 @@ async def site(reader: Reader, site_id: int) -> Site:
     found = await reader.once(known_as(site_id), read)
     if found is None:
         raise SiteNotFound(site_id=site_id)
+    return found
+
+
+def site_beside(found: CTE) -> Select[Any]:
+    """What another statement finds, and its site beside it: for `site_of_rows`.
+
+    Args:
+        found: of one site, which its column `site_id` names; no other column is called as one of a site's.
+    """
+    its_own = [column for column in found.c if column.name != "site_id"]
+    return (
+        select(*its_own, sites, _SALTS.c.number, _SALTS.c.value, _SALTS.c.retired_at)
+        .select_from(found.join(sites, sites.c.site_id == found.c.site_id).outerjoin(_SALTS, true()))
+        .order_by(_SALTS.c.number.desc())
+    )
+
+
+def site_of_rows(rows: Sequence[Row[Any]]) -> Site:
+    """The site in what `site_beside` found; at least one row."""
+    found = _site(rows)
+    assert found is not None
     return found
 
 

@@ -106,15 +106,21 @@ _METHOD = Built(
 )
 _OF_KEY = (sessions.c.site_id == bindparam("of_site")) & (sessions.c.key_hash == bindparam("of_key"))
 _KEY_IS_KNOWN = Built(select(exists().where(_OF_KEY)))
-# One that is not stale is kept alive, and its player told.
-_USE = Built(
+# One that is not stale is kept alive, and its player and site are told.
+_USED = (
     update(sessions)
     .where(_OF_KEY, sessions.c.used_at >= bindparam("idle_since"))
     .where(sessions.c.obtained_at >= bindparam("alive_since"))
     .where(players.c.site_id == sessions.c.site_id, players.c.player_id == sessions.c.player_id)
     .values(used_at=func.greatest(sessions.c.used_at, bindparam("now", type_=sessions.c.used_at.type)))
-    .returning(sessions, players.c.site_login, players.c.personal, players.c.last_method)
+    .returning(
+        *(sessions.c.site_id, sessions.c.session_id, sessions.c.player_id, sessions.c.currency),
+        *(sessions.c.language, sessions.c.customer_ip, sessions.c.wishes),
+        *(players.c.site_login, players.c.personal, players.c.last_method),
+    )
+    .cte("used")
 )
+_USE = Built(merchants.site_beside(_USED))
 
 
 class CurrencyNotOffered(Refusal):
@@ -163,8 +169,8 @@ async def obtain_key(
     return key
 
 
-async def use_key(tx: Transaction, key: str, *, now: datetime) -> Session:
-    """The session behind a key, kept alive by this use.
+async def use_key(tx: Transaction, key: str, *, now: datetime) -> tuple[Session, merchants.Site]:
+    """The session behind a key, kept alive by this use, and the site that opened it.
 
     Raises:
         merchants.NotAuthentic: no such key, or it is stale.
@@ -172,13 +178,15 @@ async def use_key(tx: Transaction, key: str, *, now: datetime) -> Session:
     site_id = merchants.site_number(key.partition("-")[0])
     its = {"of_site": site_id, "of_key": _hash(key)}
     alive = {"now": now, "idle_since": now - KEY_IDLE, "alive_since": now - KEY_LIFETIME}
-    row = await tx.first(_USE, its | alive)
-    if row is None:
+    rows = await tx.all(_USE, its | alive)
+    if not rows:
         reason = "stale" if await tx.scalar(_KEY_IS_KNOWN, its) else "unknown"
         _security.warning("key.refused", site_id=site_id, reason=reason)
         raise merchants.NotAuthentic
+    row, site = rows[0], merchants.site_of_rows(rows)
     player = Player(site_id, PlayerId(row.player_id), row.site_login, row.personal, row.last_method)
-    return Session(row.session_id, player, row.currency, row.language, row.customer_ip, row.wishes)
+    session = Session(row.session_id, player, row.currency, row.language, row.customer_ip, row.wishes)
+    return session, site
 
 
 async def forget_sessions(tx: Transaction, *, now: datetime, most: int) -> int:

@@ -56,7 +56,8 @@ async def player(database: Database, clock: MovableClock, site_id: int, login: s
     async with database.transaction() as tx:
         site = await merchants.site(tx, site_id)
         key = await players.obtain_key(tx, site, fields, at=clock.now())
-        return (await players.use_key(tx, key, now=clock.now())).player.player_id
+        session, _ = await players.use_key(tx, key, now=clock.now())
+        return session.player.player_id
 
 
 async def test_one_that_is_known_is_used_again(purse: Purse) -> None:

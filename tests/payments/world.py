@@ -209,7 +209,7 @@ class World:
         async with self.database.transaction() as tx:
             site = await merchants.site(tx, self.site_id)
             key = await players.obtain_key(tx, site, fields, at=self.clock.now())
-            return await players.use_key(tx, key, now=self.clock.now())
+            return (await players.use_key(tx, key, now=self.clock.now()))[0]
 
     async def ask(
         self, session: players.Session | None = None, *, key: str = "form-1", amount: Money = AMOUNT

@@ -60,7 +60,7 @@ class Door:
 
     async def use(self, key: str) -> players.Session:
         async with self.pipes.database.transaction() as tx:
-            return await players.use_key(tx, key, now=self.clock.now())
+            return (await players.use_key(tx, key, now=self.clock.now()))[0]
 
     async def count(self, table: str) -> int:
         async with self.pipes.database.reading() as reader:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from app import merchants, players
 from app.main import merchant_api
 from app.players import jobs
 from app.plumbing.queue import Worker
@@ -153,3 +154,18 @@ async def test_who_cannot_sign_uses_nothing_up(narrow: Door) -> None:
     # Nor does the empty bucket tell him that there is such a site.
     assert (await narrow.get(good)).status_code == 429
     assert (await narrow.get(wrong)).status_code == 401
+
+
+async def test_a_key_brings_its_site_as_it_stands(door: Door) -> None:
+    """Whole, with both salts; and of the site that opened it, whatever else there is."""
+    keys = [await door.key(), await door.key()]
+    async with door.pipes.database.transaction() as tx:
+        site_id = door.created.site_id
+        for _ in range(2):
+            await merchants.rotate_salt(tx, site_id, at=door.clock.now())
+        await tx.execute(text("UPDATE site SET name = 'renamed' WHERE site_id = :its"), {"its": site_id})
+    for key in keys:
+        async with door.pipes.database.singly() as tx:
+            session, site = await players.use_key(tx, key, now=door.clock.now())
+            assert site == await merchants.site(tx, session.player.site_id)
+        assert (site.site_id, site.name, len(site.salts)) == (site_id, "renamed", 2)

@@ -21,12 +21,12 @@ __all__ = [
     "ALARMS",
     "BATCHES",
     "CALLS",
-    "CALL_SECONDS",
     "JOBS",
     "NOTICES",
     "PAYMENTS",
     "SEAL_LAG",
     "WEBHOOKS",
+    "call_ended",
     "rendered",
     "request_answered",
 ]
@@ -40,7 +40,7 @@ _HTTP_OWN_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.5, 1, 2),
 )
 CALLS = Counter("cashier_calls_total", "Outgoing calls by peer and outcome", ["peer", "outcome"])
-CALL_SECONDS = Histogram("cashier_call_seconds", "Time of outgoing calls", ["peer"])
+_CALL_SECONDS = Histogram("cashier_call_seconds", "Time of outgoing calls", ["peer"])
 JOBS = Counter("cashier_jobs_total", "Jobs by name and how they ended", ["job", "end"])
 PAYMENTS = Counter("cashier_payments_total", "Payment status changes", ["kind", "sub_status"])
 NOTICES = Counter("cashier_notices_total", "Provider notices", ["provider", "result"])
@@ -76,6 +76,24 @@ def request_answered(
 @cache  # there are as many as there are routes and statuses; finding them anew costs more than counting
 def _of(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return _HTTP_REQUESTS.labels(method, route, str(status)), _HTTP_SECONDS.labels(method, route)
+
+
+def call_ended(peer: str, outcome: str, seconds: float) -> None:
+    """Count one outgoing call.
+
+    Args:
+        peer: whom we called; as many as are registered.
+        outcome: the class of the answer's status, or how it failed.
+        seconds: that it took.
+    """
+    ended, took = _of_peer(peer, outcome)
+    ended.inc()
+    took.observe(seconds)
+
+
+@cache
+def _of_peer(peer: str, outcome: str) -> tuple[Counter, Histogram]:
+    return CALLS.labels(peer, outcome), _CALL_SECONDS.labels(peer)
 
 
 def rendered() -> bytes:

@@ -185,8 +185,7 @@ class HttpClient:
         finally:
             line.callers -= 1
             line.used_at = self._clock.monotonic()
-            metrics.CALLS.labels(name, outcome).inc()
-            metrics.CALL_SECONDS.labels(name).observe(line.used_at - started)
+            metrics.call_ended(name, outcome, line.used_at - started)
             waits.add(line.used_at - started)
 
     def _target(self, url: str, peer: str | None) -> addresses.Target:

@@ -22,6 +22,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, TypeAlias
 
@@ -312,12 +313,16 @@ def request_of(
                 f"the header {name!r} is not for callers, or holds a character that no header may hold"
             )
     ours = {"accept-encoding": "identity", "user-agent": user_agent}
-    request = httpx.Request(method, url, headers={**headers, **ours}, content=body)
+    request = httpx.Request(method, _read_url(url), headers={**headers, **ours}, content=body)
     read = request.url
     port = read.port or addresses.DEFAULT_PORTS.get(read.scheme)
     if (read.scheme, read.host, port) != (target.scheme, target.host, target.port):
         raise CallFailed(FailureKind.REFUSED_ADDRESS, target.peer, "the address can be read in two ways")
     return request
+
+
+# A peer is called at the same address again and again, and each reading costs a dozen expressions.
+_read_url = lru_cache(maxsize=256)(httpx.URL)
 
 
 async def exchange(
@@ -334,7 +339,7 @@ async def exchange(
         response = await transport.handle_async_request(request)
         try:
             body = await _content(response, answer_limit_bytes, peer)
-            return response.status_code, dict(response.headers), body
+            return response.status_code, dict(response.headers.items()), body
         finally:
             await response.aclose()
     finally:

@@ -1,8 +1,8 @@
 """Work for later, as rows: PgQueuer on the same PostgreSQL.
 
-`add` writes a job through the transaction's own connection, so the job exists exactly if the transaction
-commits. The `Worker` runs jobs at least once: every handler must bear a repeat. A handler that raises is
-tried again with growing delays, then held as a dead letter until somebody revives it.
+A job is a row of the transaction of what it is about (`add`, or `job` together with other writes), so it
+exists exactly if that commits. The `Worker` runs jobs at least once: every handler must bear a repeat. A
+handler that raises is tried again with growing delays, then held as a dead letter until somebody revives it.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from sqlalchemy import text
 
 from app.kernel.masking import mask_excerpt
 from app.plumbing import metrics
-from app.plumbing.database import Database, Reader, Transaction, asyncpg_dsn, is_busy
-from app.plumbing.queue_wire import NAMES, SCHEMA, Connection, Driver, queries_over
+from app.plumbing.database import Database, Reader, Transaction, Write, asyncpg_dsn, is_busy
+from app.plumbing.queue_wire import NAMES, NEW_JOB, NEW_JOBS, SCHEMA, Connection, Driver, queries_over
 
 __all__ = [
     "SCHEMA",
@@ -36,6 +36,7 @@ __all__ = [
     "dead_letters",
     "forget",
     "install_sql",
+    "job",
     "oldest_due_seconds",
     "revive",
     "unfinished",
@@ -77,6 +78,32 @@ def uninstall_sql() -> str:
     return f"{QueryBuilderEnvironment(NAMES).build_uninstall_query()}; DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"
 
 
+def job(
+    name: str,
+    payload: Mapping[str, Any],
+    *,
+    after: timedelta = timedelta(0),
+    key: str | None = None,
+    urgent: bool = False,
+) -> Write:
+    """One job, to be written together with what it is about.
+
+    Args:
+        name: the handler's name, `<room>.<verb>`.
+        payload: JSON-able facts, ids rather than contents.
+        after: not before this long from now, by the database's clock.
+        key: while a job with this key waits or runs, a second one is not added.
+        urgent: before every job that is not, however long that has waited.
+    """
+    return NEW_JOB, {
+        "priority": int(urgent),
+        "entrypoint": name,
+        "payload": _body(payload),
+        "after": after,
+        "dedupe_key": key,
+    }
+
+
 async def add(
     tx: Transaction,
     name: str,
@@ -86,19 +113,9 @@ async def add(
     key: str | None = None,
     urgent: bool = False,
 ) -> None:
-    """Write one job in the caller's transaction.
-
-    Args:
-        tx: the transaction that decides whether the job exists.
-        name: the handler's name, `<room>.<verb>`.
-        payload: JSON-able facts, ids rather than contents.
-        after: not before this long from now, by the database's clock.
-        key: while a job with this key waits or runs, a second one is not added.
-        urgent: before every job that is not, however long that has waited.
-    """
-    queries = queries_over(AsyncpgDriver(tx.raw))
-    body = json.dumps(payload, separators=(",", ":")).encode()
-    await queries.enqueue([name], [body], [int(urgent)], [after], [key], on_conflict="skip")
+    """Write one job in the caller's transaction, which decides whether it exists; arguments as of `job`."""
+    assert tx.raw, "it asserts that a transaction is open: a job alone does not commit by itself"
+    await tx.write(job(name, payload, after=after, key=key, urgent=urgent))
 
 
 async def add_all(
@@ -116,17 +133,15 @@ async def add_all(
         payloads: one for each job.
         keys: as many, if any.
     """
+    assert tx.raw, "as in `add`"
     if payloads:
-        count = len(payloads)
-        bodies: list[bytes | None] = [json.dumps(one, separators=(",", ":")).encode() for one in payloads]
-        await queries_over(AsyncpgDriver(tx.raw)).enqueue(
-            [name] * count,
-            bodies,
-            [int(urgent)] * count,
-            [timedelta(0)] * count,
-            [*keys] if keys else [None] * count,
-            on_conflict="skip",
-        )
+        its = {"of_priority": int(urgent), "of_name": name}
+        bodies = [_body(one) for one in payloads]
+        await tx.write((NEW_JOBS, {**its, "payloads": bodies, "keys": [*keys] or [None] * len(bodies)}))
+
+
+def _body(payload: Mapping[str, Any]) -> bytes:
+    return json.dumps(payload, separators=(",", ":")).encode()
 
 
 async def oldest_due_seconds(reader: Reader) -> float:

@@ -1,22 +1,93 @@
 """How PgQueuer reaches the database: its statements, its connections, and what it is kept from doing."""
 
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import structlog
 from pgqueuer import AsyncpgDriver, AsyncpgPoolDriver, Queries
+from pgqueuer.adapters.persistence import schema_ddl
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
+from pgqueuer.domain.schema.queue import dedupe_predicate
 from pgqueuer.domain.settings import DBSettings
 from pgqueuer.models import Job, TracebackRecord
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Integer,
+    Interval,
+    LargeBinary,
+    Text,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.dialects.postgresql import Insert, insert
 from typing_extensions import override
 
 from app.plumbing import metrics
+from app.plumbing.database import Built
 
-__all__ = ["NAMES", "SCHEMA", "Connection", "Driver", "queries_over"]
+__all__ = ["NAMES", "NEW_JOB", "NEW_JOBS", "SCHEMA", "Connection", "Driver", "queries_over"]
 
 SCHEMA = "queue"
 NAMES = DBSettings(db_schema=SCHEMA)
 _log = structlog.get_logger("queue")
+
+_NO_HEADERS: ColumnElement[object] = literal_column("'null'::jsonb")
+_jobs = table(
+    NAMES.queue_table,
+    column("priority", Integer),
+    column("entrypoint", Text),
+    column("payload", LargeBinary),
+    column("execute_after"),
+    column("dedupe_key", Text),
+    column("headers"),
+    column("status"),
+    schema=SCHEMA,
+)
+
+
+def _unless_there(new: Insert) -> Insert:
+    """Add none while one with the same key waits or runs; PostgreSQL knows the index by its condition."""
+    predicate = schema_ddl.spelled(dedupe_predicate(NAMES), NAMES)
+    return new.on_conflict_do_nothing(index_elements=["dedupe_key"], index_where=text(predicate))
+
+
+# What PgQueuer's own `enqueue` writes, as statements that can be joined with others; but for a line in its
+# log that a job was queued, which nobody reads.
+NEW_JOB = Built(
+    _unless_there(
+        insert(_jobs).values(
+            execute_after=func.now() + bindparam("after", type_=Interval),
+            headers=_NO_HEADERS,
+            status=literal_column("'queued'"),
+        )
+    )
+)
+
+
+def _several() -> Insert:
+    one = (column("payload", LargeBinary), column("dedupe_key", Text))
+    given = (bindparam("payloads", type_=ARRAY(LargeBinary)), bindparam("keys", type_=ARRAY(Text)))
+    each = func.unnest(*given).table_valued(*one, with_ordinality="place").render_derived(name="each")
+    its: dict[str, ColumnElement[Any]] = {
+        "priority": bindparam("of_priority", type_=Integer),
+        "entrypoint": bindparam("of_name", type_=Text),
+        "payload": each.c.payload,
+        "execute_after": func.now(),
+        "dedupe_key": each.c.dedupe_key,
+        "headers": _NO_HEADERS,
+        "status": literal_column(f"'queued'::{NAMES.qualified.queue_status_type}"),
+    }
+    return insert(_jobs).from_select([*its], select(*its.values()).order_by(each.c.place))
+
+
+NEW_JOBS = Built(_unless_there(_several()))
 
 
 class _Queries(Queries):

@@ -15,7 +15,15 @@ from app.webhooks.model import (
     Notification,
     WebhookState,
 )
-from app.webhooks.outbox import WebhookNotFound, WebhookOvertaken, announce, is_heard_at, publish, replay
+from app.webhooks.outbox import (
+    WebhookNotFound,
+    WebhookOvertaken,
+    announce,
+    announcing,
+    is_heard_at,
+    publish,
+    replay,
+)
 from app.webhooks.queries import EndpointNotFound, attempts_at, endpoint, endpoint_list
 from app.webhooks.terms import EVENT_TYPES
 
@@ -32,6 +40,7 @@ __all__ = [
     "WebhookOvertaken",
     "WebhookState",
     "announce",
+    "announcing",
     "attempts_at",
     "endpoint",
     "endpoint_list",

@@ -2,7 +2,8 @@
 
 An attempt is: a transaction that decides whether one is due and takes it, the call with no transaction open,
 a transaction that writes how it ended. A crash between the last two sends again, with the same webhook-id, as
-soon as nobody can be at it any more.
+soon as nobody can be at it any more. Of a notification that nothing stands before, and that is heard, each of
+the two is a statement or two that commit by themselves.
 
 Locks are taken in one order, so that nobody waits in a ring: webhooks of a payment by `sequence`, then the
 endpoint.
@@ -15,17 +16,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import structlog
-from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.engine import Row
 
 from app import merchants
-from app.kernel.masking import mask_excerpt
 from app.plumbing import messages, metrics
 from app.plumbing.database import Built, Transaction, Write
 from app.plumbing.http import CallFailed, FailureKind, Reply
 from app.plumbing.pipes import Pipes
 from app.webhooks import rules
+from app.webhooks.endings import and_heard, noted
 from app.webhooks.model import (
     AttemptResult,
     EndpointState,
@@ -37,7 +39,7 @@ from app.webhooks.model import (
 from app.webhooks.outbox import enqueue
 from app.webhooks.queries import endpoint, event_of, live_secrets
 from app.webhooks.standing import failed, succeeded
-from app.webhooks.tables import webhook_attempts, webhooks
+from app.webhooks.tables import webhooks
 from app.webhooks.turns import (
     CLOCK_SLACK,
     DEADLINE_SECONDS,
@@ -57,7 +59,6 @@ from app.webhooks.turns import (
 
 __all__ = ["deliver"]
 
-_KEPT_MARKS = 2_000  # of a masked answer
 # Nothing was asked of the endpoint, so no attempt is counted: come back when its queue or breaker lets us in.
 _NOT_EVEN_TRIED = frozenset({FailureKind.PEER_BUSY, FailureKind.BREAKER_OPEN})
 _STEP_BACK = timedelta(seconds=30)
@@ -68,18 +69,6 @@ _log = structlog.get_logger("webhooks")
 # Built once: every attempt asks or writes them.
 _LOCKED = Built(select(webhooks).where(ITS).with_for_update())
 _CHANGED = Built(update(webhooks).where(ITS))
-_ATTEMPT = Built(
-    webhook_attempts.insert().values(
-        site_id=bindparam("of_site"),
-        webhook_id=bindparam("of_webhook"),
-        number=select(func.coalesce(func.max(webhook_attempts.c.number), 0) + 1)
-        .where(
-            webhook_attempts.c.site_id == bindparam("of_site"),
-            webhook_attempts.c.webhook_id == bindparam("of_webhook"),
-        )
-        .scalar_subquery(),
-    )
-)
 
 
 class _Busy(Exception):
@@ -106,19 +95,21 @@ async def deliver(pipes: Pipes, site_id: int, webhook_id: str) -> None:
     """Make one attempt if one is due, record it, and leave the job of the next; safe to run twice."""
     now = pipes.clock.now()
     sending: _Sending | None = None
-    async with pipes.database.singly() as tx:
-        row = await tx.first(WITH_NEIGHBOURS, its(site_id, webhook_id))
-        if row is None or not is_due(row, now):
-            return
+    row: Row[Any] | None = None
     try:
-        if row.endpoint_id or row.has_older or is_under_way(row, now):
+        async with pipes.database.singly() as tx:
+            row = await tx.first(WITH_NEIGHBOURS, its(site_id, webhook_id))
+            if row is None or not is_due(row, now):
+                return
+            waits = row.endpoint_id or row.has_older or is_under_way(row, now)
+            if not waits:
+                # Its statements commit one by one: each may be done again, none needs what another saw.
+                sending = await _due_notification(tx, pipes, row, now)
+        if waits:
             async with pipes.database.transaction() as tx:
                 sending = await _taken_in_turn(tx, pipes, row, now)
-        else:
-            # Its statements commit one by one: each may be done again, and none needs what another has seen.
-            async with pipes.database.singly() as tx:
-                sending = await _due_notification(tx, pipes, row, now)
     except _Busy:
+        assert row is not None, "only who has read it is kept back"
         async with pipes.database.transaction() as tx:
             await stand_aside(tx, row, now)
         return
@@ -268,28 +259,50 @@ def _check_peer(pipes: Pipes, row: Row[Any], url: str) -> None:
 
 async def _record(pipes: Pipes, sending: _Sending, reply: Reply | None, reason: str) -> None:
     now = pipes.clock.now()
+    if await _is_heard_at_once(pipes, sending, reply, now):
+        result = AttemptResult.HEARD
+    else:
+        async with pipes.database.transaction() as tx:
+            result = await _recorded(tx, sending, reply, reason, now)
+    metrics.WEBHOOKS.labels(result.value).inc()
+
+
+async def _is_heard_at_once(pipes: Pipes, sending: _Sending, reply: Reply | None, now: datetime) -> bool:
+    """Close a notification that was heard, unless it is another's by now; if so, do nothing."""
+    if sending.row.endpoint_id or reply is None or not is_heard(reply.status, reply.body):
+        return False
+    attempt = noted(sending.row, sending.url, AttemptResult.HEARD, reply, "", now)
+    try:
+        async with pipes.database.singly() as tx:
+            return await tx.write(and_heard(attempt, sending.ends_at)) is not None
+    except asyncpg.UniqueViolationError:
+        return False
+
+
+async def _recorded(
+    tx: Transaction, sending: _Sending, reply: Reply | None, reason: str, now: datetime
+) -> AttemptResult:
     row = sending.row
     answer = rules.answer_of(reply.status, reply.headers, now) if reply else rules.Answer()
-    async with pipes.database.transaction() as tx:
-        stands = await tx.one(_LOCKED, its_of(row))
-        attempts, chance = stands.attempts + 1, random.random()  # noqa: S311, TID251  jitter, not a secret
-        if row.endpoint_id:
-            effect = rules.effect_of(answer, attempts, chance)
-        else:
-            effect = _effect_of_notification(reply, attempts, chance)
-        result = _result(effect, reply)
-        written = _attempt_of(sending, reply, result, reason, now)
-        # Who came too late writes only what happened: the next one, who is at it by now, goes on from there.
-        if stands.state == WebhookState.PENDING and stands.attempt_ends_at == sending.ends_at:
-            await tx.write(written, _advanced(row, effect, attempts, now))
-            await _follow(tx, row, effect, now)
-        else:
-            await tx.write(written)
-        if row.endpoint_id and effect.state is WebhookState.DELIVERED:
-            await succeeded(tx, row)
-        elif row.endpoint_id:
-            await failed(tx, row, answer, effect.spare_for, now)
-    metrics.WEBHOOKS.labels(result.value).inc()
+    stands = await tx.one(_LOCKED, its_of(row))
+    attempts, chance = stands.attempts + 1, random.random()  # noqa: S311, TID251  jitter, not a secret
+    if row.endpoint_id:
+        effect = rules.effect_of(answer, attempts, chance)
+    else:
+        effect = _effect_of_notification(reply, attempts, chance)
+    result = _result(effect, reply)
+    attempt = noted(row, sending.url, result, reply, reason, now)
+    # Who came too late writes only what happened: the next one, who is at it by now, goes on from there.
+    if stands.state == WebhookState.PENDING and stands.attempt_ends_at == sending.ends_at:
+        await tx.write(attempt, _advanced(row, effect, attempts, now))
+        await _follow(tx, row, effect, now)
+    else:
+        await tx.write(attempt)
+    if row.endpoint_id and effect.state is WebhookState.DELIVERED:
+        await succeeded(tx, row)
+    elif row.endpoint_id:
+        await failed(tx, row, answer, effect.spare_for, now)
+    return result
 
 
 def _effect_of_notification(reply: Reply | None, attempts: int, chance: float) -> rules.Effect:
@@ -303,22 +316,6 @@ def _result(effect: rules.Effect, reply: Reply | None) -> AttemptResult:
     if effect.state is WebhookState.DELIVERED:
         return AttemptResult.HEARD
     return AttemptResult.NOT_HEARD if reply else AttemptResult.NO_ANSWER
-
-
-def _attempt_of(
-    sending: _Sending, reply: Reply | None, result: AttemptResult, reason: str, now: datetime
-) -> Write:
-    written = {
-        **its_of(sending.row),
-        "url": sending.url,
-        "result": result,
-        "http_status": reply.status if reply else None,
-        "answer": mask_excerpt(reply.body, _KEPT_MARKS) if reply else "",
-        "reason": reason,
-        "elapsed_ms": reply.elapsed_ms if reply else None,
-        "attempted_at": now,
-    }
-    return _ATTEMPT, written
 
 
 def _advanced(row: Row[Any], effect: rules.Effect, attempts: int, now: datetime) -> Write:

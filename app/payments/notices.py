@@ -1,17 +1,38 @@
 """Reading what a provider told us: the stored notice becomes evidence, or an orphan for people to match."""
 
 from datetime import datetime
+from types import SimpleNamespace
+from typing import Final
+
+from sqlalchemy import bindparam, select
 
 from app import providers
 from app.payments.asking import apply, carry_on
 from app.payments.casebook import open_orphan
 from app.payments.disputes import apply_dispute
 from app.payments.model import Source
-from app.payments.queries import payment, payment_of_reference
-from app.plumbing.database import Transaction
+from app.payments.queries import Attempt, Payment, attempt_of, payment_of
+from app.payments.tables import attempts, payments
+from app.plumbing.database import Built, Transaction
 from app.plumbing.pipes import Pipes
 
 __all__ = ["read_notice"]
+
+# Beside a payment, which has some columns of the same names.
+_OF_TRY: Final = {one.name: f"try_{one.name}" for one in attempts.c if one.name != "answer"}
+_LOCKED = Built(
+    select(payments, *(attempts.c[name].label(label) for name, label in _OF_TRY.items()))
+    .join(
+        attempts,
+        (attempts.c.site_id == payments.c.site_id) & (attempts.c.payment_id == payments.c.payment_id),
+    )
+    .where(
+        attempts.c.site_id == bindparam("of_site"),
+        attempts.c.attempt_id == bindparam("of_attempt"),
+        attempts.c.account == bindparam("of_account"),
+    )
+    .with_for_update(key_share=True, of=payments)
+)
 
 
 class _ReadMeanwhile(Exception):
@@ -46,22 +67,22 @@ async def _read(tx: Transaction, site_id: int, notice_id: str, now: datetime) ->
     Raises:
         _ReadMeanwhile: it was new, and is not any more; the transaction must not commit.
     """
-    notice = await providers.stored_notice(tx, site_id, notice_id)
-    if notice is None or notice.state is not providers.NoticeState.NEW:
+    unread = await providers.unread_notice(tx, site_id, notice_id)
+    if unread is None:
         return []
-    account = await providers.account(tx, site_id, notice.account)
+    notice, account = unread
     reports = sorted(providers.reports_of(account, notice), key=lambda report: report.reference)
     to_ask: list[str] = []
     state, reason = providers.NoticeState.READ, ""
     if not reports:
         state, reason = providers.NoticeState.UNREADABLE, "no fact could be read from it"
     for report in reports:  # in one order, so that two notices never wait for each other
-        attempt = await payment_of_reference(tx, site_id, report.reference)
-        if attempt is None or attempt.account != account.account:
+        its = await payment_of_reference(tx, site_id, account.account, report.reference)
+        if its is None:
             state, reason = providers.NoticeState.ORPHAN, f"reference {report.reference[:64]} is not ours"
             await open_orphan(tx, site_id, notice_id, _told(report), at=now)
             continue
-        found = await payment(tx, site_id, attempt.payment_id, lock=True)
+        found, attempt = its
         if report.dispute is not None:
             await apply_dispute(tx, found, attempt, report.dispute, at=now)
             continue
@@ -71,6 +92,18 @@ async def _read(tx: Transaction, site_id: int, notice_id: str, now: datetime) ->
     if not await providers.close_notice(tx, site_id, notice_id, state, at=now, reason=reason):
         raise _ReadMeanwhile
     return to_ask
+
+
+async def payment_of_reference(
+    tx: Transaction, site_id: int, account: str, reference: str
+) -> tuple[Payment, Attempt] | None:
+    """The payment whose try at this account has the id that its provider quotes, locked, and that try."""
+    its = {"of_site": site_id, "of_account": account, "of_attempt": reference}
+    row = await tx.first(_LOCKED, its)
+    if row is None:
+        return None
+    its_try = SimpleNamespace(**{name: getattr(row, label) for name, label in _OF_TRY.items()})
+    return payment_of(row), attempt_of(its_try)
 
 
 def _told(report: providers.Report) -> dict[str, object]:

@@ -16,7 +16,7 @@ from app.kernel.money import Money
 from app.payments.contract import event_type
 from app.payments.model import Attention, Decided, Facts
 from app.payments.states import Kind, Status, SubStatus
-from app.payments.tables import attempts, payment_events, payments
+from app.payments.tables import payment_events, payments
 from app.plumbing.database import Built, Reader
 from app.providers import State
 
@@ -30,7 +30,6 @@ __all__ = [
     "payment",
     "payment_of",
     "payment_of_merchant",
-    "payment_of_reference",
     "payment_of_view",
     "site_of_view",
     "taken_again",
@@ -48,11 +47,6 @@ _BY_ID = payments.select().where(
     payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment")
 )
 _ONE, _ONE_LOCKED = Built(_BY_ID), Built(_BY_ID.with_for_update(key_share=True))
-_TRY = Built(
-    attempts.select().where(
-        attempts.c.site_id == bindparam("of_site"), attempts.c.attempt_id == bindparam("of_attempt")
-    )
-)
 
 
 class PaymentNotFound(Refusal):
@@ -263,12 +257,6 @@ async def payment_of_merchant(
     return found
 
 
-async def payment_of_reference(reader: Reader, site_id: int, reference: str) -> Attempt | None:
-    """The try whose id a provider quotes, if it is one of ours."""
-    row = await reader.first(_TRY, {"of_site": site_id, "of_attempt": reference})
-    return attempt_of(row) if row else None
-
-
 async def events(reader: Reader, site_id: int, payment_id: str) -> Sequence[Row[Any]]:
     """Everything that happened to a payment, in order."""
     return await reader.all(
@@ -322,7 +310,7 @@ def site_of_view(view_token: str) -> int:
     return merchants.site_number(view_token.partition("-")[0])
 
 
-def attempt_of(row: Row[Any]) -> Attempt:
+def attempt_of(row: Any) -> Attempt:  # noqa: ANN401  or what has its columns
     """Read a row of the table `attempt`."""
     said = State(row.state) if row.state else None
     its = (row.attempt_id, row.payment_id, row.account, row.leg, row.is_over, said, row.said_paid)

@@ -29,6 +29,7 @@ __all__ = [
     "reports_of",
     "stored_notice",
     "takes_orders",
+    "unread_notice",
 ]
 
 
@@ -65,6 +66,21 @@ _BY_ID = notices.select().where(
     notices.c.site_id == bindparam("of_site"), notices.c.notice_id == bindparam("of_notice")
 )
 _NOTICE, _NOTICE_LOCKED = Built(_BY_ID), Built(_BY_ID.with_for_update())
+_found = provider_accounts.c
+_OF_ACCOUNT = (_found.gateway, _found.base_url, _found.page_origin, _found.credentials)
+_OF_FORMER = (_found.former_secret, _found.former_secret_ends_at)
+# A notice that nobody has read, and whose it is.
+_UNREAD = Built(
+    select(notices, *_OF_ACCOUNT, *_OF_FORMER)
+    .outerjoin(
+        provider_accounts, (_found.site_id == notices.c.site_id) & (_found.account == notices.c.account)
+    )
+    .where(
+        notices.c.site_id == bindparam("of_site"),
+        notices.c.notice_id == bindparam("of_notice"),
+        notices.c.state == NoticeState.NEW,
+    )
+)
 
 
 async def accounts(
@@ -173,6 +189,22 @@ async def stored_notice(
     its = {"of_site": site_id, "of_notice": notice_id}
     row = await reader.first(_NOTICE_LOCKED if lock else _NOTICE, its)
     return _notice(row) if row else None
+
+
+async def unread_notice(
+    reader: Reader, site_id: int, notice_id: str
+) -> tuple[StoredNotice, ProviderAccount] | None:
+    """A notice that nobody has read yet, and the account that it came to.
+
+    Raises:
+        AccountNotFound: nobody speaks the account's language any more.
+    """
+    row = await reader.first(_UNREAD, {"of_site": site_id, "of_notice": notice_id})
+    if row is None:
+        return None
+    if row.gateway not in GATEWAYS:
+        raise AccountNotFound(account=row.account)
+    return _notice(row), _account(row)
 
 
 async def orphans(reader: Reader, site_id: int, limit: int = 100) -> Sequence[StoredNotice]:

@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from app import payments, providers
 from app.payments import notices
-from app.payments.queries import Attempt, payment_of_reference
-from app.plumbing.database import Reader
+from app.payments.queries import Attempt, Payment
+from app.plumbing.database import Transaction
 from tests.payments import conftest
 from tests.payments.world import ACCOUNT, AMOUNT, World, fact
 
@@ -95,9 +95,13 @@ async def test_what_another_has_read_meanwhile_leaves_nothing_of_this_reading(
         async with world.database.transaction() as tx:
             assert await providers.close_notice(tx, world.site_id, notice_id, state, at=world.clock.now())
 
-    async def closed_then_found(reader: Reader, site_id: int, reference: str) -> Attempt | None:
+    find = notices.payment_of_reference
+
+    async def closed_then_found(
+        tx: Transaction, site_id: int, account: str, reference: str
+    ) -> tuple[Payment, Attempt] | None:
         await asyncio.create_task(close(), context=contextvars.Context())  # of another process
-        return await payment_of_reference(reader, site_id, reference)
+        return await find(tx, site_id, account, reference)
 
     monkeypatch.setattr(notices, "payment_of_reference", closed_then_found)
     before = await world.payment()

@@ -24,7 +24,16 @@ from sqlalchemy import text
 from app.kernel.masking import mask_excerpt
 from app.plumbing import metrics
 from app.plumbing.database import Database, Reader, Transaction, Write, asyncpg_dsn, is_busy
-from app.plumbing.queue_wire import NAMES, NEW_JOB, NEW_JOBS, SCHEMA, Connection, Driver, queries_over
+from app.plumbing.queue_wire import (
+    NAMES,
+    NEW_JOB,
+    NEW_JOBS,
+    SCHEMA,
+    Connection,
+    Driver,
+    jobs_beside,
+    queries_over,
+)
 
 __all__ = [
     "SCHEMA",
@@ -37,6 +46,7 @@ __all__ = [
     "forget",
     "install_sql",
     "job",
+    "jobs_beside",
     "oldest_due_seconds",
     "revive",
     "unfinished",

@@ -14,6 +14,7 @@ from pgqueuer.models import Job, TracebackRecord
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    FromClause,
     Integer,
     Interval,
     LargeBinary,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
+    literal,
     literal_column,
     select,
     table,
@@ -32,7 +34,7 @@ from typing_extensions import override
 from app.plumbing import metrics
 from app.plumbing.database import Built
 
-__all__ = ["NAMES", "NEW_JOB", "NEW_JOBS", "SCHEMA", "Connection", "Driver", "queries_over"]
+__all__ = ["NAMES", "NEW_JOB", "NEW_JOBS", "SCHEMA", "Connection", "Driver", "jobs_beside", "queries_over"]
 
 SCHEMA = "queue"
 NAMES = DBSettings(db_schema=SCHEMA)
@@ -71,23 +73,39 @@ NEW_JOB = Built(
 )
 
 
-def _several() -> Insert:
-    one = (column("payload", LargeBinary), column("dedupe_key", Text))
-    given = (bindparam("payloads", type_=ARRAY(LargeBinary)), bindparam("keys", type_=ARRAY(Text)))
-    each = func.unnest(*given).table_valued(*one, with_ordinality="place").render_derived(name="each")
+def jobs_beside(rows: FromClause, name: str, *, urgent: bool = False) -> Insert:
+    """Jobs for rows of another statement, of which this becomes a part: as `add_all` adds them.
+
+    Args:
+        rows: with a `payload` and a `dedupe_key`, a column each.
+        name, urgent: as of `job`.
+    """
+    return _new_jobs(rows, literal(name, Text), literal(int(urgent), Integer))
+
+
+def _new_jobs(each: FromClause, name: ColumnElement[str], priority: ColumnElement[int]) -> Insert:
     its: dict[str, ColumnElement[Any]] = {
-        "priority": bindparam("of_priority", type_=Integer),
-        "entrypoint": bindparam("of_name", type_=Text),
+        "priority": priority,
+        "entrypoint": name,
         "payload": each.c.payload,
         "execute_after": func.now(),
         "dedupe_key": each.c.dedupe_key,
         "headers": _NO_HEADERS,
         "status": literal_column(f"'queued'::{NAMES.qualified.queue_status_type}"),
     }
-    return insert(_jobs).from_select([*its], select(*its.values()).order_by(each.c.place))
+    return _unless_there(insert(_jobs).from_select([*its], select(*its.values()).select_from(each)))
 
 
-NEW_JOBS = Built(_unless_there(_several()))
+_given = func.unnest(
+    bindparam("payloads", type_=ARRAY(LargeBinary)), bindparam("keys", type_=ARRAY(Text))
+).table_valued(column("payload", LargeBinary), column("dedupe_key", Text))
+NEW_JOBS = Built(
+    _new_jobs(
+        _given.render_derived(name="given"),
+        bindparam("of_name", type_=Text),
+        bindparam("of_priority", type_=Integer),
+    )
+)
 
 
 class _Queries(Queries):

@@ -1,4 +1,4 @@
-"""Notices as they arrive: verified, stored raw before they are read, those of one moment in one transaction.
+"""Notices as they arrive: verified, stored raw before they are read, those of one moment by one statement.
 
 A provider that sends its backlog, or tells of every order at once, costs one commit for many notices instead
 of one each; who comes alone waits for nobody.
@@ -12,20 +12,22 @@ from collections.abc import Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import structlog
+from sqlalchemy import ARRAY, Select, Text, bindparam, cast, column, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
 from app.kernel import ids
 from app.kernel.masking import CARD_PART, mask_cards, mask_value
 from app.plumbing import metrics, queue
 from app.plumbing.batching import Batcher
-from app.plumbing.database import Database, Transaction
+from app.plumbing.database import Built, Database, Transaction
 from app.providers.contract import BadNotice, NoticeReply, ProviderAccount, RawNotice
 from app.providers.queries import AccountNotFound, accounts, gateway_of
-from app.providers.tables import NoticeState
+from app.providers.tables import NoticeState, notices
 
 __all__ = ["NOTICE_ARRIVED", "Intake", "read_soon", "take_notice"]
 
@@ -38,16 +40,41 @@ _MOST_WAITING: Final = 1_024
 _ESCAPED: Final = re.compile(r"(?<!\\)\\u([0-9a-f]{4})", re.IGNORECASE)
 _security = structlog.get_logger("security")
 
-# One that came before is only counted.
-_STORE: Final = """
-INSERT INTO notice (site_id, account, dedupe_key, notice_id, path, headers, body, arrivals, received_at)
-SELECT site_id, account, dedupe_key, notice_id, path, headers::jsonb, body, arrivals, received_at
-  FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[],
-              $8::integer[], $9::timestamptz[])
-    AS x (site_id, account, dedupe_key, notice_id, path, headers, body, arrivals, received_at)
-ON CONFLICT (site_id, account, dedupe_key) DO UPDATE SET arrivals = notice.arrivals + excluded.arrivals
-RETURNING site_id, account, dedupe_key, notice_id, state
-"""
+_COLUMNS: Final = (
+    *("site_id", "account", "dedupe_key", "notice_id"),
+    *("path", "headers", "body", "arrivals", "received_at"),
+)
+_KEY: Final = ("site_id", "account", "dedupe_key")
+
+
+def _storing() -> Select[*tuple[Any, ...]]:
+    """Notices, and a job for each that nobody has read; one that came before is only counted."""
+    types = [notices.c[name].type for name in _COLUMNS]
+    given = func.unnest(
+        *(bindparam(f"of_{name}", type_=ARRAY(kind)) for name, kind in zip(_COLUMNS, types, strict=True))
+    ).table_valued(*(column(name, kind) for name, kind in zip(_COLUMNS, types, strict=True)))
+    new = insert(notices).from_select(_COLUMNS, select(*given.render_derived(name="given").c))
+    stored = (
+        new.on_conflict_do_update(
+            index_elements=_KEY, set_={"arrivals": notices.c.arrivals + new.excluded.arrivals}
+        )
+        .returning(*(notices.c[name] for name in _KEY), notices.c.notice_id, notices.c.state)
+        .cte("stored")
+    )
+    said = func.json_build_object("site_id", stored.c.site_id, "notice_id", stored.c.notice_id)
+    unread = (
+        select(
+            func.convert_to(cast(said, Text), "UTF8").label("payload"),
+            (f"{NOTICE_ARRIVED}:" + stored.c.notice_id).label("dedupe_key"),
+        )
+        .where(stored.c.state == NoticeState.NEW)
+        .subquery("unread")
+    )
+    jobs = queue.jobs_beside(unread, NOTICE_ARRIVED, urgent=True)
+    return select(stored).add_cte(jobs.cte("jobs"))
+
+
+_STORE: Final = Built(_storing())
 _Key = tuple[int, str, str]  # site, account, what the body is known by
 
 
@@ -163,7 +190,7 @@ async def _take(database: Database, arrived: Sequence[_Arrived]) -> list[_Answer
         seen = [_verified(one, known.get((one.site_id, one.account))) for one in arrived]
         return seen, await _store(tx, [one for one in seen if isinstance(one, _Verified)])
 
-    seen, stored = await database.retried(take)
+    seen, stored = await database.retried(take, is_one_statement=True)
     for one in seen:
         if isinstance(one, _Verified):
             if one.by_former:
@@ -236,14 +263,13 @@ async def _store(tx: Transaction, verified: Sequence[_Verified]) -> dict[_Key, s
     rows = [
         (
             *(*key, one.arrived.notice_id, one.arrived.notice.path),
-            *(json.dumps(mask_value(dict(one.arrived.notice.headers))), one.body, times[key], one.arrived.at),
+            *(mask_value(dict(one.arrived.notice.headers)), one.body, times[key], one.arrived.at),
         )
         for key, one in sorted(first.items(), key=lambda item: item[0])
     ]
-    stored = await tx.raw.fetch(_STORE, *zip(*rows, strict=True))
-    unread = [(row["site_id"], row["notice_id"]) for row in stored if row["state"] == NoticeState.NEW]
-    await read_soon(tx, unread)
-    return {(row["site_id"], row["account"], row["dedupe_key"]): row["notice_id"] for row in stored}
+    columns = {f"of_{name}": values for name, values in zip(_COLUMNS, zip(*rows, strict=True), strict=True)}
+    stored = await tx.all(_STORE, columns)
+    return {(row.site_id, row.account, row.dedupe_key): row.notice_id for row in stored}
 
 
 def _without_cards(found: ProviderAccount, arrived: _Arrived) -> bytes:

@@ -5,7 +5,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, bindparam, exists, or_, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Text,
+    bindparam,
+    column,
+    exists,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.engine import Row
 
 from app.kernel.errors import Refusal
@@ -59,8 +71,15 @@ _ONE = select(provider_accounts).where(
 _ACCOUNT = Built(_ONE)  # every call to a provider begins with it
 # Who holds it waits for nobody but those who change it, and they for him (`operations`).
 _ACCOUNT_HELD = Built(_ONE.with_for_update(read=True))
-_ACCOUNTS = select(provider_accounts).where(
-    tuple_(provider_accounts.c.site_id, provider_accounts.c.account).in_(bindparam("wanted", expanding=True))
+_wanted = (
+    func.unnest(bindparam("of_sites", type_=ARRAY(Integer)), bindparam("of_accounts", type_=ARRAY(Text)))
+    .table_valued(column("site_id", Integer), column("account", Text))
+    .render_derived(name="wanted")
+)
+_ACCOUNTS = Built(
+    select(provider_accounts).where(
+        provider_accounts.c.site_id == _wanted.c.site_id, provider_accounts.c.account == _wanted.c.account
+    )
 )
 _BY_ID = notices.select().where(
     notices.c.site_id == bindparam("of_site"), notices.c.notice_id == bindparam("of_notice")
@@ -90,7 +109,8 @@ async def accounts(
     possible = [(site_id, name) for site_id, name in wanted if _can_be(site_id, name)]
     if not possible:
         return {}
-    rows = await reader.all(_ACCOUNTS, {"wanted": possible})
+    sites, names = zip(*possible, strict=True)
+    rows = await reader.all(_ACCOUNTS, {"of_sites": sites, "of_accounts": names})
     return {(row.site_id, row.account): _account(row) for row in rows if row.gateway in GATEWAYS}
 
 
@@ -169,7 +189,8 @@ async def accounts_of_site(reader: Reader, site_id: int) -> list[tuple[ProviderA
 
 async def able(reader: Reader, site_id: int, names: Collection[str], cap: Cap) -> set[str]:
     """Those of a site's accounts that take new orders of this kind now."""
-    rows = await reader.all(_ACCOUNTS, {"wanted": [(site_id, name) for name in names]}) if names else []
+    asked = {"of_sites": [site_id] * len(names), "of_accounts": [*names]}
+    rows = await reader.all(_ACCOUNTS, asked) if names else []
     return {
         row.account
         for row in rows

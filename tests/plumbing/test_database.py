@@ -225,3 +225,18 @@ async def test_other_failures_are_not_run_again(database: Database, execute: Exe
     with pytest.raises((DBAPIError, asyncpg.DivisionByZeroError)):
         await database.retried(wrong)
     assert runs == 1
+
+
+async def test_one_statement_is_run_again_without_a_transaction_around_it(database: Database) -> None:
+    runs = 0
+
+    async def ends_in_a_ring(tx: Transaction) -> int:
+        nonlocal runs
+        runs += 1
+        await write(tx, f"run {runs}")  # commits by itself
+        if runs == 1:
+            raise asyncpg.DeadlockDetectedError
+        return runs
+
+    assert await database.retried(ends_in_a_ring, is_one_statement=True) == 2
+    assert await written(database) == {"run 1", "run 2"}

@@ -278,16 +278,19 @@ class Database:
                     raise
                 raise CommitUnknown("the connection was lost with a statement") from error
 
-    async def retried(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def retried(
+        self, work: Callable[[Transaction], Awaitable[T]], *, is_one_statement: bool = False
+    ) -> T:
         """Run `work` in a transaction, and again from the start on a deadlock or serialization failure.
 
         At most `RETRY_LIMIT` runs, with full jitter between them. `work` must use the same ids in every run
-        and have no effect but its rows.
+        and have no effect but its rows. Where no more than one statement of it writes, and that may be done
+        again, it needs no transaction around it (`singly`).
         """
         run = 0
         while True:
             try:
-                async with self.transaction() as tx:
+                async with self.singly() if is_one_statement else self.transaction() as tx:
                     return await work(tx)
             except (DBAPIError, asyncpg.PostgresError) as error:
                 run += 1

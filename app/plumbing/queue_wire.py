@@ -1,7 +1,7 @@
 """How PgQueuer reaches the database: its statements, its connections, and what it is kept from doing."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import structlog
@@ -10,7 +10,9 @@ from pgqueuer.adapters.persistence import schema_ddl
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.domain.schema.queue import dedupe_predicate
 from pgqueuer.domain.settings import DBSettings
+from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
 from pgqueuer.models import Job, TracebackRecord
+from pgqueuer.ports.repository import EntrypointExecutionParameter
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -108,8 +110,68 @@ NEW_JOBS = Built(
 )
 
 
+# How long until the first job that waits is due; of each name the index gives one row, however many wait. The
+# names are asked for in a subquery: seen by the planner, they would be planned for each time.
+_FIRST_DUE = f"""
+SELECT min(first.execute_after) - now() AS left
+  FROM unnest((SELECT $1::text[])) AS its (name)
+ CROSS JOIN LATERAL (
+       SELECT execute_after FROM {NAMES.qualified.queue_table}
+        WHERE entrypoint = its.name AND status = 'queued'
+        ORDER BY execute_after LIMIT 1) AS first
+"""  # noqa: S608  constant names
+
+
 class _Queries(Queries):
-    """What PgQueuer says to the database, but for what it does when a retry cannot be written."""
+    """What PgQueuer says to the database, but for what it does when a retry cannot be written.
+
+    And in fewer words. It claims until there is nothing, and then asks what is due, what will be and what
+    waits at all. Here, who was given less than was asked for looks first whether more has come since, and
+    that look answers all of it: what comes after it is heard of by a notification, which nobody takes from
+    the listener any more before he waits.
+    """
+
+    # What the look has found, for those who ask right behind it: the time left, or None if nothing waits.
+    _looked: tuple[timedelta | None] | None = None
+    _had_all: bool = False
+
+    @override
+    async def dequeue(
+        self,
+        batch_size: int,
+        entrypoints: dict[QueueEntrypoint, EntrypointExecutionParameter],
+        queue_manager_id: QueueManagerId,
+        global_concurrency_limit: int | None,
+        heartbeat_timeout: timedelta,
+    ) -> list[Job]:
+        had_all, self._had_all, self._looked = self._had_all, False, None
+        if had_all and await self.eligible_queued_work([*entrypoints]) == 0:
+            return []
+        self._looked = None
+        jobs = await super().dequeue(
+            batch_size, entrypoints, queue_manager_id, global_concurrency_limit, heartbeat_timeout
+        )
+        self._had_all = 0 < len(jobs) < batch_size
+        return jobs
+
+    @override
+    async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
+        left = await self._first_due(entrypoints)
+        return int(left is not None and left <= timedelta(0))
+
+    @override
+    async def next_deferred_eta(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
+        return await self._first_due(entrypoints)
+
+    @override
+    async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
+        return int(await self._first_due(entrypoints) is not None)
+
+    async def _first_due(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
+        if self._looked is None:
+            [row] = await self.driver.fetch(_FIRST_DUE, entrypoints)
+            self._looked = (cast("timedelta | None", row["left"]),)
+        return self._looked[0]
 
     @override
     async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:

@@ -110,7 +110,10 @@ async def accounts(
     if not possible:
         return {}
     sites, names = zip(*possible, strict=True)
-    rows = await reader.all(_ACCOUNTS, {"of_sites": sites, "of_accounts": names})
+    if len(possible) == 1:  # planned once, and not for each array anew
+        rows = await reader.all(_ACCOUNT, {"of_site": sites[0], "of_account": names[0]})
+    else:
+        rows = await reader.all(_ACCOUNTS, {"of_sites": sites, "of_accounts": names})
     return {(row.site_id, row.account): _account(row) for row in rows if row.gateway in GATEWAYS}
 
 

@@ -18,7 +18,7 @@ CARD = "4111111111111111"
 async def test_what_the_queue_noted_of_old_jobs_is_forgotten(
     database: Database, clone_url: str, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three rows a job and four indexes over them: the worker drops what is a week old, some at a time."""
+    """Two rows a job and five indexes over them: the worker drops what is a week old, some at a time."""
     monkeypatch.setattr(queue, "_FORGOTTEN_AT_ONCE", 4)
     owner = await asyncpg.connect(asyncpg_dsn(clone_url))
     for age in ("1 year", "8 days", "6 days"):

@@ -4,7 +4,7 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, true
 
 from app import providers
 from app.payments.asking import apply, carry_on
@@ -20,18 +20,17 @@ __all__ = ["read_notice"]
 
 # Beside a payment, which has some columns of the same names.
 _OF_TRY: Final = {one.name: f"try_{one.name}" for one in attempts.c if one.name != "answer"}
+_locked = (
+    payments.select()
+    .where(payments.c.site_id == attempts.c.site_id, payments.c.payment_id == attempts.c.payment_id)
+    .with_for_update(key_share=True)
+    .lateral("locked")
+)
+# The try first, by its id alone, then its payment: whatever is known of young tables (decision 0009).
 _LOCKED = Built(
-    select(payments, *(attempts.c[name].label(label) for name, label in _OF_TRY.items()))
-    .join(
-        attempts,
-        (attempts.c.site_id == payments.c.site_id) & (attempts.c.payment_id == payments.c.payment_id),
-    )
-    .where(
-        attempts.c.site_id == bindparam("of_site"),
-        attempts.c.attempt_id == bindparam("of_attempt"),
-        attempts.c.account == bindparam("of_account"),
-    )
-    .with_for_update(key_share=True, of=payments)
+    select(_locked, *(attempts.c[name].label(label) for name, label in _OF_TRY.items()))
+    .select_from(attempts.join(_locked, true()))
+    .where(attempts.c.site_id == bindparam("of_site"), attempts.c.attempt_id == bindparam("of_attempt"))
 )
 
 
@@ -98,9 +97,8 @@ async def payment_of_reference(
     tx: Transaction, site_id: int, account: str, reference: str
 ) -> tuple[Payment, Attempt] | None:
     """The payment whose try at this account has the id that its provider quotes, locked, and that try."""
-    its = {"of_site": site_id, "of_account": account, "of_attempt": reference}
-    row = await tx.first(_LOCKED, its)
-    if row is None:
+    row = await tx.first(_LOCKED, {"of_site": site_id, "of_attempt": reference})
+    if row is None or row.try_account != account:
         return None
     its_try = SimpleNamespace(**{name: getattr(row, label) for name, label in _OF_TRY.items()})
     return payment_of(row), attempt_of(its_try)

@@ -9,7 +9,6 @@ from sqlalchemy import make_url
 
 from app.plumbing.database import asyncpg_dsn
 
-_DATABASE = "SELECT quote_ident(current_database())"
 SECRETS = [
     ("site_salt", "value"),
     ("site", "webhook_secret"),
@@ -105,7 +104,8 @@ async def test_a_hijacked_session_stays_what_it_is(clone_url: str, attack: str) 
 async def test_words_are_not_loosened_by_a_session_s_own_types(clone_url: str) -> None:
     """A copy of a database may let sessions make temporary types: that right is not copied with it."""
     owner = await asyncpg.connect(asyncpg_dsn(clone_url))
-    await owner.execute("GRANT TEMPORARY ON DATABASE {} TO PUBLIC".format(await owner.fetchval(_DATABASE)))
+    name = await owner.fetchval("SELECT quote_ident(current_database())")
+    await owner.execute(f"GRANT TEMPORARY ON DATABASE {name} TO PUBLIC")
     await owner.close()
     async with member(clone_url, "cashier_app") as session:
         await session.execute("CREATE DOMAIN pg_temp.text AS varchar(1)")

@@ -15,7 +15,7 @@ bank = conftest.bank
 stage = conftest.stage
 taker = withdrawing.browser
 
-HALF = "\\ud800"  # in the encoding that Python calls unicode_escape
+HALF = "+2AA-"  # in UTF-7, as Python reads it
 
 
 async def sent(client: httpx.AsyncClient, path: str, fields: dict[str, str]) -> httpx.Response:
@@ -23,7 +23,7 @@ async def sent(client: httpx.AsyncClient, path: str, fields: dict[str, str]) -> 
         f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
     )
-    kind = "multipart/form-data; boundary=b; charset=unicode_escape"
+    kind = "multipart/form-data; boundary=b; charset=utf-7"
     return await client.post(path, content="".join(parts) + "--b--", headers={"content-type": kind})
 
 
@@ -46,6 +46,13 @@ async def test_a_deposit_with_half_a_letter(payer: test_views.Browser, field: st
 async def test_a_withdrawal_with_half_a_letter(taker: withdrawing.Browser, path: str, field: str) -> None:
     good = {"key": taker.key, "form_token": "form-1", "amount": "1500", "lang": "en", **withdrawing.WALLET}
     assert is_malformed(await sent(taker.client, path, {**good, field: good[field] + HALF}), field)
+    await taker.nothing_happened()
+
+
+async def test_nor_is_the_name_of_a_field_one(taker: withdrawing.Browser) -> None:
+    good = {"key": taker.key, "form_token": "form-1", "amount": "1500", "lang": "en", **withdrawing.WALLET}
+    answer = await sent(taker.client, "/cashier/withdraw/review", {**good, f"to_{HALF}": HALF})
+    assert is_malformed(answer, "body")
     await taker.nothing_happened()
 
 

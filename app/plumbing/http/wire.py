@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 Dial: TypeAlias = Callable[[str, int], Awaitable[httpcore.AsyncNetworkStream]]
-"""From an address and a port to an open TCP connection; `httpcore.ConnectError` when there is none."""
+"""From an address and a port to an open connection of AnyIO; `httpcore.ConnectError` when there is none."""
 Transport: TypeAlias = httpx.AsyncBaseTransport
 Request: TypeAlias = httpx.Request
 Answer: TypeAlias = tuple[int, dict[str, str], bytes]

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from app import merchants, methods, payments, players
 from app.cashier import pages
@@ -20,6 +21,7 @@ __all__ = [
     "DepositForm",
     "Form",
     "MethodMissing",
+    "Typed",
     "Visit",
     "amount_of",
     "form_token",
@@ -35,6 +37,7 @@ __all__ = [
 
 _FORM_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _METHOD = re.compile(r"[a-z0-9_]{1,64}")
+_HALF_LETTER = re.compile("[\ud800-\udfff]")
 _FORM_TOKEN_BYTES = 24
 # protocol.md section 2.1: force_action opens one thing, alone or with the way to the other.
 _ALONE = {"1": "deposit", "2": "withdraw"}
@@ -51,14 +54,24 @@ class DeedNotOffered(Refusal):
     """The site did not open the cashier to {deed}."""
 
 
+def _whole(text: str) -> str:
+    # Parts of a form can be sent in an encoding that knows halves of letters; no page could show them again.
+    if _HALF_LETTER.search(text):
+        raise ValueError("half of a letter")
+    return text
+
+
+Typed = Annotated[str, AfterValidator(_whole)]
+
+
 class Form(BaseModel):
     """What every form that moves money sends."""
 
-    key: str = ""
-    form_token: str = ""
-    method: str = ""
-    amount: str = ""
-    lang: str = ""
+    key: Typed = ""
+    form_token: Typed = ""
+    method: Typed = ""
+    amount: Typed = ""
+    lang: Typed = ""
 
 
 class DepositForm(Form):

@@ -32,8 +32,9 @@ class WithdrawalForm(views.Form):
     """
 
     model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, views.Typed]
 
-    change: str = ""
+    change: views.Typed = ""
 
     @property
     def to(self) -> str:
@@ -42,8 +43,7 @@ class WithdrawalForm(views.Form):
 
     def typed(self, name: str) -> str:
         """What stands in a field of a destination; nothing where it was not sent."""
-        value = (self.model_extra or {}).get(name, "")
-        return value if isinstance(value, str) else ""
+        return str((self.model_extra or {}).get(name, ""))
 
 
 @dataclass(frozen=True, slots=True)

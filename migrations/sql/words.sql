@@ -1,7 +1,8 @@
 -- PostgreSQL reads the CHECKs of a table anew for every statement that writes to it, and most of what there is to read are lists
 -- of words: of a change of a payment they were half. A function is read once for each session. So each list stands in a function
 -- that has the name of its CHECK and the columns' names as its parameters, and says what the CHECK said.
--- A word more is a `CREATE OR REPLACE FUNCTION`, for which no row is read.
+-- A word more is a `CREATE OR REPLACE FUNCTION`, for which no row is read. It has the search path as well: a CHECK means what it
+-- meant when it was made, a function what its caller's session takes `text` for.
 DO $$
 DECLARE
   its record;
@@ -15,7 +16,7 @@ BEGIN
      GROUP BY c.oid
      ORDER BY c.conname
   LOOP
-    EXECUTE format('CREATE FUNCTION %I(%s) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS %L',
+    EXECUTE format('CREATE FUNCTION %I(%s) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = public, pg_temp AS %L',
                    its.name, its.parameters, format('BEGIN RETURN %s; END', its.rule));
     EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %I CHECK (%I(%s))',
                    its.its_table, its.name, its.name, its.name, its.columns);

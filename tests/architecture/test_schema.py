@@ -55,6 +55,15 @@ async def test_no_check_lists_words_by_itself(owner_database: Database) -> None:
         assert not await reader.all(text(query)), "PostgreSQL reads it anew for every statement"
 
 
+async def test_every_function_of_a_check_has_a_search_path_of_its_own(owner_database: Database) -> None:
+    query = """
+        SELECT proname FROM pg_proc JOIN pg_constraint ON conname = proname AND connamespace = pronamespace
+         WHERE contype = 'c' AND proconfig IS DISTINCT FROM '{"search_path=public, pg_temp"}'
+    """
+    async with owner_database.reading() as reader:
+        assert not await reader.all(text(query)), "the session of its caller says what its words mean"
+
+
 async def test_every_instant_and_sum_of_the_database_has_its_type(owner_database: Database) -> None:
     query = """
         SELECT table_name || '.' || column_name AS name, data_type AS type FROM information_schema.columns

@@ -1,5 +1,6 @@
 """TLS: connected is the address that was judged; the name stays what the certificate must speak of."""
 
+import asyncio
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -114,3 +115,20 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(
             with pytest.raises(CallFailed) as caught:
                 await client.call("GET", "https://shop.example/", deadline_seconds=5)
     assert (caught.value.kind, server.requests) == (FailureKind.NOT_CONNECTED, [])
+
+
+async def test_an_answer_in_a_record_of_its_own_that_nobody_asked_for_answers_no_later_request(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        asked = request.split()[1][1:]
+        for body in (asked, b"spare"):  # a record each, which arrive together
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+
+    async with serving(answer, tls=server_tls) as server:
+        board = Switchboard({HERE: server})
+        async with HttpClient(SystemClock(), resolve=public, dial=board.dial, tls=client_tls) as client:
+            for order in (b"first", b"second", b"third"):
+                reply = await client.call("GET", f"https://shop.example/{order.decode()}", deadline_seconds=5)
+                assert reply.body == order

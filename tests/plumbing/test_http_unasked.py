@@ -35,3 +35,20 @@ async def test_what_answers_once_keeps_its_connection() -> None:
         for _ in range(3):
             assert (await client.call("POST", server.url, body=b"x", deadline_seconds=5)).body == b"ok"
     assert server.hits == 1
+
+
+async def test_nor_does_what_lies_in_the_socket_s_own_buffer() -> None:
+    """The library takes 64 KiB at once out of what has arrived; here the answer is exactly as long."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+    length = 65_536 - len(head % 65_000)
+    long = head % length + b"x" * length
+    assert len(long) == 65_536
+
+    async def answer(_: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(long + OK)
+        await writer.drain()
+
+    async with serving(answer) as server, client_for(server) as client:
+        for _ in range(3):
+            reply = await client.call("GET", server.url, deadline_seconds=5)
+            assert len(reply.body) == length

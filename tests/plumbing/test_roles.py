@@ -99,3 +99,16 @@ async def test_a_hijacked_session_stays_what_it_is(clone_url: str, attack: str) 
         await session.execute("SET ROLE cashier_app")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await session.execute(attack)
+
+
+async def test_words_are_not_loosened_by_a_session_s_own_types(clone_url: str) -> None:
+    """A copy of a database may let sessions make temporary types: that right is not copied with it."""
+    owner = await asyncpg.connect(asyncpg_dsn(clone_url))
+    name = await owner.fetchval("SELECT quote_ident(current_database())")
+    await owner.execute(f"GRANT TEMPORARY ON DATABASE {name} TO PUBLIC")
+    await owner.close()
+    async with member(clone_url, "cashier_app") as session:
+        await session.execute("CREATE DOMAIN pg_temp.text AS varchar(1)")
+        said = await session.fetchrow("SELECT ck_notice_state('n') AS short, ck_notice_state('new') AS whole")
+        assert said is not None
+        assert (said["short"], said["whole"]) == (False, True)

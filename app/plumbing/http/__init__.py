@@ -7,7 +7,7 @@ bulkhead and nobody else's; one that fails is left alone by its breaker. Every d
 Nothing is retried here: only the worker repeats, because only it knows what a repetition means.
 
 `calls` has the words, `client` the bulkheads, breakers and the deadline, `names` what a name leads to, `wire`
-the library beneath.
+the library beneath, `streams` one connection of it.
 """
 
 from app.plumbing.http.calls import CallFailed, FailureKind, PeerLimits, PeerState, Reply

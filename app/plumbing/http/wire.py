@@ -20,8 +20,6 @@ from collections.abc import (
 )
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, TypeAlias
@@ -33,6 +31,7 @@ from typing_extensions import override
 from app.plumbing import addresses
 from app.plumbing.http.calls import CallFailed, FailureKind
 from app.plumbing.http.names import Resolver
+from app.plumbing.http.streams import Progress, WatchedStream, has_more, progress_of_call
 
 __all__ = [
     "KEEP_ALIVE_SECONDS",
@@ -51,7 +50,7 @@ __all__ = [
 ]
 
 Dial: TypeAlias = Callable[[str, int], Awaitable[httpcore.AsyncNetworkStream]]
-"""From an address and a port to an open TCP connection; `httpcore.ConnectError` when there is none."""
+"""From an address and a port to an open connection of AnyIO; `httpcore.ConnectError` when there is none."""
 Transport: TypeAlias = httpx.AsyncBaseTransport
 Request: TypeAlias = httpx.Request
 Answer: TypeAlias = tuple[int, dict[str, str], bytes]
@@ -70,17 +69,6 @@ OUR_HEADERS = frozenset(  # written here and nowhere else: they frame the messag
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 UNPACKERS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far the call of this context has come."""
-
-    sent: bool = False  # whether a byte may have left
-    hung_up: bool = False  # whether the peer closed the connection
-
-
-_progress: ContextVar[Progress] = ContextVar("how far the outgoing call has come")
 
 
 class _AddressRefused(Exception):
@@ -113,7 +101,7 @@ class JudgedNetwork(httpcore.AsyncNetworkBackend):
         The name stays what TLS and the Host header speak of. Checking first and letting the client resolve
         again would be the rebinding hole: the second answer may be another.
         """
-        progress = _progress.get()
+        progress = progress_of_call.get()
         progress.sent = False
         try:
             async with asyncio.timeout(RESOLVE_SECONDS):
@@ -127,7 +115,7 @@ class JudgedNetwork(httpcore.AsyncNetworkBackend):
         for answer in answers:
             try:
                 async with asyncio.timeout(DIAL_SECONDS):
-                    return _WatchedStream(await self._dial(answer, port), progress)
+                    return WatchedStream(await self._dial(answer, port), progress)
             except (OSError, httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise httpcore.ConnectError(f"no connection to {host}") from failure
@@ -141,44 +129,6 @@ class JudgedNetwork(httpcore.AsyncNetworkBackend):
             raise _AddressRefused(f"{host} leads to something that is no address") from error
         if reason is not None:
             raise _AddressRefused(f"{host} leads to {answer}: {reason}")
-
-
-class _WatchedStream(httpcore.AsyncNetworkStream):
-    """A connection that notes, for the call of the context, the first byte sent and the peer's hanging up."""
-
-    def __init__(self, stream: httpcore.AsyncNetworkStream, progress: Progress) -> None:
-        self._stream = stream
-        self._dialled_by = progress
-
-    @override
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = await self._stream.read(max_bytes, timeout)
-        _progress.get(self._dialled_by).hung_up |= not data
-        return data
-
-    @override
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        _progress.get(self._dialled_by).sent = True
-        await self._stream.write(buffer, timeout)
-
-    @override
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    @override
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            encrypted = await self._stream.start_tls(ssl_context, server_hostname, timeout)
-        except BaseException:  # httpcore forgets the socket when the handshake is cancelled
-            await self._stream.aclose()
-            raise
-        return _WatchedStream(encrypted, self._dialled_by)
-
-    @override
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
 
 
 class _Connections(httpx.AsyncBaseTransport):
@@ -225,7 +175,7 @@ class _Connections(httpx.AsyncBaseTransport):
         )
 
     async def _given_back(self, connection: httpcore.AsyncHTTPConnection) -> None:
-        if connection.is_idle() and not _has_more(connection) and not self._closed:
+        if connection.is_idle() and not has_more(connection) and not self._closed:
             self._free.append(connection)
         else:
             await connection.aclose()
@@ -235,16 +185,6 @@ class _Connections(httpx.AsyncBaseTransport):
         self._closed = True
         while self._free:
             await self._free.pop().aclose()
-
-
-def _has_more(connection: httpcore.AsyncHTTPConnection) -> bool:
-    """Whether the peer has sent more than its answer, which httpcore keeps and does not tell.
-
-    The next request on this connection would be answered by that, before it is asked: an order would be told
-    how the one before it stands.
-    """
-    its: Any = connection._connection  # noqa: SLF001  a test notices when it has another name
-    return bool(its._h11_state.trailing_data[0])  # noqa: SLF001
 
 
 class _Body(httpx.AsyncByteStream):
@@ -333,7 +273,7 @@ async def exchange(
     Raises:
         CallFailed: `TOO_LARGE` or `MALFORMED`; everything else as the library says it, see `failures_named`.
     """
-    mark = _progress.set(progress)
+    mark = progress_of_call.set(progress)
     progress.sent = True  # believed until a dial begins: a reused connection does not tell
     try:
         response = await transport.handle_async_request(request)
@@ -343,7 +283,7 @@ async def exchange(
         finally:
             await response.aclose()
     finally:
-        _progress.reset(mark)
+        progress_of_call.reset(mark)
 
 
 async def _content(response: httpx.Response, limit: int, peer: str) -> bytes:

@@ -1,4 +1,7 @@
-"""What a player can choose now: methods that the site offers, through an account that takes new orders."""
+"""What a player can choose now: methods that the site offers, through an account that takes new orders.
+
+And all that a new deposit must know of the one that is chosen, in one statement.
+"""
 
 from dataclasses import dataclass
 

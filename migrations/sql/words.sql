@@ -1,7 +1,7 @@
 -- PostgreSQL reads the CHECKs of a table anew for every statement that writes to it, and most of what there is to read are lists
 -- of words: of a change of a payment they were half. A function is read once for each session. So each list stands in a function
 -- that has the name of its CHECK and the columns' names as its parameters, and says what the CHECK said.
--- A word more is a `CREATE OR REPLACE FUNCTION`, for which no row is read.
+-- A word more is a `CREATE OR REPLACE FUNCTION`, for which no row is read. A new list: run this again, it takes only what is a list.
 DO $$
 DECLARE
   its record;

@@ -149,6 +149,16 @@ async def test_ten_deposits_of_one_player_at_once(world: World) -> None:
     assert len({row.number for row in rows}) == 10
 
 
+async def test_an_account_that_takes_orders_is_found_with_the_wish(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def asked_again(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("app.payments.deposits.first_account", asked_again)
+    assert (await world.deposit()).sub_status == "awaiting_player"
+
+
 async def test_a_form_sent_again_finds_its_deposit_although_the_method_is_off_now(world: World) -> None:
     session = await world.session()
     token = await world.ask(session)

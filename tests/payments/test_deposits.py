@@ -46,6 +46,7 @@ async def test_the_players_wish_reaches_the_providers_page(world: World, provide
     assert heard.fields["action"] == "check_deposit"
     assert (heard.fields["amount"], heard.fields["currency"]) == (150_000, "KZT")
     assert heard.fields["transaction_id"] == str(found.number)
+    assert await world.answered() == [("accepted", "order_1")]
     assert await world.events() == ["deposit.created", "deposit.processing", "deposit.action_required"]
     assert await world.told() == []
     assert await world.credited() == 0
@@ -172,6 +173,7 @@ async def test_the_merchant_refuses(world: World, provider: Provider) -> None:
     found = await world.deposit()
     assert (found.status, found.sub_status) == ("cancelled", "rejected_by_merchant")
     assert found.reason == "User not found"
+    assert await world.answered() == [("refused", "")]
     assert provider.orders == []
     assert await world.told() == [5]
 

@@ -121,5 +121,6 @@ async def test_what_is_heard_needs_no_lock_and_what_is_not_does(
     post.good.manner = answering(HEARD)
     row = await post.deliver(again)
     assert (row.state, row.attempts, long_ways) == ("delivered", 2, [1])
+    assert (row.next_at, row.attempt_ends_at, row.delivered_at) == (None, None, post.clock.now())
     async with post.database.reading() as reader:
         assert await reader.scalar(text("SELECT count(*) FROM webhook WHERE state = 'delivered'")) == 3

@@ -52,7 +52,7 @@ async def test_no_check_lists_words_by_itself(owner_database: Database) -> None:
            AND pg_get_constraintdef(oid) LIKE '%ARRAY[%'
     """
     async with owner_database.reading() as reader:
-        assert not await reader.all(text(query)), "PostgreSQL reads it anew for every statement"
+        assert not await reader.all(text(query)), "read anew for each statement: see migrations/sql/words.sql"
 
 
 async def test_every_instant_and_sum_of_the_database_has_its_type(owner_database: Database) -> None:

@@ -18,7 +18,7 @@ from app.plumbing.pipes import Pipes
 
 __all__ = ["read_notice"]
 
-# Beside a payment, which has some columns of the same names.
+# Beside a payment, which has some columns of the same names; not the whole answer, which nobody reads here.
 _OF_TRY: Final = {one.name: f"try_{one.name}" for one in attempts.c if one.name != "answer"}
 _locked = (
     payments.select()

@@ -1,4 +1,7 @@
-"""What a player can choose now: methods that the site offers, through an account that takes new orders."""
+"""What a player can choose now: methods that the site offers, through an account that takes new orders.
+
+And all that a new deposit must know of the one that is chosen, in one statement.
+"""
 
 from dataclasses import dataclass
 
@@ -30,7 +33,7 @@ _UNFINISHED = (
 # Built once: every deposit asks it.
 _WISHED = Built(
     methods.offer_with(
-        providers.takes_orders(_SITE, _ACCOUNT).label("is_on"),
+        providers.gateway_on(_SITE, _ACCOUNT).label("gateway_on"),
         switches.stopped(_SITE, bindparam("by_switch", type_=Text())).label("is_stopped"),
         players.standing_of(_SITE, _PLAYER).label("standing"),
         _UNFINISHED.label("unfinished"),
@@ -83,8 +86,9 @@ async def wished(reader: Reader, session: players.Session, method: str, switch: 
     row = await reader.first(_WISHED, asked)
     found = methods.offer_in(row, method)
     assert row is not None, "there is an offer"
+    is_on = providers.takes_orders(row.gateway_on)
     is_active = row.standing == players.PlayerStatus.ACTIVE
-    return Wished(found, row.is_on, bool(row.is_stopped), is_active, row.unfinished, row.number)
+    return Wished(found, is_on, bool(row.is_stopped), is_active, row.unfinished, row.number)
 
 
 async def offered(reader: Reader, site: merchants.Site, currency: str) -> list[methods.Offer]:

@@ -129,7 +129,8 @@ async def claim(
         key: the key.
         content: what is asked for.
         receipt: what the deed will answer, where that is known beforehand; else `settle` stores it.
-        beside: what is written in the same trip, once the key is claimed or known; not a second time's harm.
+        beside: what is written in the same trip, also where the key is known already; being written again
+            does it no harm.
 
     Raises:
         IdempotencyKeyReused: the key was used with other content.

@@ -144,6 +144,7 @@ async def add_all(
         keys: as many, if any.
     """
     assert tx.raw, "as in `add`"
+    assert len(keys) in {0, len(payloads)}, "a key for each, or none at all"
     if payloads:
         its = {"of_priority": int(urgent), "of_name": name}
         bodies = [_body(one) for one in payloads]

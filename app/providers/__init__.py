@@ -37,7 +37,7 @@ from app.providers.operations import (
 )
 from app.providers.queries import (
     AccountNotFound, able, account, account_beside, account_of, accounts, accounts_of_site, gateway_of,
-    have_moved, reports_of, stored_notice, takes_orders, unread_notice,
+    gateway_on, have_moved, reports_of, stored_notice, takes_orders, unread_notice,
 )
 from app.providers.routing import Route, next_account
 from app.providers.tables import NoticeState
@@ -49,9 +49,9 @@ __all__ = [
     "ProviderError", "RawNotice", "Redirect", "RefundOrder", "Report", "Result", "Route", "State",
     "Tokenised", "able", "account", "account_beside", "account_of", "accounts", "accounts_of_site",
     "change_account", "close_notice", "end_former_secret", "forget_former_secrets", "gateway_of",
-    "have_moved", "is_own_page", "judged", "next_account", "open_account", "recover_forgotten", "reports_of",
-    "rotate_secret", "seed_account", "stored_notice", "switch_account", "take_notice", "takes_orders",
-    "unread_notice",
+    "gateway_on", "have_moved", "is_own_page", "judged", "next_account", "open_account", "recover_forgotten",
+    "reports_of", "rotate_secret", "seed_account", "stored_notice", "switch_account", "take_notice",
+    "takes_orders", "unread_notice",
 ]
 # isort: on
 # fmt: on

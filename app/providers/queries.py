@@ -10,12 +10,11 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Integer,
+    ScalarSelect,
     Text,
     bindparam,
     column,
-    exists,
     func,
-    or_,
     select,
 )
 from sqlalchemy.engine import Row
@@ -36,6 +35,7 @@ __all__ = [
     "accounts",
     "accounts_of_site",
     "gateway_of",
+    "gateway_on",
     "have_moved",
     "orphans",
     "reports_of",
@@ -173,11 +173,15 @@ def account_of(row: Row[Any]) -> tuple[ProviderAccount, bool]:
     return ProviderAccount(row.site_id, row.account, *place, credentials=row.account_credentials), is_on
 
 
-def takes_orders(site_id: ColumnElement[int], name: ColumnElement[str]) -> ColumnElement[bool]:
-    """Whether an account takes new orders now, as a column of another statement."""
+def gateway_on(site_id: ColumnElement[int], name: ColumnElement[str]) -> ScalarSelect[str]:
+    """The gateway of an account that is switched on, as a column of another statement; for `takes_orders`."""
     its = (provider_accounts.c.site_id == site_id) & (provider_accounts.c.account == name)
-    is_spoken = or_(*(provider_accounts.c.gateway == gateway for gateway in GATEWAYS))
-    return exists().where(its, provider_accounts.c.enabled, is_spoken)
+    return select(provider_accounts.c.gateway).where(its, provider_accounts.c.enabled).scalar_subquery()
+
+
+def takes_orders(gateway: str | None) -> bool:
+    """Whether an account takes new orders now, by what `gateway_on` found."""
+    return gateway in GATEWAYS
 
 
 async def accounts_of_site(reader: Reader, site_id: int) -> list[tuple[ProviderAccount, bool]]:

@@ -15,15 +15,7 @@ from app.webhooks.model import (
     Notification,
     WebhookState,
 )
-from app.webhooks.outbox import (
-    WebhookNotFound,
-    WebhookOvertaken,
-    announce,
-    announcing,
-    is_heard_at,
-    publish,
-    replay,
-)
+from app.webhooks.outbox import WebhookNotFound, WebhookOvertaken, announce, is_heard_at, publish, replay
 from app.webhooks.queries import EndpointNotFound, attempts_at, endpoint, endpoint_list
 from app.webhooks.terms import EVENT_TYPES
 
@@ -40,7 +32,6 @@ __all__ = [
     "WebhookOvertaken",
     "WebhookState",
     "announce",
-    "announcing",
     "attempts_at",
     "endpoint",
     "endpoint_list",

@@ -2,8 +2,8 @@
 
 An attempt is: a transaction that decides whether one is due and takes it, the call with no transaction open,
 a transaction that writes how it ended. A crash between the last two sends again, with the same webhook-id, as
-soon as nobody can be at it any more. Of a notification that nothing stands before, and that is heard, each of
-the two is a statement or two that commit by themselves.
+soon as nobody can be at it any more. Of a notification, the first is statements that commit one by one where
+nothing stands before it, and the last is one statement where it is heard.
 
 Locks are taken in one order, so that nobody waits in a ring: webhooks of a payment by `sequence`, then the
 endpoint.
@@ -268,7 +268,10 @@ async def _record(pipes: Pipes, sending: _Sending, reply: Reply | None, reason: 
 
 
 async def _is_heard_at_once(pipes: Pipes, sending: _Sending, reply: Reply | None, now: datetime) -> bool:
-    """Close a notification that was heard, unless it is another's by now; if so, do nothing."""
+    """Close a notification that was heard; if not, nothing is written.
+
+    It may be another's by now, or somebody notes a late attempt at the same instant.
+    """
     if sending.row.endpoint_id or reply is None or not is_heard(reply.status, reply.body):
         return False
     attempt = noted(sending.row, sending.url, AttemptResult.HEARD, reply, "", now)

@@ -9,7 +9,7 @@ from app import merchants
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.plumbing import queue
-from app.plumbing.database import Built, Reader, Transaction, Write
+from app.plumbing.database import Built, Reader, Transaction
 from app.webhooks.model import ORDER_KEPT, EndpointState, Event, Notification, WebhookState
 from app.webhooks.tables import endpoints, events, webhooks
 from app.webhooks.terms import is_wanted
@@ -19,8 +19,6 @@ __all__ = [
     "WebhookNotFound",
     "WebhookOvertaken",
     "announce",
-    "announcing",
-    "attempt_job",
     "enqueue",
     "is_heard_at",
     "next_sequence",
@@ -47,16 +45,9 @@ async def announce(tx: Transaction, site: merchants.Site, told: Notification, *,
 
     Returns its id.
     """
-    new, its_job = announcing(site.site_id, told, at=at)
-    await tx.write(new, its_job)
-    return str(new[1]["webhook_id"])
-
-
-def announcing(site_id: int, told: Notification, *, at: datetime) -> tuple[Write, Write]:
-    """The same, to be written together with the change."""
     webhook_id = ids.new("whd", at=at)
     written = {
-        "site_id": site_id,
+        "site_id": site.site_id,
         "webhook_id": webhook_id,
         "payment_id": told.payment_id,
         "sequence": told.sequence,
@@ -65,7 +56,8 @@ def announcing(site_id: int, told: Notification, *, at: datetime) -> tuple[Write
         "next_at": at,
         "created_at": at,
     }
-    return (_NEW, written), attempt_job(site_id, webhook_id, timedelta(0))
+    await tx.write((_NEW, written), queue.job(DELIVER, _payload(site.site_id, webhook_id)))
+    return webhook_id
 
 
 _ENDPOINTS = Built(
@@ -141,9 +133,7 @@ async def tell(
     ]
     if rows:
         await tx.execute(webhooks.insert().values(rows))
-        await queue.add_all(
-            tx, DELIVER, [{"site_id": site_id, "webhook_id": row["webhook_id"]} for row in rows]
-        )
+        await queue.add_all(tx, DELIVER, [_payload(site_id, str(row["webhook_id"])) for row in rows])
     return [str(row["webhook_id"]) for row in rows]
 
 
@@ -195,11 +185,6 @@ async def replay(tx: Transaction, site_id: int, webhook_id: str, *, at: datetime
 async def enqueue(tx: Transaction, site_id: int, webhook_id: str, after: timedelta) -> None:
     """Write the job that makes one attempt."""
     await queue.add(tx, DELIVER, _payload(site_id, webhook_id), after=after)
-
-
-def attempt_job(site_id: int, webhook_id: str, after: timedelta) -> Write:
-    """The same, to be written together with what it is about."""
-    return queue.job(DELIVER, _payload(site_id, webhook_id), after=after)
 
 
 def _payload(site_id: int, webhook_id: str) -> dict[str, object]:

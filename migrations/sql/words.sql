@@ -2,7 +2,8 @@
 -- of words: of a change of a payment they were half. A function is read once for each session. So each list stands in a function
 -- that has the name of its CHECK and the columns' names as its parameters, and says what the CHECK said.
 -- A word more is a `CREATE OR REPLACE FUNCTION`, for which no row is read. It has the search path as well: a CHECK means what it
--- meant when it was made, a function what its caller's session takes `text` for.
+-- meant when it was made, a function what its caller's session takes `text` for. A new list: run this again, it takes only what
+-- is a list.
 DO $$
 DECLARE
   its record;

@@ -52,7 +52,7 @@ async def test_no_check_lists_words_by_itself(owner_database: Database) -> None:
            AND pg_get_constraintdef(oid) LIKE '%ARRAY[%'
     """
     async with owner_database.reading() as reader:
-        assert not await reader.all(text(query)), "PostgreSQL reads it anew for every statement"
+        assert not await reader.all(text(query)), "read anew for each statement: see migrations/sql/words.sql"
 
 
 async def test_every_function_of_a_check_has_a_search_path_of_its_own(owner_database: Database) -> None:

@@ -93,6 +93,7 @@ async def test_where_nobody_may_be_asked_it_ends_and_the_merchant_hears_so(
     assert (found.status, found.sub_status, found.attention) == ("failed", "provider_error", None)
     assert (found.external_id, found.ask_at) == ("order_1", None)
     assert (await why(world), await tries(world)) == ([reason], [])
+    assert await world.answered() == [("accepted", "order_1")]
     assert (provider.asked, second.asked) == ([], [])
     assert await world.told() == [19]
     await payments.ask_provider(world.pipes, world.site_id, found.payment_id)

@@ -46,6 +46,7 @@ async def test_the_players_wish_reaches_the_providers_page(world: World, provide
     assert heard.fields["action"] == "check_deposit"
     assert (heard.fields["amount"], heard.fields["currency"]) == (150_000, "KZT")
     assert heard.fields["transaction_id"] == str(found.number)
+    assert await world.answered() == [("accepted", "order_1")]
     assert await world.events() == ["deposit.created", "deposit.processing", "deposit.action_required"]
     assert await world.told() == []
     assert await world.credited() == 0
@@ -149,6 +150,16 @@ async def test_ten_deposits_of_one_player_at_once(world: World) -> None:
     assert len({row.number for row in rows}) == 10
 
 
+async def test_an_account_that_takes_orders_is_found_with_the_wish(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def asked_again(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("app.payments.deposits.first_account", asked_again)
+    assert (await world.deposit()).sub_status == "awaiting_player"
+
+
 async def test_a_form_sent_again_finds_its_deposit_although_the_method_is_off_now(world: World) -> None:
     session = await world.session()
     token = await world.ask(session)
@@ -162,6 +173,7 @@ async def test_the_merchant_refuses(world: World, provider: Provider) -> None:
     found = await world.deposit()
     assert (found.status, found.sub_status) == ("cancelled", "rejected_by_merchant")
     assert found.reason == "User not found"
+    assert await world.answered() == [("refused", "")]
     assert provider.orders == []
     assert await world.told() == [5]
 

@@ -147,6 +147,7 @@ async def test_the_merchants_answer_after_the_end_changes_nothing(world: World, 
     assert found.sub_status == "merchant_unreachable"
     assert provider.asked == []
     assert await world.told() == [10]
+    assert await world.answered() == [("accepted", "order_1")]
 
 
 async def test_the_order_number_is_known_although_the_step_after_the_answer_failed(
@@ -159,8 +160,7 @@ async def test_the_order_number_is_known_although_the_step_after_the_answer_fail
         patched.setattr("app.payments.deposits.locked_for_order", fails)
         with pytest.raises(SystemError):
             await world.ask()
-    [callout] = await world.rows("SELECT state, external_id FROM callout")
-    assert (callout.state, callout.external_id) == ("accepted", "order_1")
+    assert await world.answered() == [("accepted", "order_1")]
     world.clock.advance(61)
     await payments.end_abandoned(world.pipes)
     ended = await world.payment()

@@ -271,6 +271,11 @@ class World:
         rows = await self.rows("SELECT fields FROM webhook ORDER BY payment_id, sequence")
         return [row.fields["status_id"] for row in rows]
 
+    async def answered(self) -> list[tuple[str, str]]:
+        """What the merchant said to each question and the order numbers that he gave, as they are kept."""
+        rows = await self.rows("SELECT state, external_id FROM callout ORDER BY sent_at, callout_id")
+        return [(row.state, row.external_id) for row in rows]
+
     async def jobs(self, name: str) -> int:
         query = "SELECT count(*) AS n FROM queue.pgqueuer WHERE entrypoint = :name AND status = 'queued'"
         return int((await self.rows(query, name=name))[0].n)

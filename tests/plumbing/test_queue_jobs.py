@@ -64,6 +64,15 @@ async def test_a_key_keeps_others_out_however_they_are_added(database: Database)
         assert len(await rows(tx)) == 5
 
 
+@pytest.mark.parametrize("keys", [["a"], ["a", "b", "c"]], ids=["too few", "too many"])
+async def test_as_many_keys_as_jobs_or_none(database: Database, keys: list[str]) -> None:
+    """With fewer some would have none, unnoticed; with more there would be jobs about nothing."""
+    with pytest.raises(AssertionError, match="a key for each"):
+        async with database.transaction() as tx:
+            await queue.add_all(tx, "test.job", [{"n": 1}, {"n": 2}], keys=keys)
+    assert await waiting(database) == 0
+
+
 async def test_two_that_add_one_key_at_once_add_one_job(database: Database) -> None:
     async def add(n: int) -> None:
         async with database.transaction() as tx:

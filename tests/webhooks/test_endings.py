@@ -26,9 +26,12 @@ async def other(clone_url: str) -> Any:  # noqa: ANN401  asyncpg has no types
 async def closed_meanwhile(post: Post, webhook_id: str, other: Any, *statements: str) -> None:  # noqa: ANN401
     """Deliver it while somebody else has its row, and does this with it before giving it free."""
 
+    has_it = asyncio.Event()
+
     async def locked(_: object) -> None:
         await other.execute("BEGIN")
         await other.execute("SELECT FROM webhook WHERE webhook_id = $1 FOR UPDATE", webhook_id)
+        has_it.set()
 
     async def waited_for() -> bool:
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
@@ -37,7 +40,8 @@ async def closed_meanwhile(post: Post, webhook_id: str, other: Any, *statements:
     post.good.before = locked
     delivering = asyncio.create_task(post.deliver(webhook_id))
     async with asyncio.timeout(5):
-        while not (other.is_in_transaction() and await waited_for()):
+        await has_it.wait()  # the connection is asked one thing at a time
+        while not await waited_for():
             await asyncio.sleep(0.02)
             await other.execute("SELECT pg_stat_clear_snapshot()")
     for statement in statements:
@@ -117,5 +121,6 @@ async def test_what_is_heard_needs_no_lock_and_what_is_not_does(
     post.good.manner = answering(HEARD)
     row = await post.deliver(again)
     assert (row.state, row.attempts, long_ways) == ("delivered", 2, [1])
+    assert (row.next_at, row.attempt_ends_at, row.delivered_at) == (None, None, post.clock.now())
     async with post.database.reading() as reader:
         assert await reader.scalar(text("SELECT count(*) FROM webhook WHERE state = 'delivered'")) == 3

@@ -77,7 +77,7 @@ class Reader:
 
     @property
     def raw(self) -> asyncpg.Connection:
-        """The asyncpg connection beneath, for set-based statements with arrays and for the queue.
+        """The asyncpg connection beneath, for set-based statements with arrays and for PgQueuer.
 
         Whoever writes through it must be inside the transaction: the assertion is the fence against a job
         that commits by itself.

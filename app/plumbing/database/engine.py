@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from typing_extensions import override
 
 from app.plumbing.database.built import Write
+from app.plumbing.database.plans import Plans
 from app.plumbing.database.transactions import Reader, Transaction, driver_connection
 from app.plumbing.fence import NetworkInsideTransaction, forbid_network
 from app.plumbing.fence import transaction_is_open as _open
@@ -323,6 +324,7 @@ class Database:
             raise DatabaseDown("the database could not be reached") from error
         opened = _open.set(True)
         try:
+            await _plans_of(connection).used(driver_connection(connection))
             yield connection
         except BaseException as error:
             is_lost = isinstance(error, TimeoutError) or _is_lost(connection, error)
@@ -358,6 +360,12 @@ def _is_lost(connection: AsyncConnection, error: BaseException) -> bool:
 def _adapted(connection: AsyncConnection) -> Any:  # noqa: ANN401  SQLAlchemy's adapter
     assert connection.sync_connection is not None, "the connection is not open"
     return connection.sync_connection.connection.dbapi_connection
+
+
+def _plans_of(connection: AsyncConnection) -> Plans:
+    assert connection.sync_connection is not None, "the connection is not open"
+    found: Plans = connection.sync_connection.info.setdefault("plans", Plans())
+    return found
 
 
 async def _committed(connection: AsyncConnection) -> None:

@@ -15,7 +15,7 @@ CREATE INDEX listed ON young (site_id, made_at, id);
 ALTER TABLE young SET (autovacuum_enabled = off);
 """
 GROWN = "INSERT INTO young SELECT 1, 'dep_' || n, now(), '' FROM generate_series(1, 5000) AS n"
-KEPT = text("SELECT name FROM pg_prepared_statements WHERE statement LIKE '%FROM young%' LIMIT 1")
+KEPT = text("SELECT name FROM pg_prepared_statements WHERE statement LIKE 'SELECT young.%'")
 
 
 async def looked_up(database: Database, times: int) -> None:

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import CheckConstraint, MetaData, event, make_url
@@ -207,6 +208,7 @@ class Database:
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self._alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._plans: WeakKeyDictionary[asyncpg.Connection, Plans] = WeakKeyDictionary()
 
     async def close(self) -> None:
         """Close every pooled connection."""
@@ -249,6 +251,7 @@ class Database:
         async with self._connected(self._snapshots) as connection:
             await self._begin(connection)
             yield Reader(connection)
+            await to_the_end(_rolled_back(connection))  # what was read stays so, should it be lost by now
 
     @asynccontextmanager
     async def singly(self) -> AsyncIterator[Transaction]:
@@ -324,7 +327,8 @@ class Database:
             raise DatabaseDown("the database could not be reached") from error
         opened = _open.set(True)
         try:
-            await _plans_of(connection).used(driver_connection(connection))
+            driver = driver_connection(connection)
+            await self._plans.setdefault(driver, Plans()).used(driver)
             yield connection
         except BaseException as error:
             is_lost = isinstance(error, TimeoutError) or _is_lost(connection, error)
@@ -360,12 +364,6 @@ def _is_lost(connection: AsyncConnection, error: BaseException) -> bool:
 def _adapted(connection: AsyncConnection) -> Any:  # noqa: ANN401  SQLAlchemy's adapter
     assert connection.sync_connection is not None, "the connection is not open"
     return connection.sync_connection.connection.dbapi_connection
-
-
-def _plans_of(connection: AsyncConnection) -> Plans:
-    assert connection.sync_connection is not None, "the connection is not open"
-    found: Plans = connection.sync_connection.info.setdefault("plans", Plans())
-    return found
 
 
 async def _committed(connection: AsyncConnection) -> None:

@@ -162,6 +162,17 @@ async def test_a_connection_lost_before_commit_did_nothing(
         assert await written(database) == set()
 
 
+async def test_a_connection_lost_behind_what_was_read_is_nobodys_harm(
+    clone_url: str, owner_database: Database
+) -> None:
+    async with Database(clone_url, pool_size=1) as database:
+        async with database.reading() as reader:
+            found = await reader.scalar(text("SELECT pg_backend_pid()"))
+            await asyncio.create_task(terminated(owner_database, found))
+        assert checked_out(database) == 0
+        assert await written(database) == set()
+
+
 async def terminated(owner: Database, pid: int) -> None:
     transaction_is_open.set(False)
     async with owner.transaction() as tx:

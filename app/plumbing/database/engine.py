@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import CheckConstraint, MetaData, event, make_url
@@ -25,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from typing_extensions import override
 
 from app.plumbing.database.built import Write
+from app.plumbing.database.plans import Plans
 from app.plumbing.database.transactions import Reader, Transaction, driver_connection
 from app.plumbing.fence import NetworkInsideTransaction, forbid_network
 from app.plumbing.fence import transaction_is_open as _open
@@ -206,6 +208,7 @@ class Database:
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self._alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._plans: WeakKeyDictionary[asyncpg.Connection, Plans] = WeakKeyDictionary()
 
     async def close(self) -> None:
         """Close every pooled connection."""
@@ -248,6 +251,7 @@ class Database:
         async with self._connected(self._snapshots) as connection:
             await self._begin(connection)
             yield Reader(connection)
+            await to_the_end(_rolled_back(connection))  # what was read stays so, should it be lost by now
 
     @asynccontextmanager
     async def singly(self) -> AsyncIterator[Transaction]:
@@ -323,6 +327,8 @@ class Database:
             raise DatabaseDown("the database could not be reached") from error
         opened = _open.set(True)
         try:
+            driver = driver_connection(connection)
+            await self._plans.setdefault(driver, Plans()).used(driver)
             yield connection
         except BaseException as error:
             is_lost = isinstance(error, TimeoutError) or _is_lost(connection, error)

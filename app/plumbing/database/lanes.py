@@ -27,6 +27,7 @@ from app.plumbing.database.engine import (
     sqlstate,
     to_the_end,
 )
+from app.plumbing.database.plans import Plans
 from app.plumbing.fence import transaction_is_open
 
 __all__ = ["Lanes", "RolledBack", "committed"]
@@ -34,9 +35,7 @@ __all__ = ["Lanes", "RolledBack", "committed"]
 T = TypeVar("T")
 
 # The plans of a batch: lookups by index, made once for many batches, since planning one costs more than a
-# batch of thirty itself. But a plan made while the tables were empty takes any index that begins with the
-# site and reads all of it; so plans are forgotten and made again by the tables' real size: first after a
-# hundred rows, then after twice as many, at last after every `_PLANNED_FOR`.
+# batch of thirty itself. Also these are made anew as the tables grow (`Plans`).
 _PLANS: Final[Mapping[str, str]] = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -47,8 +46,6 @@ _PLANS: Final[Mapping[str, str]] = {
 }
 _LOCK_MILLISECONDS: Final = 500
 _FULL: Final = "53"  # no room on the disk or in memory
-_PLANNED_FIRST_FOR: Final = 128
-_PLANNED_FOR: Final = 4_096
 
 
 class RolledBack(Exception):
@@ -67,8 +64,7 @@ class Lanes:
     database: Database
     size: int = 3
     _idle: list[asyncpg.Connection] = field(default_factory=list)
-    # By connection: rows since its plans were made, and how many they are made for.
-    _planned: dict[asyncpg.Connection, tuple[int, int]] = field(default_factory=dict)
+    _planned: dict[asyncpg.Connection, Plans] = field(default_factory=dict)
     _free: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -125,7 +121,7 @@ class Lanes:
     async def _lent(self, rows: int) -> AsyncIterator[asyncpg.Connection]:
         connection = await self._connected()
         try:
-            await self._count(connection, rows)
+            await self._planned.setdefault(connection, Plans()).used(connection, rows)
             yield connection
         except BaseException as error:
             await to_the_end(self._given_up(connection, error))
@@ -146,13 +142,6 @@ class Lanes:
                 self._idle.append(connection)
         else:
             self._dropped(connection)
-
-    async def _count(self, connection: asyncpg.Connection, rows: int) -> None:
-        grown, planned_for = self._planned.get(connection, (0, _PLANNED_FIRST_FOR))
-        if grown >= planned_for:
-            await connection.execute("DISCARD PLANS")
-            grown, planned_for = 0, min(2 * planned_for, _PLANNED_FOR)
-        self._planned[connection] = (grown + rows, planned_for)
 
     def _dropped(self, connection: asyncpg.Connection) -> None:
         self._planned.pop(connection, None)

@@ -286,6 +286,8 @@ async def test_what_is_held_is_never_resolved_twice(database: Database) -> None:
 async def test_the_chart_its_table_and_the_check_are_the_same(database: Database) -> None:
     async with database.reading() as reader:
         rows = {tuple(row) for row in await reader.all(select(movements))}
-        check = await reader.scalar(text("SELECT prosrc FROM pg_proc WHERE proname = 'ck_transfer_kind'"))
+        check = await reader.scalar(
+            text("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'ck_transfer_kind'")
+        )
     assert set(re.findall("'([^']+)'", check)) == set(chart.MOVEMENTS)
     assert rows == {(m.kind, m.source.value, m.target.value) for m in chart.MOVEMENTS.values()}

@@ -6,7 +6,9 @@ Each phase leaves a recovery point in the payment's row:
     checking -> submitted   the try is written with its reference       (attempt: written before it is sent)
     submitted -> ...        at its provider                             (deposit_sending)
 
-A process that dies between two phases loses nothing: `sweeps` takes the payment up from its row.
+A process that dies between two phases loses no money: `sweeps` takes the payment up from its row. What the
+merchant answered is written with the phase that follows from it; should the process die before, the deposit
+ends without his order number.
 """
 
 from collections.abc import Mapping, Sequence

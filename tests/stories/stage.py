@@ -7,9 +7,10 @@ every run.
 import asyncio
 import json
 import re
+import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -35,6 +36,7 @@ from app.worker import create_worker
 from tests import invariants
 from tests.demo.servers import sha1_signed
 
+_PORTS = range(20_000, 30_000)  # below those of connections that go out
 PATIENCE_SECONDS = 25  # a story may wait twice, and a test has a minute
 ENTRIES = """
     SELECT t.kind, a.purpose, a.owner, e.amount_minor, e.currency, e.balance_after_minor
@@ -325,7 +327,10 @@ async def serving(app: FastAPI, port: int) -> AsyncIterator[None]:
 
 
 def free_port() -> int:
-    """A port that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody uses, and that the system gives to nobody who dials before its server has begun."""
+    while True:
+        # Not of `random`, which begins alike in every process of a test run.
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -121,8 +121,9 @@ def is_busy(error: BaseException) -> bool:
 def checked(column: str, values: type[StrEnum]) -> CheckConstraint:
     """A CHECK that a text column holds one of an enum's values; a test holds the two together.
 
-    In the database the list stands in a function with the CHECK's name, `ck_payment_status`: see
-    migrations/sql/words.sql. A new value is a migration that replaces that function.
+    In the database the list stands in a function with the CHECK's name, `ck_payment_status`, and a new value
+    is a migration that replaces that function; but for the tables that batches write. See
+    migrations/sql/words.sql.
     """
     listed = ", ".join(f"'{value.value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column, info={"enum": values, "column": column})
@@ -203,7 +204,7 @@ class Database:
             },
         )
         event.listen(self._engine.sync_engine, "checkout", _refuse_a_closed_one)
-        # The same connections, lent in another mood.
+        # The same connections, lent at another isolation level.
         self._snapshots = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )

@@ -1,6 +1,5 @@
 """Composes the web process: every room's routes on one application, each opened with the same pipes."""
 
-import gc
 import os
 import tempfile
 from collections.abc import AsyncIterator
@@ -23,6 +22,7 @@ import app.providers.routes
 import app.wallet.routes
 from app import providers, wallet, wiring
 from app.plumbing import logs, web
+from app.plumbing.collector import spare_the_collector
 from app.plumbing.direct import Application
 from app.plumbing.pipes import Pipes
 from app.plumbing.server import BoundedProtocol
@@ -139,7 +139,7 @@ def serve() -> FastAPI:
     """The application of a web process of its own, configured by the environment (uvicorn's factory)."""
     settings = Settings.read()
     logs.configure(settings.log_level, as_json=settings.log_json)
-    _spare_the_collector()
+    spare_the_collector()
     pipes = wiring.pipes(settings, name="cashier web")
     journal = wallet.Journal(
         pipes,
@@ -160,17 +160,6 @@ def serve() -> FastAPI:
 
     composed.router.lifespan_context = lifespan
     return composed
-
-
-def _spare_the_collector() -> None:
-    """Let Python's cycle collector look at less, and less often.
-
-    A batch makes tens of thousands of objects that live until it is answered, none in a cycle. Left alone,
-    the collector walks through everything ever imported in the middle of batches.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _bare(*, docs: bool, over_tls: bool = False) -> FastAPI:

@@ -14,6 +14,7 @@ import app.webhooks.jobs
 from app import wiring
 from app.ops import numbers
 from app.plumbing import logs, queue
+from app.plumbing.collector import spare_the_collector
 from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Worker
 from app.settings import Settings
@@ -39,6 +40,7 @@ def create_worker(pipes: Pipes, *, stale_after: timedelta = timedelta(seconds=30
 
 def run(settings: Settings) -> None:
     """Serve on the event loop that the web process has: half of what a job costs is sockets."""
+    spare_the_collector()
     uvloop.run(serve(settings))
 
 

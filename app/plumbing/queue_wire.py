@@ -1,5 +1,6 @@
 """How PgQueuer reaches the database: its statements, its connections, and what it is kept from doing."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any, cast
 
@@ -40,6 +41,7 @@ __all__ = ["NAMES", "NEW_JOB", "NEW_JOBS", "SCHEMA", "Connection", "Driver", "jo
 
 SCHEMA = "queue"
 NAMES = DBSettings(db_schema=SCHEMA)
+_GATHER_SECONDS = 0.008  # between two claims of a worker that was given less than it asked for
 _log = structlog.get_logger("queue")
 
 _NO_HEADERS: ColumnElement[object] = literal_column("'null'::jsonb")
@@ -129,11 +131,16 @@ class _Queries(Queries):
     waits at all. Here, who was given less than was asked for looks first whether more has come since, and
     that look answers all of it: what comes after it is heard of by a notification, which nobody takes from
     the listener any more before he waits.
+
+    Nor does it claim for each job alone while many come: a claim costs as much as a small job does, so that
+    between two of them there is a moment in which more may gather. What comes to a worker at rest does not
+    wait.
     """
 
     # What the look has found, for those who ask right behind it: the time left, or None if nothing waits.
     _looked: tuple[timedelta | None] | None = None
     _had_all: bool = False
+    _claims_again_at: float = 0.0  # by the loop's clock
 
     @override
     async def dequeue(
@@ -145,6 +152,7 @@ class _Queries(Queries):
         heartbeat_timeout: timedelta,
     ) -> list[Job]:
         had_all, self._had_all, self._looked = self._had_all, False, None
+        await self._until_more_may_be_there()
         if had_all and await self.eligible_queued_work([*entrypoints]) == 0:
             return []
         self._looked = None
@@ -152,7 +160,14 @@ class _Queries(Queries):
             batch_size, entrypoints, queue_manager_id, global_concurrency_limit, heartbeat_timeout
         )
         self._had_all = 0 < len(jobs) < batch_size
+        gathers = 0.0 if len(jobs) == batch_size else _GATHER_SECONDS
+        self._claims_again_at = asyncio.get_running_loop().time() + gathers
         return jobs
+
+    async def _until_more_may_be_there(self) -> None:
+        left = self._claims_again_at - asyncio.get_running_loop().time()
+        if left > 0:
+            await asyncio.sleep(left)
 
     @override
     async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:

@@ -1,5 +1,6 @@
 """A worker claims what is due in few words, and overlooks nothing that comes meanwhile."""
 
+import asyncio
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -47,6 +48,10 @@ class Claimer:
     async def before_it_waits(self) -> tuple[int, timedelta | None, int]:
         found = await self._queries.eligible_queued_work(NAMES)
         return found, await self._queries.next_deferred_eta(NAMES), await self._queries.queued_work(NAMES)
+
+    def rest(self) -> None:
+        """As after a while without jobs."""
+        vars(self._queries)["_claims_again_at"] = 0.0
 
     def asked(self) -> list[str]:
         said, self._driver.asked = self._driver.asked, []
@@ -135,3 +140,20 @@ async def test_what_its_worker_left_is_claimed_though_nothing_waits(
     assert await claimer.claim() == []  # looks; nothing is due
     assert await claimer.before_it_waits() == (0, None, 0)
     assert [job.id for job in await claimer.claim()] == [left.id]
+
+
+async def test_between_two_claims_more_may_gather(
+    database: Database, claimer: Claimer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was given less than he asked for does not come for each job alone; who rested comes at once."""
+    await added(database, 1)
+    monkeypatch.setattr("app.plumbing.queue_wire._GATHER_SECONDS", 60.0)
+    assert len(await claimer.claim()) == 1, "at once"
+    again = asyncio.create_task(claimer.claim())
+    await added(database, 2)
+    await added(database, 3)
+    assert claimer.asked() == ["claim"], "it waits"
+    again.cancel()
+    monkeypatch.setattr("app.plumbing.queue_wire._GATHER_SECONDS", 0.0)
+    claimer.rest()
+    assert len(await claimer.claim()) == 2

@@ -1,4 +1,6 @@
-"""What the queue writes about its jobs is forgotten in the end, and holds no number of a card."""
+"""What the queue writes about its jobs: what went wrong alone, for some days, and no number of a card."""
+
+import json
 
 import asyncpg
 import pytest
@@ -24,7 +26,7 @@ async def test_what_the_queue_noted_of_old_jobs_is_forgotten(
     for age in ("1 year", "8 days", "6 days"):
         await owner.execute(
             "INSERT INTO queue.pgqueuer_log (created, job_id, status, priority, entrypoint, aggregated) "
-            "SELECT now() - $1::text::interval, n, 'successful', 0, 'test.job', n > 5 "
+            "SELECT now() - $1::text::interval, n, 'failed', 0, 'test.job', n > 5 "
             "FROM generate_series(1, 9) n",
             age,
         )
@@ -62,3 +64,44 @@ async def test_why_a_job_failed_is_kept_without_card_numbers(database: Database)
         kept = await reader.scalar(text("SELECT string_agg(traceback::text, '') FROM queue.pgqueuer_log"))
     assert "RuntimeError" in kept
     assert CARD not in kept
+
+
+async def test_of_a_job_that_went_well_nothing_is_kept(database: Database) -> None:
+    """Not that it was taken either: nobody reads that, and it would be a dozen writes."""
+    done: list[queue.Payload] = []
+
+    async def works(payload: queue.Payload) -> None:
+        done.append(payload)
+
+    async def is_gone() -> bool:
+        async with database.reading() as reader:
+            left = await reader.scalar(text("SELECT count(*) FROM queue.pgqueuer"))
+        return len(done) == 3 and not left
+
+    worker = queue.Worker(database)
+    worker.handle("test.job", works)
+    for number in range(3):
+        await added(database, number)
+    async with working(worker):
+        await until(is_gone)
+    async with database.reading() as reader:
+        assert await reader.scalar(text("SELECT count(*) FROM queue.pgqueuer_log")) == 0
+
+
+async def test_new_jobs_wake_a_worker_and_done_ones_do_not(database: Database, clone_url: str) -> None:
+    """Each wake is a claim; nobody waits for room in the queue."""
+    heard: list[str] = []
+    listener = await asyncpg.connect(asyncpg_dsn(clone_url))
+    await listener.add_listener("ch_pgqueuer", lambda *said: heard.append(json.loads(said[-1])["operation"]))
+    await added(database, 1)
+    async with database.transaction() as tx:
+        await tx.raw.execute("UPDATE queue.pgqueuer SET heartbeat = now()")
+        await tx.raw.execute("DELETE FROM queue.pgqueuer")
+    await added(database, 2)  # by the time that this one is heard of, the others would have been
+
+    async def is_heard() -> bool:
+        return len(heard) >= 2
+
+    await until(is_heard)
+    await listener.close()
+    assert heard == ["insert", "insert"]

@@ -10,12 +10,17 @@ import os
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
+
+import uvloop
+from typing_extensions import override
 
 __all__: list[str] = []
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _NUMBER = re.compile(rb'"transaction_id":"?(\d+)')
+_END = b"\r\n\r\n"
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 _COMPLETED = re.compile(rb'"status_id":"?4\b')
 
 
@@ -58,35 +63,43 @@ class Books:
             self.last_at = time.monotonic()
 
 
-async def _talk(books: Books, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while True:
-            head = await reader.readuntil(b"\r\n\r\n")
+class _Talk(asyncio.Protocol):
+    """One connection: requests one after the other, each whole before it is answered."""
+
+    def __init__(self, books: Books) -> None:
+        self._books, self._unread = books, b""
+        self._transport: asyncio.Transport | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own are not of its kind
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._unread += data
+        while (end := self._unread.find(_END)) >= 0:
+            head, begins = self._unread[:end], end + len(_END)
             length = _LENGTH.search(head)
-            body = await reader.readexactly(int(length[1])) if length else b""
-            said = json.dumps(books.answer(head.split(b" ", 2)[1], body)).encode()
-            writer.write(
-                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-                % (len(said), said)
-            )
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass
-    finally:
-        writer.close()
+            ends = begins + (int(length[1]) if length else 0)
+            if len(self._unread) < ends:
+                return
+            body, self._unread = self._unread[begins:ends], self._unread[ends:]
+            self._say(self._books.answer(head.split(b" ", 2)[1], body))
+
+    def _say(self, answer: dict[str, Any]) -> None:
+        said = json.dumps(answer).encode()
+        assert self._transport is not None
+        self._transport.write(_HEAD % len(said) + said)
 
 
 async def serve() -> None:
     """Serve until the process is ended."""
     books = Books()
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _talk(books, reader, writer)
-
-    server = await asyncio.start_server(talk, "127.0.0.1", int(os.environ["PEER_PORT"]))
+    loop, port = asyncio.get_running_loop(), int(os.environ["PEER_PORT"])
+    server = await loop.create_server(lambda: _Talk(books), "127.0.0.1", port)
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    uvloop.run(serve())

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from app import staff
 from app.kernel.money import Money
+from app.payments.changes import Cause
 from app.payments.leg_money import give_back
 from app.payments.legs import (
     Leg,
@@ -25,7 +26,7 @@ from app.payments.legs import (
 from app.payments.model import PayoutPolicy, Step
 from app.payments.queries import Payment
 from app.payments.states import Kind, SubStatus
-from app.payments.steps import Cause, carry_on_soon, carry_out
+from app.payments.steps import carry_on_soon, carry_out
 from app.plumbing import idempotency
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes

@@ -8,6 +8,7 @@ from sqlalchemy import update
 from app import staff
 from app.kernel.errors import Refusal
 from app.payments.cascade import may_be_paid
+from app.payments.changes import Cause
 from app.payments.doubts import check_none_paid
 from app.payments.leg_money import give_back, let_go
 from app.payments.legs import Leg, attempts_of, legs_of, payout, policy
@@ -16,7 +17,7 @@ from app.payments.obstacles import waits
 from app.payments.queries import Payment, PaymentNotFound
 from app.payments.rules import of_legs
 from app.payments.states import LegState, Status, SubStatus
-from app.payments.steps import Cause, carry_out
+from app.payments.steps import carry_out
 from app.payments.tables import legs
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes

@@ -15,6 +15,7 @@ from app.kernel.errors import Refusal
 from app.payments.case_tables import payment_cases
 from app.payments.case_telling import tell_resolved
 from app.payments.casebook import Case, case, case_of, open_case, other_cases
+from app.payments.changes import Cause
 from app.payments.dispute_queries import disputes_of
 from app.payments.meant import impossible
 from app.payments.model import Attention, CaseKind, CaseState, Step
@@ -33,7 +34,7 @@ from app.payments.recalls import may_be_forgotten
 from app.payments.resolutions import answers, execute
 from app.payments.schedules import ASK_HORIZON
 from app.payments.states import FINAL, OPEN, Kind
-from app.payments.steps import Cause, carry_out, remember
+from app.payments.steps import carry_out, remember
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
 

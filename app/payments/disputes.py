@@ -18,6 +18,7 @@ from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.case_tables import disputes
 from app.payments.casebook import called_since
+from app.payments.changes import Cause
 from app.payments.crediting import charge_back, was_charged_back, win_back
 from app.payments.dispute_queries import LOST, NO_BEGINNING, OVER, UNDECIDED, Dispute, dispute, dispute_of
 from app.payments.dispute_telling import tell_dispute
@@ -25,7 +26,7 @@ from app.payments.given_back import settle_deposit
 from app.payments.model import DISPUTE, Attention, Step
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.states import DISPUTE_NEXT, DisputeState, Kind
-from app.payments.steps import Cause, carry_out
+from app.payments.steps import carry_out
 from app.payments.tables import payment_numbers
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes

@@ -14,13 +14,14 @@ from app.kernel.errors import Refusal
 from app.payments.answers import answer_of
 from app.payments.cascade import may_be_paid, why_doubted
 from app.payments.casebook import called_since
+from app.payments.changes import Cause
 from app.payments.evidence import as_read
 from app.payments.legs import attempts_of, legs_of
 from app.payments.model import Attention, Evidence, Step
 from app.payments.queries import Attempt, Payment, payment
 from app.payments.questions import question_about
 from app.payments.states import STATUS_OF, Status
-from app.payments.steps import Cause, call_about, carry_out
+from app.payments.steps import call_about, carry_out
 from app.plumbing.database import Transaction
 
 __all__ = ["MayBePaid", "Word", "check_none_paid", "kept_back"]

@@ -10,12 +10,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from app.payments.changes import Cause
 from app.payments.dispute_queries import UNDECIDED, Dispute, disputes_of
 from app.payments.legs import attempts_of
 from app.payments.model import Step
 from app.payments.queries import payment
 from app.payments.states import Kind, Status, SubStatus
-from app.payments.steps import Cause, carry_out, remember
+from app.payments.steps import carry_out, remember
 from app.payments.unresolved import is_unbooked
 from app.plumbing.database import Transaction
 

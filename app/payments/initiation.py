@@ -14,6 +14,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.approvals import is_ready, review
+from app.payments.changes import Cause
 from app.payments.contract import INITIATED, SOURCE_TYPES
 from app.payments.legs import lock_player, payout, payout_of_order, policy
 from app.payments.model import Step
@@ -22,7 +23,7 @@ from app.payments.queries import Payment
 from app.payments.requests import LegPlan, PayoutPlan, reserve, write_payout
 from app.payments.sending import WithdrawalsLocked
 from app.payments.states import Status, SubStatus
-from app.payments.steps import Cause, carry_on_soon, carry_out
+from app.payments.steps import carry_on_soon, carry_out
 from app.plumbing import switches
 from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes

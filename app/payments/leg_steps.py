@@ -14,6 +14,7 @@ from app import providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.cascade import next_of_leg
+from app.payments.changes import Cause
 from app.payments.doubts import Word, kept_back
 from app.payments.evidence import as_kept, as_ranked, as_read, decided_against, evidence_of, sum_of
 from app.payments.leg_money import bring_back, hold_again, let_go, pay
@@ -25,7 +26,7 @@ from app.payments.recalls import again_at
 from app.payments.rules import next_step, of_legs
 from app.payments.schedules import conflict_question
 from app.payments.states import LegState, SubStatus
-from app.payments.steps import Cause, carry_on_soon, carry_out, legal
+from app.payments.steps import carry_on_soon, carry_out, legal
 from app.payments.tables import attempts, legs
 from app.plumbing.database import Transaction
 

@@ -18,6 +18,7 @@ from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments import approvals, obstacles, sending
 from app.payments.casebook import called_since
+from app.payments.changes import Cause
 from app.payments.leg_money import give_back
 from app.payments.legs import lock_player, open_payouts, order_belongs_to_another, payout, policy
 from app.payments.model import Attention, Step
@@ -27,7 +28,7 @@ from app.payments.requests import LegPlan, PayoutPlan, available, looped, reserv
 from app.payments.schedules import ASK_HORIZON, question_delay
 from app.payments.sending import WithdrawalsLocked
 from app.payments.states import SubStatus
-from app.payments.steps import Cause, carry_out, remember
+from app.payments.steps import carry_out, remember
 from app.payments.trials import check_new, count_trial
 from app.plumbing import idempotency, switches
 from app.plumbing.database import Transaction

@@ -10,6 +10,7 @@ from app import ledger, providers, staff
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
+from app.payments.changes import Cause
 from app.payments.contract import event_type
 from app.payments.crediting import is_the_players
 from app.payments.legs import policy
@@ -17,7 +18,7 @@ from app.payments.model import PayoutPolicy, Step
 from app.payments.queries import Payment, payment, payment_of
 from app.payments.refund_steps import SOURCE
 from app.payments.states import STATUS_OF, Kind, SubStatus
-from app.payments.steps import Cause, carry_out, remember
+from app.payments.steps import carry_out, remember
 from app.payments.tables import payment_events, payment_numbers, payments
 from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import idempotency

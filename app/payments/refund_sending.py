@@ -15,6 +15,7 @@ from app.payments.cascade import (
     why_questioned,
     why_said_paid,
 )
+from app.payments.changes import Cause
 from app.payments.given_back import why_not_refunded
 from app.payments.legs import attempts_of
 from app.payments.liquidity import why_off
@@ -25,7 +26,7 @@ from app.payments.refund_requests import refund, refund_content
 from app.payments.refund_steps import apply_to_refund, deposit_of
 from app.payments.schedules import ask_delay
 from app.payments.states import Kind, SubStatus
-from app.payments.steps import Cause, call_about, carry_out, remember
+from app.payments.steps import call_about, carry_out, remember
 from app.payments.tables import attempts
 from app.plumbing import switches
 from app.plumbing.database import Transaction

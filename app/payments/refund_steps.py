@@ -13,6 +13,7 @@ from sqlalchemy import update
 from app import ledger, providers
 from app.kernel.money import Money
 from app.payments.answers import answer_of
+from app.payments.changes import Cause
 from app.payments.doubts import Word, kept_back
 from app.payments.evidence import as_kept, as_ranked, as_read, decided_against, evidence_of, sum_of
 from app.payments.fences import reference_is_taken
@@ -23,7 +24,7 @@ from app.payments.queries import Attempt, Payment, payment
 from app.payments.questions import question_about
 from app.payments.rules import in_conflict, next_step
 from app.payments.states import Kind, Status, SubStatus
-from app.payments.steps import Cause, carry_out, legal, remember
+from app.payments.steps import carry_out, legal, remember
 from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 

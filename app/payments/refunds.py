@@ -13,13 +13,14 @@ from sqlalchemy import select
 
 from app import staff
 from app.kernel.errors import Refusal
+from app.payments.changes import Cause
 from app.payments.doubts import check_none_paid
 from app.payments.model import Step
 from app.payments.queries import Payment
 from app.payments.refund_requests import check_reason, permitted, refund, refund_content
 from app.payments.refund_steps import count_given_back, let_go
 from app.payments.states import Kind, SubStatus
-from app.payments.steps import Cause, carry_on_soon, carry_out
+from app.payments.steps import carry_on_soon, carry_out
 from app.payments.tables import payments
 from app.plumbing import idempotency, metrics
 from app.plumbing.database import Transaction

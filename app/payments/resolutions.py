@@ -14,6 +14,7 @@ from app import providers
 from app.payments.asking import apply
 from app.payments.cascade import at_its_account, at_try, columns_of_try
 from app.payments.casebook import Case, open_about_notice
+from app.payments.changes import Cause
 from app.payments.disputes import accept_dispute, apply_dispute
 from app.payments.fences import reference_is_taken, taken
 from app.payments.leg_steps import accept_leg
@@ -37,7 +38,7 @@ from app.payments.questions import question_about
 from app.payments.refund_steps import accept_refund
 from app.payments.schedules import ASK_HORIZON
 from app.payments.states import Kind, LegState, Status, SubStatus, checked_path
-from app.payments.steps import Cause, carry_on_soon, carry_out, remember
+from app.payments.steps import carry_on_soon, carry_out, remember
 from app.payments.tables import attempts
 from app.plumbing.database import Transaction
 

@@ -25,6 +25,7 @@ from app.payments.cascade import (
     why_questioned,
     why_said_paid,
 )
+from app.payments.changes import Cause
 from app.payments.leg_steps import apply_to_leg
 from app.payments.legs import Leg, attempts_of, content_of, legs_of, payout, policy, present_try
 from app.payments.liquidity import Funding, elsewhere, funding_of, switched_on, why_not_funded, why_off
@@ -34,7 +35,7 @@ from app.payments.queries import Attempt, Payment
 from app.payments.rules import of_legs
 from app.payments.schedules import ask_delay
 from app.payments.states import Kind, LegState, Status, SubStatus
-from app.payments.steps import Cause, call_about, carry_out, remember
+from app.payments.steps import call_about, carry_out, remember
 from app.payments.tables import attempts, legs
 from app.plumbing.database import Reader, Transaction
 from app.plumbing.pipes import Pipes
@@ -42,12 +43,8 @@ from app.plumbing.pipes import Pipes
 __all__ = ["WithdrawalsLocked", "ask_payout", "send"]
 
 # Where a leg may wait to be sent; beside legs that are at the provider already, but not beside a conflict.
-_SENDING = frozenset(
-    {
-        *(SubStatus.APPROVED, SubStatus.ALLOCATED, SubStatus.SUBMITTED, SubStatus.PROVIDER_PENDING),
-        *(SubStatus.UNKNOWN, SubStatus.PARTLY_PAID),
-    }
-)
+_SENDING = frozenset({SubStatus.APPROVED, SubStatus.ALLOCATED, SubStatus.SUBMITTED})
+_SENDING |= {SubStatus.PROVIDER_PENDING, SubStatus.UNKNOWN, SubStatus.PARTLY_PAID}
 _CONFLICT = "another part of it is in conflict"
 
 

@@ -4,8 +4,8 @@ This is the only place that changes the state of a payment that is there. The ca
 lock.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -16,18 +16,17 @@ from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.cascade import as_of_try, at_its_account, columns_of_try, next_of_deposit, why_said_paid
 from app.payments.casebook import is_noted, open_case
-from app.payments.contract import event_type
+from app.payments.changes import Cause, event_of, is_questioned, money_of, moved, question_next, shown_on
 from app.payments.crediting import credit, take_again
 from app.payments.evidence import as_ranked, evidence_of
 from app.payments.fences import why_fenced
-from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict, graver
+from app.payments.model import Attention, CaseKind, Evidence, Source, Step, Verdict
 from app.payments.queries import Attempt, Payment, payment_of
 from app.payments.questions import question_about
 from app.payments.recalls import again_at
 from app.payments.rules import in_conflict, next_step
-from app.payments.schedules import ask_delay, next_question
 from app.payments.sources import remember_source
-from app.payments.states import FINAL, STATUS_OF, IllegalTransition, SubStatus, checked_path
+from app.payments.states import FINAL, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import payment_events, payments
 from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import metrics, queue
@@ -35,7 +34,6 @@ from app.plumbing.database import Built, Transaction, Write
 
 __all__ = [
     "CARRY_ON",
-    "Cause",
     "apply_evidence",
     "call_about",
     "carry_on_soon",
@@ -56,32 +54,6 @@ _CHANGE = Built(
 )
 _EVENT = Built(payment_events.insert())
 _OF_TRIES = FINAL | {SubStatus.CONFLICTED}
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why a step is taken, for the event: who said so, and what they said.
-
-    `changes` are columns of the payment that change with it; `beside` is what else is written, also where
-    nothing changes. With a `detail`, which the event keeps, something has happened even if the payment goes
-    nowhere; `event` is its name then. `is_questioned` is whether a provider is asked about a try that is
-    over, from now on; None: as it was. `attempt_id` is the try of which it was said. With `is_news` people
-    are called although they were before.
-    """
-
-    source: str
-    reason_code: str = ""
-    reason: str = ""
-    amount: Money | None = None
-    provider_reference: str | None = None
-    occurred_at: datetime | None = None
-    changes: Mapping[str, object] = field(default_factory=dict)
-    detail: Mapping[str, object] = field(default_factory=dict)
-    beside: Sequence[Write] = ()
-    is_questioned: bool | None = None
-    attempt_id: str | None = None
-    is_news: bool = False
-    event: str = ""
 
 
 async def apply_evidence(
@@ -179,7 +151,7 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
     values: dict[str, object] = {}
     if step.path or cause.detail:
         step = await _posted(tx, found, step, at)
-        values = _moved(found, step, cause, at)
+        values = moved(found, step, cause, at)
     elif step.ask_again or step.settles or step.attention is not None:
         values = await _remarked(tx, found, step, cause, at)
     if not values:
@@ -193,48 +165,14 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
         return
     if step.attention is not None:
         _alarm(found, step.attention)
-    event = _event_of(found, values, step, cause, at)
+    event = event_of(found, values, step, cause, at)
     row = await tx.written(change, (_EVENT, event), *cause.beside)
     now_is = payment_of(row)
     await tell(tx, found, now_is, str(event["type"]), audience_of(row), at=at)
     if step.attention is not None and step.attention is not Attention.UNCONFIRMED:
-        await _call_people(tx, found, step.attention, _money_of(step) or cause.amount, cause, at)
+        await _call_people(tx, found, step.attention, money_of(step) or cause.amount, cause, at)
     if step.path:
         metrics.PAYMENTS.labels(found.kind.value, now_is.sub_status.value).inc()
-
-
-def _moved(found: Payment, step: Step, cause: Cause, at: datetime) -> dict[str, object]:
-    """The columns that change when a payment goes somewhere, or something of it is to be told."""
-    target = checked_path(found.kind, found.sub_status, step.path)
-    values: dict[str, object] = {
-        "sub_status": target,
-        "status": STATUS_OF[target],
-        "sequence": found.sequence + 1,
-        "changed_at": at,
-        "is_late": found.is_late or step.is_late,
-    }
-    if step.path:
-        values |= {"reason_code": cause.reason_code, "reason": cause.reason}
-    if step.path and found.next_account is not None:
-        values["next_account"] = None  # something else has become of it
-    values |= {"is_questioned": _is_questioned(found, cause), **cause.changes}
-    values |= _asked_next(found, target, step, cause, at)
-    if step.credit is not None:
-        values["captured_minor"] = step.credit.minor
-    elif step.taken is not None:
-        values["captured_minor"] = 0  # nothing of it ever came
-    values["attention"] = _shown_on(found, cause, step.attention)
-    if target in FINAL and step.path:
-        values |= {"completed_at": at, "continue_url": None, "expires_at": None}
-        values |= {} if found.return_url is None else {"return_url": None}
-    is_paid = SubStatus.COMPLETED in step.path or (
-        SubStatus.CONFLICTED in step.path and step.attention is not Attention.REFERENCE_REUSED
-    )
-    if found.sub_status is SubStatus.CONFLICTED and step.is_over:
-        values["provider_reference"] = None  # nothing was paid under it: another payment may be
-    elif is_paid and cause.provider_reference is not None:
-        values["provider_reference"] = cause.provider_reference
-    return values
 
 
 async def _posted(tx: Transaction, found: Payment, step: Step, at: datetime) -> Step:
@@ -251,22 +189,22 @@ async def _remarked(
 ) -> dict[str, object]:
     """The same where nothing moves: it is to be asked about, has been settled, or a person must look."""
     values: dict[str, object] = {}
-    why, is_open = step.attention, _is_questioned(found, cause)
+    why, is_open = step.attention, is_questioned(found, cause)
     if step.ask_again:
         values |= {"ask_at": at, "asked": 0}
     elif found.sub_status in FINAL and not is_open and (step.settles or found.is_questioned):
-        values["ask_at"] = _next_question(found, found.sub_status, cause, at, ended_at=found.completed_at)
+        values["ask_at"] = question_next(found, found.sub_status, cause, at, ended_at=found.completed_at)
     elif found.facts.is_deposit_in_conflict and found.is_questioned and not is_open:
         values["ask_at"] = await again_at(tx, found, at)  # by nobody any more
     elif is_open and step.settles and found.ask_at is None:  # given up for all, answered for one
         values |= {"ask_at": at, "asked": 0, "changed_at": at}
     if is_open is not found.is_questioned:
-        values |= {"is_questioned": is_open, "attention": _shown_on(found, cause)}
+        values |= {"is_questioned": is_open, "attention": shown_on(found, cause)}
         values |= {"changed_at": at} if is_open else {}  # from then on its horizon counts
     told = (cause.attempt_id, cause.provider_reference, cause.amount)
     if why is not None and (cause.is_news or not await is_noted(tx, found, why, *told, cause.reason_code)):
         its = {"sequence": found.sequence + 1, "changed_at": at}
-        values |= {"attention": _shown_on(found, cause, why), **its}
+        values |= {"attention": shown_on(found, cause, why), **its}
     return values
 
 
@@ -285,43 +223,6 @@ async def _fenced(tx: Transaction, found: Payment, evidence: Evidence, step: Ste
     return step if why is None else in_conflict(found.sub_status, why)
 
 
-def _asked_next(
-    found: Payment, target: SubStatus, step: Step, cause: Cause, at: datetime
-) -> dict[str, object]:
-    """When it is looked at next, where that changes: whoever ends a payment ends no question about it."""
-    is_open = _is_questioned(found, cause)
-    if "ask_at" in cause.changes:
-        is_kept = cause.changes["ask_at"] is not None or not is_open
-        return {} if is_kept else {"ask_at": at + ask_delay(found.kind, found.asked)}
-    is_answered = found.is_questioned and not is_open and found.sub_status in FINAL
-    if step.path or step.ask_again or is_answered:
-        return {"ask_at": at if step.ask_again else _next_question(found, target, cause, at, ended_at=at)}
-    return {}
-
-
-def _next_question(
-    found: Payment, target: SubStatus, cause: Cause, at: datetime, *, ended_at: datetime | None
-) -> datetime | None:
-    if _is_questioned(found, cause):
-        return at + ask_delay(found.kind, found.asked)
-    if target is SubStatus.DECLINED and cause.source == Source.SETTLEMENT.name.lower():
-        return None  # two people had the proof: the provider repeating its story must not open it again
-    has_tries = found.present_attempt is not None
-    return next_question(found.kind, target, found.asked, ended_at, at, has_tries=has_tries)
-
-
-def _is_questioned(found: Payment, cause: Cause) -> bool:
-    """Whether a provider is asked about a try that is over, once this was done."""
-    return found.is_questioned if cause.is_questioned is None else cause.is_questioned
-
-
-def _shown_on(found: Payment, cause: Cause, why: Attention | None = None) -> Attention | None:
-    """The gravest reason for attention, `why` being a new one: a question shows where there is no graver."""
-    others = None if found.attention is Attention.UNCONFIRMED else found.attention
-    question = Attention.UNCONFIRMED if _is_questioned(found, cause) else None
-    return graver(graver(others, why), question)
-
-
 def _alarm(found: Payment, why: Attention) -> None:
     metrics.ALARMS.labels(f"payment_{why.value}").inc()
     _log.error("payment.attention", payment_id=found.payment_id, why=why.value)
@@ -335,43 +236,6 @@ async def remember(tx: Transaction, found: Payment, values: Mapping[str, object]
     """
     its = {"of_site": found.site_id, "of_payment": found.payment_id}
     return payment_of(await tx.one(_CHANGE, {**values, **its}))
-
-
-def _event_of(
-    was: Payment, values: Mapping[str, object], step: Step, cause: Cause, at: datetime
-) -> dict[str, object]:
-    """The row of the payment's history that tells of a change to these columns."""
-    sub_status = SubStatus(str(values.get("sub_status", was.sub_status)))
-    detail: dict[str, object] = {
-        "path": [state.value for state in (was.sub_status, *step.path)],
-        **cause.detail,
-    }
-    if step.attention is not None:
-        detail["attention"] = step.attention.value
-        if cause.attempt_id is not None:
-            detail["attempt_id"] = cause.attempt_id
-    if cause.reason or cause.reason_code:
-        detail["reason"] = {"code": cause.reason_code, "text": cause.reason}
-    told = _money_of(step) or cause.amount
-    # A part of a payout may have a story of its own: of one that has ended it is no second end.
-    is_news = bool(cause.detail) and step.attention is None and was.sub_status not in FINAL
-    moved = bool(step.path or _money_of(step) is not None or is_news)
-    known_as = event_type(was.kind, sub_status, is_late=step.is_late) if moved else "payment.attention"
-    return {
-        "site_id": was.site_id,
-        "payment_id": was.payment_id,
-        "sequence": values["sequence"],
-        "type": cause.event or known_as,
-        "status": STATUS_OF[sub_status],
-        "sub_status": sub_status,
-        "source": cause.source,
-        "amount_minor": told.minor if told else None,
-        "currency": told.currency if told else None,
-        "provider_reference": cause.provider_reference,
-        "detail": detail,
-        "occurred_at": cause.occurred_at,
-        "recorded_at": at,
-    }
 
 
 async def _call_people(
@@ -390,7 +254,3 @@ async def _call_people(
         at=at,
         attempt_id=cause.attempt_id,
     )
-
-
-def _money_of(step: Step) -> Money | None:
-    return step.credit or step.paid or step.came_back or step.taken

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Row
 
 from app import callouts
 from app.payments.casebook import called_since
+from app.payments.changes import Cause
 from app.payments.legs import legs_of
 from app.payments.model import Attention, Step
 from app.payments.obstacles import waits
@@ -25,7 +26,7 @@ from app.payments.schedules import (
     waits_to_be_sent,
 )
 from app.payments.states import OPEN, Kind, Status, SubStatus
-from app.payments.steps import CARRY_ON, Cause, carry_on_soon, carry_out
+from app.payments.steps import CARRY_ON, carry_on_soon, carry_out
 from app.payments.tables import payments
 from app.plumbing import metrics, queue
 from app.plumbing.database import Transaction

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app import payments, providers
-from app.payments import steps
+from app.payments import changes, steps
 from tests.payments.accounts import cases, decided, raised
 from tests.payments.banks import PART, in_two_parts, parts, sent, told
 from tests.payments.casework import R, only, open_cases, resolve
@@ -185,12 +185,12 @@ async def test_each_who_keeps_it_back_is_a_case(desk: Desk) -> None:
 
 def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Events as the release before wrote them: it kept no attempt beside the reason for attention."""
-    event_of = steps._event_of
+    event_of = changes.event_of
 
     def without(was: Any, values: Any, step: Any, cause: Any, at: Any) -> dict[str, object]:  # noqa: ANN401
         return event_of(was, values, step, replace(cause, attempt_id=None), at)
 
-    monkeypatch.setattr(steps, "_event_of", without)
+    monkeypatch.setattr(steps, "event_of", without)
 
 
 async def test_a_case_that_was_noted_in_the_release_before_is_not_opened_again(

@@ -40,6 +40,7 @@ from app.merchants.queries import (
     shown,
     site,
     site_beside,
+    site_known,
     site_of_rows,
     site_of_token,
     tells_every_change,
@@ -52,7 +53,7 @@ __all__ = [
     "NotAuthentic", "Scope", "Site", "SiteId", "SiteNotFound", "Token", "TokenNotFound", "WalletMode",
     "authentic_site", "bearer", "create_site", "create_token", "forget_signatures", "issued_signature",
     "revoke_token", "rotate_salt", "seen_signature", "set_callback_url", "set_most_attempts",
-    "set_tell_every_change", "shown", "site", "site_beside", "site_number", "site_of_rows", "site_of_token",
-    "tells_every_change", "tokens_of",
+    "set_tell_every_change", "shown", "site", "site_beside", "site_known", "site_number", "site_of_rows",
+    "site_of_token", "tells_every_change", "tokens_of",
 ]
 # fmt: on

@@ -37,6 +37,7 @@ __all__ = [
     "shown",
     "site",
     "site_beside",
+    "site_known",
     "site_of_rows",
     "site_of_token",
     "tells_every_change",
@@ -119,6 +120,12 @@ def site_of_rows(rows: Sequence[Row[Any]]) -> Site:
     found = _site(rows)
     assert found is not None
     return found
+
+
+def site_known(reader: Reader, rows: Sequence[Row[Any]]) -> None:
+    """Let `site` find in its transaction what `site_beside` has found; at least one row."""
+    found = site_of_rows(rows)
+    reader.know(known_as(found.site_id), found)
 
 
 def tells_every_change(site_id: ColumnElement[int]) -> ScalarSelect[bool]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Text, and_, bindparam, exists, or_, select, text, true
 
-from app import methods, players, providers
+from app import merchants, methods, players, providers
 from app.payments.model import Attention, Evidence, Source, Step
 from app.payments.queries import Payment, payment_of
 from app.payments.states import Status
@@ -56,7 +56,9 @@ _REFERENCE_IS_TAKEN = (
     .label("reference_is_taken")
 )
 _REFERENCE = Built(select(_REFERENCE_IS_TAKEN))
-_BOTH = Built(select(_REFERENCE_IS_TAKEN, exists().where(_OF_ORDER, _PAID).label("order_is_paid")))
+_ORDER_IS_PAID = exists().where(_OF_ORDER, _PAID).label("order_is_paid")
+_SITE_ID = bindparam("of_site", type_=payments.c.site_id.type).label("site_id")
+_BOTH = Built(merchants.site_beside(select(_SITE_ID, _REFERENCE_IS_TAKEN, _ORDER_IS_PAID).cte("asked")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,13 @@ class Taken:
 
 
 async def taken(reader: Reader, found: Payment, provider_reference: str | None) -> Taken:
-    """What of a deposit that is to be credited now belongs to another; no number is nobody's."""
-    row = await reader.one(_BOTH, {**_of(found), "by_reference": provider_reference})
+    """What of a deposit that is to be credited now belongs to another; no number is nobody's.
+
+    Its site is read with it: who credits a deposit asks for that next.
+    """
+    rows = await reader.all(_BOTH, {**_of(found), "by_reference": provider_reference})
+    merchants.site_known(reader, rows)
+    row = rows[0]
     return Taken(row.reference_is_taken, bool(found.external_id) and row.order_is_paid)
 
 

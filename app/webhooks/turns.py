@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, true, update
 from sqlalchemy.engine import Row
 
+from app import merchants
 from app.plumbing.database import Built, Transaction, Write
 from app.webhooks.model import WebhookState
 from app.webhooks.outbox import enqueue
@@ -50,10 +51,10 @@ _of_its_payment = and_(
     _other.c.payment_id == webhooks.c.payment_id,
     _other.c.endpoint_id.is_(None),
 )
-# A webhook; whether a newer notification of its payment has been written; whether an older one waits.
-WITH_NEIGHBOURS = Built(
+# A webhook and its site; whether a newer notification of its payment was written; whether an older one waits.
+_WITH_NEIGHBOURS = (
     select(
-        webhooks,
+        *(column for column in webhooks.c if column.name != "created_at"),  # a site has one of its own
         exists().where(_of_its_payment, _other.c.sequence > webhooks.c.sequence).label("has_newer"),
         exists()
         .where(
@@ -62,8 +63,11 @@ WITH_NEIGHBOURS = Built(
             _other.c.state == WebhookState.PENDING,
         )
         .label("has_older"),
-    ).where(ITS)
+    )
+    .where(ITS)
+    .cte("its")
 )
+WITH_NEIGHBOURS = Built(merchants.site_beside(_WITH_NEIGHBOURS))
 _TAKING = Built(
     update(webhooks)
     .where(

@@ -17,6 +17,7 @@ from app import merchants, providers
 from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.payments.cascade import next_held, says_nothing_came
+from app.payments.changes import Cause
 from app.payments.evidence import evidence_of
 from app.payments.legs import attempts_of
 from app.payments.model import Source, Step
@@ -25,7 +26,7 @@ from app.payments.questions import question_at_end
 from app.payments.rules import next_step
 from app.payments.schedules import ask_delay
 from app.payments.states import Kind, Status, SubStatus
-from app.payments.steps import Cause, apply_evidence, carry_out, remember
+from app.payments.steps import Left, apply_alone, apply_evidence, carry_out, remember
 from app.payments.tables import attempts
 from app.plumbing import switches
 from app.plumbing.database import Built, Reader, Transaction, Write
@@ -103,6 +104,8 @@ async def collect(
     found: Payment,
     reference: str,
     return_url: str,
+    *,
+    left: Left | None = None,
 ) -> None:
     """Send the order of a try that is written, let the answer count, and go on to the next account or ask.
 
@@ -113,6 +116,7 @@ async def collect(
         found: the deposit.
         reference: the try's id.
         return_url: where the provider sends the player's browser afterwards.
+        left: the deposit as it was left with the try written, if that is known.
     """
     order = _order(pipes, site, found, account.account, reference, return_url)
     gateway = providers.gateway_of(account)
@@ -135,7 +139,12 @@ async def collect(
             step = await apply_evidence(tx, now_is, *word, at=now, asked_at=since, before=before)
         return step
 
-    await _follow(pipes, found, account, reference, await pipes.database.retried(heard_of))
+    step = None
+    if left is not None and len(words) == 1:
+        step = await apply_alone(pipes.database, left, reference, *words[0], at=now)
+    if step is None:
+        step = await pipes.database.retried(heard_of)
+    await _follow(pipes, found, account, reference, step)
 
 
 async def ask_provider(pipes: Pipes, site_id: int, payment_id: str) -> None:

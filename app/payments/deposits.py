@@ -20,6 +20,7 @@ from app.kernel import ids
 from app.kernel.errors import Refusal
 from app.kernel.money import Money
 from app.payments.cascade import next_held
+from app.payments.changes import Cause
 from app.payments.contract import event_type
 from app.payments.deposit_sending import DEPOSITS, collect, written_try
 from app.payments.fences import ForOrder, locked_for_order
@@ -28,7 +29,7 @@ from app.payments.model import Step
 from app.payments.offers import Wished, first_account, wished
 from app.payments.queries import Payment, payment_of, view_hash, view_token
 from app.payments.states import STATUS_OF, Kind, SubStatus
-from app.payments.steps import Cause, carry_out
+from app.payments.steps import Left, carry_out
 from app.payments.tables import payment_events, payments
 from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import idempotency
@@ -210,23 +211,24 @@ async def _go_on(
     """Take the deposit on after the merchant's word: to the provider, and where that says so to the end."""
     reference = ids.new("att", at=pipes.clock.now())
 
-    async def conclude(tx: Transaction) -> providers.ProviderAccount | None:
+    async def conclude(tx: Transaction) -> tuple[providers.ProviderAccount, Left] | None:
         return await _conclude_check(tx, found, heard, reference, pipes.clock.now())
 
     try:
-        account = await pipes.database.retried(conclude)
+        goes = await pipes.database.retried(conclude)
     except BaseException:
         # By itself: whatever became of the next step, the order number that the merchant gave is known.
         await callouts.write_answer(pipes.database, heard, at=pipes.clock.now())
         raise
-    if account is not None:
-        await collect(pipes, site, account, found, reference, return_url)
+    if goes is not None:
+        account, left = goes
+        await collect(pipes, site, account, found, reference, return_url, left=left)
 
 
 async def _conclude_check(
     tx: Transaction, found: Payment, heard: callouts.Heard, reference: str, now: datetime
-) -> providers.ProviderAccount | None:
-    """Write the merchant's word; at which account the provider is to be asked now, if it is."""
+) -> tuple[providers.ProviderAccount, Left] | None:
+    """Write the merchant's word; at which account the provider is to be asked now, if it is, and of what."""
     answer, its_answer = heard.answer, callouts.answer_to(heard, at=now)
     locked = await locked_for_order(tx, found, answer.external_id, DEPOSITS)
     found = locked.payment
@@ -255,8 +257,9 @@ async def _conclude_check(
     changes = {**order, "account": account.account, "sent_at": now, "expires_at": now + PLAYER_HAS}
     its_try = written_try(found, reference, account.account, 1, now)
     cause = Cause("merchant", changes=changes, detail=detail, beside=[its_try, its_answer])
-    await carry_out(tx, found, Step(path=(SubStatus.SUBMITTED,)), cause, at=now)
-    return account
+    left = await carry_out(tx, found, Step(path=(SubStatus.SUBMITTED,)), cause, at=now)
+    assert left is not None, "it has gone somewhere"
+    return account, left
 
 
 async def _elsewhere(

@@ -1,15 +1,17 @@
 """One step of a payment, carried out: state, event, money, webhook and next question commit together.
 
 This is the only place that changes the state of a payment that is there. The caller holds the payment's row
-lock.
+lock; or has left the row himself a moment ago, nobody hears of the step, and it is one statement that changes
+this very version of the row or nothing (`apply_alone`).
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+import asyncpg
 import structlog
-from sqlalchemy import bindparam, update
+from sqlalchemy import ColumnElement, Text, and_, bindparam, case, func, literal_column, update
 
 from app import providers
 from app.kernel.money import Money
@@ -17,6 +19,7 @@ from app.payments.answers import answer_of
 from app.payments.cascade import as_of_try, at_its_account, columns_of_try, next_of_deposit, why_said_paid
 from app.payments.casebook import is_noted, open_case
 from app.payments.changes import Cause, event_of, is_questioned, money_of, moved, question_next, shown_on
+from app.payments.contract import is_told
 from app.payments.crediting import credit, take_again
 from app.payments.evidence import as_ranked, evidence_of
 from app.payments.fences import why_fenced
@@ -30,10 +33,12 @@ from app.payments.states import FINAL, IllegalTransition, SubStatus, checked_pat
 from app.payments.tables import payment_events, payments
 from app.payments.telling import WHO_HEARS, audience_of, tell
 from app.plumbing import metrics, queue
-from app.plumbing.database import Built, Transaction, Write
+from app.plumbing.database import NOBODY, Asked, Built, Database, Transaction, Write
 
 __all__ = [
     "CARRY_ON",
+    "Left",
+    "apply_alone",
     "apply_evidence",
     "call_about",
     "carry_on_soon",
@@ -46,14 +51,40 @@ __all__ = [
 CARRY_ON = "payments.ask_provider"
 
 _log = structlog.get_logger("payments")
+LEFT_AS: ColumnElement[str] = literal_column("payment.xmin::text", Text()).label("left_as")
 # Statements of every step, built once.
 _CHANGE = Built(
     update(payments)
     .where(payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment"))
-    .returning(payments, *WHO_HEARS)
+    .returning(payments, *WHO_HEARS, LEFT_AS)
+)
+# The same without a lock: where it is another version by now, or somebody hears of changes, the statement
+# fails, and nothing that stands beside it is written either. Its loss would cost a question to the provider.
+_STILL_ALONE = and_(bindparam("left_as", type_=Text()) == LEFT_AS, *(~one.element for one in WHO_HEARS[:2]))
+_CHANGE_ALONE = Built(
+    update(payments)
+    .where(payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment"))
+    .values(sequence=case((_STILL_ALONE, bindparam("goes_to")), else_=func.payment_overtaken()))
+    .returning(payments),
+    is_flushed=False,
 )
 _EVENT = Built(payment_events.insert())
 _OF_TRIES = FINAL | {SubStatus.CONFLICTED}
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A payment as a statement of ours has left it, not locked any more.
+
+    Args:
+        payment: as it was then.
+        version: PostgreSQL's name of that version of the row; whoever changes it gives it another.
+        is_heard: somebody hears of each of its changes.
+    """
+
+    payment: Payment
+    version: str
+    is_heard: bool
 
 
 async def apply_evidence(
@@ -76,6 +107,64 @@ async def apply_evidence(
         The step taken. `ask_again` tells the caller that the provider should be asked now, or the next one;
         the row says so too, so that a caller who dies loses only time.
     """
+    found, step, cause = await _weighed(tx, found, reference, result, source, at, asked_at, before)
+    await carry_out(tx, found, step, cause, at=at)
+    return step
+
+
+async def apply_alone(
+    database: Database,
+    left: Left,
+    reference: str,
+    result: providers.Result,
+    source: Source,
+    *,
+    at: datetime,
+) -> Step | None:
+    """The same by one statement, without a lock, where that is enough.
+
+    It is, where the payment only goes on: no money moves, no people are called, nobody hears of it, and
+    nothing need be asked to decide that.
+
+    Args:
+        database: the database; no transaction is open.
+        left: the payment, as the caller has left it.
+        reference, result, source, at: as of `apply_evidence`.
+
+    Returns:
+        The step taken; None: nothing is written, and `apply_evidence` decides.
+    """
+    try:
+        found, step, cause = await _weighed(NOBODY, left.payment, reference, result, source, at, None, None)
+    except Asked:
+        return None
+    is_more = step.attention is not None or money_of(step) is not None
+    if left.is_heard or is_more or not step.path or is_told(step.path[-1]):
+        return None
+    values = moved(found, step, cause, at)
+    event = event_of(found, values, step, cause, at)
+    its = {"of_site": found.site_id, "of_payment": found.payment_id, "left_as": left.version}
+    changes = {name: value for name, value in values.items() if name != "sequence"}
+    change = (_CHANGE_ALONE, {**changes, **its, "goes_to": values["sequence"]})
+    try:
+        await database.write(change, (_EVENT, event), *cause.beside)
+    except asyncpg.TransactionRollbackError:
+        return None
+    metrics.PAYMENTS.labels(found.kind.value, step.path[-1].value).inc()
+    return step
+
+
+async def _weighed(
+    tx: Transaction,
+    found: Payment,
+    reference: str,
+    result: providers.Result,
+    source: Source,
+    at: datetime,
+    asked_at: datetime | None,
+    before: Payment | None,
+) -> tuple[Payment, Step, Cause]:
+    """What one piece of evidence does, and why; of the payment as it is at the account whose word it is."""
     evidence = as_ranked(evidence_of(result, source, at), before or found, asked_at)
     found, facts, its = await as_of_try(tx, found, reference, result, source)
     step = legal(found, next_step(facts, evidence))
@@ -114,8 +203,7 @@ async def apply_evidence(
         attempt_id=reference,
         is_news=is_asked and evidence.verdict is Verdict.PAID,
     )
-    await carry_out(tx, found, step, cause, at=at)
-    return step
+    return found, step, cause
 
 
 async def carry_on_soon(tx: Transaction, site_id: int, payment_id: str) -> None:
@@ -142,8 +230,13 @@ def legal(found: Payment, step: Step) -> Step:
     return step
 
 
-async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *, at: datetime) -> None:
+async def carry_out(
+    tx: Transaction, found: Payment, step: Step, cause: Cause, *, at: datetime
+) -> Left | None:
     """Write a step: the new state, its event, the ledger's transfer, the webhook, and when to ask next.
+
+    Returns:
+        The payment as it is left; None: nothing was to be told of it.
 
     Raises:
         IllegalTransition: the step leaves the table of transitions; nothing is written.
@@ -157,22 +250,23 @@ async def carry_out(tx: Transaction, found: Payment, step: Step, cause: Cause, *
     if not values:
         if cause.beside:
             await tx.write(*cause.beside)
-        return
+        return None
     its = {"of_site": found.site_id, "of_payment": found.payment_id}
     change: Write = (_CHANGE, {**values, **its})
     if "sequence" not in values:
         await tx.write(change, *cause.beside)
-        return
+        return None
     if step.attention is not None:
         _alarm(found, step.attention)
     event = event_of(found, values, step, cause, at)
     row = await tx.written(change, (_EVENT, event), *cause.beside)
-    now_is = payment_of(row)
-    await tell(tx, found, now_is, str(event["type"]), audience_of(row), at=at)
+    now_is, audience = payment_of(row), audience_of(row)
+    await tell(tx, found, now_is, str(event["type"]), audience, at=at)
     if step.attention is not None and step.attention is not Attention.UNCONFIRMED:
         await _call_people(tx, found, step.attention, money_of(step) or cause.amount, cause, at)
     if step.path:
         metrics.PAYMENTS.labels(found.kind.value, now_is.sub_status.value).inc()
+    return Left(now_is, row.left_as, is_heard=audience.is_there or audience.hears_every_change)
 
 
 async def _posted(tx: Transaction, found: Payment, step: Step, at: datetime) -> Step:

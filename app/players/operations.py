@@ -120,7 +120,8 @@ _USED = (
     )
     .cte("used")
 )
-_USE = Built(merchants.site_beside(_USED))
+# Should it be lost, a key is stale a moment sooner.
+_USE = Built(merchants.site_beside(_USED), is_flushed=False)
 
 
 class CurrencyNotOffered(Refusal):

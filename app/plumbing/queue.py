@@ -307,8 +307,9 @@ class Worker:
             min_size=2,
             max_size=4,
             connection_class=Connection,
+            # Who has taken which jobs, and which are done, may be lost with the server: they are run again.
             server_settings=self.database.settings.as_server_settings()
-            | {"application_name": "cashier worker"},
+            | {"application_name": "cashier worker", "synchronous_commit": "off"},
             timeout=seconds,
             command_timeout=seconds,
         )

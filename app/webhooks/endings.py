@@ -57,7 +57,8 @@ _AND_HEARD = Built(
             *(bindparam(one.name, type_=one.type) for one in _FACTS),
         ),
     )
-    .returning(webhook_attempts.c.number)
+    .returning(webhook_attempts.c.number),
+    is_flushed=False,  # should it be lost, the notification is sent again
 )
 
 

@@ -56,6 +56,7 @@ async def player(database: Database, clock: MovableClock, site_id: int, login: s
     async with database.transaction() as tx:
         site = await merchants.site(tx, site_id)
         key = await players.obtain_key(tx, site, fields, at=clock.now())
+    async with database.singly() as tx:
         session, _ = await players.use_key(tx, key, now=clock.now())
         return session.player.player_id
 

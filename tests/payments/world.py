@@ -209,6 +209,7 @@ class World:
         async with self.database.transaction() as tx:
             site = await merchants.site(tx, self.site_id)
             key = await players.obtain_key(tx, site, fields, at=self.clock.now())
+        async with self.database.singly() as tx:
             return (await players.use_key(tx, key, now=self.clock.now()))[0]
 
     async def ask(

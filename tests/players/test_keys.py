@@ -59,7 +59,7 @@ class Door:
         return str(answer.json()["key"])
 
     async def use(self, key: str) -> players.Session:
-        async with self.pipes.database.transaction() as tx:
+        async with self.pipes.database.singly() as tx:
             return (await players.use_key(tx, key, now=self.clock.now()))[0]
 
     async def count(self, table: str) -> int:

@@ -171,6 +171,7 @@ class People:
         async with self.world.database.transaction() as tx:
             site = await merchants.site(tx, site_id)
             key = await players.obtain_key(tx, site, fields, at=now)
+        async with self.world.database.singly() as tx:
             session, _ = await players.use_key(tx, key, now=now)
         self.sessions[site_id, login] = session
         return session

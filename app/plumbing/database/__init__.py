@@ -24,12 +24,14 @@ from app.plumbing.database.engine import (
     sqlstate,
 )
 from app.plumbing.database.lanes import Lanes, RolledBack, committed
-from app.plumbing.database.transactions import Reader, Transaction
+from app.plumbing.database.transactions import NOBODY, Asked, Reader, Transaction
 from app.plumbing.database.turns import Turns
 
 __all__ = [
     "BUSY_SQLSTATES",
+    "NOBODY",
     "RETRY_LIMIT",
+    "Asked",
     "Built",
     "CommitUnknown",
     "Database",

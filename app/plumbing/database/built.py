@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 import asyncpg
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select, literal_column
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.dml import UpdateBase
@@ -24,6 +24,10 @@ __all__ = ["Built", "Write", "joined"]
 
 _DIALECT: Final = asyncpg_dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own way
 _PLACE: Final = re.compile(r"\$(\d+)")
+# Until the end of the transaction that runs it, which is the statement alone.
+_NOT_FLUSHED: Final[ColumnElement[str]] = literal_column(
+    "set_config('synchronous_commit', 'off', true)"
+).label("not_flushed")
 
 
 class _Found(asyncpg.Record):  # type: ignore[misc]  # published without types
@@ -72,10 +76,22 @@ class Built:
     is among them.
     """
 
-    __slots__ = ("_statement", "_texts")
+    __slots__ = ("_statement", "_texts", "is_flushed")
 
-    def __init__(self, statement: Select[*tuple[Any, ...]] | UpdateBase) -> None:
-        """Keep it; its text is written when it first runs, for each set of names that it is given."""
+    def __init__(self, statement: Select[*tuple[Any, ...]] | UpdateBase, *, is_flushed: bool = True) -> None:
+        """Keep it; its text is written when it first runs, for each set of names that it is given.
+
+        Args:
+            statement: it returns a row where it writes something, unless it `is_flushed`.
+            is_flushed: what it has written is on the disk when it is answered. If not, a crash of PostgreSQL
+                within the second may undo it, unless something that came later was flushed: for what is done
+                again then, or told too early. It runs where statements commit one by one (`singly`).
+        """
+        self.is_flushed = is_flushed
+        if not is_flushed and isinstance(statement, Select):
+            statement = statement.add_columns(_NOT_FLUSHED)
+        elif not is_flushed and isinstance(statement, UpdateBase):
+            statement = statement.returning(_NOT_FLUSHED)
         self._statement = statement
         self._texts: dict[tuple[str, ...], _Text] = {}
 

@@ -265,7 +265,7 @@ class Database:
             TransactionAlreadyOpen: inside another transaction of the same task.
         """
         async with self._connected(self._alone) as connection:
-            yield Transaction(connection)
+            yield Transaction(connection, commits_each=True)
 
     async def write(self, *writes: Write) -> None:
         """Carry out writes that need nothing of each other as a transaction of their own: one trip.
@@ -277,7 +277,7 @@ class Database:
         """
         async with self._connected(self._alone) as connection:
             try:
-                await Transaction(connection).write(*writes)
+                await Transaction(connection, commits_each=True).write(*writes)
             except FAILURES as error:
                 if sqlstate(error) and not _is_lost(connection, error):
                     raise

@@ -1,7 +1,7 @@
 """What is asked and told inside one transaction: `Reader` reads, `Transaction` writes too."""
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncpg
 from sqlalchemy.engine import CursorResult, Row
@@ -11,7 +11,7 @@ from sqlalchemy.sql import Executable
 
 from app.plumbing.database.built import Built, Write, joined
 
-__all__ = ["Reader", "Transaction", "driver_connection"]
+__all__ = ["NOBODY", "Asked", "Reader", "Transaction", "driver_connection"]
 
 T = TypeVar("T")
 
@@ -19,9 +19,15 @@ T = TypeVar("T")
 class Reader:
     """What one snapshot of the database can be asked."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        """Wrap a connection; of a reader, its first statement begins the snapshot."""
+    def __init__(self, connection: AsyncConnection, *, commits_each: bool = False) -> None:
+        """Wrap a connection; of a reader, its first statement begins the snapshot.
+
+        Args:
+            connection: it is open.
+            commits_each: each statement is a transaction of its own.
+        """
         self._connection = connection
+        self._commits_each = commits_each
         self._known: dict[Hashable, Any] = {}
 
     async def once(self, what: Hashable, read: Callable[[], Awaitable[T]]) -> T:
@@ -33,6 +39,10 @@ class Reader:
             self._known[what] = await read()
         found: T = self._known[what]
         return found
+
+    def know(self, what: Hashable, value: object) -> None:
+        """Let `once` give this: it was read together with something else."""
+        self._known[what] = value
 
     def forget(self, what: Hashable) -> None:
         """Let `once` ask again."""
@@ -72,7 +82,12 @@ class Reader:
             return None if row is None else row[0]
         return (await self._connection.execute(statement, parameters)).scalar()
 
+    def _check(self, statement: Built) -> None:
+        """Nothing else commits together with what need not be flushed."""
+        assert statement.is_flushed or self._commits_each, "its transaction would not be flushed either"
+
     async def _rows(self, statement: Built, parameters: Mapping[str, Any] | None) -> Sequence[Row[Any]]:
+        self._check(statement)
         return await statement.rows(driver_connection(self._connection), parameters or {})
 
     @property
@@ -102,6 +117,8 @@ class Transaction(Reader):
         Returns:
             the first row that the first of them returns, if any.
         """
+        for statement, _ in writes:
+            self._check(statement)
         return await joined(driver_connection(self._connection), writes)
 
     async def written(self, *writes: Write) -> Row[Any]:
@@ -109,6 +126,21 @@ class Transaction(Reader):
         row = await self.write(*writes)
         assert row is not None, "it returns the row that it has written"
         return row
+
+
+class Asked(Exception):
+    """Something was asked where nobody answers."""
+
+
+class _Silence:
+    """In place of a connection: whoever turns to it hears that nobody is there."""
+
+    def __getattr__(self, name: str) -> object:
+        raise Asked(name)
+
+
+# For who decides without the database wherever that is possible, and hears from `Asked` where it is not.
+NOBODY = Transaction(cast("AsyncConnection", _Silence()), commits_each=True)
 
 
 def _only(rows: Sequence[Row[Any]]) -> Row[Any]:

@@ -88,6 +88,26 @@ async def test_of_a_job_that_went_well_nothing_is_kept(database: Database) -> No
         assert await reader.scalar(text("SELECT count(*) FROM queue.pgqueuer_log")) == 0
 
 
+async def test_why_a_job_is_tried_again_is_kept(database: Database) -> None:
+    """Whoever looks for why it was late finds each try that failed, and not the last one alone."""
+    tries: list[queue.Payload] = []
+
+    async def fails_once(payload: queue.Payload) -> None:
+        tries.append(payload)
+        if len(tries) == 1:
+            raise RuntimeError("the first time")
+
+    worker = queue.Worker(database)
+    worker.handle("test.job", fails_once)
+    await added(database, 1)
+    async with working(worker):
+        await until(lambda: len(tries) == 2)
+    async with database.reading() as reader:
+        [kept] = await reader.all(text("SELECT status, traceback::text AS why FROM queue.pgqueuer_log"))
+    assert kept.status == "queued"
+    assert "the first time" in kept.why
+
+
 async def test_new_jobs_wake_a_worker_and_done_ones_do_not(database: Database, clone_url: str) -> None:
     """Each wake is a claim; nobody waits for room in the queue."""
     heard: list[str] = []

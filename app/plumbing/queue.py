@@ -57,7 +57,7 @@ _MINUTE, _HOUR = 60, 3_600  # seconds
 _LONGEST_REASON = 500
 _LONGEST_DELAY = timedelta(minutes=10)
 _MOST_DOUBLINGS = 11  # of half a second: more than the longest delay
-# A week: who looks into why a job failed, after a long weekend too. Two rows a job are a lot.
+# A week: who looks into why a job failed, after a long weekend too.
 _KEPT_DAYS = 7
 _FORGOTTEN_AT_ONCE = 10_000
 _log = structlog.get_logger("queue")
@@ -286,6 +286,7 @@ class Worker:
         self._stopping.set()
         if self._running is not None:
             self._running.shutdown.set()
+            self._running.connection.shutdown.set()
 
     async def run(self) -> None:
         """Work until `stop`; a lost database is waited for and tried again."""

@@ -1,6 +1,7 @@
 """How PgQueuer reaches the database: its statements, its connections, and what it is kept from doing."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any, cast
 
@@ -11,8 +12,9 @@ from pgqueuer.adapters.persistence import schema_ddl
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.domain.schema.queue import dedupe_predicate
 from pgqueuer.domain.settings import DBSettings
-from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
+from pgqueuer.domain.types import JOB_STATUS, QueueEntrypoint, QueueManagerId
 from pgqueuer.models import Job, TracebackRecord
+from pgqueuer.ports.driver import NotifyCallback
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 from sqlalchemy import (
     ARRAY,
@@ -42,6 +44,16 @@ __all__ = ["NAMES", "NEW_JOB", "NEW_JOBS", "SCHEMA", "Connection", "Driver", "jo
 SCHEMA = "queue"
 NAMES = DBSettings(db_schema=SCHEMA)
 _GATHER_SECONDS = 0.008  # between two claims of a worker that was given less than it asked for
+# What PgQueuer's trigger tells of a job that is done, as a worker says it to itself; when, nobody reads.
+_DONE = json.dumps(
+    {
+        "channel": NAMES.channel,
+        "operation": "delete",
+        "sent_at": "1970-01-01T00:00:00Z",
+        "table": NAMES.queue_table,
+        "type": "table_changed_event",
+    }
+)
 _log = structlog.get_logger("queue")
 
 _NO_HEADERS: ColumnElement[object] = literal_column("'null'::jsonb")
@@ -135,11 +147,16 @@ class _Queries(Queries):
     Nor does it claim for each job alone while many come: a claim costs as much as a small job does, so that
     between two of them there is a moment in which more may gather. What comes to a worker at rest does not
     wait.
+
+    The database tells of new jobs alone: that a place is free again, and that a job is to be run again, a
+    worker tells itself.
     """
 
     # What the look has found, for those who ask right behind it: the time left, or None if nothing waits.
     _looked: tuple[timedelta | None] | None = None
     _had_all: bool = False
+    _leaves_some: bool = False  # for want of a place it waits, though something is due
+    _has_freed: bool = False  # a place, since the last claim
     _claims_again_at: float = 0.0  # by the loop's clock
 
     @override
@@ -153,9 +170,9 @@ class _Queries(Queries):
     ) -> list[Job]:
         had_all, self._had_all, self._looked = self._had_all, False, None
         await self._until_more_may_be_there()
-        if had_all and await self.eligible_queued_work([*entrypoints]) == 0:
+        if self.driver.shutdown.is_set() or (had_all and not await self._is_due([*entrypoints])):
             return []
-        self._looked = None
+        self._looked, self._leaves_some, self._has_freed = None, False, False
         jobs = await super().dequeue(
             batch_size, entrypoints, queue_manager_id, global_concurrency_limit, heartbeat_timeout
         )
@@ -171,8 +188,9 @@ class _Queries(Queries):
 
     @override
     async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
-        left = await self._first_due(entrypoints)
-        return int(left is not None and left <= timedelta(0))
+        self._leaves_some = await self._is_due(entrypoints)
+        self._look_again_if_one_may_begin()
+        return int(self._leaves_some)
 
     @override
     async def next_deferred_eta(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
@@ -182,11 +200,30 @@ class _Queries(Queries):
     async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
         return int(await self._first_due(entrypoints) is not None)
 
+    async def _is_due(self, entrypoints: list[QueueEntrypoint]) -> bool:
+        left = await self._first_due(entrypoints)
+        return left is not None and left <= timedelta(0)
+
     async def _first_due(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
         if self._looked is None:
             [row] = await self.driver.fetch(_FIRST_DUE, entrypoints)
             self._looked = (cast("timedelta | None", row["left"]),)
         return self._looked[0]
+
+    @override
+    async def log_jobs(self, job_status: list[tuple[Job, JOB_STATUS, TracebackRecord | None]]) -> None:
+        """Write which jobs are over; their places are free for what is due."""
+        await super().log_jobs(job_status)
+        self._has_freed = True
+        self._look_again_if_one_may_begin()
+
+    def _look_again_if_one_may_begin(self) -> None:
+        if self._leaves_some and self._has_freed:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        if isinstance(self.driver, Driver):
+            self.driver.wake()
 
     @override
     async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
@@ -202,6 +239,8 @@ class _Queries(Queries):
             _log.warning(
                 "queue.retry_not_written", reason=repr(error), job=job.entrypoint, job_id=int(job.id)
             )
+        else:
+            self._look_again()
 
 
 def queries_over(driver: AsyncpgDriver | AsyncpgPoolDriver) -> Queries:
@@ -233,6 +272,17 @@ class Driver(AsyncpgPoolDriver):
         """Use a pool, and wait for so long each time."""
         super().__init__(pool)
         self._seconds = seconds
+        self._hears: NotifyCallback | None = None
+
+    @override
+    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        await super().add_listener(channel, callback)
+        self._hears = callback
+
+    def wake(self) -> None:
+        """Let the worker of this process look again."""
+        if self._hears is not None:
+            self._hears(_DONE)
 
     @override
     async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:

@@ -47,9 +47,7 @@ class _Bearer:
         message = "\r\n".join(lines).encode() + _END + body
         try:
             async with asyncio.timeout(deadline_seconds):
-                if not self._free:
-                    self._free.append(await asyncio.open_connection(to.hostname, to.port))
-                reader, writer = connection = self._free.pop()
+                reader, writer = connection = await self._connection(to.hostname, to.port)
                 writer.write(message)
                 head = await reader.readuntil(_END)
                 length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
@@ -60,6 +58,15 @@ class _Bearer:
             raise CallFailed(FailureKind.BROKEN, to.netloc, "the connection was lost") from None
         self._free.append(connection)
         return Reply(int(head.split(b" ", 2)[1]), {}, said, 0)
+
+    async def _connection(self, host: str | None, port: int | None) -> _Connection:
+        """One that is kept, unless the cashier has closed it since: nothing was said on it for a while."""
+        while self._free:
+            reader, writer = self._free.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection(host, port)
 
 
 async def serve() -> None:

@@ -18,6 +18,7 @@ import asyncpg
 import structlog
 from pgqueuer import AsyncpgDriver, PgQueuer, RetryRequested
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
+from pgqueuer.errors import FailingListenerError
 from pgqueuer.models import Job, JobId, Schedule
 from sqlalchemy import text
 
@@ -60,6 +61,7 @@ _MOST_DOUBLINGS = 11  # of half a second: more than the longest delay
 # A week: who looks into why a job failed, after a long weekend too.
 _KEPT_DAYS = 7
 _FORGOTTEN_AT_ONCE = 10_000
+_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RuntimeError, FailingListenerError)
 _log = structlog.get_logger("queue")
 
 Payload = dict[str, Any]
@@ -295,7 +297,7 @@ class Worker:
             try:
                 await self._run_once()
                 delay = 0.2
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RuntimeError) as error:
+            except _LOST as error:
                 _log.warning("queue.lost", reason=repr(error), retry_in_seconds=round(delay, 1))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), delay)
@@ -335,6 +337,8 @@ class Worker:
             batch_size=10,
             max_concurrent_tasks=self.at_once,
             heartbeat_timeout=self.stale_after,
+            # Deaf, it would go on with what it looks for itself, each job up to a second late.
+            shutdown_on_listener_failure=True,
             # Nobody reads its statistics: jobs are counted by `metrics`.
             log_aggregation_interval=timedelta(0),
         )

@@ -273,11 +273,13 @@ class Driver(AsyncpgPoolDriver):
         super().__init__(pool)
         self._seconds = seconds
         self._hears: NotifyCallback | None = None
+        self._listens = asyncio.Event()
 
     @override
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
         await super().add_listener(channel, callback)
         self._hears = callback
+        self._listens.set()
 
     def wake(self) -> None:
         """Let the worker of this process look again."""
@@ -296,4 +298,5 @@ class Driver(AsyncpgPoolDriver):
 
     @override
     async def notify(self, channel: str, payload: str) -> None:
+        await self._listens.wait()  # whether it listens is what it asks itself: before, it would not hear
         await self.execute("SELECT pg_notify($1, $2)", channel, payload)

@@ -4,11 +4,12 @@ import asyncio
 import time
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from pgqueuer.core.qm import QueueManager
 
 from app.plumbing import queue, queue_wire
-from app.plumbing.database import Database
+from app.plumbing.database import Database, asyncpg_dsn
 from tests.plumbing.test_queue import added, until, working
 
 
@@ -54,6 +55,28 @@ async def test_a_job_that_failed_is_tried_again_when_that_is_due(
         await added(database, 1)
         await until(lambda: len(began) == 2)
     assert began[1] - began[0] < 0.8
+
+
+async def test_a_worker_that_hears_nothing_any_more_dials_anew(
+    database: Database, clone_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one connection that listens is ended alone; the others would do, a second late for each job."""
+    monkeypatch.setattr(QueueManager._run_periodic_health_check, "__defaults__", (timedelta(seconds=0.3),))
+    owner = await asyncpg.connect(asyncpg_dsn(clone_url))
+    of_worker = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+
+    async def is_heard() -> bool:
+        return bool(await owner.fetchval(f"SELECT count(*) {of_worker}"))
+
+    async def nothing(_: queue.Payload) -> None: ...
+
+    worker = queue.Worker(database)
+    worker.handle("test.job", nothing)
+    async with working(worker):
+        await until(is_heard)
+        await owner.execute(f"SELECT pg_terminate_backend(pid, 5000) {of_worker}")
+        await until(is_heard)
+    await owner.close()
 
 
 async def test_who_stops_between_two_claims_claims_nothing_more(

@@ -37,10 +37,10 @@ from app.merchants.queries import (
     Token,
     authentic_site,
     bearer,
+    know_site,
     shown,
     site,
     site_beside,
-    site_known,
     site_of_rows,
     site_of_token,
     tells_every_change,
@@ -52,8 +52,8 @@ __all__ = [
     "FIRST_SEEN", "BadAttempts", "BadName", "BadOrigin", "CreatedSite", "MessageFormat", "NewSite",
     "NotAuthentic", "Scope", "Site", "SiteId", "SiteNotFound", "Token", "TokenNotFound", "WalletMode",
     "authentic_site", "bearer", "create_site", "create_token", "forget_signatures", "issued_signature",
-    "revoke_token", "rotate_salt", "seen_signature", "set_callback_url", "set_most_attempts",
-    "set_tell_every_change", "shown", "site", "site_beside", "site_known", "site_number", "site_of_rows",
-    "site_of_token", "tells_every_change", "tokens_of",
+    "know_site", "revoke_token", "rotate_salt", "seen_signature", "set_callback_url", "set_most_attempts",
+    "set_tell_every_change", "shown", "site", "site_beside", "site_number", "site_of_rows", "site_of_token",
+    "tells_every_change", "tokens_of",
 ]
 # fmt: on

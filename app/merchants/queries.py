@@ -33,11 +33,11 @@ __all__ = [
     "Token",
     "authentic_site",
     "bearer",
+    "know_site",
     "known_as",
     "shown",
     "site",
     "site_beside",
-    "site_known",
     "site_of_rows",
     "site_of_token",
     "tells_every_change",
@@ -122,7 +122,7 @@ def site_of_rows(rows: Sequence[Row[Any]]) -> Site:
     return found
 
 
-def site_known(reader: Reader, rows: Sequence[Row[Any]]) -> None:
+def know_site(reader: Reader, rows: Sequence[Row[Any]]) -> None:
     """Let `site` find in its transaction what `site_beside` has found; at least one row."""
     found = site_of_rows(rows)
     reader.know(known_as(found.site_id), found)

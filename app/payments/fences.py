@@ -94,7 +94,7 @@ async def taken(reader: Reader, found: Payment, provider_reference: str | None) 
     Its site is read with it: who credits a deposit asks for that next.
     """
     rows = await reader.all(_BOTH, {**_of(found), "by_reference": provider_reference})
-    merchants.site_known(reader, rows)
+    merchants.know_site(reader, rows)
     row = rows[0]
     return Taken(row.reference_is_taken, bool(found.external_id) and row.order_is_paid)
 

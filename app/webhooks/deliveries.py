@@ -102,7 +102,7 @@ async def deliver(pipes: Pipes, site_id: int, webhook_id: str) -> None:
             row = next(iter(rows), None)
             if row is None or not is_due(row, now):
                 return
-            merchants.site_known(tx, rows)
+            merchants.know_site(tx, rows)
             waits = row.endpoint_id or row.has_older or is_under_way(row, now)
             if not waits:
                 # Its statements commit one by one: each may be done again, none needs what another saw.

@@ -9,11 +9,12 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from app import methods, payments, players, providers
+from app import merchants, methods, payments, players, providers
 from app.kernel.clock import MovableClock
+from app.payments import fences
 from app.payments.deposits import OPEN_AT_MOST, PlayerMayNotDeposit, TooManyOpenDeposits
 from app.plumbing import web
-from app.plumbing.database import Database
+from app.plumbing.database import Built, Database
 from tests import invariants
 from tests.payments.peers import answering
 from tests.payments.world import ACCEPTED, AMOUNT, Provider, World, fact, just, opened, paid
@@ -342,3 +343,13 @@ async def test_an_abandoned_deposit_that_the_merchant_had_accepted_is_told_under
     assert not webhook.success
     assert (webhook.fields["external_id"], webhook.fields["status_id"]) == ("order_1", 10)
     assert provider.asked == []
+
+
+async def test_whoever_credits_knows_the_site_by_then(world: World, provider: Provider) -> None:
+    """It is read with what stands in the way, and not asked for again."""
+    found = await world.deposit()
+    async with world.database.transaction() as tx:
+        await fences.taken(tx, found, None)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Built, "rows", dies)
+            assert (await merchants.site(tx, world.site_id)).site_id == world.site_id

@@ -17,6 +17,7 @@ from app.webhooks import deliveries, sweeps
 from app.webhooks.model import SCHEDULE
 from tests.payments.peers import answering, dripping, hanging, resetting
 from tests.webhooks.conftest import HEARD, Post, opened_site
+from tests.webhooks.test_outbox import counting
 from tests.webhooks.working import working
 
 
@@ -46,6 +47,14 @@ async def test_heard_at_once(post: Post) -> None:
     # Whoever runs the job again finds nothing to do.
     await post.deliver(webhook_id)
     assert len(post.good.heard) == 1
+
+
+async def test_the_site_of_a_notification_is_read_with_it(post: Post) -> None:
+    """It names the address and signs; asked for by itself it would be a round trip of each notification."""
+    webhook_id = await post.announce()
+    with counting(post) as said:
+        assert (await post.deliver(webhook_id)).state == "delivered"
+    assert len([one for one in said if "site_salt" in one]) == 1
 
 
 async def test_failures_go_to_their_own_address(post: Post) -> None:

@@ -123,7 +123,8 @@ async def collect(
     answer = providers.judged(account, await gateway.deposit(pipes.http, account, order))
     words, asked_at = [(answer, Source.ANSWER)], pipes.clock.now()
     sent = replace(found.facts, sub_status=SubStatus.SUBMITTED, sent_at=asked_at)
-    if next_step(sent, evidence_of(answer, Source.ANSWER, asked_at)).ask_again:
+    is_asked = next_step(sent, evidence_of(answer, Source.ANSWER, asked_at)).ask_again
+    if is_asked:
         # It must be asked before that counts. What it says both times is written once, as said when asked.
         status = providers.judged(account, await gateway.status(pipes.http, account, reference))
         words = [*(words if _differ(answer, status) else ()), (status, Source.STATUS_QUERY)]
@@ -140,8 +141,8 @@ async def collect(
         return step
 
     step = None
-    if left is not None and len(words) == 1:
-        step = await apply_alone(pipes.database, left, reference, *words[0], at=now)
+    if left is not None and not is_asked:
+        step = await apply_alone(pipes.database, left, reference, answer, at=now)
     if step is None:
         step = await pipes.database.retried(heard_of)
     await _follow(pipes, found, account, reference, step)

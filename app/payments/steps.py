@@ -1,8 +1,8 @@
 """One step of a payment, carried out: state, event, money, webhook and next question commit together.
 
 This is the only place that changes the state of a payment that is there. The caller holds the payment's row
-lock; or has left the row himself a moment ago, nobody hears of the step, and it is one statement that changes
-this very version of the row or nothing (`apply_alone`).
+lock; or he has left the row himself a moment ago, and one statement changes that very version of it, or
+nothing (`apply_alone`).
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from datetime import datetime
 
 import asyncpg
 import structlog
-from sqlalchemy import ColumnElement, Text, and_, bindparam, case, func, literal_column, update
+from sqlalchemy import ColumnElement, Text, bindparam, case, func, literal_column, update
 
 from app import providers
 from app.kernel.money import Money
@@ -31,7 +31,7 @@ from app.payments.rules import in_conflict, next_step
 from app.payments.sources import remember_source
 from app.payments.states import FINAL, IllegalTransition, SubStatus, checked_path
 from app.payments.tables import payment_events, payments
-from app.payments.telling import WHO_HEARS, audience_of, tell
+from app.payments.telling import NOBODY_HEARS, WHO_HEARS, audience_of, tell
 from app.plumbing import metrics, queue
 from app.plumbing.database import NOBODY, Asked, Built, Database, Transaction, Write
 
@@ -51,21 +51,20 @@ __all__ = [
 CARRY_ON = "payments.ask_provider"
 
 _log = structlog.get_logger("payments")
-LEFT_AS: ColumnElement[str] = literal_column("payment.xmin::text", Text()).label("left_as")
+_LEFT_AS: ColumnElement[str] = literal_column("payment.xmin::text", Text()).label("left_as")
 # Statements of every step, built once.
 _CHANGE = Built(
     update(payments)
     .where(payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment"))
-    .returning(payments, *WHO_HEARS, LEFT_AS)
+    .returning(payments, *WHO_HEARS, _LEFT_AS)
 )
 # The same without a lock: where it is another version by now, or somebody hears of changes, the statement
 # fails, and nothing that stands beside it is written either. Its loss would cost a question to the provider.
-_STILL_ALONE = and_(bindparam("left_as", type_=Text()) == LEFT_AS, *(~one.element for one in WHO_HEARS[:2]))
+_STILL_ALONE = (bindparam("left_as", type_=Text()) == _LEFT_AS) & NOBODY_HEARS
 _CHANGE_ALONE = Built(
     update(payments)
     .where(payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment"))
-    .values(sequence=case((_STILL_ALONE, bindparam("goes_to")), else_=func.payment_overtaken()))
-    .returning(payments),
+    .values(sequence=case((_STILL_ALONE, bindparam("goes_to")), else_=func.payment_overtaken())),
     is_flushed=False,
 )
 _EVENT = Built(payment_events.insert())
@@ -107,35 +106,33 @@ async def apply_evidence(
         The step taken. `ask_again` tells the caller that the provider should be asked now, or the next one;
         the row says so too, so that a caller who dies loses only time.
     """
-    found, step, cause = await _weighed(tx, found, reference, result, source, at, asked_at, before)
+    evidence = as_ranked(evidence_of(result, source, at), before or found, asked_at)
+    found, step, cause = await _weighed(tx, found, (reference, result, source), evidence)
     await carry_out(tx, found, step, cause, at=at)
     return step
 
 
 async def apply_alone(
-    database: Database,
-    left: Left,
-    reference: str,
-    result: providers.Result,
-    source: Source,
-    *,
-    at: datetime,
+    database: Database, left: Left, reference: str, answer: providers.Result, *, at: datetime
 ) -> Step | None:
-    """The same by one statement, without a lock, where that is enough.
+    """Let a provider's answer to the order do the same by one statement, without a lock, if that is enough.
 
     It is, where the payment only goes on: no money moves, no people are called, nobody hears of it, and
     nothing need be asked to decide that.
 
     Args:
         database: the database; no transaction is open.
-        left: the payment, as the caller has left it.
-        reference, result, source, at: as of `apply_evidence`.
+        left: the payment, as the caller has left it with the try written.
+        reference: the try's id.
+        answer: what the provider said.
+        at: this instant.
 
     Returns:
         The step taken; None: nothing is written, and `apply_evidence` decides.
     """
+    word, evidence = (reference, answer, Source.ANSWER), evidence_of(answer, Source.ANSWER, at)
     try:
-        found, step, cause = await _weighed(NOBODY, left.payment, reference, result, source, at, None, None)
+        found, step, cause = await _weighed(NOBODY, left.payment, word, evidence)
     except Asked:
         return None
     is_more = step.attention is not None or money_of(step) is not None
@@ -155,18 +152,11 @@ async def apply_alone(
 
 
 async def _weighed(
-    tx: Transaction,
-    found: Payment,
-    reference: str,
-    result: providers.Result,
-    source: Source,
-    at: datetime,
-    asked_at: datetime | None,
-    before: Payment | None,
+    tx: Transaction, found: Payment, word: tuple[str, providers.Result, Source], evidence: Evidence
 ) -> tuple[Payment, Step, Cause]:
     """What one piece of evidence does, and why; of the payment as it is at the account whose word it is."""
-    evidence = as_ranked(evidence_of(result, source, at), before or found, asked_at)
-    found, facts, its = await as_of_try(tx, found, reference, result, source)
+    (reference, result, source), at = word, evidence.at
+    found, facts, its = await as_of_try(tx, found, *word)
     step = legal(found, next_step(facts, evidence))
     if step.credit is not None and source is Source.SETTLEMENT:
         # Who decides with a proof may have an earlier try in mind; whose the number is, its account says.
@@ -183,8 +173,8 @@ async def _weighed(
     if is_end and step.credit is None:
         question = question.and_the_others(who_said_paid=step.path[-1] in FINAL)
     is_over = step.is_over or (facts.is_still_open and step.settles)  # under way again it would be news
-    word = (found.site_id, reference, result, source)
-    answer = answer_of(*word, is_over=is_over, is_questioned=question.becomes, at=at)
+    its_word = (found.site_id, reference, result, source)
+    answer = answer_of(*its_word, is_over=is_over, is_questioned=question.becomes, at=at)
     if result.next_action is not None and step.path[-1:] == (SubStatus.AWAITING_PLAYER,):
         changes["continue_url"] = result.next_action.url
     if step.credit is not None:

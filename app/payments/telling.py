@@ -28,7 +28,16 @@ from app.payments.states import STATUS_OF, Kind, Status, SubStatus
 from app.payments.tables import payment_numbers, payments
 from app.plumbing.database import Transaction
 
-__all__ = ["WHO_HEARS", "Audience", "audience_of", "notified_of", "public_object", "publish_change", "tell"]
+__all__ = [
+    "NOBODY_HEARS",
+    "WHO_HEARS",
+    "Audience",
+    "audience_of",
+    "notified_of",
+    "public_object",
+    "publish_change",
+    "tell",
+]
 
 # "Withdrawal" is the word that others read.
 WORDS = {Kind.DEPOSIT: "deposit", Kind.PAYOUT: "withdrawal", Kind.REFUND: "refund"}
@@ -70,11 +79,14 @@ class Audience:
 _SITE: ColumnElement[int] = literal_column("payment.site_id", payments.c.site_id.type)
 _PLAYER: ColumnElement[str] = literal_column("payment.player_id", payments.c.player_id.type)
 # What the statement of a change returns besides the payment, so that nothing need be asked before it is told.
+_IS_HEARD, _HEARS_EVERY_CHANGE = webhooks.is_heard_at(_SITE), merchants.tells_every_change(_SITE)
 WHO_HEARS = (
-    webhooks.is_heard_at(_SITE).label("is_heard"),
-    merchants.tells_every_change(_SITE).label("hears_every_change"),
+    _IS_HEARD.label("is_heard"),
+    _HEARS_EVERY_CHANGE.label("hears_every_change"),
     players.login_of(_SITE, _PLAYER).label("site_login"),
 )
+# Of a change that is no end.
+NOBODY_HEARS = ~_IS_HEARD & ~_HEARS_EVERY_CHANGE
 
 
 def public_object(found: Payment) -> dict[str, object]:

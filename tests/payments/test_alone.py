@@ -2,17 +2,30 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
 
 from app import merchants, providers
+from app.kernel.money import Money
 from app.payments import deposit_sending, steps
-from app.payments.model import Step
-from app.plumbing.database import asyncpg_dsn
+from app.payments.model import Attention, Step
+from app.plumbing import metrics
+from app.plumbing.database import Write, asyncpg_dsn
 from app.webhooks import endpoints
-from tests.payments.world import ACCOUNT, NEVER_LEFT, Provider, World, fact, paid
+from tests.payments.world import (
+    ACCOUNT,
+    AMOUNT,
+    NEVER_LEFT,
+    Provider,
+    State,
+    World,
+    fact,
+    just,
+    paid,
+)
 from tests.plumbing.test_queue import until
 
 Deed = Callable[[World], Awaitable[object]]
@@ -52,7 +65,15 @@ async def test_what_only_goes_on_is_written_alone(
     assert ((await world.payment()).sub_status, await world.credited()) == ("completed", 150_000)
 
 
-@pytest.mark.parametrize(("answer", "end"), [(paid(), "completed"), (NEVER_LEFT, "provider_error")])
+@pytest.mark.parametrize(
+    ("answer", "end"),
+    [
+        (paid(), "completed"),
+        (paid(amount=Money(100, "KZT")), "conflicted"),
+        (just(State.CANCELLED), "by_player"),
+        (NEVER_LEFT, "provider_error"),
+    ],
+)
 async def test_what_is_more_goes_the_usual_way(
     world: World,
     provider: Provider,
@@ -60,12 +81,34 @@ async def test_what_is_more_goes_the_usual_way(
     answer: providers.Result,
     end: str,
 ) -> None:
-    """Money moves, or the merchant is told of an end."""
+    """Money moves, people are called, or the merchant is told of an end."""
     provider.answers = provider.statuses = [answer]
     found = await world.deposit()
     assert found.sub_status == end
     assert not any(alone)
     assert [number for number, _ in await history(world)] == list(range(1, found.sequence + 1))
+
+
+@pytest.mark.parametrize("more", [{"attention": Attention.UNCONFIRMED}, {"came_back": AMOUNT}])
+async def test_people_and_money_always_go_the_usual_way(
+    world: World,
+    provider: Provider,
+    alone: list[Step | None],
+    more: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the model says of an answer one day: today such a step must ask something, or is an end."""
+    next_step, first = steps.next_step, iter([more])
+    monkeypatch.setattr(steps, "next_step", lambda *its: replace(next_step(*its), **next(first, {})))
+    found = await world.deposit()
+    assert (alone, found.sub_status, found.attention) == ([None], "awaiting_player", None)
+
+
+async def test_it_is_counted_as_any_step(world: World, provider: Provider, alone: list[Step | None]) -> None:
+    counted = metrics.PAYMENTS.labels("deposit", "awaiting_player")._value
+    before = counted.get()
+    await world.deposit()
+    assert (any(alone), counted.get()) == (True, before + 1)
 
 
 async def asked_later(world: World) -> None:
@@ -114,6 +157,28 @@ async def test_who_is_overtaken_writes_nothing_and_goes_the_usual_way(
     assert count.n == told
     [one] = await world.rows("SELECT state FROM attempt")
     assert one.state == "requires_action", "the answer is kept on either way"
+
+
+@pytest.mark.parametrize("before", [registered, told_of_all])
+async def test_where_somebody_hears_of_it_anyway_it_is_not_tried(
+    world: World,
+    provider: Provider,
+    alone: list[Step | None],
+    before: Deed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would fail each time: a round trip for nothing."""
+    await before(world)
+    tried: list[object] = []
+    write = world.database.write
+
+    async def noted(*writes: Write) -> None:
+        tried.append(writes)
+        await write(*writes)
+
+    monkeypatch.setattr(world.database, "write", noted)
+    assert (await world.deposit()).sub_status == "awaiting_player"
+    assert (alone, tried) == ([None], [])
 
 
 async def test_who_waits_for_another_sees_what_he_has_done(

@@ -157,3 +157,22 @@ async def test_between_two_claims_more_may_gather(
     monkeypatch.setattr("app.plumbing.queue_wire._GATHER_SECONDS", 0.0)
     claimer.rest()
     assert len(await claimer.claim()) == 2
+
+
+async def test_a_moment_lies_between_two_claims(database: Database, claimer: Claimer) -> None:
+    loop = asyncio.get_running_loop()
+    await added(database, 1)
+    await added(database, 2)
+    await claimer.claim()
+    began = loop.time()
+    await claimer.claim()
+    assert loop.time() - began > 0.004
+
+
+async def test_who_was_given_all_he_asked_for_comes_at_once(
+    database: Database, claimer: Claimer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.plumbing.queue_wire._GATHER_SECONDS", 60.0)
+    await added(database, 1)
+    await added(database, 2)
+    assert [len(await claimer.claim(most=1)) for _ in range(2)] == [1, 1]

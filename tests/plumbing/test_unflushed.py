@@ -1,14 +1,20 @@
 """What need not be on the disk when it is answered: that statement alone, and never with anything else."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import bindparam, select, text
 
+import app
+from app.plumbing import queue
 from app.plumbing.database import NOBODY, Asked, Built, Database
 from app.plumbing.switches import switches
 from tests.plumbing.sessions import NOW
 from tests.plumbing.test_built import ONE, switch
+from tests.plumbing.test_queue import until, working
 
 LIGHT = Built(switches.insert().returning(switches.c.name), is_flushed=False)
 LOOK = Built(select(bindparam("x", 1).label("one")), is_flushed=False)
@@ -37,6 +43,38 @@ async def test_in_a_transaction_it_is_refused(database: Database) -> None:
     async with database.reading() as reader:
         assert await reader.scalar(SHOWN) == "on"
         assert await reader.first(ONE, {"its_name": "one"}) is None
+
+
+def test_three_statements_are_of_this_kind() -> None:
+    """Decision 0031 says of each what becomes of it; a fourth belongs there first."""
+    rooms = Path(app.__file__).parent
+    found = [
+        (path.relative_to(rooms).as_posix(), path.read_text().count("is_flushed=False"))
+        for path in sorted(rooms.rglob("*.py"))
+    ]
+    assert [(path, count) for path, count in found if count] == [
+        ("payments/steps.py", 1),
+        ("players/operations.py", 1),
+        ("webhooks/endings.py", 1),
+    ]
+
+
+async def test_nor_are_the_connections_of_the_queue(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a worker's own; what its jobs do is done on others."""
+    asked: list[dict[str, str]] = []
+    create_pool = asyncpg.create_pool
+
+    def noted(*args: Any, server_settings: dict[str, str], **more: Any) -> Any:  # noqa: ANN401  as asyncpg has it
+        asked.append(server_settings)
+        return create_pool(*args, server_settings=server_settings, **more)
+
+    monkeypatch.setattr(asyncpg, "create_pool", noted)
+    async with working(queue.Worker(database)):
+        await until(lambda: bool(asked))
+    assert asked[0]["synchronous_commit"] == "off"
+    assert "synchronous_commit" not in database.settings.as_server_settings()
 
 
 async def test_whoever_asks_nobody_hears_so() -> None:

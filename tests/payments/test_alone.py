@@ -12,6 +12,7 @@ from app import merchants, providers
 from app.kernel.money import Money
 from app.payments import deposit_sending, steps
 from app.payments.model import Attention, Step
+from app.payments.rules import next_step
 from app.plumbing import metrics
 from app.plumbing.database import Write, asyncpg_dsn
 from app.webhooks import endpoints
@@ -98,8 +99,10 @@ async def test_people_and_money_always_go_the_usual_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever the model says of an answer one day: today such a step must ask something, or is an end."""
-    next_step, first = steps.next_step, iter([more])
-    monkeypatch.setattr(steps, "next_step", lambda *its: replace(next_step(*its), **next(first, {})))
+    first = iter([more])
+    monkeypatch.setattr(
+        "app.payments.steps.next_step", lambda *its: replace(next_step(*its), **next(first, {}))
+    )
     found = await world.deposit()
     assert (alone, found.sub_status, found.attention) == ([None], "awaiting_player", None)
 

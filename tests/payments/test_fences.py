@@ -347,8 +347,9 @@ async def test_an_abandoned_deposit_that_the_merchant_had_accepted_is_told_under
 
 async def test_whoever_credits_knows_the_site_by_then(world: World, provider: Provider) -> None:
     """It is read with what stands in the way, and not asked for again."""
-    found = await world.deposit()
+    payment_id = (await world.deposit()).payment_id
     async with world.database.transaction() as tx:
+        found = await payments.payment(tx, world.site_id, payment_id)
         await fences.taken(tx, found, None)
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(Built, "rows", dies)

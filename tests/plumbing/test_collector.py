@@ -26,6 +26,6 @@ def test_a_worker_does_so_before_it_serves(monkeypatch: pytest.MonkeyPatch) -> N
         done.append("served")
 
     monkeypatch.setattr(worker, "spare_the_collector", lambda: done.append("spared"))
-    monkeypatch.setattr(worker.uvloop, "run", run)
+    monkeypatch.setattr("app.worker.uvloop.run", run)
     worker.run(Settings())
     assert done == ["spared", "served"]

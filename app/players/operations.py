@@ -173,6 +173,11 @@ async def obtain_key(
 async def use_key(tx: Transaction, key: str, *, now: datetime) -> tuple[Session, merchants.Site]:
     """The session behind a key, kept alive by this use, and the site that opened it.
 
+    Args:
+        tx: its statements commit one by one (`Database.singly`), for the use of a key is not flushed.
+        key: what the visitor has shown.
+        now: this instant.
+
     Raises:
         merchants.NotAuthentic: no such key, or it is stale.
     """

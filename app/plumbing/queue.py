@@ -310,7 +310,7 @@ class Worker:
             min_size=2,
             max_size=4,
             connection_class=Connection,
-            # Who has taken which jobs, and which are done, may be lost with the server: they are run again.
+            # Which jobs are taken, and how they ended, PostgreSQL may forget in a crash: they run again.
             server_settings=self.database.settings.as_server_settings()
             | {"application_name": "cashier worker", "synchronous_commit": "off"},
             timeout=seconds,

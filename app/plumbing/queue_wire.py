@@ -144,9 +144,9 @@ class _Queries(Queries):
     that look answers all of it: what comes after it is heard of by a notification, which nobody takes from
     the listener any more before he waits.
 
-    Nor does it claim for each job alone while many come: a claim costs as much as a small job does, so that
+    Nor does it claim for each job alone while many come: a claim costs as much as a small job does, and so
     between two of them there is a moment in which more may gather. What comes to a worker at rest does not
-    wait.
+    wait, nor does who was given all that was asked for.
 
     The database tells of new jobs alone: that a place is free again, and that a job is to be run again, a
     worker tells itself.

@@ -3,7 +3,8 @@
 An attempt is: a transaction that decides whether one is due and takes it, the call with no transaction open,
 a transaction that writes how it ended. A crash between the last two sends again, with the same webhook-id, as
 soon as nobody can be at it any more. Of a notification, the first is statements that commit one by one where
-nothing stands before it, and the last is one statement where it is heard.
+nothing stands before it, and the last is one statement where it is heard; not flushed, so that a crash of
+PostgreSQL within the second is one between the two.
 
 Locks are taken in one order, so that nobody waits in a ring: webhooks of a payment by `sequence`, then the
 endpoint.

@@ -82,10 +82,11 @@ class Built:
         """Keep it; its text is written when it first runs, for each set of names that it is given.
 
         Args:
-            statement: it returns a row where it writes something, unless it `is_flushed`.
+            statement: if not flushed and a SELECT, it finds a row where it writes: its setting is a column.
             is_flushed: what it has written is on the disk when it is answered. If not, a crash of PostgreSQL
-                within the second may undo it, unless something that came later was flushed: for what is done
-                again then, or told too early. It runs where statements commit one by one (`singly`).
+                within the second may undo it and what was `joined` with it, unless something that came later
+                was flushed: for what is done again then (decision 0031). It runs where each statement is a
+                transaction (`Database.singly`, `Database.write`).
         """
         self.is_flushed = is_flushed
         if not is_flushed and isinstance(statement, Select):

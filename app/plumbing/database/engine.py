@@ -258,7 +258,8 @@ class Database:
     async def singly(self) -> AsyncIterator[Transaction]:
         """Statements that commit one by one, without the two trips of a transaction around them.
 
-        For reads that need no common snapshot, and for writes that may be done again.
+        For reads that need no common snapshot, and for writes that may be done again; of those, some are not
+        even flushed (`Built`).
 
         Raises:
             DatabaseDown: no connection could be had, or it was lost; the last statement may have happened.

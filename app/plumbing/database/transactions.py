@@ -83,7 +83,7 @@ class Reader:
         return (await self._connection.execute(statement, parameters)).scalar()
 
     def _check(self, statement: Built) -> None:
-        """Nothing else commits together with what need not be flushed."""
+        """No other statement commits together with one that is not flushed."""
         assert statement.is_flushed or self._commits_each, "its transaction would not be flushed either"
 
     async def _rows(self, statement: Built, parameters: Mapping[str, Any] | None) -> Sequence[Row[Any]]:

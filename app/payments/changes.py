@@ -12,7 +12,7 @@ from app.payments.schedules import ask_delay, next_question
 from app.payments.states import FINAL, STATUS_OF, SubStatus, checked_path
 from app.plumbing.database import Write
 
-__all__ = ["Cause", "event_of", "is_questioned", "money_of", "moved", "question_next", "shown_on"]
+__all__ = ["Cause", "event_of", "is_questioned", "money_of", "moved", "next_ask_at", "shown_on"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,11 @@ def _asked_next(
         return {} if is_kept else {"ask_at": at + ask_delay(found.kind, found.asked)}
     is_answered = found.is_questioned and not is_open and found.sub_status in FINAL
     if step.path or step.ask_again or is_answered:
-        return {"ask_at": at if step.ask_again else question_next(found, target, cause, at, ended_at=at)}
+        return {"ask_at": at if step.ask_again else next_ask_at(found, target, cause, at, ended_at=at)}
     return {}
 
 
-def question_next(
+def next_ask_at(
     found: Payment, target: SubStatus, cause: Cause, at: datetime, *, ended_at: datetime | None
 ) -> datetime | None:
     """When a payment in this state is looked at next; None: not by itself. `ended_at`, if it has ended."""
@@ -131,8 +131,8 @@ def event_of(
     told = money_of(step) or cause.amount
     # A part of a payout may have a story of its own: of one that has ended it is no second end.
     is_news = bool(cause.detail) and step.attention is None and was.sub_status not in FINAL
-    moved = bool(step.path or money_of(step) is not None or is_news)
-    known_as = event_type(was.kind, sub_status, is_late=step.is_late) if moved else "payment.attention"
+    has_moved = bool(step.path or money_of(step) is not None or is_news)
+    known_as = event_type(was.kind, sub_status, is_late=step.is_late) if has_moved else "payment.attention"
     return {
         "site_id": was.site_id,
         "payment_id": was.payment_id,

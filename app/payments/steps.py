@@ -18,7 +18,7 @@ from app.kernel.money import Money
 from app.payments.answers import answer_of
 from app.payments.cascade import as_of_try, at_its_account, columns_of_try, next_of_deposit, why_said_paid
 from app.payments.casebook import is_noted, open_case
-from app.payments.changes import Cause, event_of, is_questioned, money_of, moved, question_next, shown_on
+from app.payments.changes import Cause, event_of, is_questioned, money_of, moved, next_ask_at, shown_on
 from app.payments.contract import is_told
 from app.payments.crediting import credit, take_again
 from app.payments.evidence import as_ranked, evidence_of
@@ -277,7 +277,7 @@ async def _remarked(
     if step.ask_again:
         values |= {"ask_at": at, "asked": 0}
     elif found.sub_status in FINAL and not is_open and (step.settles or found.is_questioned):
-        values["ask_at"] = question_next(found, found.sub_status, cause, at, ended_at=found.completed_at)
+        values["ask_at"] = next_ask_at(found, found.sub_status, cause, at, ended_at=found.completed_at)
     elif found.facts.is_deposit_in_conflict and found.is_questioned and not is_open:
         values["ask_at"] = await again_at(tx, found, at)  # by nobody any more
     elif is_open and step.settles and found.ask_at is None:  # given up for all, answered for one

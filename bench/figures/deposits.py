@@ -44,7 +44,7 @@ def deposits(bench: Bench) -> Figure:
         paced = [
             _completed(
                 till,
-                "paid at once, at half of that rate",
+                "paid at once, at half of the rate of deposits",
                 till.deposits(_PACED_CONNECTIONS, options.seconds, rate=rate.median / 2, is_at_once=True),
             )
             for _ in range(options.rounds)
@@ -155,11 +155,11 @@ def _told(steps: Mapping[int, tuple[Run, float]], heard: Heard) -> list[str]:
     by_step = ", ".join(f"{completed:,.0f} at {count}" for count, (_, completed) in steps.items())
     return [
         (
-            "One web process, one worker, the sandbox provider, a merchant on bare sockets, PostgreSQL and"
-            " the load generator share the machine. Of a deposit's statements three, and the queue's own, are"
-            " not flushed when they are answered (decision 0031). Rates of runs count forms that were"
-            " answered; the figure counts deposits of which the merchant has heard, and its time ends with"
-            " the last webhook."
+            "One web process, one worker, the sandbox provider with its notices on bare sockets, a merchant"
+            " on bare sockets, PostgreSQL and the load generator share the machine. Of a deposit's statements"
+            " three, and the queue's own, are not flushed when they are answered (decision 0031). Rates of"
+            " runs count forms that were answered; the figure counts deposits of which the merchant has"
+            " heard, and its time ends with the last webhook."
         ),
         f"Completed a second by connections: {by_step}.",
         (

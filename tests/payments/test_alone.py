@@ -23,6 +23,7 @@ from tests.payments.world import (
     Provider,
     State,
     World,
+    awaiting,
     fact,
     just,
     paid,
@@ -211,3 +212,34 @@ async def test_who_waits_for_another_sees_what_he_has_done(
     assert alone == [None]
     assert await history(world) == [(1, "checking"), (2, "submitted"), (3, "awaiting_player")]
     assert found.sub_status == "awaiting_player"
+
+
+async def test_who_waits_for_another_that_changes_its_try_alone_loses_nothing_of_it(
+    world: World, provider: Provider, alone: list[Step | None], clone_url: str
+) -> None:
+    """The deposit is the same version when its lock is free, and its try is not."""
+    other, third = [await asyncpg.connect(asyncpg_dsn(clone_url)) for _ in range(2)]
+    held: list[asyncio.Task[None]] = []
+
+    async def let_go() -> None:
+        async def does_wait() -> bool:
+            return bool(await third.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+
+        await until(does_wait)
+        await other.execute("COMMIT")
+
+    async def hold(_: object) -> None:
+        await other.execute("BEGIN")
+        await other.execute("SELECT FROM payment FOR UPDATE")
+        await other.execute("UPDATE attempt SET was_spoken_of = true, told_minor = 1, told_currency = 'KZT'")
+        held.append(asyncio.create_task(let_go()))
+
+    provider.during_deposit = hold
+    provider.answers = [replace(awaiting(), amount=None)]
+    await world.ask()
+    await held[0]
+    await asyncio.gather(other.close(), third.close())
+    assert [step.path[-1] for step in alone if step is not None] == ["awaiting_player"]
+    assert await history(world) == [(1, "checking"), (2, "submitted"), (3, "awaiting_player")]
+    [one] = await world.rows("SELECT state, was_spoken_of, told_minor FROM attempt")
+    assert (one.state, one.was_spoken_of, one.told_minor) == ("requires_action", True, 1)

@@ -1,4 +1,4 @@
-"""PostgreSQL is killed before its log is on the disk: what was not flushed is done again, and nothing twice."""
+"""PostgreSQL is killed: what was not on the disk is done again, and nothing twice; what was is there."""
 
 import asyncio
 import shutil

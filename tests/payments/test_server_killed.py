@@ -1,6 +1,7 @@
 """PostgreSQL is killed: what was not on the disk is done again, and nothing twice; what was is there."""
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ from tests.payments.world import AMOUNT, Provider, World, fact, opened
 from tests.plumbing.test_queue import added, until, working
 
 _PAUSE = timedelta(seconds=30)
+_WRITER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
 
 
 @dataclass
@@ -39,29 +41,32 @@ class Mortal:
         return database_url(self.server.url, "cashier")
 
     async def hold_its_writer(self) -> None:
-        """From now on nobody but who commits puts anything on the disk."""
-        pid = await self._asked("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
-        self.writer = psutil.Process(pid)
-        self.writer.suspend()
+        """From now on nobody but who commits puts anything on the disk; waits until there is one anew."""
+        former = self.writer.pid if self.writer is not None else 0
+
+        async def is_held() -> bool:
+            try:
+                pid = await self._asked(_WRITER)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                return False  # it is not back yet
+            if pid in {None, former}:
+                return False
+            self.writer = psutil.Process(pid)
+            self.writer.suspend()
+            return True
+
+        await until(is_held)
 
     async def fall(self) -> None:
         """Be killed, and come back: PostgreSQL ends all of its processes where one of them was."""
         assert self.writer is not None
         self.writer.kill()
-        await asyncio.to_thread(self.writer.wait, 10)
-
-        async def is_back() -> bool:
-            try:
-                return bool(await self._asked("SELECT NOT pg_is_in_recovery()"))
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                return False
-
-        await until(is_back)
         await self.hold_its_writer()
 
     async def end(self) -> None:
-        if self.writer is not None:
-            self.writer.resume()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if self.writer is not None:
+                self.writer.resume()
         await asyncio.to_thread(self.server.stop)
 
     async def _asked(self, question: str) -> Any:  # noqa: ANN401  whatever it is

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import asyncpg
 import structlog
-from sqlalchemy import ColumnElement, Text, bindparam, case, func, literal_column, update
+from sqlalchemy import ColumnElement, Text, bindparam, case, func, literal_column, select, update
 
 from app import providers
 from app.kernel.money import Money
@@ -58,12 +58,20 @@ _CHANGE = Built(
     .where(payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment"))
     .returning(payments, *WHO_HEARS, _LEFT_AS)
 )
-# The same without a lock: where it is another version by now, or somebody hears of changes, the statement
-# fails, and nothing that stands beside it is written either. Its loss would cost a question to the provider.
+# The same without a lock before it: where it is another version by now, or somebody hears of changes, the
+# statement fails, and nothing that stands beside it is written either; also where somebody has the row, for
+# after a wait it would not see who began to hear meanwhile. Its loss would cost a question to the provider.
 _STILL_ALONE = (bindparam("left_as", type_=Text()) == _LEFT_AS) & NOBODY_HEARS
+_free = payments.alias("free")
+_FREE = (
+    select(_free.c.payment_id)
+    .where(_free.c.site_id == bindparam("of_site"), _free.c.payment_id == bindparam("of_payment"))
+    .with_for_update(nowait=True, key_share=True)
+    .scalar_subquery()
+)
 _CHANGE_ALONE = Built(
     update(payments)
-    .where(payments.c.site_id == bindparam("of_site"), payments.c.payment_id == bindparam("of_payment"))
+    .where(payments.c.site_id == bindparam("of_site"), payments.c.payment_id == _FREE)
     .values(sequence=case((_STILL_ALONE, bindparam("goes_to")), else_=func.payment_overtaken())),
     is_flushed=False,
 )
@@ -145,7 +153,7 @@ async def apply_alone(
     change = (_CHANGE_ALONE, {**changes, **its, "goes_to": values["sequence"]})
     try:
         await database.write(change, (_EVENT, event), *cause.beside)
-    except asyncpg.TransactionRollbackError:
+    except (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError):
         return None
     metrics.PAYMENTS.labels(found.kind.value, step.path[-1].value).inc()
     return step

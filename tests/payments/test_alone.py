@@ -185,10 +185,10 @@ async def test_where_somebody_hears_of_it_anyway_it_is_not_tried(
     assert (alone, tried) == ([None], [])
 
 
-async def test_who_waits_for_another_sees_what_he_has_done(
+async def test_who_finds_another_at_it_goes_the_usual_way(
     world: World, provider: Provider, alone: list[Step | None], clone_url: str
 ) -> None:
-    """The statement begins while the row is locked, and goes on when it is another version."""
+    """The row is locked, and is another version when it is free."""
     other = await asyncpg.connect(asyncpg_dsn(clone_url))
     waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
     held: list[asyncio.Task[None]] = []
@@ -214,10 +214,10 @@ async def test_who_waits_for_another_sees_what_he_has_done(
     assert found.sub_status == "awaiting_player"
 
 
-async def test_who_waits_for_another_that_changes_its_try_alone_loses_nothing_of_it(
+async def test_who_begins_to_hear_while_another_has_the_deposit_is_told(
     world: World, provider: Provider, alone: list[Step | None], clone_url: str
 ) -> None:
-    """The deposit is the same version when its lock is free, and its try is not."""
+    """The deposit is the same version when its lock is free; its try is not, and loses nothing of it."""
     other, third = [await asyncpg.connect(asyncpg_dsn(clone_url)) for _ in range(2)]
     held: list[asyncio.Task[None]] = []
 
@@ -226,6 +226,7 @@ async def test_who_waits_for_another_that_changes_its_try_alone_loses_nothing_of
             return bool(await third.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
 
         await until(does_wait)
+        await registered(world)
         await other.execute("COMMIT")
 
     async def hold(_: object) -> None:
@@ -239,7 +240,8 @@ async def test_who_waits_for_another_that_changes_its_try_alone_loses_nothing_of
     await world.ask()
     await held[0]
     await asyncio.gather(other.close(), third.close())
-    assert [step.path[-1] for step in alone if step is not None] == ["awaiting_player"]
+    assert alone == [None]
     assert await history(world) == [(1, "checking"), (2, "submitted"), (3, "awaiting_player")]
+    assert (await world.rows("SELECT count(*) AS n FROM webhook"))[0].n == 1
     [one] = await world.rows("SELECT state, was_spoken_of, told_minor FROM attempt")
     assert (one.state, one.was_spoken_of, one.told_minor) == ("requires_action", True, 1)

@@ -66,30 +66,6 @@ async def test_why_a_job_failed_is_kept_without_card_numbers(database: Database)
     assert CARD not in kept
 
 
-async def test_why_a_try_failed_is_kept_although_the_next_went_well(database: Database) -> None:
-    """PgQueuer notes it of the job that is queued again."""
-    tries: list[queue.Payload] = []
-
-    async def fails_once(payload: queue.Payload) -> None:
-        tries.append(payload)
-        if len(tries) == 1:
-            raise RuntimeError("the first time")
-
-    async def is_gone() -> bool:
-        async with database.reading() as reader:
-            left = await reader.scalar(text("SELECT count(*) FROM queue.pgqueuer"))
-        return len(tries) == 2 and not left
-
-    worker = queue.Worker(database)
-    worker.handle("test.job", fails_once, tries=2)
-    await added(database, 1)
-    async with working(worker):
-        await until(is_gone)
-    async with database.reading() as reader:
-        [kept] = await reader.all(text("SELECT traceback::text AS why FROM queue.pgqueuer_log"))
-    assert "the first time" in kept.why
-
-
 async def test_of_a_job_that_went_well_nothing_is_kept(database: Database) -> None:
     """Not that it was taken either: nobody reads that, and it would be a dozen writes."""
     done: list[queue.Payload] = []

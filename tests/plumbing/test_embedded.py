@@ -134,5 +134,6 @@ async def test_a_worker_goes_on_after_the_server_fell_and_came_back(folder: Path
         finally:
             worker.stop()
             await asyncio.wait_for(running, 10)
-    assert seen == [1, 2]
+    # The end of the first one was not on the disk perhaps: then it has run again (decision 0031).
+    assert seen in ([1, 2], [1, 1, 2])
     await asyncio.to_thread(server.stop)

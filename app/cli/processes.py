@@ -11,7 +11,6 @@ from app import ledger, openapi, worker
 from app.cli.asking import err, out, reachable, require_database, with_pipes
 from app.main import run as serve_web
 from app.plumbing import schema
-from app.plumbing.database import Transaction
 from app.plumbing.pipes import Pipes
 from app.settings import Settings
 
@@ -62,11 +61,8 @@ def verify(
 ) -> None:
     """Re-derive the ledger's invariants; status 1 at the first violation."""
 
-    async def verified(tx: Transaction) -> ledger.Report:
-        return await ledger.checkpoint(tx, full=full)
-
     async def work(pipes: Pipes) -> ledger.Report:
-        return await pipes.database.retried(verified)
+        return await ledger.verified(pipes.database, full=full)
 
     report = with_pipes(work)
     for invariant, rows in report.checked.items():

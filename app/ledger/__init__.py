@@ -6,7 +6,7 @@ that a repeat gets the first answer. Nothing is edited: a mistake is mended by a
 
 # isort: off
 # fmt: off
-from app.ledger.audit import Report, checkpoint, seal, verify
+from app.ledger.audit import Report, checkpoint, seal, verified, verify
 from app.ledger.chart import (
     BET_BONUS, BET_CASH, CHARGEBACK, DEBT_REPAY, DEPOSIT_TO_MERCHANT, DEPOSIT_TO_PLAYER, FLOAT_FUND,
     FLOAT_RETURN, GRANT_BONUS, HOLD_PLACE, PAYOUT, REFUND, REFUND_BONUS, REFUND_CASH, REVERSAL,
@@ -45,6 +45,7 @@ __all__ = [
     "InsufficientFunds", "Move", "Movement", "Outcome", "Outflow", "PostRequest", "Posted", "Purpose",
     "Report", "account_statement", "balance", "balance_at", "balances", "capture", "checkpoint", "debt",
     "find_hold", "give", "hold", "hold_moved", "move", "move_arguments", "move_call", "open_accounts",
-    "open_holds", "post", "posted_kinds", "release", "repay", "seal", "seal_lag", "take", "verify",
+    "open_holds", "post", "posted_kinds", "release", "repay", "seal", "seal_lag", "take", "verified",
+    "verify",
 ]
 # fmt: on

@@ -7,7 +7,7 @@ import structlog
 from app.ledger import audit, operations, queries
 from app.ledger.audit import Report
 from app.plumbing import metrics
-from app.plumbing.database import DatabaseDown, Transaction
+from app.plumbing.database import DatabaseDown
 from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Worker
 
@@ -63,11 +63,7 @@ async def seal_everything(pipes: Pipes) -> int:
 
 async def verify_news(pipes: Pipes) -> Report:
     """Verify what came since the last time; a violation is an alarm each time until it is repaired."""
-
-    async def work(tx: Transaction) -> Report:
-        return await audit.checkpoint(tx)
-
-    report = await pipes.database.retried(work)
+    report = await audit.verified(pipes.database)
     for violation in report.violations:
         metrics.ALARMS.labels("ledger_violation").inc()
         _log.critical(

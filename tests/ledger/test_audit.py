@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 import pytest
+from sqlalchemy import text
 
 from app import ledger
 from app.kernel.clock import MovableClock
 from app.ledger import audit, chart
-from app.plumbing.database import Database, Reader, Transaction
+from app.plumbing.database import Database, Reader, Transaction, engine
 from tests import invariants
 from tests.ledger.examples import SITE, corrupting, deposit, holding, kzt, moving, posted, settled, undone
 
@@ -257,3 +258,17 @@ async def test_what_is_posted_during_a_look_is_left_for_the_next(
         assert (await checked(database)).ok
     report = await checked(database)
     assert (report.checked["I2"], report.checked["I6"]) == (1, 2)
+
+
+async def test_a_large_ledger_has_the_time_that_it_takes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server may take longer for a statement of it than it may for a player's; nobody calls it lost."""
+    monkeypatch.setattr(engine, "ANSWER_SECONDS", 0.3)
+
+    async def slow(reader: Reader, **_: object) -> ledger.Report:
+        await reader.all(text("SELECT pg_sleep(0.6)"))
+        return ledger.Report({}, [], {})
+
+    monkeypatch.setattr(audit, "verify", slow)
+    assert (await ledger.verified(database, full=True)).ok

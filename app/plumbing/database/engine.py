@@ -152,13 +152,14 @@ class CheckedConnection(asyncpg.Connection):  # type: ignore[misc]  # published 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """PostgreSQL settings of every connection of one engine; times in milliseconds."""
+    """Settings of every connection of one engine: PostgreSQL's, times in milliseconds; the driver's own."""
 
     role: str = "cashier_app"
     application_name: str = "cashier"
     statement_timeout: int = 5_000
     lock_timeout: int = 2_000
     idle_in_transaction_session_timeout: int = 10_000
+    answers_within: float = 0  # seconds that the server may take for a statement; 0: `ANSWER_SECONDS`
     extra: Mapping[str, str] = field(default_factory=dict)
 
     def as_server_settings(self) -> dict[str, str]:
@@ -172,9 +173,8 @@ class SessionSettings:
             "client_connection_check_interval": "1000",
             "timezone": "UTC",
             "jit": "off",
-            **self.extra,
         }
-        return {name: value for name, value in named.items() if value}
+        return {name: value for name, value in (named | {**self.extra}).items() if value}
 
 
 class Database:
@@ -200,7 +200,7 @@ class Database:
                 "connection_class": CheckedConnection,
                 "server_settings": self.settings.as_server_settings(),
                 "timeout": 5,
-                "command_timeout": ANSWER_SECONDS,
+                "command_timeout": self.settings.answers_within or ANSWER_SECONDS,
             },
         )
         event.listen(self._engine.sync_engine, "checkout", _refuse_a_closed_one)

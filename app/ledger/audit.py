@@ -215,7 +215,12 @@ async def checkpoint(
 
 
 async def verified(database: Database, *, full: bool = False) -> Report:
-    """The same as a transaction of its own, on a connection that waits as long as the server may take."""
+    """The same as a transaction of its own, on a connection that waits as long as the server may take.
+
+    Args:
+        database: whose address and settings it takes; no transaction is open.
+        full: as of `verify`.
+    """
     patient = replace(database.settings, answers_within=_PATIENCE_SECONDS)
     url = database.url.render_as_string(hide_password=False)
 

@@ -43,8 +43,8 @@ from app.plumbing.pipes import Pipes
 __all__ = ["WithdrawalsLocked", "ask_payout", "send"]
 
 # Where a leg may wait to be sent; beside legs that are at the provider already, but not beside a conflict.
-_SENDING = frozenset({SubStatus.APPROVED, SubStatus.ALLOCATED, SubStatus.SUBMITTED})
-_SENDING |= {SubStatus.PROVIDER_PENDING, SubStatus.UNKNOWN, SubStatus.PARTLY_PAID}
+_AT_PROVIDER = frozenset({SubStatus.SUBMITTED, SubStatus.PROVIDER_PENDING, SubStatus.UNKNOWN})
+_SENDING = _AT_PROVIDER | {SubStatus.APPROVED, SubStatus.ALLOCATED, SubStatus.PARTLY_PAID}
 _CONFLICT = "another part of it is in conflict"
 
 

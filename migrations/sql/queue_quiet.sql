@@ -1,5 +1,6 @@
 -- A worker that waits is woken by new jobs alone. PgQueuer's trigger tells of each that is done as well, for which
--- the workers claimed once more. What is queued again is found by the look that a worker takes each second.
+-- the workers claimed once more. That a job of its own is queued again a worker tells itself; what a person revives is
+-- found by the look that a worker takes each second.
 DROP TRIGGER tg_pgqueuer_changed ON queue.pgqueuer
 -- ;;
 CREATE TRIGGER tg_pgqueuer_changed AFTER INSERT ON queue.pgqueuer

@@ -6,7 +6,8 @@ The queue is bounded, and a caller that goes away never cancels the batch that c
 Callers who wait for their answers come in convoys: what was answered together asks again together. Taken as
 it comes, the first of a convoy makes a batch of one and all others the next, and handler and callers wait for
 each other by turns. So a batch waits for the rest of its convoy, a few milliseconds at most, and takes only
-its share of what is waiting and under way, so that the batches abreast are of one size.
+its share of what is waiting and under way, so that the batches abreast are of one size. And few do not make a
+batch abreast of one that is under way: what waits for its end makes a larger one, and costs less.
 
 What would be in each other's way has one key, and is never in two batches at once.
 """
@@ -31,6 +32,7 @@ _QUIET_TURNS: Final = 4
 # A convoy is read in less; callers who trickle in while the loop is busy must not wait for each other.
 _MOST_SECONDS: Final = 0.005
 _LEAST_SHARE: Final = 8  # smaller ones are not made: a batch by itself costs more than so many items
+_PATIENCE_SECONDS: Final = 0.02  # several times what a batch takes; one that takes longer has met something
 
 
 class Overloaded(Refusal):
@@ -67,6 +69,8 @@ class Batcher(Generic[Item, Answer]):
     _is_gathering: bool = False
     _under_way: int = 0  # items that the handler has
     _last: int = 0  # how many the batch before took
+    _began_at: list[float] = field(default_factory=list)  # the batches under way, by the loop's clock
+    _reminder: asyncio.TimerHandle | None = None  # that few have waited long enough
     _closed: bool = False
 
     async def __aenter__(self) -> Self:
@@ -98,11 +102,27 @@ class Batcher(Generic[Item, Answer]):
 
     def _begin(self) -> None:
         """Start a worker if one is needed; it takes nothing before this turn of the loop is over."""
-        if self._queue and len(self._workers) < self.abreast and not self._is_gathering:
-            worker = asyncio.create_task(self._work())
-            self._workers.add(worker)
-            # Not at the end of the work: a task that is cancelled before its first step has neither.
-            worker.add_done_callback(self._ended)
+        if not self._queue or len(self._workers) >= self.abreast or self._is_gathering:
+            return
+        if self._began_at and len(self._queue) < min(self.most, _LEAST_SHARE) and self._are_patient():
+            return
+        worker = asyncio.create_task(self._work())
+        self._workers.add(worker)
+        # Not at the end of the work: a task that is cancelled before its first step has neither.
+        worker.add_done_callback(self._ended)
+
+    def _are_patient(self) -> bool:
+        """Whether few still wait for what is under way; if so, they are looked at again in time."""
+        loop, ends_at = asyncio.get_running_loop(), self._began_at[0] + _PATIENCE_SECONDS
+        if loop.time() >= ends_at:
+            return False
+        if self._reminder is None:
+            self._reminder = loop.call_at(ends_at, self._reminded)
+        return True
+
+    def _reminded(self) -> None:
+        self._reminder = None
+        self._begin()
 
     def _ended(self, worker: "asyncio.Task[None]") -> None:
         """Replace a worker that has left somebody behind: it was cancelled, or they came as it ended."""
@@ -137,7 +157,8 @@ class Batcher(Generic[Item, Answer]):
         count = min(len(self._queue), self.most, share)
         taken = [self._queue.popleft() for _ in range(count)]
         keys = self._parted(taken)
-        self._last = count
+        self._last, began_at = count, asyncio.get_running_loop().time()
+        self._began_at.append(began_at)
         self._under_way += count
         self._begin()  # what is left has a worker of its own, if there is one
         try:
@@ -150,6 +171,7 @@ class Batcher(Generic[Item, Answer]):
                 _tell(future, answer)
         finally:
             self._under_way -= count
+            self._began_at.remove(began_at)
             self._joined(keys)
             for _, future in taken:
                 future.cancel()  # of no effect where there is an answer; nobody may wait for ever

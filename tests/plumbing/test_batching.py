@@ -1,7 +1,6 @@
 """Many callers, one unit of work: nobody gets another's answer, and nobody waits for ever."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Sequence
 
@@ -9,34 +8,7 @@ import pytest
 import structlog
 
 from app.plumbing.batching import Batcher, Overloaded
-
-
-class Doubling:
-    """Doubles numbers, and can be made to wait or to fail."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-        self.may_go_on = asyncio.Event()
-        self.may_go_on.set()
-        self.failure: BaseException | None = None
-
-    async def __call__(self, items: Sequence[int]) -> list[int]:
-        self.batches.append(list(items))
-        async with asyncio.timeout(10):  # a test that fails would otherwise wait at its end
-            await self.may_go_on.wait()
-        if self.failure is not None:
-            raise self.failure
-        return [2 * item for item in items]
-
-
-async def blocked(batcher: Batcher[int, int], doubling: Doubling) -> asyncio.Task[int]:
-    """Keep the batcher busy with the item 0 until `may_go_on`."""
-    doubling.may_go_on.clear()
-    first = asyncio.create_task(batcher(0))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert doubling.batches == [[0]]
-    return first
+from tests.plumbing.doubling import Doubling, blocked, turns
 
 
 async def test_what_queued_meanwhile_is_one_batch_in_its_order() -> None:
@@ -208,17 +180,50 @@ async def test_few_are_not_divided(callers: int) -> None:
     assert doubling.batches == [list(range(callers))]
 
 
-async def test_a_slow_batch_does_not_hold_up_who_comes_later() -> None:
+async def test_few_wait_for_the_batch_under_way() -> None:
     doubling = Doubling()
-    doubling.may_go_on.clear()
     async with Batcher(doubling, abreast=2) as batcher:
-        slow = [asyncio.create_task(batcher(n)) for n in range(8)]
+        first = await blocked(batcher, doubling)
+        few = [asyncio.create_task(batcher(n)) for n in range(1, 8)]
         await turns(10)
-        later = asyncio.create_task(batcher(8))
-        await turns(10)
-        assert doubling.batches == [list(range(8)), [8]]
+        assert doubling.batches == [[0]]
         doubling.may_go_on.set()
-        assert await asyncio.gather(*slow, later) == [2 * n for n in range(9)]
+        await asyncio.gather(first, *few)
+    assert doubling.batches == [[0], list(range(1, 8))]
+
+
+async def test_enough_do_not() -> None:
+    doubling = Doubling()
+    async with Batcher(doubling, abreast=2) as batcher:
+        first = await blocked(batcher, doubling)
+        enough = [asyncio.create_task(batcher(n)) for n in range(1, 9)]
+        await turns(10)
+        assert doubling.batches == [[0], list(range(1, 9))]
+        doubling.may_go_on.set()
+        await asyncio.gather(first, *enough)
+
+
+async def test_a_slow_batch_does_not_hold_up_who_comes_later() -> None:
+    """Neither who waits while it becomes slow, nor who comes when it has been for long."""
+    hangs, sizes = asyncio.Event(), []
+
+    async def first_hangs(items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        if 0 in items:
+            await hangs.wait()
+        return list(items)
+
+    async with Batcher(first_hangs, abreast=2) as batcher, asyncio.timeout(5):
+        slow = asyncio.create_task(batcher(0))
+        await turns(10)
+        assert await asyncio.gather(*(batcher(n) for n in range(1, 4))) == [1, 2, 3]
+        began = asyncio.get_running_loop().time()
+        for number in range(4, 104):
+            assert await batcher(number) == number
+        assert asyncio.get_running_loop().time() - began < 1.0, "as many times as long as few wait"
+        hangs.set()
+        await slow
+    assert sizes == [1, 3, *[1] * 100]
 
 
 async def test_who_trickles_in_while_the_loop_is_busy_does_not_wait_for_a_convoy() -> None:
@@ -245,11 +250,6 @@ async def test_who_trickles_in_while_the_loop_is_busy_does_not_wait_for_a_convoy
     assert sizes[2] < 16, sizes
 
 
-async def turns(count: int) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
 async def test_a_batch_is_logged_as_no_callers_own() -> None:
     seen: list[object] = []
 
@@ -262,136 +262,3 @@ async def test_a_batch_is_logged_as_no_callers_own() -> None:
             await asyncio.gather(batcher(1), batcher(2))
         assert structlog.contextvars.get_contextvars() == {"request_id": "req_first"}
     assert seen == [{}]
-
-
-async def test_items_of_one_key_are_never_in_two_batches_at_once() -> None:
-    doubling = Doubling()
-    doubling.may_go_on.clear()
-    async with Batcher(doubling, abreast=2, key=lambda number: number % 10) as batcher:
-        callers = [asyncio.create_task(batcher(number)) for number in (1, 2, 11)]
-        await turns(10)
-        callers += [asyncio.create_task(batcher(number)) for number in (21, 3, 31, 12, 4)]
-        await turns(10)
-        assert doubling.batches == [[1, 2, 11], [3, 4]], "together, or one after the other"
-        doubling.may_go_on.set()
-        await asyncio.gather(*callers)
-    assert sorted(doubling.batches[2]) == [12, 21, 31]
-
-
-async def test_those_of_one_key_stay_in_their_order() -> None:
-    handled: list[int] = []
-
-    async def slowly(items: Sequence[int]) -> list[int]:
-        handled.extend(items)
-        await turns(items[0] % 7)
-        return list(items)
-
-    async with Batcher(slowly, most=4, abreast=3, key=lambda number: number % 5) as batcher:
-        await asyncio.gather(*(batcher(number) for number in range(200)))
-    assert sorted(handled) == list(range(200))
-    for key in range(5):
-        own = [number for number in handled if number % 5 == key]
-        assert own == sorted(own)
-
-
-async def test_one_key_alone_goes_on_by_itself() -> None:
-    """Nobody begins what would find everybody parked."""
-    doubling = Doubling()
-    doubling.may_go_on.clear()
-    async with Batcher(doubling, most=2, abreast=2, key=lambda _: "same") as batcher:
-        callers = [asyncio.create_task(batcher(number)) for number in range(7)]
-        await turns(50)
-        assert doubling.batches == [[0, 1]]
-        assert len(batcher._workers) == 1
-        doubling.may_go_on.set()
-        assert await asyncio.gather(*callers) == [2 * number for number in range(7)]
-    assert [item for batch in doubling.batches for item in batch] == list(range(7))
-
-
-async def test_who_is_parked_is_in_nobodys_convoy() -> None:
-    doubling = Doubling()
-    doubling.may_go_on.clear()
-    async with Batcher(doubling, abreast=2, key=lambda number: number % 100) as batcher:
-        callers = [asyncio.create_task(batcher(number)) for number in range(15)]
-        await turns(10)
-        callers += [asyncio.create_task(batcher(100 * number)) for number in range(1, 17)]
-        await turns(20)
-        before = len(doubling.batches)
-        for number in range(20, 28):
-            callers.append(asyncio.create_task(batcher(number)))
-            await turns(1)
-        await turns(20)
-        assert doubling.batches[before:] == [list(range(20, 28))]
-        doubling.may_go_on.set()
-        await asyncio.gather(*callers)
-    rest = [number for batch in doubling.batches[before + 1 :] for number in batch]
-    assert rest == [100 * number for number in range(1, 17)]
-
-
-async def test_who_is_parked_takes_room() -> None:
-    doubling = Doubling()
-    async with Batcher(doubling, waiting=3, abreast=2, key=lambda _: "same") as batcher:
-        first = await blocked(batcher, doubling)
-        waiting = [asyncio.create_task(batcher(number)) for number in (1, 2, 3)]
-        await turns(5)
-        with pytest.raises(Overloaded):
-            await batcher(4)
-        doubling.may_go_on.set()
-        assert await asyncio.gather(first, *waiting) == [0, 2, 4, 6]
-        assert await batcher(4) == 8
-
-
-async def test_one_key_does_not_fill_the_room_in_which_others_wait() -> None:
-    doubling = Doubling()
-    async with Batcher(doubling, waiting=4, abreast=2, key=lambda number: number % 2, of_key=2) as batcher:
-        first = await blocked(batcher, doubling)
-        waiting = [asyncio.create_task(batcher(number)) for number in (2, 4)]
-        await turns(5)
-        with pytest.raises(Overloaded):
-            await batcher(6)
-        others = asyncio.create_task(batcher(1))
-        await turns(5)
-        doubling.may_go_on.set()
-        assert await asyncio.gather(first, *waiting, others) == [0, 4, 8, 2]
-        assert await batcher(6) == 12
-
-
-@pytest.mark.parametrize("seed", range(25))
-async def test_whatever_happens_nobody_waits_for_ever_and_keys_stay_apart(seed: int) -> None:
-    """Callers come and go at random, handlers fail and are cancelled."""
-    chance = random.Random(seed)
-    under_way: set[int] = set()
-    last: dict[int, int] = {}
-
-    async def handler(items: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        keys = {key for key, _ in items}
-        assert not keys & under_way
-        for key, number in items:
-            assert last.get(key, -1) < number
-            last[key] = number
-        under_way.update(keys)
-        try:
-            await turns(chance.randrange(6))
-            if (luck := chance.random()) < 0.05:
-                raise ValueError
-            if luck < 0.1:
-                raise asyncio.CancelledError
-            return list(items)
-        finally:
-            under_way.difference_update(keys)
-
-    most, abreast = chance.choice([1, 2, 5, 128]), chance.choice([1, 2, 3, 4])
-    batcher = Batcher(handler, most=most, abreast=abreast, key=lambda item: item[0])
-    keys, callers = chance.choice([1, 2, 3, 10]), []
-    for number in range(300):
-        callers.append(asyncio.create_task(batcher((chance.randrange(keys), number))))
-        if chance.random() < 0.3:
-            await turns(1)
-        if chance.random() < 0.05:
-            chance.choice(callers).cancel()
-    done, waiting = await asyncio.wait(callers, timeout=5)
-    assert not waiting
-    await turns(5)
-    assert (batcher._parked, batcher._parked_items, batcher._workers, batcher._under_way) == ({}, 0, set(), 0)
-    unexpected = [one for one in done if not one.cancelled() and isinstance(one.exception(), AssertionError)]
-    assert unexpected == []

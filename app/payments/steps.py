@@ -60,7 +60,8 @@ _CHANGE = Built(
 )
 # The same without a lock before it: where it is another version by now, or somebody hears of changes, the
 # statement fails, and nothing that stands beside it is written either; also where somebody has the row, for
-# after a wait it would not see who began to hear meanwhile. Its loss would cost a question to the provider.
+# after a wait it would not see who began to hear meanwhile. By whether it is flushed: its loss would cost a
+# question to the provider, and the page that the player is to be sent to, for it may be told only once.
 _STILL_ALONE = (bindparam("left_as", type_=Text()) == _LEFT_AS) & NOBODY_HEARS
 _free = payments.alias("free")
 _FREE = (
@@ -69,12 +70,12 @@ _FREE = (
     .with_for_update(nowait=True, key_share=True)
     .scalar_subquery()
 )
-_CHANGE_ALONE = Built(
+_ALONE = (
     update(payments)
     .where(payments.c.site_id == bindparam("of_site"), payments.c.payment_id == _FREE)
-    .values(sequence=case((_STILL_ALONE, bindparam("goes_to")), else_=func.payment_overtaken())),
-    is_flushed=False,
+    .values(sequence=case((_STILL_ALONE, bindparam("goes_to")), else_=func.payment_overtaken()))
 )
+_CHANGE_ALONE = {is_flushed: Built(_ALONE, is_flushed=is_flushed) for is_flushed in (True, False)}
 _EVENT = Built(payment_events.insert())
 _OF_TRIES = FINAL | {SubStatus.CONFLICTED}
 
@@ -150,7 +151,8 @@ async def apply_alone(
     event = event_of(found, values, step, cause, at)
     its = {"of_site": found.site_id, "of_payment": found.payment_id, "left_as": left.version}
     changes = {name: value for name, value in values.items() if name != "sequence"}
-    change = (_CHANGE_ALONE, {**changes, **its, "goes_to": values["sequence"]})
+    statement = _CHANGE_ALONE[answer.next_action is not None]
+    change = (statement, {**changes, **its, "goes_to": values["sequence"]})
     try:
         await database.write(change, (_EVENT, event), *cause.beside)
     except (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError):

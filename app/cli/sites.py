@@ -138,10 +138,19 @@ def site_rotate_salt(site_id: int, by: OperatorToken = "") -> None:
 
 
 @site.command("tell")
-def site_tell(site_id: int, of: Annotated[_Told, typer.Argument(help="What notifications tell of.")]) -> None:
+def site_tell(
+    site_id: int,
+    of: Annotated[_Told, typer.Argument(help="What notifications tell of.")],
+    by: OperatorToken = "",
+) -> None:
     """Notify a site of every change of a payment, or of its final states only."""
-    every = of is _Told.EVERY_CHANGE
-    done(lambda tx, at: merchants.set_tell_every_change(tx, site_id, every, at=at))
+
+    async def work(tx: Transaction, at: datetime) -> None:
+        who = await actor(tx, by)
+        await merchants.set_tell_every_change(tx, site_id, of is _Told.EVERY_CHANGE, at=at)
+        await _note(tx, site_id, who, "site.notified_of", "site", {"of": of.value}, at)
+
+    done(work)
     out.print(f"notified of {of.value.replace('-', ' ')}")
 
 

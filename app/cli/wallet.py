@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app import ledger, merchants, players, staff, wallet
+from app import ledger, players, staff, wallet
 from app.cli.asking import done, group, out, told_of, with_pipes
 from app.cli.staff import OperatorToken, actor
 from app.kernel.money import MAX_MINOR, Money
@@ -28,23 +28,25 @@ prepaid = group("What an operator has prepaid.")
 purse.add_typer(held, name="held")
 purse.add_typer(prepaid, name="float")
 
+_Why = Annotated[str, typer.Option(help="Why, for the diary.")]
+
 
 @player.command("block")
-def player_block(site_id: int, external_id: str, by: OperatorToken = "") -> None:
+def player_block(site_id: int, external_id: str, reason: _Why = "", by: OperatorToken = "") -> None:
     """Let a player neither play nor pay in nor be paid; wins, and what was begun, still come."""
-    _become(site_id, external_id, players.PlayerStatus.BLOCKED, by)
+    _become(site_id, external_id, players.PlayerStatus.BLOCKED, reason, by)
 
 
 @player.command("unblock")
-def player_unblock(site_id: int, external_id: str, by: OperatorToken = "") -> None:
+def player_unblock(site_id: int, external_id: str, reason: _Why = "", by: OperatorToken = "") -> None:
     """Let a player who was blocked or closed play and move money again."""
-    _become(site_id, external_id, players.PlayerStatus.ACTIVE, by)
+    _become(site_id, external_id, players.PlayerStatus.ACTIVE, reason, by)
 
 
 @player.command("close")
-def player_close(site_id: int, external_id: str, by: OperatorToken = "") -> None:
+def player_close(site_id: int, external_id: str, reason: _Why = "", by: OperatorToken = "") -> None:
     """Do as `block` does, of a player who has left: it is kept as `closed`."""
-    _become(site_id, external_id, players.PlayerStatus.CLOSED, by)
+    _become(site_id, external_id, players.PlayerStatus.CLOSED, reason, by)
 
 
 @purse.command("policy")
@@ -235,26 +237,30 @@ def game_add(
     url: Annotated[str, typer.Option(help="Where the platform serves it; none: our demo table.")] = "",
     *,
     off: Annotated[bool, typer.Option("--off", help="It cannot be launched.")] = False,
+    by: OperatorToken = "",
 ) -> None:
     """List a game, or change how it is listed."""
     made = wallet.Game(platform, code, name, url, not off)
+    detail = {"platform": platform, "name": name, "url": url, "is_enabled": not off}
 
     async def work(tx: Transaction, at: datetime) -> None:
-        await merchants.site(tx, site_id)
+        who = await actor(tx, by)
         await wallet.add_game(tx, site_id, made, at=at)
+        await staff.note(tx, site_id, actor=who, deed="game.listed", subject=code, detail=detail, at=at)
 
     done(work)
     out.print("listed")
 
 
-def _become(site_id: int, external_id: str, status: players.PlayerStatus, by: str) -> None:
+def _become(site_id: int, external_id: str, status: players.PlayerStatus, reason: str, by: str) -> None:
     async def work(tx: Transaction, at: datetime) -> players.PlayerStatus:
         # Who may say no to a player's withdrawal may also stop the player.
         who = await actor(tx, by, right=staff.Right.PAYOUT_REJECT, site_id=site_id)
         before = await players.set_status(tx, site_id, external_id, status)
         if before is not status:
             found, _ = await players.player_of_login(tx, site_id, external_id)
-            deed, its, detail = f"player.{status.value}", found.player_id, {"before": before.value}
+            deed, its = f"player.{status.value}", found.player_id
+            detail = {"before": before.value} | ({"reason": reason} if reason else {})
             await staff.note(tx, site_id, actor=who, deed=deed, subject=its, detail=detail, at=at)
         return before
 

@@ -29,9 +29,9 @@ _INSTANT = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 
 
 @webhook.command("replay")
-def webhooks_replay(site_id: int, webhook_id: str) -> None:
+def webhooks_replay(site_id: int, webhook_id: str, by: OperatorToken = "") -> None:
     """Send a notification (or one event to one endpoint) again from the start of its schedule."""
-    done(lambda tx, at: webhooks.replay(tx, site_id, webhook_id, at=at))
+    _noted(webhooks.replay, site_id, webhook_id, "webhook.replayed", by)
     out.print("queued")
 
 
@@ -42,14 +42,22 @@ def webhooks_replay_events(
     since: Annotated[datetime, typer.Option(formats=_INSTANT, help="UTC, or with its zone.")],
     until: Annotated[datetime | None, typer.Option(formats=_INSTANT, help="None: now.")] = None,
     types: _Types = None,
+    by: OperatorToken = "",
 ) -> None:
     """Send an endpoint the events of a time again, with their ids; also those it was never told of."""
 
     async def work(pipes: Pipes) -> int:
         end = _utc(until) if until else pipes.clock.now() + timedelta(seconds=1)
+        detail = {"since": _utc(since).isoformat(), "until": end.isoformat(), "types": types or []}
+        called = "endpoint.events_replayed"
         count, after, is_first = 0, "", True
         while is_first or after:
             async with pipes.database.transaction() as tx:
+                if is_first:
+                    who, now = await actor(tx, by), pipes.clock.now()
+                    await staff.note(
+                        tx, site_id, actor=who, deed=called, subject=endpoint_id, detail=detail, at=now
+                    )
                 found = await endpoints.replay_events(
                     tx,
                     site_id,
@@ -153,13 +161,13 @@ def endpoint_remove(site_id: int, endpoint_id: str, by: OperatorToken = "") -> N
     out.print(f"removed; {dropped} events dropped")
 
 
-def _noted(deed: Callable[..., Awaitable[T]], site_id: int, endpoint_id: str, called: str, by: str) -> T:
-    """Do something to an endpoint, with a line of the site's diary."""
+def _noted(deed: Callable[..., Awaitable[T]], site_id: int, its_id: str, called: str, by: str) -> T:
+    """Do something to an endpoint or a webhook, with a line of the site's diary."""
 
     async def work(tx: Transaction, at: datetime) -> T:
         who = await actor(tx, by)
-        told = await deed(tx, site_id, endpoint_id, at=at)
-        await staff.note(tx, site_id, actor=who, deed=called, subject=endpoint_id, detail={}, at=at)
+        told = await deed(tx, site_id, its_id, at=at)
+        await staff.note(tx, site_id, actor=who, deed=called, subject=its_id, detail={}, at=at)
         return told
 
     return done(work)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from sqlalchemy import text
 
 from app import staff
 from app.staff import Role
@@ -68,6 +69,43 @@ async def test_who_decided_who_keeps_the_balances(
     ]
 
 
+async def test_who_decided_what_a_site_is_told(desk: Desk, clone_url: str) -> None:
+    boss, token = await desk.operator_and_token("boss", Role.ADMINISTRATOR)
+    await said(clone_url, "site", "tell", desk.site_id, "every-change", "--token", token)
+    added = await said(clone_url, "webhooks", "endpoint", "add", desk.site_id, "https://shop.example.com/e")
+    endpoint_id = added.split()[0].rstrip(":")
+    await said(clone_url, "webhooks", "endpoint", "test", desk.site_id, endpoint_id)
+    async with desk.database.reading() as reader:
+        webhook_id = await reader.scalar(text("SELECT webhook_id FROM webhook"))
+    await said(clone_url, "webhooks", "replay", desk.site_id, webhook_id, "--token", token)
+    events = ("replay-events", desk.site_id, endpoint_id, "--since", "2026-01-01", "--until", "2026-01-02")
+    await said(clone_url, "webhooks", *events, "--token", token)
+    assert [
+        (line.deed, line.subject, line.detail) for line in await desk.diary() if line.actor == boss.actor
+    ] == [
+        (
+            "endpoint.events_replayed",
+            endpoint_id,
+            {"since": "2026-01-01T00:00:00+00:00", "until": "2026-01-02T00:00:00+00:00", "types": []},
+        ),
+        ("webhook.replayed", webhook_id, {}),
+        ("site.notified_of", "site", {"of": "every-change"}),
+    ]
+    for nobodys in (("replay", "whd_none"), ("replay-events", "whe_none", "--since", "2026-01-01")):
+        verb, its_id, *more = nobodys
+        assert (await run(clone_url, "webhooks", verb, desk.site_id, its_id, *more)).exit_code == 1
+    assert len(await desk.diary()) == 4
+
+
+async def test_who_listed_a_game(desk: Desk, clone_url: str) -> None:
+    boss, token = await desk.operator_and_token("boss", Role.ADMINISTRATOR)
+    add = ("wallet", "game", "add", desk.site_id, "acme", "slot", "--name", "Slot", "--off", "--token", token)
+    await said(clone_url, *add)
+    [line] = await desk.diary()
+    assert (line.actor, line.deed, line.subject) == (boss.actor, "game.listed", "slot")
+    assert line.detail == {"platform": "acme", "name": "Slot", "url": "", "is_enabled": False}
+
+
 async def test_who_may_not_does_none_of_it(desk: Desk, clone_url: str) -> None:
     _, weak = await desk.operator_and_token("weak", *(set(Role) - {Role.ADMINISTRATOR}))
     before = await said(clone_url, "token", "list", desk.site_id)
@@ -78,6 +116,10 @@ async def test_who_may_not_does_none_of_it(desk: Desk, clone_url: str) -> None:
         ("site", "wallet-mode", desk.site_id, "--callback-url", "https://shop.example.com/wallet"),
         ("token", "create", desk.site_id, "wallet"),
         ("token", "revoke", desk.site_id, its_id),
+        ("site", "tell", desk.site_id, "every-change"),
+        ("webhooks", "replay", desk.site_id, "whd_none"),
+        ("webhooks", "replay-events", desk.site_id, "whe_none", "--since", "2026-01-01"),
+        ("wallet", "game", "add", desk.site_id, "acme", "slot", "--name", "Slot"),
     ):
         done = await run(clone_url, *words, "--token", weak)
         assert isinstance(done.exception, staff.NotPermitted), words

@@ -75,11 +75,12 @@ async def test_no_bonus_for_whom_nobody_knows(desk: Desk) -> None:
 
 async def test_a_players_block_is_in_the_diary_once(desk: Desk) -> None:
     who, token = await person(desk.counter, Role.FRAUD)
+    why = {"block": " --reason chargebacks"}
     for verb in ("block", "block", "unblock", "close"):
-        await desk.said(f"player {verb} SITE aigerim --token {token}")
+        await desk.said(f"player {verb} SITE aigerim{why.get(verb, '')} --token {token}")
     its = await player_id(desk.counter)
     assert [(line.actor, line.deed, line.subject, line.detail) for line in await lines(desk.counter)] == [
-        (who, "player.blocked", its, {"before": "active"}),
+        (who, "player.blocked", its, {"before": "active", "reason": "chargebacks"}),
         (who, "player.active", its, {"before": "blocked"}),
         (who, "player.closed", its, {"before": "active"}),
     ]

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +113,9 @@ def run(settings: Settings, *, processes: int = 1) -> None:
         settings: this deployment's decisions; the processes read them again from the same environment.
         processes: web processes sharing the port; their numbers are added up at /metrics.
     """
-    with tempfile.TemporaryDirectory(prefix="cashier-metrics-") as folder:
+    with ExitStack() as stack:
         if processes > 1:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cashier-metrics-"))
             # Must be in the environment before the processes import prometheus_client.
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
             os.environ["CASHIER_WEB_PROCESSES"] = str(max(processes, settings.web_processes))

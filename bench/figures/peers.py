@@ -22,6 +22,7 @@ _ORM_BAR = 5.0
 _PGBENCH_BAR = 0.40
 _POOLS = (5, 10, 20, 40)
 _CLIENTS = (1, 2, 4, 8, 16, 32)
+_CONNECTIONS = (32, 64, 128, 256)
 _FOLDER = Path(__file__).parents[1] / "peers"
 _TPS = re.compile(r"^tps = ([0-9.]+) ", re.MULTILINE)
 _DONE = re.compile(r"^number of transactions actually processed: (\d+)", re.MULTILINE)
@@ -83,28 +84,26 @@ def pgbench(bench: Bench) -> Figure:
     best_of: dict[str, int] = {}
     clients_tried = (4, 16) if options.is_quick else _CLIENTS
     for script in ("spread", "hot"):
-        tried = [
-            run(
-                script,
-                clients,
-                options.briefly,
-                f"pgbench, {script}, looking for its best: {clients} clients",
-            )
-            for clients in clients_tried
-        ]
+        names = {
+            count: f"pgbench, {script}, looking for its best: {count} clients" for count in clients_tried
+        }
+        tried = [run(script, count, options.briefly, name) for count, name in names.items()]
         figure.runs += tried
         best_of[script] = best(tried).connections
     with bench.world.serving(shop) as server:
         warm(shop, server)
+
+        def own(count: int, seconds: float, name: str) -> Run:
+            return drive(name, shop.load("deposit", server, count, seconds))
+
+        names = {count: f"deposit over HTTP, looking for its best ({count})" for count in _CONNECTIONS}
+        tried = [own(count, options.briefly, name) for count, name in names.items()]
+        figure.runs += tried
+        ours = best(tried).connections
         made = interleaved(
             options.rounds,
             {
-                "own": partial(
-                    drive, "deposit over HTTP (32)", shop.load("deposit", server, 32, options.seconds)
-                ),
-                "own 128": partial(
-                    drive, "deposit over HTTP (128)", shop.load("deposit", server, 128, options.seconds)
-                ),
+                "own": partial(own, ours, options.seconds, f"deposit over HTTP ({ours})"),
                 **{
                     script: partial(run, script, clients, options.seconds, f"pgbench, {script}")
                     for script, clients in best_of.items()
@@ -112,12 +111,16 @@ def pgbench(bench: Bench) -> Figure:
             },
         )
     figure.runs += [run for runs in made.values() for run in runs]
-    for own, connections in (("own", 32), ("own 128", 128)):
-        what = f"deposit over HTTP, {connections} connections, against pgbench"
-        against = (
-            f"between random accounts, {best_of['spread']} clients (best of {_told(clients_tried)}), no HTTP"
+    own_best = f"{ours} connections (best of {_told(_CONNECTIONS)})"
+    its_best = f"{best_of['spread']} clients (best of {_told(clients_tried)})"
+    figure.verdicts.append(
+        verdict_of(
+            f"deposit over HTTP against pgbench, {own_best}",
+            ratio(made["own"], made["spread"]),
+            _PGBENCH_BAR,
+            f"between random accounts, {its_best}, no HTTP",
         )
-        figure.verdicts.append(verdict_of(what, ratio(made[own], made["spread"]), _PGBENCH_BAR, against))
+    )
     hot = ratio(made["own"], made["hot"])
     against = f"one house account, as the product has it, {best_of['hot']} clients, no HTTP"
     what = "the same, pgbench with one hot account"

@@ -1,13 +1,14 @@
 """Many callers, one unit of work: a worker takes whatever has queued and each caller gets its answer.
 
-No timer: a lone call is handled after a few idle turns of the loop; under load batches grow by themselves.
-The queue is bounded, and a caller that goes away never cancels the batch that carries its item.
+A lone call waits for no timer: it is handled after a few idle turns of the loop. Under load batches grow by
+themselves. The queue is bounded, and a caller that goes away never cancels the batch that carries its item.
 
 Callers who wait for their answers come in convoys: what was answered together asks again together. Taken as
 it comes, the first of a convoy makes a batch of one and all others the next, and handler and callers wait for
 each other by turns. So a batch waits for the rest of its convoy, a few milliseconds at most, and takes only
-its share of what is waiting and under way, so that the batches abreast are of one size. And few do not make a
-batch abreast of one that is under way: what waits for its end makes a larger one, and costs less.
+its share of what is waiting and under way, so that the batches abreast are of one size. And few do not begin
+one more batch while another is under way, unless that takes long: what waits until one ends makes a larger
+one, and costs less.
 
 What would be in each other's way has one key, and is never in two batches at once.
 """
@@ -160,7 +161,7 @@ class Batcher(Generic[Item, Answer]):
         self._last, began_at = count, asyncio.get_running_loop().time()
         self._began_at.append(began_at)
         self._under_way += count
-        self._begin()  # what is left has a worker of its own, if there is one
+        self._begin()  # what is left has a worker of its own, if it is enough and there is one
         try:
             answered = list(zip(taken, await self.handler([item for item, _ in taken]), strict=True))
         except Exception as error:  # noqa: BLE001  the callers decide what a failed batch means

@@ -1,4 +1,4 @@
-"""What batches are made for in the tests: a handler that can be held up, and turns of the loop."""
+"""What the tests of batches share: a handler that can be held up, and turns of the loop."""
 
 import asyncio
 from collections.abc import Sequence

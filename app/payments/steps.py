@@ -60,8 +60,8 @@ _CHANGE = Built(
 )
 # The same without a lock before it: where it is another version by now, or somebody hears of changes, the
 # statement fails, and nothing that stands beside it is written either; also where somebody has the row, for
-# after a wait it would not see who began to hear meanwhile. By whether it is flushed: its loss would cost a
-# question to the provider, and the page that the player is to be sent to, for it may be told only once.
+# after a wait it would not see who began to hear meanwhile. Flushed where a page was named, which a provider
+# may tell only once; the loss of any other costs a question to the provider.
 _STILL_ALONE = (bindparam("left_as", type_=Text()) == _LEFT_AS) & NOBODY_HEARS
 _free = payments.alias("free")
 _FREE = (

@@ -111,11 +111,11 @@ def site_beside(found: CTE) -> Select[Any]:
         ValueError: one is; whose value would be read is chance.
     """
     its_own = [column for column in found.c if column.name != "site_id"]
-    of_site = {column.name for column in (*sites.c, _SALTS.c.number, _SALTS.c.value, _SALTS.c.retired_at)}
-    if both := of_site & {column.name for column in its_own}:
+    of_site = (*sites.c, _SALTS.c.number, _SALTS.c.value, _SALTS.c.retired_at)
+    if both := {column.name for column in of_site} & {column.name for column in its_own}:
         raise ValueError(f"called as a site's columns: {', '.join(sorted(both))}")
     return (
-        select(*its_own, sites, _SALTS.c.number, _SALTS.c.value, _SALTS.c.retired_at)
+        select(*its_own, *of_site)
         .select_from(found.join(sites, sites.c.site_id == found.c.site_id).outerjoin(_SALTS, true()))
         .order_by(_SALTS.c.number.desc())
     )

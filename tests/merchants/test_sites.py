@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import literal, select, text
 
 from app import merchants
 from app.kernel import signing
@@ -336,3 +336,10 @@ async def test_a_test_sites_callback_address_follows_the_rule_of_every_other_add
         site_id = (await merchants.create_site(tx, new, at=now)).site_id
         with pytest.raises(BadPeerAddress):
             await merchants.set_callback_url(tx, site_id, url, at=now)
+
+
+@pytest.mark.parametrize("name", ["name", "retired_at"])
+def test_what_is_found_beside_a_site_is_not_called_as_one_of_its_columns(name: str) -> None:
+    found = select(literal(101).label("site_id"), literal("another's").label(name)).cte("found")
+    with pytest.raises(ValueError, match=name):
+        merchants.site_beside(found)

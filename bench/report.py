@@ -19,11 +19,11 @@ _NOTES = Path(__file__).parent / "notes.md"
 _BEGIN = "# Benchmarks"
 _HOW_TO_READ = """\
 Written by `make bench`; every number below was measured in one run on one machine, where the load generator,
-the web process and PostgreSQL share the cores. The worker does not run. Rates are operations answered as they
-should be; any other answer makes a figure invalid. Runs that are compared took turns (A B A B ...): rates are
-medians, with the least and the most beside them, ratios are taken turn by turn. Latencies are wrk's: for each
-percentile the median over the runs, and the longest of all. "wrk cores" is what the load generator took of
-the processor."""
+the web process and PostgreSQL share the cores. The worker runs for whole deposits and notices only. Rates are
+operations answered as they should be; any other answer makes a figure invalid. Runs that are compared took
+turns (A B A B ...): rates are medians, with the least and the most beside them, ratios are taken turn by
+turn. Latencies are wrk's: for each percentile the median over the runs, and the longest of all. "wrk cores"
+is what the load generator took of the processor."""
 _PACKAGES = ("fastapi", "uvicorn", "uvloop", "httptools", "asyncpg", "sqlalchemy", "pydantic")
 _SETTINGS = (
     "server_version",

@@ -21,7 +21,7 @@ __all__ = ["orm", "pgbench"]
 _ORM_BAR = 5.0
 _PGBENCH_BAR = 0.40
 _POOLS = (5, 10, 20, 40)
-_CLIENTS = (1, 2, 4, 8, 16, 32)
+_CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 _CONNECTIONS = (32, 64, 128, 256)
 _FOLDER = Path(__file__).parents[1] / "peers"
 _TPS = re.compile(r"^tps = ([0-9.]+) ", re.MULTILINE)

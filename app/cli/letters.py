@@ -35,6 +35,7 @@ def revive(
     by: OperatorToken = "",
 ) -> None:
     """Give jobs another round of tries, once what was wrong is repaired; all of them or none."""
+    staff.check_text("reason", reason)
 
     async def work(tx: Transaction, at: datetime) -> list[int]:
         who = await actor(tx, by)

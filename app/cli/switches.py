@@ -53,6 +53,8 @@ def listed() -> None:
 
 
 def _set(site_id: int, name: Switch, reason: str, by: str, *, stopped: bool) -> None:
+    staff.check_text("reason", reason)
+
     async def work(tx: Transaction, at: datetime) -> None:
         if site_id != switches.EVERY_SITE:
             await merchants.site(tx, site_id)

@@ -253,6 +253,8 @@ def game_add(
 
 
 def _become(site_id: int, external_id: str, status: players.PlayerStatus, reason: str, by: str) -> None:
+    staff.check_text("reason", reason)
+
     async def work(tx: Transaction, at: datetime) -> players.PlayerStatus:
         # Who may say no to a player's withdrawal may also stop the player.
         who = await actor(tx, by, right=staff.Right.PAYOUT_REJECT, site_id=site_id)

@@ -125,3 +125,11 @@ async def test_who_may_not_does_none_of_it(desk: Desk, clone_url: str) -> None:
         assert isinstance(done.exception, staff.NotPermitted), words
     assert await said(clone_url, "token", "list", desk.site_id) == before
     assert await desk.diary() == []
+
+
+@pytest.mark.parametrize("words", ["player block SITE aigerim", "switch stop SITE deposits", "jobs revive 1"])
+async def test_no_reason_has_the_number_of_a_card(desk: Desk, clone_url: str, words: str) -> None:
+    told = words.replace("SITE", str(desk.site_id)).split()
+    done = await run(clone_url, *told, "--reason", "charged back on 4242 4242 4242 4242")
+    assert isinstance(done.exception, staff.BadReason), done.output
+    assert await desk.diary() == []

@@ -43,3 +43,12 @@ def test_the_numbers_of_two_web_processes_are_added_up(clone_url: str, tmp_path:
         until(lambda: not made.processes(), "Python's resource tracker ends behind its parent")
         assert list(tmp_path.glob("cashier-metrics-*")) == []
         assert "Traceback" not in made.said
+
+
+def test_one_web_process_leaves_nothing_where_it_was_killed(clone_url: str, tmp_path: Path) -> None:
+    with home(CASHIER_DATABASE_URL=clone_url, TMPDIR=str(tmp_path)) as made:
+        web = made.spawn("web")
+        until(lambda: answers(made.port), "web")
+        web.kill()
+        web.wait(PATIENCE_SECONDS)
+        assert list(tmp_path.iterdir()) == []

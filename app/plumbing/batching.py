@@ -159,9 +159,9 @@ class Batcher(Generic[Item, Answer]):
         taken = [self._queue.popleft() for _ in range(count)]
         keys = self._parted(taken)
         self._last, began_at = count, asyncio.get_running_loop().time()
-        self._began_at.append(began_at)
         self._under_way += count
-        self._begin()  # what is left has a worker of its own, if it is enough and there is one
+        self._begin()  # what is left has a worker of its own, if there is one: few have waited already
+        self._began_at.append(began_at)
         try:
             answered = list(zip(taken, await self.handler([item for item, _ in taken]), strict=True))
         except Exception as error:  # noqa: BLE001  the callers decide what a failed batch means

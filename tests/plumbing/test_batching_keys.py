@@ -76,6 +76,22 @@ async def test_who_is_parked_is_in_nobodys_convoy() -> None:
     assert rest == [100 * number for number in range(1, 17)]
 
 
+async def test_whom_a_batch_leaves_behind_does_not_wait_for_it_as_well() -> None:
+    """Few have waited for the end of what was under way; those of one key have filled the next one."""
+    doubling = Doubling()
+    async with Batcher(doubling, most=2, abreast=2, key=lambda number: number % 100) as batcher:
+        callers = [await blocked(batcher, doubling)]
+        callers += [asyncio.create_task(batcher(number)) for number in (100, 200, 300, 1)]
+        await turns(10)
+        assert doubling.batches == [[0]]
+        doubling.may_go_on.set()
+        doubling.may_go_on.clear()
+        await turns(20)
+        assert doubling.batches == [[0], [100, 200], [1]]
+        doubling.may_go_on.set()
+        await asyncio.gather(*callers)
+
+
 async def test_who_is_parked_takes_room() -> None:
     doubling = Doubling()
     async with Batcher(doubling, waiting=3, abreast=2, key=lambda _: "same") as batcher:

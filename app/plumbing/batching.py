@@ -15,8 +15,10 @@ What would be in each other's way has one key, and is never in two batches at on
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
+from operator import itemgetter
 from typing import Final, Generic, Self, TypeVar
 
 import structlog
@@ -27,6 +29,7 @@ __all__ = ["Batcher", "Overloaded"]
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+_One = tuple[int, Item, "asyncio.Future[Answer]"]  # who waits: his number as he came, for what, his answer
 
 # A turn of the loop may be busy with something else while the rest of a convoy is on its way.
 _QUIET_TURNS: Final = 4
@@ -62,10 +65,11 @@ class Batcher(Generic[Item, Answer]):
     abreast: int = 1
     key: Callable[[Item], Hashable] | None = None
     of_key: int = 256
-    _queue: "deque[tuple[Item, asyncio.Future[Answer]]]" = field(default_factory=deque)
+    _queue: "deque[_One[Item, Answer]]" = field(default_factory=deque)
     # By keys that are under way: what waits for them, and is in nobody's convoy.
-    _parked: "dict[Hashable, deque[tuple[Item, asyncio.Future[Answer]]]]" = field(default_factory=dict)
+    _parked: "dict[Hashable, deque[_One[Item, Answer]]]" = field(default_factory=dict)
     _parked_items: int = 0
+    _arrivals: Iterator[int] = field(default_factory=count)
     _workers: "set[asyncio.Task[None]]" = field(default_factory=set)
     _is_gathering: bool = False
     _under_way: int = 0  # items that the handler has
@@ -96,8 +100,9 @@ class Batcher(Generic[Item, Answer]):
         if len(self._queue) + self._parked_items >= self.waiting or len(of_key) >= self.of_key:
             raise Overloaded(retry_after_seconds=1)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if not self._parks((item, future)):
-            self._queue.append((item, future))
+        one = (next(self._arrivals), item, future)
+        if not self._parks(one):
+            self._queue.append(one)
             self._begin()
         return await future
 
@@ -155,55 +160,55 @@ class Batcher(Generic[Item, Answer]):
         share = len(self._queue) + self._under_way
         if share >= self.abreast * _LEAST_SHARE:
             share = -(-share // self.abreast)
-        count = min(len(self._queue), self.most, share)
-        taken = [self._queue.popleft() for _ in range(count)]
+        many = min(len(self._queue), self.most, share)
+        taken = [self._queue.popleft() for _ in range(many)]
         keys = self._parted(taken)
-        self._last, began_at = count, asyncio.get_running_loop().time()
-        self._under_way += count
+        self._last, began_at = many, asyncio.get_running_loop().time()
+        self._under_way += many
         self._begin()  # what is left has a worker of its own, if there is one: few have waited already
         self._began_at.append(began_at)
         try:
-            answered = list(zip(taken, await self.handler([item for item, _ in taken]), strict=True))
+            answered = list(zip(taken, await self.handler([item for _, item, _ in taken]), strict=True))
         except Exception as error:  # noqa: BLE001  the callers decide what a failed batch means
-            for _, future in taken:
+            for *_, future in taken:
                 _tell(future, error)
         else:
-            for (_, future), answer in answered:
+            for (*_, future), answer in answered:
                 _tell(future, answer)
         finally:
-            self._under_way -= count
+            self._under_way -= many
             self._began_at.remove(began_at)
             self._joined(keys)
-            for _, future in taken:
+            for *_, future in taken:
                 future.cancel()  # of no effect where there is an answer; nobody may wait for ever
 
-    def _parks(self, one: "tuple[Item, asyncio.Future[Answer]]") -> bool:
+    def _parks(self, one: "_One[Item, Answer]") -> bool:
         """Park it if its key is under way; whether that was done."""
         if self.key is None or not self._parked:
             return False
-        waiting = self._parked.get(self.key(one[0]))
+        waiting = self._parked.get(self.key(one[1]))
         if waiting is None:
             return False
         waiting.append(one)
         self._parked_items += 1
         return True
 
-    def _parted(self, taken: "Sequence[tuple[Item, asyncio.Future[Answer]]]") -> set[Hashable]:
+    def _parted(self, taken: "Sequence[_One[Item, Answer]]") -> set[Hashable]:
         """Mark the keys of a batch as under way, and park who waits for one of them."""
         if self.key is None:
             return set()
-        keys = {self.key(item) for item, _ in taken}
+        keys = {self.key(item) for _, item, _ in taken}
         self._parked |= {key: deque() for key in keys}
         if self._queue:
             self._queue = deque([one for one in self._queue if not self._parks(one)])
         return keys
 
     def _joined(self, keys: set[Hashable]) -> None:
-        """Let go of keys; who was parked for them has waited longest."""
-        for key in keys:
-            waiting = self._parked.pop(key)
-            self._parked_items -= len(waiting)
-            self._queue.extendleft(reversed(waiting))
+        """Let go of keys; who was parked for them is where he would be by when he came."""
+        back = [one for key in keys for one in self._parked.pop(key)]
+        self._parked_items -= len(back)
+        if back:
+            self._queue = deque(sorted((*back, *self._queue), key=itemgetter(0)))
 
 
 def _tell(future: "asyncio.Future[Answer]", answer: Answer | BaseException) -> None:

@@ -92,6 +92,41 @@ async def test_whom_a_batch_leaves_behind_does_not_wait_for_it_as_well() -> None
         await asyncio.gather(*callers)
 
 
+async def test_who_was_parked_is_behind_those_who_came_before_him() -> None:
+    doubling = Doubling()
+    async with Batcher(doubling, most=2, key=lambda number: number % 100) as batcher:
+        callers = [await blocked(batcher, doubling)]
+        callers += [asyncio.create_task(batcher(number)) for number in (1, 100, 2, 200)]
+        await turns(10)
+        doubling.may_go_on.set()
+        await asyncio.gather(*callers)
+    assert doubling.batches == [[0], [1, 100], [2, 200]]
+
+
+@pytest.mark.parametrize("abreast", [1, 2])
+async def test_who_never_stops_asking_keeps_nobody_from_his_turn(abreast: int) -> None:
+    """As many of one key as fill two batches, for each that may be under way at once."""
+    is_over = False
+
+    async def slowly(items: Sequence[int]) -> list[int]:
+        await turns(5)
+        return list(items)
+
+    async def asks_on(key: int) -> None:
+        while not is_over:
+            await batcher(key)
+
+    async with Batcher(slowly, most=2, abreast=abreast, key=lambda key: key, of_key=4) as batcher:
+        callers = [asyncio.create_task(asks_on(key)) for key in range(abreast) for _ in range(4)]
+        await turns(20)
+        try:
+            async with asyncio.timeout(2):
+                assert await batcher(9) == 9
+        finally:
+            is_over = True
+            await asyncio.gather(*callers)
+
+
 async def test_who_is_parked_takes_room() -> None:
     doubling = Doubling()
     async with Batcher(doubling, waiting=3, abreast=2, key=lambda _: "same") as batcher:

@@ -60,8 +60,7 @@ _CHANGE = Built(
 )
 # The same without a lock before it: where it is another version by now, or somebody hears of changes, the
 # statement fails, and nothing that stands beside it is written either; also where somebody has the row, for
-# after a wait it would not see who began to hear meanwhile. Flushed where a page was named, which a provider
-# may tell only once; the loss of any other costs a question to the provider.
+# after a wait it would not see who began to hear meanwhile.
 _STILL_ALONE = (bindparam("left_as", type_=Text()) == _LEFT_AS) & NOBODY_HEARS
 _free = payments.alias("free")
 _FREE = (
@@ -70,12 +69,11 @@ _FREE = (
     .with_for_update(nowait=True, key_share=True)
     .scalar_subquery()
 )
-_ALONE = (
+_CHANGE_ALONE = Built(
     update(payments)
     .where(payments.c.site_id == bindparam("of_site"), payments.c.payment_id == _FREE)
     .values(sequence=case((_STILL_ALONE, bindparam("goes_to")), else_=func.payment_overtaken()))
 )
-_CHANGE_ALONE = {is_flushed: Built(_ALONE, is_flushed=is_flushed) for is_flushed in (True, False)}
 _EVENT = Built(payment_events.insert())
 _OF_TRIES = FINAL | {SubStatus.CONFLICTED}
 
@@ -151,8 +149,7 @@ async def apply_alone(
     event = event_of(found, values, step, cause, at)
     its = {"of_site": found.site_id, "of_payment": found.payment_id, "left_as": left.version}
     changes = {name: value for name, value in values.items() if name != "sequence"}
-    statement = _CHANGE_ALONE[answer.next_action is not None]
-    change = (statement, {**changes, **its, "goes_to": values["sequence"]})
+    change = (_CHANGE_ALONE, {**changes, **its, "goes_to": values["sequence"]})
     try:
         await database.write(change, (_EVENT, event), *cause.beside)
     except (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError):

@@ -157,7 +157,7 @@ def _told(steps: Mapping[int, tuple[Run, float]], heard: Heard) -> list[str]:
         (
             "One web process, one worker, the sandbox provider with its notices on bare sockets, a merchant"
             " on bare sockets, PostgreSQL and the load generator share the machine. Of a deposit's statements"
-            " three, and the queue's own, are not flushed when they are answered (decision 0031). Rates of"
+            " two, and the queue's own, are not flushed when they are answered (decision 0031). Rates of"
             " runs count forms that were answered; the figure counts deposits of which the merchant has"
             " heard, and its time ends with the last webhook."
         ),

@@ -14,7 +14,7 @@ import asyncpg
 import psutil
 import pytest
 
-from app import merchants, payments, players
+from app import merchants, payments, players, providers
 from app.kernel.clock import MovableClock
 from app.plumbing import embedded, queue, schema
 from app.plumbing.database import Database, asyncpg_dsn
@@ -26,6 +26,7 @@ from tests.payments.world import AMOUNT, Provider, State, World, fact, just, ope
 from tests.plumbing.test_queue import added, until, working
 
 _PAUSE = timedelta(seconds=30)
+_USED = "SELECT used_at FROM cashier_session"
 _WRITER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
 
 
@@ -107,6 +108,13 @@ async def doomed(server: Mortal, clock: MovableClock, provider: Provider) -> Asy
         await agree(made)
 
 
+async def a_key(world: World) -> str:
+    fields = {"site_login": "aigerim", "currency": "KZT", "customer_ip": "127.0.0.1", "signature": "its own"}
+    async with world.database.transaction() as tx:
+        site = await merchants.site(tx, world.site_id)
+        return await players.obtain_key(tx, site, fields, at=world.clock.now())
+
+
 async def carried_on(world: World) -> None:
     """Time passes, and a sweep asks about what is open."""
     world.clock.advance(_PAUSE)
@@ -114,18 +122,9 @@ async def carried_on(world: World) -> None:
     await payments.carry_on(world.pipes, world.site_id, found.payment_id)
 
 
-async def test_what_was_not_flushed_is_done_again(server: Mortal, doomed: World, provider: Provider) -> None:
-    world, session = doomed, await doomed.session()
-    provider.answers = provider.statuses = [just(State.PROCESSING)]
-    await world.ask(session)
-    assert (await world.payment()).sub_status == "provider_pending"
-    await server.fall()
-    lost = await world.payment()
-    assert (lost.sub_status, lost.sequence) == ("submitted", 2), "its try is known"
-    await carried_on(world)
-    found = await world.payment()
-    assert (found.sub_status, found.sequence, len(provider.orders)) == ("provider_pending", 3, 1)
-
+async def test_what_was_not_flushed_is_done_again(server: Mortal, doomed: World) -> None:
+    world = doomed
+    await world.ask()
     await world.notice(fact(await world.reference()))
     [told] = await world.rows("SELECT webhook_id FROM webhook")
     await deliver(world.pipes, world.site_id, told.webhook_id)
@@ -141,6 +140,21 @@ async def test_what_was_not_flushed_is_done_again(server: Mortal, doomed: World,
     assert await world.credited() == AMOUNT.minor
 
 
+async def test_that_a_provider_has_had_the_order_is_not_lost(
+    server: Mortal, doomed: World, provider: Provider
+) -> None:
+    """Of an order that it has confirmed and does not know afterwards people decide; it is not failed."""
+    provider.answers = [providers.Result(State.PROCESSING, "theirs-1")]
+    provider.statuses = [just(State.NOT_FOUND)]
+    await doomed.ask()
+    await server.fall()
+    assert [one.provider_reference for one in await doomed.rows("SELECT * FROM attempt")] == ["theirs-1"]
+    for _ in range(5):
+        await carried_on(doomed)
+    found = await doomed.payment()
+    assert (found.sub_status, found.attention) == ("provider_pending", "order_vanished")
+
+
 async def test_the_page_that_was_told_once_is_not_lost(server: Mortal, doomed: World) -> None:
     await doomed.ask()
     await server.fall()
@@ -149,18 +163,14 @@ async def test_the_page_that_was_told_once_is_not_lost(server: Mortal, doomed: W
 
 
 async def test_a_key_was_used_a_moment_earlier(server: Mortal, doomed: World) -> None:
-    fields = {"site_login": "aigerim", "currency": "KZT", "customer_ip": "127.0.0.1", "signature": "its own"}
-    used = "SELECT used_at FROM cashier_session"
-    async with doomed.database.transaction() as tx:
-        site = await merchants.site(tx, doomed.site_id)
-        key = await players.obtain_key(tx, site, fields, at=doomed.clock.now())
-    at_first = await doomed.rows(used)
+    key = await a_key(doomed)
+    at_first = await doomed.rows(_USED)
     for _ in range(2):
         async with doomed.database.singly() as tx:
             await players.use_key(tx, key, now=doomed.clock.advance(_PAUSE))
-        assert await doomed.rows(used) != at_first
+        assert await doomed.rows(_USED) != at_first
         await server.fall()
-        assert await doomed.rows(used) == at_first
+        assert await doomed.rows(_USED) == at_first
 
 
 async def test_a_job_that_was_done_runs_again(server: Mortal, doomed: World) -> None:
@@ -184,11 +194,10 @@ async def test_a_job_that_was_done_runs_again(server: Mortal, doomed: World) -> 
     assert seen == [1, 1]
 
 
-async def test_what_is_flushed_takes_with_it_what_came_before(
-    server: Mortal, doomed: World, provider: Provider
-) -> None:
-    provider.answers = provider.statuses = [just(State.PROCESSING)]
-    await doomed.ask()
+async def test_what_is_flushed_takes_with_it_what_came_before(server: Mortal, doomed: World) -> None:
+    key, now = await a_key(doomed), doomed.clock.advance(_PAUSE)
+    async with doomed.database.singly() as tx:
+        await players.use_key(tx, key, now=now)
     await added(doomed.database, 1)
     await server.fall()
-    assert (await doomed.payment()).sub_status == "provider_pending"
+    assert [one.used_at for one in await doomed.rows(_USED)] == [now]

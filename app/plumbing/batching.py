@@ -1,7 +1,8 @@
 """Many callers, one unit of work: a worker takes whatever has queued and each caller gets its answer.
 
-A lone call waits for no timer: it is handled after a few idle turns of the loop. Under load batches grow by
-themselves. The queue is bounded, and a caller that goes away never cancels the batch that carries its item.
+A call that comes while none is under way is handled after a few idle turns of the loop; under load batches
+grow by themselves. The queue is bounded, and a caller that goes away never cancels the batch that carries its
+item.
 
 Callers who wait for their answers come in convoys: what was answered together asks again together. Taken as
 it comes, the first of a convoy makes a batch of one and all others the next, and handler and callers wait for

@@ -45,8 +45,8 @@ async def test_in_a_transaction_it_is_refused(database: Database) -> None:
         assert await reader.first(ONE, {"its_name": "one"}) is None
 
 
-def test_three_statements_are_of_this_kind() -> None:
-    """Decision 0031 says of each what becomes of it; a fourth belongs there first."""
+def test_two_statements_are_of_this_kind() -> None:
+    """Decision 0031 says of each what becomes of it; a third belongs there first."""
     rooms = Path(app.__file__).parent
     found = [
         (path.relative_to(rooms).as_posix(), path.read_text().count("is_flushed=False"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from app.plumbing import batching
 from app.plumbing.batching import Batcher, Overloaded
 from tests.plumbing.doubling import Doubling, blocked, turns
 
@@ -76,8 +77,11 @@ async def test_who_is_parked_is_in_nobodys_convoy() -> None:
     assert rest == [100 * number for number in range(1, 17)]
 
 
-async def test_whom_a_batch_leaves_behind_does_not_wait_for_it_as_well() -> None:
+async def test_whom_a_batch_leaves_behind_does_not_wait_for_it_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Few have waited for the end of what was under way; those of one key have filled the next one."""
+    monkeypatch.setattr(batching, "_PATIENCE_SECONDS", 0.5)
     doubling = Doubling()
     async with Batcher(doubling, most=2, abreast=2, key=lambda number: number % 100) as batcher:
         callers = [await blocked(batcher, doubling)]

@@ -25,7 +25,8 @@ __all__ = ["Embedded", "creation", "running_url", "start", "stop"]
 _SETTINGS = """
 # written by the cashier; see app/plumbing/embedded.py
 max_connections = 200
-shared_buffers = 64MB
+# Each player's newest entries stand on pages of their own; those of a few thousand do not fit in 64 MB.
+shared_buffers = 256MB
 io_method = sync
 max_logical_replication_workers = 0
 max_wal_size = 512MB

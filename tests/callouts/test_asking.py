@@ -21,6 +21,7 @@ from app.plumbing.database import Database, NetworkInsideTransaction
 from app.plumbing.http import HttpClient
 from app.plumbing.pipes import Pipes
 from tests.payments.peers import (
+    SILENCE_SECONDS,
     Heard,
     Manner,
     Server,
@@ -175,8 +176,8 @@ async def test_it_is_written_before_it_is_sent_and_known_as_ours(room: Room) -> 
 async def test_no_usable_answer_is_unknown(
     room: Room, manner: Manner, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if reason == "no answer: timed_out":  # the others answer, if the machine is slow in their own time
-        monkeypatch.setattr(operations, "DEADLINE_SECONDS", 0.3)
+    if reason == "no answer: timed_out":
+        monkeypatch.setattr(operations, "DEADLINE_SECONDS", SILENCE_SECONDS)
     room.server.manner = manner
     async with asyncio.timeout(10):
         answer = await room.ask()

@@ -198,11 +198,8 @@ async def test_no_other_http_status_says_anything(rig: Rig) -> None:
 @pytest.mark.parametrize(
     "manner", [hanging, dripping, endless, resetting], ids=lambda manner: manner.__name__
 )
-async def test_a_broken_connection_is_unknown_within_the_deadline(
-    rig: Rig, manner: Manner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sandbox, "DEADLINE_SECONDS", 0.2)
-    async with asyncio.timeout(3):
+async def test_a_broken_connection_is_unknown_within_the_deadline(rig: Rig, manner: Manner) -> None:
+    async with asyncio.timeout(10):  # of five calls
         results = await rig.told(lambda _: manner)
     assert {result.state for result in results.values()} == {State.UNKNOWN}
     assert not any(result.nothing_was_sent for result in results.values())

@@ -6,10 +6,13 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 Manner = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+# How long a test waits for a peer that never answers: by then even a busy machine has asked it.
+SILENCE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)

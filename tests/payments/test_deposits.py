@@ -10,7 +10,7 @@ from app.callouts import operations as asking
 from app.kernel.money import CurrencyMismatch, Money
 from app.plumbing import switches
 from app.plumbing.idempotency import IdempotencyKeyReused
-from tests.payments.peers import Manner, answering, hanging, resetting
+from tests.payments.peers import SILENCE_SECONDS, Manner, answering, hanging, resetting
 from tests.payments.world import (
     ACCEPTED,
     AMOUNT,
@@ -194,7 +194,8 @@ async def test_the_merchant_refuses(world: World, provider: Provider) -> None:
 async def test_a_merchant_that_says_nothing_clear_stops_the_deposit_before_any_money_moves(
     world: World, provider: Provider, manner: Manner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "DEADLINE_SECONDS", 0.3)
+    if manner is hanging:
+        monkeypatch.setattr(asking, "DEADLINE_SECONDS", SILENCE_SECONDS)
     world.shop.manner = manner
     found = await world.deposit()
     assert (found.status, found.sub_status) == ("failed", "merchant_unreachable")

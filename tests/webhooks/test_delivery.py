@@ -15,7 +15,7 @@ from app.kernel import signing
 from app.plumbing import metrics
 from app.webhooks import deliveries, sweeps
 from app.webhooks.model import SCHEDULE
-from tests.payments.peers import answering, dripping, hanging, resetting
+from tests.payments.peers import SILENCE_SECONDS, answering, dripping, hanging, resetting
 from tests.webhooks.conftest import HEARD, Post, opened_site
 from tests.webhooks.test_outbox import counting
 from tests.webhooks.working import working
@@ -111,7 +111,8 @@ async def test_the_standard_headers_are_right_for_somebody_elses_library(live: P
 async def test_not_heard(
     post: Post, manner: object, result: str, status: int | None, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deliveries, "DEADLINE_SECONDS", 0.3)
+    if reason == "timed_out":
+        monkeypatch.setattr(deliveries, "DEADLINE_SECONDS", SILENCE_SECONDS)
     post.good.manner = manner  # type: ignore[assignment]
     webhook_id = await post.announce()
     row = await post.deliver(webhook_id)

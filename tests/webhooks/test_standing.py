@@ -10,7 +10,7 @@ from app.plumbing.pipes import Pipes
 from app.plumbing.queue import Worker
 from app.webhooks import deliveries, endpoints, jobs, rules, sweeps
 from app.webhooks.model import EVENT_SCHEDULE, EndpointState, WhyDisabled
-from tests.payments.peers import answering, hanging, resetting
+from tests.payments.peers import SILENCE_SECONDS, answering, hanging, resetting
 from tests.webhooks.conftest import Post, changed
 
 
@@ -42,7 +42,7 @@ async def test_anything_else_is_a_failure(
     post: Post, manner: object, status: int | None, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if manner is hanging:
-        monkeypatch.setattr(deliveries, "DEADLINE_SECONDS", 0.3)
+        monkeypatch.setattr(deliveries, "DEADLINE_SECONDS", SILENCE_SECONDS)
     registered = await post.register()
     post.good.manner = manner  # type: ignore[assignment]
     row = await post.row(await post.sent(changed(1)))

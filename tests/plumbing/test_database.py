@@ -1,15 +1,18 @@
 """One transaction at a time: what commits, what is refused, and what is run again."""
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 
 import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.kernel.clock import SystemClock
 from app.plumbing.database import (
     RETRY_LIMIT,
+    Built,
     Database,
     NetworkInsideTransaction,
     NotCommitted,
@@ -19,6 +22,7 @@ from app.plumbing.database import (
     TransactionAlreadyOpen,
     sqlstate,
 )
+from app.plumbing.database.transactions import driver_connection
 from app.plumbing.fence import forbid_network, transaction_is_open
 from app.plumbing.http import HttpClient
 from tests.plumbing.sessions import Execute, both_ways, checked_out, write, written
@@ -41,6 +45,28 @@ async def test_an_exception_rolls_back(database: Database) -> None:
             await write(tx, "a")
             raise RuntimeError("changed my mind")
     assert await written(database) == set()
+
+
+@pytest.mark.parametrize("way", ["transaction", "reading", "singly"])
+@pytest.mark.parametrize("through", [text, lambda sql: Built(select(literal_column(sql[7:])))])
+@pytest.mark.parametrize("sql", ["SELECT 1", "SELECT 1 / 0"])
+async def test_a_connection_is_lent_again_however_it_was_used(
+    clone_url: str, way: str, through: Callable[[str], Built], sql: str
+) -> None:
+    async with Database(clone_url, pool_size=1) as database:
+        before = await backend(database)
+        with contextlib.suppress(DBAPIError, asyncpg.DivisionByZeroError):
+            async with getattr(database, way)() as reader:
+                await reader.scalar(through(sql))
+        assert checked_out(database) == 0
+        assert await backend(database) == before
+
+
+async def backend(database: Database) -> int:
+    """The server's process behind the pool's connection; no transaction was left open there."""
+    async with database.singly() as reader:
+        assert not driver_connection(reader._connection).is_in_transaction()
+        return int(await reader.scalar(text("SELECT pg_backend_pid()")))
 
 
 @both_ways

@@ -10,22 +10,31 @@ its answer is read.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import CheckConstraint, MetaData, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from typing_extensions import override
 
 from app.plumbing.database.built import Write
+from app.plumbing.database.lending import (
+    FAILURES,
+    adapted,
+    commit,
+    give_back,
+    refuse_a_closed_one,
+    roll_back,
+    to_the_end,
+)
 from app.plumbing.database.plans import Plans
 from app.plumbing.database.transactions import Reader, Transaction, driver_connection
 from app.plumbing.fence import NetworkInsideTransaction, forbid_network
@@ -78,7 +87,6 @@ ANSWER_SECONDS = 10
 # Connection exceptions, insufficient resources (disk, memory, connections), operator intervention.
 DOWN_CLASSES = frozenset({"08", "53"})
 DOWN_SQLSTATES = frozenset({"57P01", "57P02", "57P03"})
-FAILURES = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 T = TypeVar("T")
 
 
@@ -203,7 +211,7 @@ class Database:
                 "command_timeout": self.settings.answers_within or ANSWER_SECONDS,
             },
         )
-        event.listen(self._engine.sync_engine, "checkout", _refuse_a_closed_one)
+        event.listen(self._engine.sync_engine, "checkout", refuse_a_closed_one)
         # The same connections, lent at another isolation level.
         self._snapshots = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -235,7 +243,7 @@ class Database:
             await self._begin(connection)
             yield Transaction(connection)
             try:
-                await to_the_end(_committed(connection))
+                await to_the_end(commit(connection))
             except FAILURES as error:
                 if sqlstate(error) and not _is_lost(connection, error):
                     raise  # the server lives and refused, so it certainly did not commit
@@ -252,7 +260,7 @@ class Database:
         async with self._connected(self._snapshots) as connection:
             await self._begin(connection)
             yield Reader(connection)
-            await to_the_end(_rolled_back(connection))  # what was read stays so, should it be lost by now
+            await to_the_end(roll_back(connection))  # what was read stays so, should it be lost by now
 
     @asynccontextmanager
     async def singly(self) -> AsyncIterator[Transaction]:
@@ -311,7 +319,7 @@ class Database:
         transactions have none.
         """
         try:
-            await _adapted(connection)._start_transaction()  # noqa: SLF001  a statement of our own would be a trip
+            await adapted(connection)._start_transaction()  # noqa: SLF001  a statement of our own would be a trip
         except BaseException as error:
             # Nobody knows whether it has begun, and who came next would be inside it: it is not lent again.
             await to_the_end(connection.invalidate())
@@ -336,22 +344,13 @@ class Database:
             is_lost = isinstance(error, TimeoutError) or _is_lost(connection, error)
             # A server that did not answer may still do what it was asked: nobody else gets this connection.
             is_doubtful = is_lost or isinstance(error, CommitUnknown)
-            await to_the_end(connection.invalidate() if is_doubtful else _rolled_back(connection))
+            await to_the_end(connection.invalidate() if is_doubtful else roll_back(connection))
             if is_lost:
                 raise DatabaseDown("the database was lost") from error
             raise
         finally:
             _open.reset(opened)
-            await to_the_end(connection.close())
-
-
-def _refuse_a_closed_one(driver: Any, _entry: object, _lent: object) -> None:  # noqa: ANN401  SQLAlchemy's adapter
-    """Let the pool replace a connection that the server has closed; asking the server would cost two trips.
-
-    One that died in silence is found by its first statement, within `ANSWER_SECONDS`.
-    """
-    if driver.driver_connection.is_closed():
-        raise DisconnectionError
+            await give_back(connection)
 
 
 def _is_lost(connection: AsyncConnection, error: BaseException) -> bool:
@@ -361,40 +360,3 @@ def _is_lost(connection: AsyncConnection, error: BaseException) -> bool:
     return isinstance(error, FAILURES) and (
         connection.invalidated or driver_connection(connection).is_closed()
     )
-
-
-def _adapted(connection: AsyncConnection) -> Any:  # noqa: ANN401  SQLAlchemy's adapter
-    assert connection.sync_connection is not None, "the connection is not open"
-    return connection.sync_connection.connection.dbapi_connection
-
-
-async def _committed(connection: AsyncConnection) -> None:
-    if connection.in_transaction():
-        await connection.commit()
-        return
-    adapted = _adapted(connection)
-    await adapted._call_and_discard(adapted._transaction.commit)  # noqa: SLF001  as its own commit does
-
-
-async def _rolled_back(connection: AsyncConnection) -> None:
-    try:
-        await connection.rollback()
-    except FAILURES:
-        # A broken connection has no transaction, and must not return to the pool.
-        await connection.invalidate()
-
-
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for `work` however often the caller is cancelled: a half-sent COMMIT must not be left behind."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is None:
-        return task.result()
-    if not task.cancelled():
-        task.exception()  # looked at, so that asyncio does not report it; the caller is gone
-    raise cancelled

@@ -31,7 +31,9 @@ from app.plumbing.database.lending import (
     adapted,
     commit,
     give_back,
+    lend,
     refuse_a_closed_one,
+    refuse_to_open_at_once,
     roll_back,
     to_the_end,
 )
@@ -212,6 +214,7 @@ class Database:
             },
         )
         event.listen(self._engine.sync_engine, "checkout", refuse_a_closed_one)
+        event.listen(self._engine.sync_engine, "do_connect", refuse_to_open_at_once)
         # The same connections, lent at another isolation level.
         self._snapshots = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -332,7 +335,7 @@ class Database:
         if _open.get():
             raise TransactionAlreadyOpen
         try:
-            connection = await engine.connect()
+            connection = await lend(engine)
         except (*FAILURES, PoolTimeout) as error:
             raise DatabaseDown("the database could not be reached") from error
         opened = _open.set(True)

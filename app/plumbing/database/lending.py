@@ -1,14 +1,31 @@
-"""What is done with a connection of the pool when it is lent, at the end of a transaction, and given back."""
+"""What is done with a connection of the pool when it is lent, at the end of a transaction, and given back.
+
+SQLAlchemy takes and returns it in a greenlet, with a stack of its own from the system, in case that something
+must be waited for; and what is not to be broken off is a task of ours. That was two thirds of what lending
+costs, so both are done only where there is something to wait for.
+"""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import AsyncAdaptedQueuePool
+from sqlalchemy.exc import DBAPIError, DisconnectionError, MissingGreenlet
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.util.concurrency import in_greenlet
 
-__all__ = ["FAILURES", "adapted", "commit", "give_back", "refuse_a_closed_one", "roll_back", "to_the_end"]
+__all__ = [
+    "FAILURES",
+    "adapted",
+    "commit",
+    "give_back",
+    "lend",
+    "refuse_a_closed_one",
+    "refuse_to_open_at_once",
+    "roll_back",
+    "to_the_end",
+]
 
 FAILURES = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 T = TypeVar("T")
@@ -21,6 +38,12 @@ def refuse_a_closed_one(driver: Any, _entry: object, _lent: object) -> None:  # 
     """
     if driver.driver_connection.is_closed():
         raise DisconnectionError
+
+
+def refuse_to_open_at_once(*_: object) -> None:
+    """Let nobody begin to open a connection where that cannot be waited for (`lend`)."""
+    if not in_greenlet():
+        raise MissingGreenlet
 
 
 def adapted(connection: AsyncConnection) -> Any:  # noqa: ANN401  SQLAlchemy's adapter
@@ -52,11 +75,24 @@ def _is_begun(connection: AsyncConnection) -> bool:
     return adapted(connection)._transaction is not None  # noqa: SLF001  its own rollback looks at it
 
 
-async def give_back(connection: AsyncConnection) -> None:
-    """Return a connection to its pool: at once where nothing is left to roll back, so nothing to wait for.
+async def lend(engine: AsyncEngine) -> AsyncConnection:
+    """A connection of the pool: at once where one is there and open, for then nothing is waited for.
 
-    SQLAlchemy's own way there is a greenlet, and ours to its end a task: nearly half of what lending costs.
+    Raises:
+        sqlalchemy.exc.TimeoutError: none was given back in time.
+        OSError, asyncpg.PostgresError, sqlalchemy.exc.DBAPIError: a new one could not be opened.
     """
+    its = engine.sync_engine
+    if isinstance(its.pool, AsyncAdaptedQueuePool) and its.pool.checkedin():
+        try:
+            return AsyncConnection(engine, its.connect())
+        except MissingGreenlet:
+            """The server has closed it, and a new one is waited for."""
+    return await engine.connect()
+
+
+async def give_back(connection: AsyncConnection) -> None:
+    """Return a connection to its pool: at once where nothing is left to roll back, so nothing to wait for."""
     its = connection.sync_connection
     if its is None or its.closed or its.invalidated or _is_begun(connection):
         await to_the_end(connection.close())

@@ -1,4 +1,4 @@
-"""Thirty callers on three connections: some give up, some fail, and the server ends connections meanwhile."""
+"""A few connections and many callers: some give up, some fail, and the server ends connections meanwhile."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, field
 
 import asyncpg
+import pytest
 from sqlalchemy import func, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -95,3 +96,22 @@ async def one_call(database: Database, books: Books, name: str, chance: random.R
     else:
         if way == "transaction":
             books.done.add(name)
+
+
+@pytest.mark.parametrize("way", ["transaction", "reading", "singly"])
+async def test_who_waits_has_his_turn_before_who_was_just_served(clone_url: str, way: str) -> None:
+    async with Database(clone_url, pool_size=1) as database:
+
+        async def again_and_again() -> None:
+            while True:
+                async with getattr(database, way)():
+                    await asyncio.sleep(0.001)
+
+        greedy = asyncio.create_task(again_and_again())
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(2):
+            for _ in range(5):
+                async with getattr(database, way)():
+                    """One that had to be waited for."""
+        greedy.cancel()
+        await asyncio.gather(greedy, return_exceptions=True)

@@ -28,10 +28,9 @@ from typing_extensions import override
 from app.plumbing.database.built import Write
 from app.plumbing.database.lending import (
     FAILURES,
+    Lender,
     adapted,
     commit,
-    give_back,
-    lend,
     refuse_a_closed_one,
     refuse_to_open_at_once,
     roll_back,
@@ -215,6 +214,7 @@ class Database:
         )
         event.listen(self._engine.sync_engine, "checkout", refuse_a_closed_one)
         event.listen(self._engine.sync_engine, "do_connect", refuse_to_open_at_once)
+        self._lender = Lender()
         # The same connections, lent at another isolation level.
         self._snapshots = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -335,7 +335,7 @@ class Database:
         if _open.get():
             raise TransactionAlreadyOpen
         try:
-            connection = await lend(engine)
+            connection = await self._lender.lend(engine)
         except (*FAILURES, PoolTimeout) as error:
             raise DatabaseDown("the database could not be reached") from error
         opened = _open.set(True)
@@ -353,7 +353,7 @@ class Database:
             raise
         finally:
             _open.reset(opened)
-            await give_back(connection)
+            await self._lender.give_back(connection)
 
 
 def _is_lost(connection: AsyncConnection, error: BaseException) -> bool:

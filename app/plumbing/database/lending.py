@@ -1,26 +1,27 @@
 """What is done with a connection of the pool when it is lent, at the end of a transaction, and given back.
 
-SQLAlchemy takes and returns it in a greenlet, with a stack of its own from the system, in case that something
-must be waited for; and what is not to be broken off is a task of ours. That was two thirds of what lending
-costs, so both are done only where there is something to wait for.
+SQLAlchemy takes and returns one in a greenlet, with a stack of its own from the system, in case that
+something must be waited for; and what is not to be broken off is a task of ours. Where a connection is there,
+and where one is given back with nothing left to roll back, there is nothing to wait for, and neither is
+needed.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import AsyncAdaptedQueuePool
-from sqlalchemy.exc import DBAPIError, DisconnectionError, MissingGreenlet
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util.concurrency import in_greenlet
 
 __all__ = [
     "FAILURES",
+    "Lender",
     "adapted",
     "commit",
-    "give_back",
-    "lend",
     "refuse_a_closed_one",
     "refuse_to_open_at_once",
     "roll_back",
@@ -34,16 +35,20 @@ T = TypeVar("T")
 def refuse_a_closed_one(driver: Any, _entry: object, _lent: object) -> None:  # noqa: ANN401  SQLAlchemy's adapter
     """Let the pool replace a connection that the server has closed; asking the server would cost two trips.
 
-    One that died in silence is found by its first statement, within `ANSWER_SECONDS`.
+    One that died in silence is found by its first statement, within `engine.ANSWER_SECONDS`.
     """
     if driver.driver_connection.is_closed():
         raise DisconnectionError
 
 
+class _NotAtOnce(Exception):
+    """A connection would have to be opened, where that cannot be waited for."""
+
+
 def refuse_to_open_at_once(*_: object) -> None:
-    """Let nobody begin to open a connection where that cannot be waited for (`lend`)."""
+    """Let nobody begin to open a connection where that cannot be waited for (`Lender`)."""
     if not in_greenlet():
-        raise MissingGreenlet
+        raise _NotAtOnce
 
 
 def adapted(connection: AsyncConnection) -> Any:  # noqa: ANN401  SQLAlchemy's adapter
@@ -71,33 +76,47 @@ async def roll_back(connection: AsyncConnection) -> None:
 
 
 def _is_begun(connection: AsyncConnection) -> bool:
-    """Whether a transaction is open that was begun beneath SQLAlchemy's connection."""
+    """Whether a transaction is open, whoever has begun it."""
     return adapted(connection)._transaction is not None  # noqa: SLF001  its own rollback looks at it
 
 
-async def lend(engine: AsyncEngine) -> AsyncConnection:
-    """A connection of the pool: at once where one is there and open, for then nothing is waited for.
+class Lender:
+    """Lends the connections of one pool, and takes them back."""
 
-    Raises:
-        sqlalchemy.exc.TimeoutError: none was given back in time.
-        OSError, asyncpg.PostgresError, sqlalchemy.exc.DBAPIError: a new one could not be opened.
-    """
-    its = engine.sync_engine
-    if isinstance(its.pool, AsyncAdaptedQueuePool) and its.pool.checkedin():
+    def __init__(self) -> None:
+        """Nobody waits yet."""
+        self._waiting = 0
+
+    async def lend(self, engine: AsyncEngine) -> AsyncConnection:
+        """A connection: at once where the pool has an open one.
+
+        Raises:
+            sqlalchemy.exc.TimeoutError: none was given back in time.
+            OSError, asyncpg.PostgresError, sqlalchemy.exc.DBAPIError: a new one could not be opened.
+        """
+        its = engine.sync_engine
+        if isinstance(its.pool, AsyncAdaptedQueuePool) and its.pool.checkedin():
+            with contextlib.suppress(_NotAtOnce):  # the one that is there has been lost since
+                return AsyncConnection(engine, its.connect())
+        self._waiting += 1
         try:
-            return AsyncConnection(engine, its.connect())
-        except MissingGreenlet:
-            """The server has closed it, and a new one is waited for."""
-    return await engine.connect()
+            return await engine.connect()
+        finally:
+            self._waiting -= 1
 
+    async def give_back(self, connection: AsyncConnection) -> None:
+        """Return a connection: at once where nothing is left to roll back.
 
-async def give_back(connection: AsyncConnection) -> None:
-    """Return a connection to its pool: at once where nothing is left to roll back, so nothing to wait for."""
-    its = connection.sync_connection
-    if its is None or its.closed or its.invalidated or _is_begun(connection):
-        await to_the_end(connection.close())
-    else:
+        Who gets it next is woken, and has it when he runs. So where anybody waits he is let run first: who
+        returns one and soon wants the next would take it before him, again and again.
+        """
+        its, somebody_waits = connection.sync_connection, self._waiting > 0
+        if its is None or its.closed or its.invalidated or _is_begun(connection):
+            await to_the_end(connection.close())
+            return
         its.close()
+        if somebody_waits:
+            await asyncio.sleep(0)
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:

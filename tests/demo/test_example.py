@@ -121,9 +121,8 @@ async def test_an_answer_that_breaks_off_is_asked_again(peer: Peer, serve: Serve
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
         assert length is not None
-        await reader.readexactly(
-            int(length[1])
-        )  # a server that closes with something unread takes back its answer
+        # A server that closes with something unread takes back its answer.
+        await reader.readexactly(int(length[1]))
         broken_off = b'{"success": false'
         writer.write(b"HTTP/1.1 %d -\r\ncontent-length: 100\r\n\r\n%b" % (next(statuses), broken_off))
         await writer.drain()

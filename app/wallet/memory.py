@@ -43,13 +43,11 @@ class Expected(NamedTuple):
         keys: of operations that were not rolled back before they came.
         rounds: which are not recorded yet.
         sessions: wallet, platform and id; they live.
-        wallets: with the instant of their last operation.
     """
 
     keys: list[OperationKey]
     rounds: list[RoundKey]
     sessions: list[tuple[int, str, str]]
-    wallets: list[tuple[int, datetime | None]]
 
 
 @dataclass(slots=True)
@@ -93,7 +91,7 @@ class Recalled(NamedTuple):
     @classmethod
     def nothing(cls, joining: set[str]) -> Self:
         """Nothing is remembered but these."""
-        return cls([], {}, Expected([], [], [], []), joining)
+        return cls([], {}, Expected([], [], []), joining)
 
     def joining_players(self) -> set[str]:
         """All players whose rounds had several bets, with a seat or without."""
@@ -275,7 +273,6 @@ def _seated(page: Page, ask: Ask, its: _Remembered, recalled: Recalled) -> Seat:
     number = wallet.wallet_id
     if number not in recalled.wallets:
         recalled.wallets[number] = its
-        expected.wallets.append((number, its.moved_at))
         page.wallets[number] = wallet
         if its.moved_at is not None:
             page.at = max(page.at, its.moved_at)

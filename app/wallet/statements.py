@@ -36,7 +36,7 @@ __all__ = [
     "write",
 ]
 
-# migrations/sql/wallet_journal.sql and wallet_debts.sql; the arrays as text (app.plumbing.database.arrays).
+# migrations/sql/wallet_debts.sql and wallet_one_look.sql; the arrays as text (app.plumbing.database.arrays).
 _LOADS: Final = (*("text",) * 10, "boolean")
 _LOAD: Final = f"SELECT * FROM wallet_load($1, $2, {arrays.placed(_LOADS, 3)})"  # noqa: S608  our own words
 # Columns that both calls take once when they are the same throughout: currencies, sources, withins ...
@@ -49,13 +49,10 @@ _OPERATIONS: Final = (
 _WALLETS: Final = ("bigint",) * 5
 _ROUNDS: Final = ("bigint", *("text",) * 5, "boolean", "integer", *("bigint",) * 5)
 _COLUMNS: Final = (*_OPERATIONS, *_WALLETS, *_ROUNDS)
-# The same, once it is sure that what was seen still stands (wallet_confirm.sql), and that what was not looked
-# for is as it was expected to be (wallet_memory.sql).
-_SEEN: Final = ("bigint",) * 6
-_EXPECTED: Final = (
-    *(*("text",) * 3, "bigint", *("text",) * 2, "bigint", *("text",) * 2),
-    *("bigint", "timestamptz"),
-)
+# The same, once it is sure that what was seen still stands, and that what was not looked for is as it was
+# expected to be (wallet_one_look.sql).
+_SEEN: Final = (*("bigint",) * 6, "timestamptz")
+_EXPECTED: Final = (*("text",) * 3, "bigint", *("text",) * 2, "bigint", *("text",) * 2)
 _CONFIRM: Final = f"wallet_confirm($1, {arrays.placed(_SEEN, 3)})"
 _EXPECT: Final = f"wallet_expect($1, $2, {arrays.placed(_EXPECTED, 3 + len(_SEEN))})"
 # And that the batch is written which would leave what this one was decided upon (wallet_succession.sql).
@@ -186,12 +183,13 @@ def write(
     arguments: list[Any] = []
     if upon is not None:
         before = _CONFIRMED
-        arguments += arrays.written(_SEEN, _transposed(upon, len(_SEEN) + 1)[:-1])
+        arguments += arrays.written(_SEEN, _transposed(upon, len(_SEEN)))
         if expected is not None and any(expected):
             before = _ALL_SURE
-            # Keys, rounds and sessions are of three parts each, a wallet and its instant of two.
-            parts: Sequence[Sequence[tuple[Any, ...]]] = expected
-            columns = [_transposed(rows, width) for rows, width in zip(parts, (3, 3, 3, 2), strict=True)]
+            # That a round of this very sheet is new is told by writing it.
+            written = {one.key for one in sheet.rounds}
+            rounds = [key for key in expected.rounds if key not in written]
+            columns = [_transposed(rows, 3) for rows in (expected.keys, rounds, expected.sessions)]
             arguments += arrays.written(_EXPECTED, list(itertools.chain(*columns)))
             if after is not None:
                 before = _FOLLOWING

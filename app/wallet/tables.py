@@ -2,7 +2,7 @@
 
 No balance stands here: cash, bonus and debt are ledger accounts, named by each wallet. How a batch is
 looked up, confirmed and written stands in `migrations/sql/wallet_journal.sql`, `wallet_debts.sql`,
-`wallet_confirm.sql` and `wallet_memory.sql`, who may change what in `wallet_grants.sql`.
+`wallet_confirm.sql` and `wallet_one_look.sql`, who may change what in `wallet_grants.sql`.
 """
 
 from sqlalchemy import (

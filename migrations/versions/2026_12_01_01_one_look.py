@@ -1,0 +1,29 @@
+"""A batch looks at each account and each wallet once to make sure of it."""
+
+from alembic import op
+
+from migrations import statements
+
+revision = "one_look"
+down_revision = "payment_overtaken"
+
+
+def upgrade() -> None:
+    for name in ("ledger_places.sql", "wallet_one_look.sql"):
+        for statement in statements(name):
+            op.execute(statement)
+
+
+def downgrade() -> None:
+    for name in ("wallet_confirm", "wallet_expect"):
+        op.execute(f"DROP FUNCTION {name}")
+    former = (
+        ("ledger_journal.sql", "ledger_write"),
+        ("wallet_confirm.sql", "wallet_confirm"),
+        ("wallet_confirm.sql", "wallet_write"),
+        ("wallet_memory.sql", "wallet_expect"),
+    )
+    for name, function in former:
+        for statement in statements(name):
+            if f"FUNCTION {function}(" in statement:
+                op.execute(statement.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))

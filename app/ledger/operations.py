@@ -48,7 +48,7 @@ __all__ = [
 _KEYS = "uq_transfer_site_id_source_key"
 _HOLD_SOURCE: Final = "ledger.hold"  # the namespace of the keys of captures and releases
 
-# migrations/sql/ledger_journal.sql
+# migrations/sql/ledger_journal.sql and ledger_places.sql
 _LOCK: Final = "SELECT * FROM ledger_lock_accounts($1, $2, $3, $4, $5, $6, $7, $8)"
 # The keys are looked up when all is locked: the one function is called with what comes of the other.
 _LOCK_AND_KNOW: Final = """

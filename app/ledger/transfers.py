@@ -15,7 +15,7 @@ from app.plumbing.database import arrays
 
 __all__ = ["Move", "hold_moved", "move", "move_arguments", "move_call", "open_accounts"]
 
-# migrations/sql/ledger_journal.sql
+# migrations/sql/ledger_journal.sql and ledger_places.sql
 _OPEN: Final = "SELECT ledger_open($1, $2, $3, $4, $5, $6)"
 _HOLD: Final = """
 INSERT INTO hold (site_id, transfer_id, player_id, amount_minor, currency, placed_at)

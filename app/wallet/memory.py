@@ -3,7 +3,7 @@
 Whoever has just played will most likely play on, and nobody else will have moved the money: then there is
 nothing to look up. A decision from memory is optimistic, as one from a look-up is: the statement that writes
 it makes sure that the wallet stands as it was left (`wallet_confirm`), and that what was never looked up is
-as it nearly always is (`wallet_expect`, what is `Expected`). Otherwise nothing is written.
+as it nearly always is (what is `Expected`). Otherwise nothing is written.
 
 A player is remembered by one batch at a time: taken out when it is recalled, put back once the batch has
 committed. So whatever fails is forgotten. Large batches do not wait for each other's commit to be decided:

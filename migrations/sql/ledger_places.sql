@@ -25,6 +25,7 @@ DECLARE
   moved_balances bigint[];
   unfit bigint;
   below bigint;
+  moved bigint;
 BEGIN
   IF many > 0 IS NOT TRUE OR ARRAY[cardinality(kinds), cardinality(amounts), cardinality(source_ids), cardinality(target_ids), cardinality(reasons)]
        <@ ARRAY[many] IS NOT TRUE
@@ -58,7 +59,7 @@ BEGIN
     SELECT l.account_id, l.place, l.moved_at,
            ledger_sum(l.gain) OVER w AS balance,
            first_value(l.version) OVER w + count(*) FILTER (WHERE l.moves) OVER w AS version,
-           lead(l.place) OVER w IS NULL AS is_last,
+           count(*) FILTER (WHERE l.moves) OVER w > 0 AND lead(l.place) OVER w IS NULL AS is_moved,
            first_value(l.row_place) OVER w AS row_place,
            l.purpose = first_value(l.purpose) OVER w AND l.currency = first_value(l.currency) OVER w
              AND first_value(l.version) OVER w IS NOT NULL AS is_fit,
@@ -66,8 +67,8 @@ BEGIN
       FROM line l WINDOW w AS (PARTITION BY l.account_id ORDER BY l.place ROWS UNBOUNDED PRECEDING))
   SELECT greatest(at, max(r.moved_at)), min(r.place) FILTER (WHERE r.is_fit IS NOT TRUE), min(r.place) FILTER (WHERE r.is_floored IS FALSE),
          array_agg(r.version ORDER BY r.place) FILTER (WHERE r.place > 0), array_agg(r.balance ORDER BY r.place) FILTER (WHERE r.place > 0),
-         array_agg(r.row_place ORDER BY r.place) FILTER (WHERE r.is_last), array_agg(r.version ORDER BY r.place) FILTER (WHERE r.is_last),
-         array_agg(r.balance ORDER BY r.place) FILTER (WHERE r.is_last)
+         array_agg(r.row_place ORDER BY r.place) FILTER (WHERE r.is_moved), array_agg(r.version ORDER BY r.place) FILTER (WHERE r.is_moved),
+         array_agg(r.balance ORDER BY r.place) FILTER (WHERE r.is_moved)
     INTO the_instant, unfit, below, versions, balances, moved_rows, moved_versions, moved_balances
     FROM running r;
   IF unfit IS NOT NULL THEN
@@ -90,17 +91,21 @@ BEGIN
                    unnest(outcomes) AS outcome, unnest(fingerprints) AS fingerprint, unnest(amounts) AS amount, unnest(currencies) AS currency,
                    unnest(source_ids) AS source_id, unnest(target_ids) AS target_id, unnest(reasons) AS because, unnest(actors) AS actor,
                    generate_series(1, many) AS place) w),
-  moved AS (
-    UPDATE account AS a SET balance_minor = w.balance, version = w.version, moved_at = the_instant
-      -- Locked above, so its place in the table stays until this statement has found it there.
-      FROM (SELECT unnest(moved_rows) AS row_place, unnest(moved_versions) AS version, unnest(moved_balances) AS balance) w
-     WHERE a.ctid = w.row_place AND a.version <> w.version)
-  INSERT INTO entry (site_id, account_id, account_version, transfer_id, amount_minor, currency, balance_after_minor, recorded_at)
-  SELECT the_site, e.account_id, versions[e.place], w.number, e.gain, coalesce(w.currency, currencies[1]), balances[e.place], the_instant
-    FROM (SELECT unnest(the_numbers) AS number, unnest(outcomes) AS outcome, unnest(currencies) AS currency, unnest(amounts) AS amount,
-                 unnest(source_ids) AS source_id, unnest(target_ids) AS target_id, generate_series(1, many) AS place) w,
-    LATERAL (VALUES (w.source_id, 2 * w.place - 1, -w.amount), (w.target_id, 2 * w.place, w.amount)) AS e (account_id, place, gain)
-   WHERE coalesce(w.outcome, outcomes[1]) = 'posted';
+  entries AS (
+    INSERT INTO entry (site_id, account_id, account_version, transfer_id, amount_minor, currency, balance_after_minor, recorded_at)
+    SELECT the_site, e.account_id, versions[e.place], w.number, e.gain, coalesce(w.currency, currencies[1]), balances[e.place], the_instant
+      FROM (SELECT unnest(the_numbers) AS number, unnest(outcomes) AS outcome, unnest(currencies) AS currency, unnest(amounts) AS amount,
+                   unnest(source_ids) AS source_id, unnest(target_ids) AS target_id, generate_series(1, many) AS place) w,
+      LATERAL (VALUES (w.source_id, 2 * w.place - 1, -w.amount), (w.target_id, 2 * w.place, w.amount)) AS e (account_id, place, gain)
+     WHERE coalesce(w.outcome, outcomes[1]) = 'posted')
+  -- Locked above, so its place in the table stays until this statement has found it there. Should one not be, nothing is written.
+  UPDATE account AS a SET balance_minor = w.balance, version = w.version, moved_at = the_instant
+    FROM (SELECT unnest(moved_rows) AS row_place, unnest(moved_versions) AS version, unnest(moved_balances) AS balance) w
+   WHERE a.ctid = w.row_place;
+  GET DIAGNOSTICS moved = ROW_COUNT;
+  IF moved <> coalesce(cardinality(moved_rows), 0) THEN
+    RAISE EXCEPTION 'ledger_write refused: an account was not where it was locked' USING ERRCODE = 'serialization_failure';
+  END IF;
   recorded_at := the_instant;
   numbers := the_numbers;
 END $$

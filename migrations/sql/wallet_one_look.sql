@@ -1,9 +1,8 @@
 -- What a batch was decided upon is confirmed with one look at each row. Of an account, what its lock tells; of a wallet, all at once,
 -- its instant too: counters alone fit again where a standby that lacks the last commits has taken over, and others have moved on.
 -- And a round that a batch opens is told by writing it whether it is new.
+-- The former two, with other parameters, stay beside these for processes of the version before, which serve until they are ended.
 
-DROP FUNCTION wallet_confirm
--- ;;
 -- Lock what a batch has decided about, in the order of ids like everybody, and refuse the batch if anything was changed since.
 CREATE FUNCTION wallet_confirm(
   the_site integer, wallet_ids bigint[], account_ids bigint[], versions bigint[], sequences bigint[], revisions bigint[], debts bigint[],
@@ -31,8 +30,6 @@ BEGIN
     RAISE EXCEPTION 'what this batch was decided upon has changed' USING ERRCODE = 'serialization_failure';
   END IF;
 END $$
--- ;;
-DROP FUNCTION wallet_expect
 -- ;;
 -- Refuse a batch where anything that was not looked up is not as it nearly always is: keys that nobody rolled back before they came,
 -- rounds that are not recorded, sessions that live. With a code of its own: nobody has moved what is remembered.

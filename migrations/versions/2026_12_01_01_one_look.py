@@ -15,15 +15,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for name in ("wallet_confirm", "wallet_expect"):
-        op.execute(f"DROP FUNCTION {name}")
-    former = (
-        ("ledger_journal.sql", "ledger_write"),
-        ("wallet_confirm.sql", "wallet_confirm"),
-        ("wallet_confirm.sql", "wallet_write"),
-        ("wallet_memory.sql", "wallet_expect"),
-    )
-    for name, function in former:
+    parts = "integer, timestamptz, text[], text[], text[], bigint[], text[], text[], bigint[], text[], text[]"
+    op.execute(f"DROP FUNCTION wallet_expect({parts})")
+    op.execute(f"DROP FUNCTION wallet_confirm(integer, {'bigint[], ' * 6}timestamptz[])")
+    for name, function in (("ledger_journal.sql", "ledger_write"), ("wallet_confirm.sql", "wallet_write")):
         for statement in statements(name):
             if f"FUNCTION {function}(" in statement:
                 op.execute(statement.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))

@@ -46,8 +46,8 @@ class Seen(NamedTuple):
         sequence: of its last operation.
         revision: counts what moves no money and changes what may be done.
         debt: what is owed; minor units.
-        moved_at: of its last operation; of a wallet that is remembered it tells one history of the database
-            from another, whose numbers may be the same.
+        moved_at: of its last operation; it tells one history of the database from another, whose numbers may
+            be the same.
     """
 
     wallet_id: int

@@ -176,8 +176,9 @@ def write(
         houses: the house's accounts, by `find_houses`.
         upon: what was `seen` where nothing was locked; if it is so no more, the call fails with a
             serialization failure and nothing is written.
-        expected: what was not even looked up; the same.
-        after: an operation of the batch before, whose wallets these are as it was to leave them; the same.
+        expected: what was not even looked up; if it is not so, the call fails with W0001, and the same.
+        after: an operation of the batch before, whose wallets these are as it was to leave them; if that is
+            not recorded, a serialization failure again.
     """
     before: tuple[str, ...] = _LOCKED
     arguments: list[Any] = []

@@ -1,8 +1,9 @@
 """How the wallet room is kept: wallets, their operations, rounds, game sessions, games, and policies.
 
 No balance stands here: cash, bonus and debt are ledger accounts, named by each wallet. How a batch is
-looked up, confirmed and written stands in `migrations/sql/wallet_journal.sql`, `wallet_debts.sql`,
-`wallet_confirm.sql` and `wallet_one_look.sql`, who may change what in `wallet_grants.sql`.
+looked up, confirmed and written stands in `migrations/sql/wallet_debts.sql`, `wallet_one_look.sql` and
+`wallet_succession.sql`, what counts a revision in `wallet_confirm.sql` and `wallet_memory.sql`, and who may
+change what in `wallet_grants.sql`.
 """
 
 from sqlalchemy import (

@@ -26,7 +26,7 @@ from app.wallet.terms import Ask
 
 __all__ = ["Draft", "Unlocked", "decided", "without_wallet"]
 
-_CHANGED: Final = "40001"  # by `wallet_confirm`, and `wallet_write` of a row that it missed
+_CHANGED: Final = "40001"  # by `wallet_confirm`, `wallet_follow`, and who writes and misses a row
 # By `wallet_expect`, and by `wallet_write` of a round that is no new one; or an id that is recorded, which is
 # not looked for where its player is remembered.
 _UNEXPECTED: Final = frozenset({"W0001", "23505"})

@@ -1,5 +1,6 @@
 -- What the application may do to the ledger: read. Accounts, transfers, entries and balances are written by the functions of
--- ledger_journal.sql and by nothing else; what follows from them, holds, seals and how far was verified, by the application itself.
+-- ledger_journal.sql and ledger_places.sql and by nothing else; what follows from them, holds, seals and how far was verified, by the
+-- application itself.
 REVOKE ALL ON movement, account, transfer, entry, hold, seal, verified_site, verified_account FROM cashier_app
 -- ;;
 GRANT SELECT ON movement, account, transfer, entry, hold, seal, verified_site, verified_account TO cashier_app

@@ -1,5 +1,6 @@
--- The ledger's one way in, as before; but an account is looked up once, where it is locked, and moved there by its place in the table.
--- Nobody moves a row that is locked, and the statement that moves these comes right behind.
+-- The ledger's one way in, as before; but an account is looked up once, where it is locked, and written there by its place in the
+-- table: a locked row keeps its place until we write it, which the last statement does. Arrays are unnested in the select list: in
+-- FROM, PostgreSQL stores all of their rows before it reads one.
 
 -- Transfers, entries and balances: the only way to write them. The caller says what moves between which accounts and nothing
 -- else; numbers, versions, balances, instants and entries follow here from the rows of the accounts, which are locked first
@@ -43,7 +44,7 @@ BEGIN
     SELECT 2 * w.place AS place, w.source_id, w.target_id, w.amount, coalesce(w.outcome, outcomes[1]) = 'posted' AS moves,
            coalesce(w.currency, currencies[1]) AS currency, m.source_purpose, m.target_purpose
       FROM (SELECT unnest(source_ids) AS source_id, unnest(target_ids) AS target_id, unnest(amounts) AS amount, unnest(outcomes) AS outcome,
-                   unnest(currencies) AS currency, unnest(kinds) AS kind, generate_series(1::bigint, many) AS place) w
+                   unnest(currencies) AS currency, unnest(kinds) AS kind, generate_series(1, many) AS place) w
       LEFT JOIN movement m ON m.kind = w.kind),
   line AS (
     SELECT account_id, 0::bigint AS place, balance_minor AS gain, version, floor_minor, purpose, currency, moved_at, false AS moves,
@@ -62,7 +63,7 @@ BEGIN
            count(*) FILTER (WHERE l.moves) OVER w > 0 AND lead(l.place) OVER w IS NULL AS is_moved,
            first_value(l.row_place) OVER w AS row_place,
            l.purpose = first_value(l.purpose) OVER w AND l.currency = first_value(l.currency) OVER w
-             AND first_value(l.version) OVER w IS NOT NULL AS is_fit,
+             AND first_value(l.place) OVER w = 0 AS is_fit,
            ledger_sum(l.gain) OVER w >= first_value(l.floor_minor) OVER w AS is_floored
       FROM line l WINDOW w AS (PARTITION BY l.account_id ORDER BY l.place ROWS UNBOUNDED PRECEDING))
   SELECT greatest(at, max(r.moved_at)), min(r.place) FILTER (WHERE r.is_fit IS NOT TRUE), min(r.place) FILTER (WHERE r.is_floored IS FALSE),
@@ -98,7 +99,7 @@ BEGIN
                    unnest(source_ids) AS source_id, unnest(target_ids) AS target_id, generate_series(1, many) AS place) w,
       LATERAL (VALUES (w.source_id, 2 * w.place - 1, -w.amount), (w.target_id, 2 * w.place, w.amount)) AS e (account_id, place, gain)
      WHERE coalesce(w.outcome, outcomes[1]) = 'posted')
-  -- Locked above, so its place in the table stays until this statement has found it there. Should one not be, nothing is written.
+  -- Last, because its rows are counted: should an account not be there, nothing is written.
   UPDATE account AS a SET balance_minor = w.balance, version = w.version, moved_at = the_instant
     FROM (SELECT unnest(moved_rows) AS row_place, unnest(moved_versions) AS version, unnest(moved_balances) AS balance) w
    WHERE a.ctid = w.row_place;

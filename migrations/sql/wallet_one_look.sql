@@ -1,9 +1,12 @@
 -- What a batch was decided upon is confirmed with one look at each row. Of an account, what its lock tells; of a wallet, all at once,
 -- its instant too: counters alone fit again where a standby that lacks the last commits has taken over, and others have moved on.
--- And a round that a batch opens is told by writing it whether it is new.
--- The former two, with other parameters, stay beside these for processes of the version before, which serve until they are ended.
+-- Whether a round that a batch opens is new is told by writing it. Arrays are unnested in the select list: in FROM, PostgreSQL stores
+-- all of their rows before it reads one.
+-- The former wallet_confirm and wallet_expect, with other parameters, stay for processes of the version before, until a later
+-- migration drops them. wallet_write is replaced for all.
 
 -- Lock what a batch has decided about, in the order of ids like everybody, and refuse the batch if anything was changed since.
+-- account_ids   each once, and with a floor: what the locks tell is held against all of them
 CREATE FUNCTION wallet_confirm(
   the_site integer, wallet_ids bigint[], account_ids bigint[], versions bigint[], sequences bigint[], revisions bigint[], debts bigint[],
   moved_ats timestamptz[])
@@ -32,7 +35,8 @@ BEGIN
 END $$
 -- ;;
 -- Refuse a batch where anything that was not looked up is not as it nearly always is: keys that nobody rolled back before they came,
--- rounds that are not recorded, sessions that live. With a code of its own: nobody has moved what is remembered.
+-- rounds that are not recorded (of those that are not written behind it), sessions that live. With a code of its own: nobody has moved
+-- what is remembered.
 CREATE FUNCTION wallet_expect(
   the_site integer, at timestamptz, sources text[], withins text[], keys text[],
   round_wallets bigint[], round_providers text[], round_names text[],
@@ -128,7 +132,7 @@ BEGIN
                WHERE coalesce(x.code, codes[1]) = 'NOTHING_TO_REVERSE') p
         JOIN wallet v ON v.site_id = the_site AND v.player_id = p.player_id));
   END IF;
-  -- One that was to be new, and is recorded, began with another operation.
+  -- A round that was to be new, and is recorded, began with another operation: it is not written over.
   IF cardinality(round_wallets) > 0 THEN
     INSERT INTO wallet_round AS r (site_id, wallet_id, provider_id, round_id, game_code, currency, state, is_free, open_bets,
       bet_minor, win_minor, reversed_minor, first_sequence, last_sequence, opened_at, changed_at)

@@ -15,8 +15,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    parts = "integer, timestamptz, text[], text[], text[], bigint[], text[], text[], bigint[], text[], text[]"
-    op.execute(f"DROP FUNCTION wallet_expect({parts})")
+    expected = "text[], text[], text[], bigint[], text[], text[], bigint[], text[], text[]"
+    op.execute(f"DROP FUNCTION wallet_expect(integer, timestamptz, {expected})")
     op.execute(f"DROP FUNCTION wallet_confirm(integer, {'bigint[], ' * 6}timestamptz[])")
     for name, function in (("ledger_journal.sql", "ledger_write"), ("wallet_confirm.sql", "wallet_write")):
         for statement in statements(name):

@@ -6,13 +6,15 @@ room, and then lets the call go on: it must answer as if it had come after.
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import Context
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app import ledger
 from app.kernel.clock import MovableClock
@@ -48,6 +50,15 @@ async def counter(database: Database, clock: MovableClock, remembers: bool) -> A
         assert (await made.play("bet", "b-1", amount=100))["code"] == "OK"
         yield made
     await invariants.hold(database)
+
+
+FORMER = """
+SELECT wallet_confirm(w.site_id, ARRAY[w.wallet_id], ARRAY[w.cash_account_id], ARRAY[w.cash_version],
+         ARRAY[w.sequence], ARRAY[w.revision], '{0}'),
+       wallet_expect(w.site_id, now(), '{acme}', '{""}', '{new}', ARRAY[w.wallet_id], '{acme}', ARRAY[:round],
+         '{}', '{}', '{}', ARRAY[w.wallet_id], ARRAY[w.moved_at])
+  FROM wallet w
+"""
 
 
 @pytest.fixture
@@ -200,6 +211,30 @@ async def test_who_did_nothing_is_not_in_the_way(
     with meanwhile(monkeypatch, counter, play(Type.BET, "o-1", amount=100, playerExternalId="bolat")):
         assert (await counter.play("bet", amount=100))["code"] == "OK"
     assert locked == [], "another player's bet changes nothing for this one"
+
+
+async def test_another_history_of_the_database_is_another_one(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, locked: list[int]
+) -> None:
+    """A standby has taken over that lacks the last commit, and its numbers have come as far since."""
+
+    async def taken_over(counter: Counter) -> None:
+        async with counter.pipes.database.transaction() as tx:
+            await tx.execute(text("UPDATE wallet SET moved_at = moved_at + interval '1 second'"))
+
+    with meanwhile(monkeypatch, counter, taken_over):
+        assert (await counter.play("bet", amount=100))["code"] == "OK"
+    assert locked == [1]
+
+
+@pytest.mark.parametrize(("round_id", "is_refused"), [("r-new", False), ("r-1", True)])
+async def test_a_process_of_the_version_before_makes_sure_as_it_did(
+    counter: Counter, round_id: str, *, is_refused: bool
+) -> None:
+    """It serves until it is ended, though the database is migrated first."""
+    with pytest.raises(DBAPIError, match="took for granted") if is_refused else nullcontext():
+        async with counter.pipes.database.transaction() as tx:
+            await tx.execute(text(FORMER), {"round": round_id})
 
 
 async def test_in_one_process_nobody_is_in_two_batches_at_once(
